@@ -1,0 +1,146 @@
+"""Keep the files that the answers ask for, and say what to do next.
+
+The template holds the files of every answer side by side. This hook
+
+1. removes the files of features that nobody asked for,
+2. takes the mark of its feature off each variant that stays,
+3. prints the next commands.
+
+It runs again with the same result, and needs no network, no git and no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+Answers = dict[str, str]
+
+# Feature -> the paths that only this feature has; <package> stands for the package's name. A folder
+# stands for all that is in it. What is not listed here is in every service.
+#
+# Variants of one file lie side by side, marked with their feature before the extension:
+# conftest.sqlite.py and conftest.postgresql.py. The one that stays loses its mark: conftest.py.
+MANIFEST: dict[str, tuple[str, ...]] = {
+    "sqlite": ("src/<package>/database/sqlite.py",),
+    "postgresql": (
+        "src/<package>/database/postgresql.py",
+        "src/<package>/database/embedded.py",
+    ),
+    "multi-tenant": (),  # The issue "One schema per tenant" fills this.
+    "MIT": ("LICENSE.MIT",),
+    "Apache-2.0": ("LICENSE.Apache-2.0",),
+    "BSD-3-Clause": ("LICENSE.BSD-3-Clause",),
+    "Proprietary": ("LICENSE.Proprietary",),
+}
+
+# Answer -> the features it asks for. Where two of them mark a variant of the same file, the variant
+# of the later one stays. A license is a feature of the same name.
+DATABASES: dict[str, tuple[str, ...]] = {
+    "sqlite": ("sqlite",),
+    "postgresql": ("postgresql",),
+    "postgresql-multi-tenant": ("postgresql", "multi-tenant"),
+}
+
+
+def main() -> None:
+    """Run every step, in order, in the generated project's folder."""
+    answers = read_answers()
+    remove_unwanted_files(answers)
+    unmark_variants(answers)
+    print_next_commands(answers)
+
+
+def read_answers() -> Answers:
+    """Read the answers as data. Cookiecutter fills them in as JSON that holds no quote (')."""
+    answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
+    return answers
+
+
+def features(answers: Answers) -> tuple[str, ...]:
+    """The features that the answers ask for, the most special last."""
+    return (*DATABASES[answers["database"]], answers["license"])
+
+
+def paths(feature: str, answers: Answers) -> Iterator[Path]:
+    """Every path of a feature, in this project."""
+    for path in MANIFEST[feature]:
+        yield Path(path.replace("<package>", answers["package_name"]))
+
+
+# -- 1. Remove the files of features that nobody asked for ---------------------------------------
+
+
+def remove_unwanted_files(answers: Answers) -> None:
+    """Remove what only other answers need, and the folders that this leaves empty."""
+    for feature in MANIFEST:
+        if feature not in features(answers):
+            for path in paths(feature, answers):
+                remove(path)
+                remove_empty_parents(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; a path that is already gone is fine."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_empty_parents(path: Path) -> None:
+    """Remove the folders above a path that hold nothing any more."""
+    for folder in path.parents:
+        if folder == Path() or not folder.is_dir() or any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
+# -- 2. Take the mark of its feature off each variant that stays ----------------------------------
+
+
+def unmark_variants(answers: Answers) -> None:
+    """Rename each variant to what the service calls it."""
+    for feature in features(answers):
+        for path in paths(feature, answers):
+            if path.name != unmarked(path.name, feature):
+                path.replace(path.with_name(unmarked(path.name, feature)))
+
+
+def unmarked(name: str, feature: str) -> str:
+    """Drop the mark: conftest.sqlite.py -> conftest.py, LICENSE.MIT -> LICENSE."""
+    return re.sub(rf"\.{re.escape(feature)}(?=(\.[^.]+)?$)", "", name)
+
+
+# -- 3. Print the next commands -----------------------------------------------------------------
+
+
+def print_next_commands(answers: Answers) -> None:
+    """Say how to start the service and how to test it, with make and without."""
+    folder = shlex.quote(folder_from_where_you_are())
+    slug = answers["project_slug"]
+    print(
+        f"{slug} is ready. Next:\n\n"
+        f"  cd {folder}\n"
+        "  make dev     # installs, migrates and serves on http://127.0.0.1:8000\n"
+        "  make test\n\n"
+        "Without make:\n\n"
+        f"  uv run {slug} serve\n"
+        "  uv run pytest\n"
+    )
+
+
+def folder_from_where_you_are() -> str:
+    """The project's folder: its name alone when you stand above it, else its whole path."""
+    project = Path.cwd()
+    here = os.environ.get("PWD", "")
+    return project.name if here and Path(here).resolve() == project.parent else str(project)
+
+
+if __name__ == "__main__":
+    main()
