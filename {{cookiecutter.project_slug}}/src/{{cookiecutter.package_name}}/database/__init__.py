@@ -1,0 +1,1 @@
+"""The database: models' base, column types, engine and sessions."""

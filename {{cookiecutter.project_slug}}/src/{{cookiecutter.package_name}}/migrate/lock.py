@@ -1,0 +1,246 @@
+"""One migrator at a time, whatever process, machine or replica it runs on.
+
+The lock lives in the database and dies with its holder: a killed process leaves nothing behind
+that a person must clear.
+"""
+
+import logging
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, text
+
+from .results import LockHolder, MigrationError
+from .transaction import reading
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+REMIND_SECONDS = 10.0
+# Any two numbers do, as long as every version of the service uses the same.
+ADVISORY_KEY = (1835624306, 1)
+
+# Alembic keeps the running migration in a module global, so threads take turns as well.
+_one_thread = Lock()
+
+
+class MigrationLock(Protocol):
+    """What both databases' locks can do."""
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free; never waits."""
+
+    def release(self) -> None:
+        """Give the lock back. Harmless when it was not taken."""
+
+    def verify(self) -> None:
+        """Raise MigrationError if the lock was lost, for example by ``unlock --force``."""
+
+    def holder(self) -> LockHolder | None:
+        """Who has the lock now."""
+
+    def end_holder(self) -> LockHolder | None:
+        """End the session that holds the lock; what it was doing is undone."""
+
+
+@contextmanager
+def migration_lock(engine: Engine, timeout: float) -> Iterator[MigrationLock]:
+    """Hold the lock.
+
+    Args:
+        timeout: seconds to wait for it.
+
+    Raises:
+        MigrationError: another migrator held it all that time.
+    """
+    deadline = time.monotonic() + timeout
+    lock = lock_for(engine)
+    if not _one_thread.acquire(timeout=timeout):
+        raise _gave_up(None, timeout)
+    try:
+        _wait(lock, deadline, timeout)
+        yield lock
+    finally:
+        lock.release()
+        _one_thread.release()
+
+
+def lock_for(engine: Engine) -> MigrationLock:
+    """The lock of the engine's database."""
+    return SqliteLock(engine) if engine.dialect.name == "sqlite" else PostgresqlLock(engine)
+
+
+def _wait(lock: MigrationLock, deadline: float, timeout: float) -> None:
+    remind_at = 0.0
+    while not lock.acquire():
+        now = time.monotonic()
+        if now >= deadline:
+            raise _gave_up(lock.holder(), timeout)
+        if now >= remind_at:
+            log.warning("Waiting for another migrator: %s", lock.holder() or "just finished")
+            remind_at = now + REMIND_SECONDS
+        time.sleep(POLL_SECONDS)
+
+
+def _gave_up(holder: LockHolder | None, timeout: float) -> MigrationError:
+    return MigrationError(
+        f"Another migrator held the lock for {timeout:g} seconds: {holder or 'a thread here'}.",
+        "Nothing was run.",
+        "Wait for it, raise MIGRATION_LOCK_TIMEOUT, or end it: migrate unlock --force",
+    )
+
+
+def _my_name() -> str:
+    return f"migrate on {platform.node()} pid {os.getpid()}"
+
+
+class PostgresqlLock:
+    """An advisory lock of a transaction on a connection of its own.
+
+    It is tried, not waited for: a session that waits inside ``pg_advisory_lock`` holds a snapshot
+    that CREATE INDEX CONCURRENTLY waits for in turn. It belongs to a transaction, so it also works
+    through PgBouncer in transaction mode.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Any = None
+
+    def acquire(self) -> bool:
+        if self._session is None:
+            # Not from the engine's pool: that may have room for one, which the run needs.
+            self._session = self._engine.pool.recreate().connect()
+            self._session.dbapi_connection.autocommit = False
+        with closing(self._session.cursor()) as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", ADVISORY_KEY)
+            if not cursor.fetchone()[0]:
+                self._session.rollback()
+                return False
+            cursor.execute("SELECT set_config('application_name', %s, true)", (_my_name(),))
+            # The transaction stays idle for as long as the migrations take.
+            cursor.execute(
+                "SELECT set_config(name, '0', true) FROM pg_settings"
+                " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+            )
+        return True
+
+    def release(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.invalidate()  # closes the connection, and with it the transaction
+
+    def verify(self) -> None:
+        try:
+            with closing(self._session.cursor()) as cursor:
+                cursor.execute("SELECT 1")
+        except Exception as error:
+            raise MigrationError(
+                "The migration lock was lost: its database session has ended.",
+                "The migration was undone, so that no two migrators run at once.",
+                "Run it again: migrate latest",
+            ) from error
+
+    def holder(self) -> LockHolder | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                text(
+                    "SELECT pid, application_name, xact_start FROM pg_locks"
+                    " JOIN pg_stat_activity USING (pid)"
+                    " WHERE locktype = 'advisory' AND granted"
+                    " AND classid = :first AND objid = :second AND objsubid = 2"
+                    " AND datname = current_database()"
+                ),
+                {"first": ADVISORY_KEY[0], "second": ADVISORY_KEY[1]},
+            ).first()
+        return None if row is None else LockHolder(row[0], row[1], row[2].astimezone(UTC))
+
+    def end_holder(self) -> LockHolder | None:
+        holder = self.holder()
+        if holder is not None:
+            with reading(self._engine) as connection:
+                connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.process})
+        return holder
+
+
+class SqliteLock:
+    """The write lock of a small database beside the service's own.
+
+    The service's file cannot serve: its lock would have to be given up around a migration that
+    runs outside a transaction, and it cannot say who holds it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        with engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            path = raw.execute("PRAGMA database_list").fetchone()[2]
+        # A database in memory belongs to this process; the threads' lock is enough.
+        self._path = Path(f"{path}-migrate") if path else None
+        self._session: sqlite3.Connection | None = None
+
+    def acquire(self) -> bool:
+        if self._path is None:
+            return True
+        if self._session is None:
+            self._session = sqlite3.connect(
+                self._path, timeout=0, isolation_level=None, check_same_thread=False
+            )
+        try:
+            return self._sign(self._session)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if self._session.in_transaction:
+                self._session.rollback()
+            return False
+
+    def _sign(self, session: sqlite3.Connection) -> bool:
+        # The name must be committed for others to read it, and committing gives the lock away for
+        # a moment; so it is taken twice, and kept only if nobody signed in between.
+        me = (os.getpid(), _my_name(), datetime.now(UTC).isoformat())
+        session.execute("BEGIN IMMEDIATE")
+        session.execute("CREATE TABLE IF NOT EXISTS holder (pid, name, since)")
+        session.execute("DELETE FROM holder")
+        session.execute("INSERT INTO holder VALUES (?, ?, ?)", me)
+        session.execute("COMMIT")
+        session.execute("BEGIN IMMEDIATE")
+        if session.execute("SELECT * FROM holder").fetchone() == me:
+            return True
+        session.execute("ROLLBACK")
+        return False
+
+    def release(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
+
+    def verify(self) -> None:
+        """Nobody can take this lock away."""
+
+    def holder(self) -> LockHolder | None:
+        if self._path is None or not self._path.exists():
+            return None
+        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as session:
+            try:
+                session.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                pid, name, since = session.execute("SELECT * FROM holder").fetchone()
+                return LockHolder(pid, name, datetime.fromisoformat(since))
+        return None
+
+    def end_holder(self) -> LockHolder | None:
+        holder = self.holder()
+        if holder is None:
+            return None
+        raise MigrationError(
+            f"{holder} holds the lock, and SQLite cannot end another process's session.",
+            "The lock stays until that process ends.",
+            f"End the process: kill {holder.process}",
+        )

@@ -1,0 +1,131 @@
+"""Writes new migration files."""
+
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine
+
+from .config import MigrationConfig, context_options
+from .directory import check_one_head, load_scripts
+from .plan import make_plan, read_stand
+from .results import MigrationError, NewMigration
+from .transaction import reading
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+_NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
+_NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
+
+
+def file_name(name: str, kind: str = "migration") -> str:
+    """``name`` as part of a file name: lower case, underscores for spaces and hyphens.
+
+    Raises:
+        MigrationError: nothing sensible comes of it.
+    """
+    slug = re.sub(r"[\s_-]+", "_", name.strip()).lower()
+    if _NAME.match(slug) and len(slug) <= _NAME_LENGTH:
+        return slug
+    raise MigrationError(
+        f"{name!r} cannot be the name of a {kind}.",
+        "No file was written.",
+        f"Use letters, digits and underscores, {_NAME_LENGTH} at most: add_user_avatar",
+    )
+
+
+def make_migration(
+    engine: Engine, config: MigrationConfig, name: str, *, empty: bool = False, merge: bool = False
+) -> NewMigration:
+    """Write a migration that follows the last one.
+
+    It is filled in from the difference between models and database.
+
+    Args:
+        empty: leave it blank.
+        merge: join all heads instead of following the only one.
+
+    Raises:
+        MigrationError: the name cannot be a file name, or the folder is not in order.
+    """
+    slug = file_name(name)
+    scripts = load_scripts(config)
+    if not merge:
+        check_one_head(scripts)
+    elif len(scripts.get_heads()) < 2:
+        raise MigrationError(
+            "There is only one last migration.",
+            "No file was written: nothing is to be merged.",
+            f"Make an ordinary one: migrate make {slug}",
+        )
+    body: dict[str, Any] = {}
+    note = None
+    if not empty and not merge:
+        body, note = _difference(engine, config)
+    script = scripts.generate_revision(
+        _next_revision(scripts), slug, head=scripts.get_heads() or "head", **body
+    )
+    assert script is not None
+    _format(Path(script.path))
+    return NewMigration(Path(script.path), script.revision, note)
+
+
+def _next_revision(scripts: "ScriptDirectory") -> str:
+    """The current second, or the one after the newest file's, so that files sort as they run."""
+    now = datetime.now(UTC)
+    stamps = [s.revision for s in scripts.walk_revisions() if re.fullmatch(r"\d{14}", s.revision)]
+    newest = datetime.strptime(max(stamps, default="19700101000000"), "%Y%m%d%H%M%S")
+    later = max(now, newest.replace(tzinfo=UTC) + timedelta(seconds=1))
+    return f"{later:%Y%m%d%H%M%S}"
+
+
+def _difference(engine: Engine, config: MigrationConfig) -> tuple[dict[str, Any], str | None]:
+    """Template values for the difference, and why there are none."""
+    try:
+        if make_plan(config, read_stand(engine)).pending:
+            return {}, "the database is behind: run migrate latest, then make it again"
+    except MigrationError as error:
+        return {}, error.problem
+    body = _autogenerate(engine, config)
+    if "op." not in body["upgrades"]:
+        return {}, "the models and the database do not differ"
+    return body, None
+
+
+def _autogenerate(engine: Engine, config: MigrationConfig) -> dict[str, Any]:
+    from alembic.autogenerate import produce_migrations, render_python_code
+    from alembic.runtime.migration import MigrationContext
+
+    options = context_options(config, engine.dialect.name)
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        found = produce_migrations(context, options["target_metadata"])
+    imports: set[str] = set()
+
+    def code(operations: Any) -> str:
+        return render_python_code(
+            operations,
+            render_as_batch=options["render_as_batch"],
+            imports=imports,  # type: ignore[arg-type]
+            render_item=options["render_item"],
+            migration_context=context,
+        )
+
+    assert found.upgrade_ops is not None and found.downgrade_ops is not None
+    return {
+        "upgrades": code(found.upgrade_ops),
+        "downgrades": code(found.downgrade_ops),
+        "imports": "\n".join(sorted(imports)),
+    }
+
+
+def _format(path: Path) -> None:
+    # Ruff is a development package; where it is missing the file is right, only less neat.
+    if find_spec("ruff") is not None:
+        command = [sys.executable, "-m", "ruff", "format", "--quiet", str(path)]
+        subprocess.run(command, check=False)

@@ -1,0 +1,103 @@
+"""Seeds: files that put first or demonstration rows into the database."""
+
+import re
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from .make import file_name
+from .results import MigrationError
+
+Seed = Callable[[Session], None]
+
+_TEMPLATE = '''"""{title}."""
+
+from sqlalchemy.orm import Session
+
+
+def run(session: Session) -> None:
+    """Add rows. Running it twice must change nothing the second time."""
+'''
+
+
+def make_seed(directory: Path, name: str) -> Path:
+    """Write a blank seed, numbered one above the last.
+
+    Raises:
+        MigrationError: the name cannot be a file name, or another seed has it.
+    """
+    slug = file_name(name, "seed")
+    seeds = seed_files(directory)
+    if any(_typed(path) == slug for path in seeds):
+        raise MigrationError(
+            f"There is already a seed called {slug!r}.",
+            "No file was written, and none was overwritten.",
+            "Choose another name, or edit the seed that is there.",
+        )
+    number = max((int(path.stem.partition("_")[0]) for path in seeds), default=0) + 1
+    path = directory / f"{number:03}_{slug}.py"
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(_TEMPLATE.format(title=slug.replace("_", " ").capitalize()))
+    return path
+
+
+def run_seeds(engine: Engine, directory: Path, name: str | None = None) -> list[str]:
+    """Run all seeds in file order, or the one called ``name``, each in one transaction.
+
+    Returns:
+        The names of the seeds that were run.
+
+    Raises:
+        MigrationError: a seed does not load (then none was run) or fails (then it is undone, and
+            those before it stay).
+    """
+    paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
+    if name is not None and not paths:
+        raise MigrationError(
+            f"No seed is called {name!r}.", "Nothing was run.", f"See the files in {directory}"
+        )
+    seeds = [(path, _load(path)) for path in paths]
+    for path, seed in seeds:
+        try:
+            with Session(engine) as session, session.begin():
+                seed(session)
+        except Exception as error:
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines() or [""]
+            raise MigrationError(
+                f"Seed {path.stem} failed: {type(error).__name__}: {cause[0]}",
+                "What it did was undone; the seeds before it stay.",
+                f"Correct {path} and run it again: seed run {path.stem}",
+            ) from error
+    return [path.stem for path in paths]
+
+
+def seed_files(directory: Path) -> list[Path]:
+    """The seeds, in the order in which they run."""
+    return sorted(path for path in directory.glob("*.py") if re.match(r"\d+_", path.name))
+
+
+def _typed(path: Path) -> str:
+    return path.stem.partition("_")[2]
+
+
+def _is_called(path: Path, name: str) -> bool:
+    return name in {path.stem, path.name, _typed(path)}
+
+
+def _load(path: Path) -> Seed:
+    try:
+        spec = spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        seed: Seed = module.run
+    except Exception as error:
+        raise MigrationError(
+            f"Seed {path.name} does not load: {type(error).__name__}: {error}",
+            "No seed was run.",
+            f"Correct {path}; it needs a function run(session).",
+        ) from error
+    return seed

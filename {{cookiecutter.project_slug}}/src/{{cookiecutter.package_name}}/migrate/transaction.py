@@ -1,0 +1,110 @@
+"""The connection that migrations run on: real transactions, on every database.
+
+Alembic begins and commits, also in the middle of a run; what must hold around each of these
+transactions hangs on the connection's own events.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from sqlalchemy import Connection, Engine, event, text
+
+from .config import MigrationConfig
+from .results import MigrationError
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that takes no lock and leaves no transaction open."""
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def migrating(
+    engine: Engine, config: MigrationConfig, before_commit: Callable[[], None] = lambda: None
+) -> Iterator[Connection]:
+    """A connection on which nothing has begun yet.
+
+    Args:
+        before_commit: called before each commit; what it raises prevents the commit.
+
+    Raises:
+        MigrationError: the engine hands out connections with a transaction already begun.
+    """
+    with engine.connect() as connection:
+        prepare = _sqlite if engine.dialect.name == "sqlite" else _postgresql
+        with prepare(connection, config):
+            event.listen(connection, "commit", lambda _: before_commit())
+            yield connection
+
+
+@contextmanager
+def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[None]:
+    # Whatever the engine's own level: in autocommit a failed run could not be undone.
+    connection.execution_options(isolation_level="READ COMMITTED")
+
+    def begun(connection: Connection) -> None:
+        if not _in_autocommit(connection):
+            milliseconds = int(config.table_lock_timeout * 1000)
+            connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
+
+    event.listen(connection, "begin", begun)
+    yield
+
+
+@contextmanager
+def _sqlite(connection: Connection, config: MigrationConfig) -> Iterator[None]:
+    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    if raw.in_transaction:
+        raise MigrationError(
+            "The engine's connection has already begun a transaction.",
+            "Nothing was run: whoever began it could undo the migrations.",
+            "Commit or roll back first, or pass an engine of its own.",
+        )
+    level, raw.isolation_level = raw.isolation_level, None
+    foreign_keys = raw.execute("PRAGMA foreign_keys").fetchone()[0]
+    timeout = raw.execute("PRAGMA busy_timeout").fetchone()[0]
+    # Rebuilding a table drops it, and dropping it deletes its children. The switch works only
+    # outside a transaction: https://www.sqlite.org/lang_altertable.html#otheralter
+    raw.execute("PRAGMA foreign_keys = OFF")
+    raw.execute(f"PRAGMA busy_timeout = {int(config.lock_timeout * 1000)}")
+    event.listen(connection, "begin", _begin_immediate)
+    event.listen(connection, "commit", _check_foreign_keys)
+    try:
+        yield
+    finally:
+        if raw.in_transaction:
+            raw.rollback()
+        raw.execute(f"PRAGMA foreign_keys = {foreign_keys}")
+        raw.execute(f"PRAGMA busy_timeout = {timeout}")
+        raw.isolation_level = level
+
+
+def _begin_immediate(connection: Connection) -> None:
+    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    # The engine's own listener may have begun a transaction; it has done nothing yet.
+    if raw.in_transaction:
+        raw.rollback()
+    if not _in_autocommit(connection):
+        raw.isolation_level = None
+        raw.execute("BEGIN IMMEDIATE")
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if _in_autocommit(connection):
+        return
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if orphans:
+        table, _, parent, _ = orphans[0]
+        raise MigrationError(
+            f"{len(orphans)} rows point to rows that are gone, the first from {table} to {parent}.",
+            "The migration was undone: it would have broken a foreign key.",
+            f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
+        )
+
+
+def _in_autocommit(connection: Connection) -> bool:
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"

@@ -1,0 +1,83 @@
+"""How migrations are shown: tables on a terminal, plain text in a pipe, JSON for programs."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from .migrate.results import CompletedMigration, MigrationResult, MigrationStatus
+
+COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
+NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
+
+
+def print_result(result: MigrationResult, done: str, *, verbose: bool, as_json: bool) -> None:
+    """Say what a run did, in Knex's words. ``done`` is "run" or "rolled back"."""
+    if as_json:
+        print(json.dumps(_result(result)))
+    elif result.migrations:
+        print(f"Batch {result.batch} {done}: {len(result.migrations)} migrations")
+        if verbose:
+            print(*result.migrations, sep="\n")
+    elif result.success:
+        print(NOTHING_TO_DO[done])
+
+
+def print_status(status: MigrationStatus, *, as_json: bool) -> None:
+    """List completed and pending migrations."""
+    if as_json:
+        print(json.dumps(asdict(status) | {"current": status.current}, default=str))
+        return
+    rows = [_row(migration) for migration in status.completed]
+    rows += [(name, "", "", "", "pending") for name in status.pending]
+    if sys.stdout.isatty():
+        _print_table(rows)
+    else:
+        print(*("\t".join(row) for row in rows), sep="\n")
+
+
+def summary(status: MigrationStatus) -> str:
+    """Where the database stands, in a line, and a line for each thing that is not in order."""
+    lines = [
+        f"Current: {status.current or 'none'}. "
+        f"{len(status.completed)} completed, {len(status.pending)} pending."
+    ]
+    for migration in status.completed:
+        if migration.missing:
+            lines.append(f"The file of {migration.name} is missing.")
+        elif migration.changed:
+            lines.append(f"{migration.name} changed after it was applied.")
+    return "\n".join(lines)
+
+
+def _row(migration: CompletedMigration) -> tuple[str, ...]:
+    state = "missing" if migration.missing else "changed" if migration.changed else "completed"
+    return (
+        migration.name,
+        "" if migration.batch is None else str(migration.batch),
+        "" if migration.applied_at is None else f"{migration.applied_at:%Y-%m-%d %H:%M:%S}",
+        "" if migration.duration is None else f"{migration.duration:.3f}",
+        state,
+    )
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*COLUMNS)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _result(result: MigrationResult) -> dict[str, Any]:
+    error = result.error
+    shown = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
+    return {
+        "success": result.success,
+        "batch": result.batch,
+        "migrations": result.migrations,
+        "error": shown,
+        "duration": result.duration,
+    }

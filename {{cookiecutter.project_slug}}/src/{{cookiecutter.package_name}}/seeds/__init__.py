@@ -1,0 +1,1 @@
+"""First or demonstration rows: ``seed make NAME``, ``seed run``."""
