@@ -109,5 +109,7 @@ class RequestLog:
 def _request_id(scope: "Scope") -> str:
     # An id from outside ends up in the logs, so it is taken only when it is plainly an id.
     wanted = REQUEST_ID_HEADER.lower().encode()
-    given = next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
+    given = next((value for name, value in scope["headers"] if name == wanted), b"").decode(
+        "latin-1"
+    )
     return given if _REQUEST_ID.match(given) else uuid4().hex

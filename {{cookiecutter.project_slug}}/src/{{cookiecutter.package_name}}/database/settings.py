@@ -28,4 +28,3 @@ class CommonDatabaseSettings(BaseSettings):
     def in_production(self) -> bool:
         """Whether unsafe settings stop the start."""
         return self.environment == "production"
-

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .config import MigrationConfig
@@ -120,15 +119,15 @@ def _load(path: Path) -> "Script":
     return Script(module, module.revision, str(path))
 
 
-def honour_transaction_marker(module: ModuleType) -> None:
+def honour_transaction_marker(module: Any) -> None:
+    """Make a migration that says ``transaction = False`` run outside one."""
     if getattr(module, "transaction", True) is False:
-        module.upgrade = outside_transaction(module.upgrade)
-        module.downgrade = outside_transaction(module.downgrade)
+        module.upgrade = _outside_transaction(module.upgrade)
+        module.downgrade = _outside_transaction(module.downgrade)
 
 
-def outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
-    """``body``, run with each statement committed by itself, as CREATE INDEX CONCURRENTLY needs."""
-
+def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
+    # Each statement is committed by itself, as CREATE INDEX CONCURRENTLY needs.
     def run(**arguments: Any) -> None:
         from alembic import op
 
@@ -139,6 +138,8 @@ def outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _check_chain(scripts: "list[Script]") -> None:
+    from alembic.util import to_tuple
+
     seen: dict[str, Script] = {}
     for script in scripts:
         if script.revision in seen:
@@ -150,7 +151,7 @@ def _check_chain(scripts: "list[Script]") -> None:
             )
         seen[script.revision] = script
     for script in scripts:
-        for parent in script._all_down_revisions:
+        for parent in to_tuple(script.down_revision, default=()):
             if parent not in seen:
                 raise MigrationError(
                     f"{name_of(script)} follows revision {parent!r}, which no file has.",

@@ -200,7 +200,9 @@ def _row(script: "Script", started_at: Any, duration: float) -> dict[str, Any]:
 
 
 def _close(which: ColumnElement[bool], now: Any) -> Update:
-    return update(HISTORY).where(which, HISTORY.c.rolled_back_at.is_(None)).values(rolled_back_at=now)
+    return (
+        update(HISTORY).where(which, HISTORY.c.rolled_back_at.is_(None)).values(rolled_back_at=now)
+    )
 
 
 def _highest_run() -> ColumnElement[int]:

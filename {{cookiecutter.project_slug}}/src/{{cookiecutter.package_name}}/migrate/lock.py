@@ -166,7 +166,9 @@ class PostgresqlLock:
         holder = self.holder()
         if holder is not None:
             with reading(self._engine) as connection:
-                connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.process})
+                connection.execute(
+                    text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.process}
+                )
         return holder
 
 

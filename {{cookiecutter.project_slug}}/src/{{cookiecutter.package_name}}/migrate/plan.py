@@ -139,7 +139,9 @@ def make_status(config: MigrationConfig, stand: Stand) -> MigrationStatus:
             if script.revision not in recorded
         ),
         *(
-            _completed(row, changed=sums.get(row.name) != row.checksum, missing=row.revision in unknown)
+            _completed(
+                row, changed=sums.get(row.name) != row.checksum, missing=row.revision in unknown
+            )
             for row in stand.history
             if row.revision in applied or row.revision in unknown
         ),
@@ -170,7 +172,9 @@ def find(scripts: "Sequence[Script]", name: str) -> "Script":
     )
 
 
-def _completed(row: HistoryRow, *, changed: bool = False, missing: bool = False) -> CompletedMigration:
+def _completed(
+    row: HistoryRow, *, changed: bool = False, missing: bool = False
+) -> CompletedMigration:
     return CompletedMigration(
         name=row.name,
         revision=row.revision,
@@ -197,7 +201,7 @@ def _has(scripts: "ScriptDirectory", revision: str) -> bool:
 
 def _missing(scripts: "ScriptDirectory", stand: Stand) -> set[str]:
     present = {script.revision for script in ordered(scripts)}
-    return (stand.heads | {row.revision for row in stand.history}) - present
+    return {*stand.heads, *(row.revision for row in stand.history)} - present
 
 
 def _check_present(scripts: "ScriptDirectory", stand: Stand) -> None:

@@ -157,7 +157,7 @@ class _Run:
         plan = make_plan(self.config, read_stand(self.engine))
         chosen = list(self.choose(plan))
         if self.is_upgrade:
-            self._check_changed(plan)
+            self._check_changed(plan, lock)
         if plan.unrecorded() or plan.gone():
             self._adopt(plan, lock)
         if not self.is_upgrade and chosen:
@@ -180,7 +180,7 @@ class _Run:
                 if len(self.done) < len(chosen):
                     raise _forgotten(self.engine)
 
-    def _check_changed(self, plan: Plan) -> None:
+    def _check_changed(self, plan: Plan, lock: MigrationLock) -> None:
         changed = plan.changed()
         if changed and not self.allow_changed:
             names = ", ".join(row.name for row, _ in changed)
@@ -191,7 +191,7 @@ class _Run:
                 "migrate latest --allow-changed",
             )
         if changed:
-            with self.engine.begin() as connection:
+            with migrating(self.engine, self.config, lock.verify) as connection, connection.begin():
                 for row, path in changed:
                     accept_change(connection, row, path)
 

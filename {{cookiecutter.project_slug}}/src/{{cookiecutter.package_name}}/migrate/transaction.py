@@ -18,7 +18,7 @@ from .results import MigrationError
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that takes no lock and leaves no transaction open."""
-    with engine.connect() as connection:
+    with _bare(engine).connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -34,16 +34,21 @@ def migrating(
     Raises:
         MigrationError: the engine hands out connections with a transaction already begun.
     """
-    with engine.connect() as connection:
+    with _bare(engine).connect() as connection:
         prepare = _sqlite if engine.dialect.name == "sqlite" else _postgresql
         with prepare(connection, config):
             event.listen(connection, "commit", lambda _: before_commit())
             yield connection
 
 
+def _bare(engine: Engine) -> Engine:
+    # The same connections without the caller's options and listeners: one that emits BEGIN or
+    # works in autocommit would make a run impossible or impossible to undo.
+    return Engine(engine.pool, engine.dialect, engine.url)
+
+
 @contextmanager
 def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[None]:
-    # Whatever the engine's own level: in autocommit a failed run could not be undone.
     connection.execution_options(isolation_level="READ COMMITTED")
 
     def begun(connection: Connection) -> None:
@@ -84,12 +89,9 @@ def _sqlite(connection: Connection, config: MigrationConfig) -> Iterator[None]:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
-    # The engine's own listener may have begun a transaction; it has done nothing yet.
-    if raw.in_transaction:
-        raw.rollback()
     if not _in_autocommit(connection):
-        raw.isolation_level = None
+        raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again
         raw.execute("BEGIN IMMEDIATE")
 
 
