@@ -27,10 +27,14 @@ Answers = dict[str, str]
 # Variants of one file lie side by side, marked with their feature before the extension:
 # conftest.sqlite.py and conftest.postgresql.py. The one that stays loses its mark: conftest.py.
 MANIFEST: dict[str, tuple[str, ...]] = {
-    "sqlite": ("src/<package>/database/sqlite.py",),
+    "sqlite": (
+        "src/<package>/database/sqlite.py",
+        "src/<package>/migrations/versions/001_create_users_table.sqlite.py",
+    ),
     "postgresql": (
         "src/<package>/database/postgresql.py",
         "src/<package>/database/embedded.py",
+        "src/<package>/migrations/versions/001_create_users_table.postgresql.py",
     ),
     "multi-tenant": (),  # The issue "One schema per tenant" fills this.
     "MIT": ("LICENSE.MIT",),
@@ -108,7 +112,7 @@ def unmark_variants(answers: Answers) -> None:
     """Rename each variant to what the service calls it."""
     for feature in features(answers):
         for path in paths(feature, answers):
-            if path.name != unmarked(path.name, feature):
+            if path.is_file():
                 path.replace(path.with_name(unmarked(path.name, feature)))
 
 

@@ -64,8 +64,8 @@ UNSAFE_CHARACTERS = re.compile(
 )
 
 # Every module and distribution that a generated service installs, its development tools included,
-# with "_" for "-", and what other systems and build tools add. A test compares this list with a real
-# environment.
+# and what other systems and build tools add; "_" stands for "-". A test compares this list with a
+# real environment.
 DEPENDENCIES = frozenset(
     """
     alembic annotated_doc annotated_types anyio ast_serialize certifi click colorama dotenv
@@ -82,8 +82,8 @@ DEPENDENCIES = frozenset(
 # Commands that a virtual environment or a shell already answers to.
 COMMANDS = frozenset(
     """
-    activate bash deactivate dmypy git mako-render make markdown-it pip pip3 pygmentize python python3
-    sh stubgen stubtest test uv uvx
+    activate bash deactivate dmypy git mako-render make markdown-it pip pip3 pygmentize python
+    python3 sh stubgen stubtest test uv uvx
     """.split()
 )
 
@@ -97,7 +97,7 @@ COMING_AND_GOING = frozenset(
 )
 
 # Folders and modules of the project itself.
-PROJECT_FOLDERS = frozenset({"src", "test", "tests", "conftest", "build", "dist"})
+PROJECT_FOLDERS = frozenset({"src", "test", "tests", "conftest", "build", "data", "dist"})
 
 WINDOWS_DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}

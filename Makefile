@@ -1,0 +1,48 @@
+# The template's own commands. The service that it generates has a Makefile of its own.
+database ?= sqlite
+port ?= 8000
+
+# uv from the PATH or, when there is none, from PyPI into .uv. Whatever make starts finds it, the
+# generated service's make included.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+NEEDS := $(filter .uv/%,$(UV))
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
+
+RUN := $(UV) run --quiet
+CODE := hooks tests $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what you can type
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgresql port=8001)
+	@rm -rf build/$(database)/my-service/src build/$(database)/my-service/tests
+	@$(RUN) --only-group bake cookiecutter . --no-input --overwrite-if-exists \
+	  --output-dir build/$(database) "database=$(database)" >/dev/null
+	@echo "The service is in build/$(database)/my-service. Ctrl-C stops it."
+	@$(MAKE) --no-print-directory -C build/$(database)/my-service dev port=$(port)
+
+.PHONY: test
+test: $(NEEDS) ## Test the template and every service it generates
+	@$(RUN) pytest -n 2 --dist worksteal
+
+.PHONY: lint
+lint: $(NEEDS) ## Check style, formatting and types of the template's own code
+	@$(RUN) ruff check $(CODE)
+	@$(RUN) ruff format --check $(CODE)
+	@$(RUN) mypy $(CODE)
+
+.PHONY: bench
+bench: $(NEEDS) ## Compare the generated service with its peers
+	@$(if $(wildcard benchmarks/*.py),$(RUN) python -m benchmarks,echo "There are no benchmarks yet.")
+
+.uv/bin/uv:
+	@echo "uv is not on the PATH: installing it into .uv" >&2
+	@python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv || { \
+	  echo "Problem:  uv could not be installed into .uv." >&2; \
+	  echo "Impact:   Without uv, make can neither install nor run anything." >&2; \
+	  echo "Solution: install python3 with its venv module (Debian: apt install python3-venv), or uv itself." >&2; \
+	  rm -rf .uv; exit 1; }

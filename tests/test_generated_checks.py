@@ -1,0 +1,45 @@
+"""Each generated service passes its own checks, as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Bake, ServiceEnvironment
+from support import DATABASES
+
+each_database = pytest.mark.parametrize("database", DATABASES)
+
+
+@each_database
+def test_the_service_passes_its_own_tests(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    service_environment.succeed(
+        project(database=database), "-m", "pytest", "-q", "-p", "no:cacheprovider"
+    )
+
+
+@each_database
+def test_the_service_passes_mypy_strict(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    service_environment.mypy(project(database=database))
+
+
+@each_database
+def test_the_service_passes_ruff(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    folder = project(database=database)
+    service_environment.succeed(folder, "-m", "ruff", "check", "--no-cache")
+    service_environment.succeed(folder, "-m", "ruff", "format", "--check", "--no-cache")
+
+
+@each_database
+def test_plain_alembic_goes_up_finds_nothing_to_change_and_goes_down(
+    project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
+) -> None:
+    folder, address = project(database=database), empty_database(database)
+    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"]):
+        service_environment.succeed(folder, "-m", "alembic", *command, DATABASE_URL=address)
