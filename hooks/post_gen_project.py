@@ -30,11 +30,13 @@ MANIFEST: dict[str, tuple[str, ...]] = {
     "sqlite": (
         "src/<package>/database/sqlite.py",
         "src/<package>/migrations/versions/001_create_users_table.sqlite.py",
+        "tests/database.sqlite.py",
     ),
     "postgresql": (
         "src/<package>/database/postgresql.py",
         "src/<package>/database/embedded.py",
         "src/<package>/migrations/versions/001_create_users_table.postgresql.py",
+        "tests/database.postgresql.py",
     ),
     "multi-tenant": (),  # The issue "One schema per tenant" fills this.
     "MIT": ("LICENSE.MIT",),

@@ -149,7 +149,7 @@ def migrate_rollback(
 
     with _database() as (engine, config):
         result = rollback_migrations(engine, everything=everything, config=config)
-    _report(result, "rolled back", verbose=verbose, as_json=as_json)
+    _report(result, "rolled back", verbose=verbose, as_json=as_json, everything=everything)
 
 
 @migrate.command("status")
@@ -241,10 +241,10 @@ def _database() -> "Iterator[tuple[Engine, MigrationConfig]]":
         engine.dispose()
 
 
-def _report(result: "MigrationResult", done: str, *, verbose: bool, as_json: bool) -> None:
+def _report(result: "MigrationResult", done: str, **how: bool) -> None:
     from .output import print_result
 
-    print_result(result, done, verbose=verbose, as_json=as_json)
+    print_result(result, done, **how)
     result.raise_for_error()
 
 

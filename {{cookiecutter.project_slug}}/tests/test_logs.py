@@ -1,0 +1,27 @@
+"""Logs are JSON in production and never show a secret."""
+
+import json
+
+import pytest
+import structlog
+
+from {{ cookiecutter.package_name }}.logs import configure_logging
+from {{ cookiecutter.package_name }}.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _json_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(Settings(_env_file=None, log_format="json"))
+
+
+def test_a_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.stdlib.get_logger("test").info("hello", answer=42)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["answer"], line["level"]) == ("hello", 42, "info")
+
+
+def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.stdlib.get_logger("test").info(
+        "connecting to postgresql://user:hunter2@host/db", password="hunter2", jwt_token="hunter2"
+    )
+    assert "hunter2" not in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""Settings are documented, and production refuses unsafe ones."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from {{ cookiecutter.package_name }}.database.backend import connect
+from {{ cookiecutter.package_name }}.errors import Problem
+from {{ cookiecutter.package_name }}.settings import Settings, load_settings
+
+EXAMPLE = Path(__file__).parent.parent / ".env.example"
+STRONG = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = set(
+        re.findall(r"^# ([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_every_variable_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(
+    "secret", [None, "short", "a" * 64, "please-change-me-please-change-me-0123", "password" * 8]
+)
+def test_production_refuses_a_missing_or_weak_secret(
+    secret: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    if secret is not None:
+        monkeypatch.setenv("JWT_SECRET", secret)
+    with pytest.raises(Problem, match="JWT_SECRET"):
+        load_settings()
+
+
+def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", STRONG)
+    with pytest.raises(Problem, match="DATABASE_URL"):
+        load_settings()
+
+
+def test_an_address_of_another_database_is_refused() -> None:
+    settings = Settings(_env_file=None, database_url=SecretStr("mysql://root@localhost/app"))
+    with pytest.raises(Problem, match="address"):
+        connect(settings)
+
+
+def test_a_value_that_cannot_be_understood_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DB_POOL_MAX", "hunter2")
+    with pytest.raises(Problem, match="DB_POOL_MAX") as refusal:
+        load_settings()
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_development_reads_the_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("DB_POOL_MAX=7\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().db_pool_max == 7
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    assert load_settings().db_pool_max == 10
+
+
+def test_development_makes_up_a_signing_key() -> None:
+    settings = Settings(_env_file=None)
+    assert settings.signing_key is settings.signing_key
+    assert len(settings.signing_key.get_secret_value()) >= 32
