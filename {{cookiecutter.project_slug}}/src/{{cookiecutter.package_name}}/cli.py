@@ -3,7 +3,6 @@
 Imports sit inside the commands: asking for a status need not load a web framework.
 """
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -39,7 +38,6 @@ def main() -> NoReturn:
     """Run the command line. Exit 0: done or nothing to do; 1: failed; 2: misuse."""
     from .migrate.results import MigrationError
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         app()
     except (Problem, MigrationError) as error:

@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from uuid import uuid4
 
 import structlog
@@ -40,10 +40,14 @@ def configure_logging(settings: "Settings") -> None:
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(formatter)
     handler.addFilter(_is_news)
-    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    root = logging.getLogger()
+    for former in [h for h in root.handlers if isinstance(h, _Handler)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # the engine says what it ran
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -60,6 +64,10 @@ def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
         elif isinstance(value, str):
             event[key] = _URL_PASSWORD.sub(r"\g<user>:***@", value)
     return event
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Tells this service's handler from others', so that configuring twice logs once."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
