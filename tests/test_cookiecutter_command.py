@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pexpect
 import pytest
 from support import TEMPLATE, clean_environment, run
 
-COOKIECUTTER = shutil.which("cookiecutter") or "cookiecutter"
+COOKIECUTTER = str(Path(sys.executable).parent / "cookiecutter")
 
 
 @pytest.fixture
@@ -39,14 +40,15 @@ def ask(home: dict[str, str], folder: Path, answers: list[str]) -> str:
     screen = ""
     for number, answer in enumerate(answers, 1):
         child.expect_exact(f"[{number}/8]")
-        screen += child.before
+        screen += child.before or ""
         child.expect(r"\): ")
-        screen += child.before
+        screen += child.before or ""
         child.sendline(answer)
     child.expect(pexpect.EOF)
+    screen += child.before or ""
     child.close()
-    assert child.exitstatus == 0, screen + child.before
-    return screen + str(child.before)
+    assert child.exitstatus == 0, screen
+    return screen
 
 
 def test_eight_times_enter_gives_the_default_service(home: dict[str, str], tmp_path: Path) -> None:
@@ -68,8 +70,7 @@ def test_typed_answers_are_taken_as_they_are(home: dict[str, str], tmp_path: Pat
         "2",
         "4",
     ]
-    screen = ask(home, tmp_path, answers)
-    assert "7-7-tea-cakes" not in screen.partition("2/8")[0]
+    ask(home, tmp_path, answers)
     project = tmp_path / "service-7-7-tea-cakes"
     assert (project / "README.md").read_text().startswith("# {{ 7 * 7 }} Tea & Cakes\n")
     assert 'name = "Ann \\"AJ\\" O\\\\Neil"' in (project / "pyproject.toml").read_text()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import DATABASES, SERVICE, TEMPLATE, files, succeed
 
-CRUFT = shutil.which("cruft") or "cruft"
+CRUFT = str(Path(sys.executable).parent / "cruft")
 
 
 @pytest.mark.parametrize("database", DATABASES)

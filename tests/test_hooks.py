@@ -227,11 +227,21 @@ def test_every_choice_that_is_offered_is_accepted() -> None:
             assert refusals(**{question: choice}) == []
 
 
-def test_a_copy_that_does_not_match_its_answer_is_refused() -> None:
-    context = {**with_copies(DEFAULTS), "project_name": "Edited in the replay file"}
-    (refusal,) = pre.refuse_stale_copies(context)
-    assert refusal.question == "project_name"
-    assert refusal.suggestion == "Edited in the replay file"
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("project_name", "Edited"),
+        ("description", 'Edited "by hand"'),
+        ("author_name", "Edited"),
+        ("author_email", "edited@example.com"),
+        ("database", "postgresql-multi-tenant"),
+    ],
+)
+def test_an_answer_edited_in_a_replay_file_is_refused(question: str, answer: str) -> None:
+    answers = {**DEFAULTS, question: answer}
+    assert list(pre.refuse_stale_copies(with_copies(answers), answers)) == []
+    (refusal,) = pre.refuse_stale_copies(with_copies(DEFAULTS), answers)
+    assert (refusal.question, refusal.suggestion) == (question, answer)
 
 
 def test_no_module_that_a_service_installs_can_be_a_package_name(

@@ -18,7 +18,7 @@ HOSTILE = {
     "quotes": 'Ann "AJ" O\'Neil \\ """ \'\'\' \\N{BULLET} \\" \\x41',
     "emoji": "👩‍💻🏳️‍🌈 Crème brûlée – ‘naïve’ 東京 ﷺ",
     "templates": "{{ 7 * 7 }} {{ cookiecutter }} {% raw %} {# gone #} ${x} {x} %(here)s %s %%",
-    "commands": f"$(touch {CANARY}) `touch {CANARY}` ; touch {CANARY} & $(shell touch {CANARY}) # !",
+    "commands": f"$(touch {CANARY}) `touch {CANARY}`; touch {CANARY} & $(shell touch {CANARY}) #!",
     "code": f"\"); open('{CANARY}', 'w'); (\" ''' + open('{CANARY}', 'w') + '''",
     "dashes": "-rf --help",
     "markup": "<script>alert(1)</script> [bold]x[/] [/nothing] # | * _ : - > & ]]> =",
@@ -96,7 +96,7 @@ def test_a_built_wheel_names_the_author(project: Bake, uv: str, tmp_path: Path, 
     answers = hostile(name)
     folder = project(**answers)
     succeed(uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist", cwd=folder)
-    (wheel,) = (tmp_path / "dist").iterdir()
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (path,) = [path for path in archive.namelist() if path.endswith(".dist-info/METADATA")]
         about = email.message_from_bytes(archive.read(path))

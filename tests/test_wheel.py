@@ -28,7 +28,7 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
         *(uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist"),
         cwd=project(database=database),
     )
-    (wheel,) = (tmp_path / "dist").iterdir()
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = tmp_path / "environment"
