@@ -67,7 +67,14 @@ def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Tells this service's handler from others', so that configuring twice logs once."""
+    """Writes to standard error, wherever that leads when a line is written.
+
+    Its own class tells it from others' handlers, so that configuring twice logs once.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
