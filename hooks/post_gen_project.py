@@ -37,6 +37,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/database/embedded.py",
         "src/<package>/migrations/versions/001_create_users_table.postgresql.py",
         "tests/database.postgresql.py",
+        "compose.yaml",
     ),
     "multi-tenant": (),  # The issue "One schema per tenant" fills this.
     "MIT": ("LICENSE.MIT",),

@@ -16,8 +16,9 @@ from {{ cookiecutter.package_name }}.settings import Settings
 @pytest.fixture
 def broken_migration() -> Iterator[Path]:
     path = config.versions / "999_broken.py"
+    last = max(file.stem.partition("_")[0] for file in config.versions.glob("[0-9]*.py"))
     path.write_text(
-        'revision = "999"\ndown_revision = "001"\n'
+        f'revision = "999"\ndown_revision = "{last}"\n'
         "def upgrade(): raise RuntimeError('no')\n"
         "def downgrade(): pass\n",
         encoding="utf-8",

@@ -64,15 +64,18 @@ def serve(
     # embedded database, if there is one, stop as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if reload:
-        # The reloader kills its children: the database must belong to this process.
+        # The reloader kills its children: an embedded database must belong to this process.
         url = connect(settings).url.render_as_string(hide_password=False)
         os.environ["DATABASE_URL"] = url
+    host, port = host or settings.host, port or settings.port
+    print(f"http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr)
     uvicorn.run(
         f"{__package__}.app:create_app",
         factory=True,
-        host=host or settings.host,
-        port=port or settings.port,
+        host=host,
+        port=port,
         reload=reload,
+        reload_dirs=[str(Path(__file__).parent)] if reload else None,
         log_config=None,
         access_log=False,
     )

@@ -33,9 +33,16 @@ def configure_logging(settings: "Settings") -> None:
     ]
     renderers: list[Processor]
     if (settings.log_format or ("json" if settings.in_production else "console")) == "json":
-        renderers = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        # Local variables stay out of tracebacks: one of them may be a password.
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        renderers = [
+            structlog.processors.ExceptionRenderer(frames),
+            structlog.processors.JSONRenderer(),
+        ]
     else:
-        renderers = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback
+        colors = sys.stderr.isatty()
+        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
