@@ -22,7 +22,7 @@ demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgres
 	@rm -rf build/$(database)/my-service/src build/$(database)/my-service/tests
 	@$(RUN) --only-group bake cookiecutter . --no-input --overwrite-if-exists \
 	  --output-dir build/$(database) "database=$(database)" >/dev/null
-	@echo "The service is in build/$(database)/my-service. Ctrl-C stops it."
+	@echo "build/$(database)/my-service will answer on http://127.0.0.1:$(port). Ctrl-C stops it."
 	@$(MAKE) --no-print-directory -C build/$(database)/my-service dev port=$(port)
 
 .PHONY: test

