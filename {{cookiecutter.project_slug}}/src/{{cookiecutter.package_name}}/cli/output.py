@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from .migrate.results import CompletedMigration, MigrationResult, MigrationStatus
+from ..migrate.results import CompletedMigration, MigrationResult, MigrationStatus
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}

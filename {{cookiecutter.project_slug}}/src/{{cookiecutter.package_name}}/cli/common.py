@@ -1,0 +1,51 @@
+"""What the command groups share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from ..migrate import MigrationConfig, MigrationResult
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
+OptionalName = Annotated[
+    str | None, typer.Argument(help="File name, revision, or the name typed at make.")
+]
+
+
+@contextmanager
+def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
+    """The engine and the migrations' configuration that the environment asks for."""
+    from ..database.backend import connect
+    from ..migrations import config_for
+    from ..settings import load_settings
+
+    settings = load_settings(serving=False)
+    engine = connect(settings)
+    try:
+        yield engine, config_for(settings)
+    finally:
+        engine.dispose()
+
+
+def report(result: "MigrationResult", done: str, **how: bool) -> None:
+    """Print what a run did.
+
+    Raises:
+        MigrationError: the run did not succeed.
+    """
+    from .output import print_result
+
+    print_result(result, done, **how)
+    result.raise_for_error()
+
+
+def relative(path: Path) -> Path:
+    """A path as people see it from where they are."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
