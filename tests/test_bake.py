@@ -43,6 +43,13 @@ def test_an_answer_gives_exactly_the_expected_files(
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["🎉", "3D", "---", "東京", "a" * 100, "con fig", "Ünïcode", "A.B"]
+)
+def test_the_defaults_that_follow_from_a_name_are_legal(bake: Bake, name: str) -> None:
+    assert bake(project_name=name).is_dir()
+
+
 @every_answer
 def test_no_template_syntax_is_left(bake: Bake, database: str, license: str) -> None:
     project = bake(database=database, license=license)

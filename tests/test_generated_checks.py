@@ -41,5 +41,5 @@ def test_plain_alembic_goes_up_finds_nothing_to_change_and_goes_down(
     project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
 ) -> None:
     folder, address = project(database=database), empty_database(database)
-    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"]):
+    for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
         service_environment.succeed(folder, "-m", "alembic", *command, DATABASE_URL=address)

@@ -77,7 +77,7 @@ def test_the_project_passes_its_own_tests(
     service_environment.succeed(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
-@each_text
+@pytest.mark.parametrize("name", ["quotes", "templates", "commands", "code", "markup"])
 def test_nothing_is_executed(
     project: Bake, service_environment: ServiceEnvironment, name: str
 ) -> None:
