@@ -105,7 +105,8 @@ def get_migration_status(
         MigrationError: the database does not answer, or the folder is not in order.
     """
     check_engine(engine)
-    return make_status(config or service_config(), read_stand(engine))
+    config = config or service_config()
+    return make_status(config, read_stand(engine, config))
 
 
 def make_migration(

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Engine, MetaData
+from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.types import TypeDecorator
 
 from .history import TABLE_NAME, HistoryWriter
@@ -31,6 +31,10 @@ class MigrationConfig:
         table_lock_timeout: seconds a statement may wait for a table's lock (PostgreSQL). While it
             waits, every query on that table waits behind it.
         table_lock_retries: how often to start again when a table stayed locked.
+        scope: what is migrated, when it is not the whole database: a tenant's schema. Different
+            scopes have different locks.
+        on_begin: called with the connection as each transaction begins; enters the scope.
+        on_commit: called with the connection before each transaction is committed.
     """
 
     directory: Path
@@ -38,6 +42,9 @@ class MigrationConfig:
     lock_timeout: float = 60.0
     table_lock_timeout: float = 5.0
     table_lock_retries: int = 5
+    scope: str = ""
+    on_begin: Callable[[Connection], None] | None = None
+    on_commit: Callable[[Connection], None] | None = None
 
     @property
     def versions(self) -> Path:

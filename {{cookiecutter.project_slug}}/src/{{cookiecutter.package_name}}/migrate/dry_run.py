@@ -32,7 +32,7 @@ def _print(engine: Engine, config: MigrationConfig) -> str:
     from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import RevisionStep
 
-    plan = make_plan(config, read_stand(engine))
+    plan = make_plan(config, read_stand(engine, config))
     scripts = run.all_pending(plan)
     if not scripts:
         return ""

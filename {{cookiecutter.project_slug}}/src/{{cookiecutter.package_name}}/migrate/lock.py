@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Protocol
+from zlib import crc32
 
 from sqlalchemy import Engine, text
 
@@ -25,11 +26,11 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 REMIND_SECONDS = 10.0
-# Any two numbers do, as long as every version of the service uses the same.
-ADVISORY_KEY = (1835624306, 1)
+# Any number does, as long as every version of the service uses the same.
+ADVISORY_KEY = 1835624306
 
 # Alembic keeps the running migration in a module global, so threads take turns as well.
-_one_thread = Lock()
+_one_thread = RLock()
 
 
 class MigrationLock(Protocol):
@@ -52,17 +53,18 @@ class MigrationLock(Protocol):
 
 
 @contextmanager
-def migration_lock(engine: Engine, timeout: float) -> Iterator[MigrationLock]:
+def migration_lock(engine: Engine, timeout: float, scope: str = "") -> Iterator[MigrationLock]:
     """Hold the lock.
 
     Args:
         timeout: seconds to wait for it.
+        scope: what it is for; "" is the database.
 
     Raises:
         MigrationError: another migrator held it all that time.
     """
     deadline = time.monotonic() + timeout
-    lock = lock_for(engine)
+    lock = lock_for(engine, scope)
     if not _one_thread.acquire(timeout=timeout):
         raise _gave_up(None, timeout)
     try:
@@ -73,9 +75,14 @@ def migration_lock(engine: Engine, timeout: float) -> Iterator[MigrationLock]:
         _one_thread.release()
 
 
-def lock_for(engine: Engine) -> MigrationLock:
-    """The lock of the engine's database."""
-    return SqliteLock(engine) if engine.dialect.name == "sqlite" else PostgresqlLock(engine)
+def lock_for(engine: Engine, scope: str = "") -> MigrationLock:
+    """The lock of the engine's database, or of a part of it."""
+    return SqliteLock(engine) if engine.dialect.name == "sqlite" else PostgresqlLock(engine, scope)
+
+
+def advisory_key(scope: str) -> tuple[int, int]:
+    """The two numbers of PostgreSQL's advisory lock for a scope."""
+    return ADVISORY_KEY, crc32(scope.encode()) & 0x7FFFFFFF
 
 
 def _wait(lock: MigrationLock, deadline: float, timeout: float) -> None:
@@ -110,8 +117,9 @@ class PostgresqlLock:
     through PgBouncer in transaction mode.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scope: str = "") -> None:
         self._engine = engine
+        self._key = advisory_key(scope)
         self._session: Any = None
 
     def acquire(self) -> bool:
@@ -120,7 +128,7 @@ class PostgresqlLock:
             self._session = self._engine.pool.recreate().connect()
             self._session.dbapi_connection.autocommit = False
         with closing(self._session.cursor()) as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", ADVISORY_KEY)
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", self._key)
             if not cursor.fetchone()[0]:
                 self._session.rollback()
                 return False
@@ -158,7 +166,7 @@ class PostgresqlLock:
                     " AND classid = :first AND objid = :second AND objsubid = 2"
                     " AND datname = current_database()"
                 ),
-                {"first": ADVISORY_KEY[0], "second": ADVISORY_KEY[1]},
+                {"first": self._key[0], "second": self._key[1]},
             ).first()
         return None if row is None else LockHolder(row[0], row[1], row[2].astimezone(UTC))
 

@@ -87,7 +87,7 @@ def _next_revision(scripts: "ScriptDirectory") -> str:
 def _difference(engine: Engine, config: MigrationConfig) -> tuple[dict[str, Any], str | None]:
     """Template values for the difference, and why there are none."""
     try:
-        if make_plan(config, read_stand(engine)).pending:
+        if make_plan(config, read_stand(engine, config)).pending:
             return {}, "the database is behind: run migrate latest, then make it again"
     except MigrationError as error:
         return {}, error.problem
@@ -102,7 +102,7 @@ def _autogenerate(engine: Engine, config: MigrationConfig) -> dict[str, Any]:
     from alembic.runtime.migration import MigrationContext
 
     options = context_options(config, engine.dialect.name)
-    with reading(engine) as connection:
+    with reading(engine, config) as connection:
         context = MigrationContext.configure(connection, opts=options)
         found = produce_migrations(context, options["target_metadata"])
     imports: set[str] = set()

@@ -68,14 +68,14 @@ class Plan:
         return [script for script in reversed(self.applied) if script.revision in members]
 
 
-def read_stand(engine: Engine) -> Stand:
+def read_stand(engine: Engine, config: MigrationConfig) -> Stand:
     """What the database says of itself.
 
     Raises:
         MigrationError: the database does not answer.
     """
     try:
-        with reading(engine) as connection:
+        with reading(engine, config) as connection:
             return Stand(frozenset(read_heads(connection)), tuple(read_history(connection)))
     except SQLAlchemyError as error:
         raise cannot_reach(engine, error) from error

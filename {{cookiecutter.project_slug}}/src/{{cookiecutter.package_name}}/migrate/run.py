@@ -135,7 +135,9 @@ class _Run:
         try:
             check_engine(self.engine)
             if not self._is_idle():
-                with migration_lock(self.engine, self.config.lock_timeout) as lock:
+                with migration_lock(
+                    self.engine, self.config.lock_timeout, self.config.scope
+                ) as lock:
                     self._run(lock)
         except MigrationError as problem:
             error = problem
@@ -151,10 +153,12 @@ class _Run:
 
     def _is_idle(self) -> bool:
         # How a service usually starts. It needs neither the lock nor Alembic.
-        return self.choose is all_pending and nothing_to_do(self.config, read_stand(self.engine))
+        if self.choose is not all_pending:
+            return False
+        return nothing_to_do(self.config, read_stand(self.engine, self.config))
 
     def _run(self, lock: MigrationLock) -> None:
-        plan = make_plan(self.config, read_stand(self.engine))
+        plan = make_plan(self.config, read_stand(self.engine, self.config))
         chosen = list(self.choose(plan))
         if self.is_upgrade:
             self._check_changed(plan, lock)
@@ -229,7 +233,7 @@ class _Run:
 
     def _count_done(self, scripts: "Sequence[Script]") -> None:
         # The database knows best which of them were committed.
-        recorded = {row.revision for row in read_stand(self.engine).history}
+        recorded = {row.revision for row in read_stand(self.engine, self.config).history}
         self.done += [s for s in scripts if (s.revision in recorded) is self.is_upgrade]
 
     def _failure(

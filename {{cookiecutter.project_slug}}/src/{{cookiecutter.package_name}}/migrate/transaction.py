@@ -16,10 +16,16 @@ from .results import MigrationError
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that takes no lock and leaves no transaction open."""
+def reading(engine: Engine, config: MigrationConfig | None = None) -> Iterator[Connection]:
+    """A connection that takes no lock and leaves no transaction open.
+
+    Args:
+        config: says which scope to enter.
+    """
     with _bare(engine).connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        if config is not None and config.on_begin is not None:
+            config.on_begin(connection)
+        yield connection
 
 
 @contextmanager
@@ -38,6 +44,8 @@ def migrating(
         prepare = _sqlite if engine.dialect.name == "sqlite" else _postgresql
         with prepare(connection, config):
             event.listen(connection, "commit", lambda _: before_commit())
+            if config.on_commit is not None:
+                event.listen(connection, "commit", config.on_commit)
             yield connection
 
 
@@ -55,6 +63,8 @@ def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[Non
         if not _in_autocommit(connection):
             milliseconds = int(config.table_lock_timeout * 1000)
             connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
+            if config.on_begin is not None:
+                config.on_begin(connection)
 
     event.listen(connection, "begin", begun)
     yield
