@@ -58,16 +58,22 @@ def _bare(engine: Engine) -> Engine:
 @contextmanager
 def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[None]:
     connection.execution_options(isolation_level="READ COMMITTED")
+    left_transaction = False
 
     def begun(connection: Connection) -> None:
-        if not _in_autocommit(connection):
+        nonlocal left_transaction
+        if in_autocommit(connection):
+            left_transaction = True
+        else:
             milliseconds = int(config.table_lock_timeout * 1000)
             connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
-            if config.on_begin is not None:
-                config.on_begin(connection)
+        if config.on_begin is not None:
+            config.on_begin(connection)
 
     event.listen(connection, "begin", begun)
     yield
+    if left_transaction and config.on_begin is not None:
+        connection.invalidate()  # outside a transaction the scope was entered for good
 
 
 @contextmanager
@@ -99,14 +105,14 @@ def _sqlite(connection: Connection, config: MigrationConfig) -> Iterator[None]:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    if not _in_autocommit(connection):
+    if not in_autocommit(connection):
         raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
         raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again
         raw.execute("BEGIN IMMEDIATE")
 
 
 def _check_foreign_keys(connection: Connection) -> None:
-    if _in_autocommit(connection):
+    if in_autocommit(connection):
         return
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
     if orphans:
@@ -118,5 +124,6 @@ def _check_foreign_keys(connection: Connection) -> None:
         )
 
 
-def _in_autocommit(connection: Connection) -> bool:
+def in_autocommit(connection: Connection) -> bool:
+    """Whether each statement is committed by itself now."""
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
