@@ -5,16 +5,18 @@ and the engine leave the same tables behind.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Engine, MetaData
 from sqlalchemy.types import TypeDecorator
 
 from .history import TABLE_NAME, HistoryWriter
 from .results import MigrationError
+from .transaction import check_foreign_keys
+from .scope import Scope
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -31,10 +33,7 @@ class MigrationConfig:
         table_lock_timeout: seconds a statement may wait for a table's lock (PostgreSQL). While it
             waits, every query on that table waits behind it.
         table_lock_retries: how often to start again when a table stayed locked.
-        scope: what is migrated, when it is not the whole database: a tenant's schema. Different
-            scopes have different locks.
-        on_begin: called with the connection as each transaction begins; enters the scope.
-        on_commit: called with the connection before each transaction is committed.
+        scope: the part of the database that is migrated.
     """
 
     directory: Path
@@ -42,9 +41,7 @@ class MigrationConfig:
     lock_timeout: float = 60.0
     table_lock_timeout: float = 5.0
     table_lock_retries: int = 5
-    scope: str = ""
-    on_begin: Callable[[Connection], None] | None = None
-    on_commit: Callable[[Connection], None] | None = None
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def versions(self) -> Path:
@@ -65,8 +62,9 @@ def context_options(
     """Options for Alembic's ``context.configure``."""
     return {
         "target_metadata": config.load_metadata(),
-        "on_version_apply": writer or HistoryWriter(),
+        "on_version_apply": (check_foreign_keys, writer or HistoryWriter()),
         "transactional_ddl": True,
+        "scope": config.scope,
         "render_as_batch": dialect == "sqlite",
         "render_item": _render_stored_type,
         "include_name": _is_not_history,
@@ -91,10 +89,15 @@ def check_engine(engine: object) -> None:
     Raises:
         MigrationError: with what to hand over instead.
     """
-    if isinstance(engine, Engine):
-        return
-    raise MigrationError(
-        f"The migration engine takes a SQLAlchemy Engine, not {type(engine).__name__}.",
-        "Nothing was run: a connection may carry a transaction that somebody else ends.",
-        "Pass the Engine; of an AsyncEngine pass its sync_engine.",
-    )
+    if not isinstance(engine, Engine):
+        raise MigrationError(
+            f"The migration engine takes a SQLAlchemy Engine, not {type(engine).__name__}.",
+            "Nothing was run: a connection may carry a transaction that somebody else ends.",
+            "Pass an Engine of create_engine(…); it may exist beside an AsyncEngine.",
+        )
+    if engine.dialect.is_async or engine.dialect.name not in ("sqlite", "postgresql"):
+        raise MigrationError(
+            f"The migration engine cannot work with {engine.dialect.name}+{engine.dialect.driver}.",
+            "Nothing was run: it knows SQLite and PostgreSQL, through synchronous drivers.",
+            "Make an engine of its own for it: create_engine(\"postgresql+psycopg://…\")",
+        )
