@@ -8,6 +8,7 @@ from .lock import lock_for
 from .plan import make_status, read_stand
 from .results import LockHolder, MigrationResult, MigrationStatus, NewMigration
 
+
 def run_migrations(
     engine: Engine, *, config: MigrationConfig | None = None, allow_changed: bool = False
 ) -> MigrationResult:

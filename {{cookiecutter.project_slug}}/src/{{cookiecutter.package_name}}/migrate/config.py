@@ -99,5 +99,5 @@ def check_engine(engine: object) -> None:
         raise MigrationError(
             f"The migration engine cannot work with {engine.dialect.name}+{engine.dialect.driver}.",
             "Nothing was run: it knows SQLite and PostgreSQL, through synchronous drivers.",
-            "Make an engine of its own for it: create_engine(\"postgresql+psycopg://…\")",
+            'Make an engine of its own for it: create_engine("postgresql+psycopg://…")',
         )

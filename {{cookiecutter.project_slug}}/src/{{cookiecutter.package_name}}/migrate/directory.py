@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import MigrationConfig
-from .history import checksum
-from .results import MigrationError
+from .history import REVISION_LENGTH, checksum
+from .results import MigrationError, cause
 
 if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
@@ -66,11 +66,26 @@ def name_of(script: "Script") -> str:
     return Path(script.path).stem
 
 
+def parents(script: "Script") -> tuple[str, ...]:
+    """The revisions that it follows: one, several after a merge, none at the base."""
+    from alembic.util import to_tuple
+
+    followed: tuple[str, ...] = to_tuple(script.down_revision, default=())
+    return followed
+
+
+def as_slug(name: str) -> str:
+    """``name`` in lower case, with underscores for spaces and hyphens."""
+    return re.sub(r"[\s_-]+", "_", name.strip()).lower()
+
+
 def is_called(script: "Script", name: str) -> bool:
     """Whether ``name`` is the script's file name, its revision or the name typed at ``make``."""
     stem = name_of(script)
     typed = _FILE_NAME.match(stem)
-    return name in {stem, f"{stem}.py", script.revision, typed["typed"] if typed else stem}
+    if typed and as_slug(name) == typed["typed"]:
+        return True
+    return name in {stem, f"{stem}.py", script.revision}
 
 
 def runs_alone(script: "Script") -> bool:
@@ -104,7 +119,7 @@ def _load(path: Path) -> "Script":
         module = load_python_file(path.parent, path.name)
     except Exception as error:
         raise MigrationError(
-            f"{path.name} does not import: {type(error).__name__}: {error}",
+            f"{path.name} does not import: {cause(error)}",
             "Nothing was run.",
             f"Correct {path}",
         ) from error
@@ -115,6 +130,12 @@ def _load(path: Path) -> "Script":
                 "Nothing was run: a migration that cannot be undone or placed is half a migration.",
                 f"Add {attribute} to {path}",
             )
+    if not isinstance(module.revision, str) or not 0 < len(module.revision) <= REVISION_LENGTH:
+        raise MigrationError(
+            f"{path.name} has the revision {module.revision!r}, too long for version_num or no text.",
+            "Nothing was run: alembic_version could not hold it.",
+            f"Use the number that the file's name starts with; {REVISION_LENGTH} characters at most.",
+        )
     honour_transaction_marker(module)
     return Script(module, module.revision, str(path))
 
@@ -138,8 +159,6 @@ def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _check_chain(scripts: "list[Script]") -> None:
-    from alembic.util import to_tuple
-
     seen: dict[str, Script] = {}
     for script in scripts:
         if script.revision in seen:
@@ -151,7 +170,7 @@ def _check_chain(scripts: "list[Script]") -> None:
             )
         seen[script.revision] = script
     for script in scripts:
-        for parent in to_tuple(script.down_revision, default=()):
+        for parent in parents(script):
             if parent not in seen:
                 raise MigrationError(
                     f"{name_of(script)} follows revision {parent!r}, which no file has.",

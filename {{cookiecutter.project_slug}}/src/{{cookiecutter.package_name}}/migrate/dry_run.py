@@ -3,18 +3,20 @@
 import io
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Engine, StaticPool, create_engine
+from sqlalchemy import Engine, StaticPool, create_engine, event
 
 from . import run
 from .config import MigrationConfig, check_engine, context_options
 from .directory import runs_alone
-from .history import HistoryWriter
+from .history import HistoryWriter, adopt
 from .plan import make_plan, read_stand
-from .results import MigrationError
+from .results import MigrationError, cause
 from .transaction import reading
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
@@ -34,14 +36,20 @@ def _print(engine: Engine, config: MigrationConfig) -> str:
 
     plan = make_plan(config, read_stand(engine, config))
     scripts = run.all_pending(plan)
+    run.check_unchanged(plan)
     if not scripts:
         return ""
-    steps = [RevisionStep(plan.scripts.revision_map, script, True) for script in scripts]
+
+    def steps(_heads: object, context: "MigrationContext") -> list[RevisionStep]:
+        if plan.unrecorded() or plan.gone():
+            adopt(context.execute, plan.unrecorded(), plan.gone())
+        return [RevisionStep(plan.scripts.revision_map, script, True) for script in scripts]
+
     output = io.StringIO()
     environment = EnvironmentContext(
         Config(),
         plan.scripts,
-        fn=lambda heads, context: steps,
+        fn=steps,
         as_sql=True,
         starting_rev=tuple(plan.stand.heads) or None,
     )
@@ -59,7 +67,7 @@ def _print(engine: Engine, config: MigrationConfig) -> str:
                 env.run_migrations()
         except Exception as error:
             raise MigrationError(
-                f"A pending migration cannot be written as SQL: {type(error).__name__}: {error}",
+                f"A pending migration cannot be written as SQL: {cause(error)}",
                 "Nothing was run. A migration that reads rows needs a database to read from.",
                 "Run it on a copy of the database: migrate latest",
             ) from error
@@ -69,16 +77,46 @@ def _print(engine: Engine, config: MigrationConfig) -> str:
 def _record(engine: Engine, config: MigrationConfig) -> str:
     # SQLite cannot alter most of a table without reading it first, so Alembic cannot print its
     # SQL. A copy in memory runs the migrations for real, and what reached it is printed.
-    statements: list[str] = []
     copy = create_engine("sqlite://", poolclass=StaticPool)
     with closing(copy.raw_connection()) as target, reading(engine) as source:
         original: Any = source.connection.dbapi_connection
         original.backup(target.dbapi_connection)
-        cast(sqlite3.Connection, target.dbapi_connection).set_trace_callback(statements.append)
-    run.upgrade(copy, replace(config), run.all_pending).raise_for_error()
+    recorder = _Recorder(copy)
+    run.upgrade(copy, config, run.all_pending).raise_for_error()
     copy.dispose()
-    return "".join(f"{statement};\n" for statement in statements if _writes(statement))
+    return "".join(f"{statement};\n" for statement in recorder.statements if _writes(statement))
+
+
+class _Recorder:
+    """Collects the statements that reach a SQLite database, their values filled in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.statements: list[str] = []
+        self._is_new = True
+        with closing(engine.raw_connection()) as connection:
+            raw = cast(sqlite3.Connection, connection.dbapi_connection)
+            raw.set_trace_callback(self._traced)
+        event.listen(engine, "do_execute", self._executes)
+        event.listen(engine, "do_executemany", self._executes_many)
+
+    def _traced(self, statement: str) -> None:
+        # SQLite tells of a statement once more for each trigger that it sets off.
+        if self._is_new or statement != self.statements[-1]:
+            self.statements.append(statement)
+        self._is_new = False
+
+    def _executes(self, *_: object) -> None:
+        self._is_new = True
+
+    def _executes_many(self, cursor: Any, statement: str, rows: Any, _context: object) -> bool:
+        cursor.executemany(statement, map(self._noted, rows))
+        return True
+
+    def _noted(self, row: Any) -> Any:
+        self._is_new = True
+        return row
 
 
 def _writes(statement: str) -> bool:
-    return not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "--"))
+    first, _, rest = statement.lstrip().upper().partition(" ")
+    return first != "SELECT" and (first != "PRAGMA" or "=" in rest)

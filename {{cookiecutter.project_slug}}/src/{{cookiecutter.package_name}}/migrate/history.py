@@ -7,7 +7,7 @@ the transaction of the migration it speaks of. Rolling back keeps the row and se
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,9 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Executable,
     Float,
+    Insert,
     Integer,
     MetaData,
     String,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "migration_history"
 VERSION_TABLE = "alembic_version"
+REVISION_LENGTH = 32  # of Alembic's column version_num
+
+Execute = Callable[[Executable], object]
 
 
 class _Utc(TypeDecorator[datetime]):
@@ -61,7 +66,7 @@ HISTORY = Table(
     Column("run_id", Integer, nullable=False),
     # Knex's number: one above the highest that is still applied.
     Column("batch", Integer, nullable=False),
-    Column("revision", String(32), nullable=False),
+    Column("revision", String(REVISION_LENGTH), nullable=False),
     Column("name", String(255), nullable=False),
     # SHA-256 of the file as it was when applied, line ends aside.
     Column("checksum", String(64), nullable=False),
@@ -107,18 +112,16 @@ def read_heads(connection: Connection) -> set[str]:
     return set(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))
 
 
-def adopt(connection: Connection, unrecorded: "Iterable[Script]", gone: set[str]) -> None:
+def adopt(execute: Execute, unrecorded: "Iterable[Script]", gone: set[str]) -> None:
     """Bring history in line with ``alembic_version`` after somebody else moved it.
 
-    ``alembic stamp`` and a process that died inside ``transaction = False`` leave such gaps.
+    ``alembic stamp`` leaves such gaps. What is adopted becomes a batch of its own.
     """
-    HISTORY.create(connection, checkfirst=True)
-    run_id, batch = _next_numbers(connection)
-    for script in unrecorded:
-        row = _row(script, datetime.now(UTC), 0.0)
-        connection.execute(insert(HISTORY).values(run_id=run_id, batch=batch, **row))
+    execute(CreateTable(HISTORY, if_not_exists=True))
+    for place, script in enumerate(unrecorded):
+        execute(_applied(script, func.current_timestamp(), 0.0, opens_batch=place == 0))
     if gone:
-        connection.execute(_close(HISTORY.c.revision.in_(gone), datetime.now(UTC)))
+        execute(_undone(HISTORY.c.revision.in_(gone), func.current_timestamp()))
 
 
 def accept_change(connection: Connection, row: HistoryRow, path: Path) -> None:
@@ -134,13 +137,10 @@ class HistoryWriter:
 
     Attributes:
         done: revisions stepped over so far, in order; tells how far a failed run came.
-        batch: the number of this run's batch, once a migration was applied.
     """
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.batch: int | None = None
-        self._run_id: int | None = None
         self._watch()
 
     def _watch(self) -> None:
@@ -151,69 +151,40 @@ class HistoryWriter:
         if step.is_stamp:
             return  # the engine's next run adopts what was stamped
         script: Any = step.up_revision
-        if ctx.as_sql:
-            self._print(ctx, script, step.is_upgrade)
+        # What is printed runs later, who knows when.
+        now: Any = func.current_timestamp() if ctx.as_sql else datetime.now(UTC)
+        if not self.done:
+            ctx.execute(CreateTable(HISTORY, if_not_exists=True))
+        if step.is_upgrade:
+            started_at = now if ctx.as_sql else self._started_at
+            duration = 0.0 if ctx.as_sql else time.perf_counter() - self._clock
+            ctx.execute(_applied(script, started_at, duration, opens_batch=not self.done))
         else:
-            self._write(ctx, script, step.is_upgrade)
+            ctx.execute(_undone(HISTORY.c.revision == script.revision, now))
         self.done.append(script.revision)
         self._watch()
 
-    def _write(self, ctx: "MigrationContext", script: "Script", is_upgrade: bool) -> None:
-        assert ctx.connection is not None
-        if self._run_id is None:
-            HISTORY.create(ctx.connection, checkfirst=True)
-            self._run_id, batch = _next_numbers(ctx.connection)
-            self.batch = batch if is_upgrade else None
-        if is_upgrade:
-            row = _row(script, self._started_at, time.perf_counter() - self._clock)
-            numbers = {"run_id": self._run_id, "batch": self.batch}
-            ctx.connection.execute(insert(HISTORY).values(numbers | row))
-        else:
-            undone = HISTORY.c.revision == script.revision
-            ctx.connection.execute(_close(undone, datetime.now(UTC)))
 
-    def _print(self, ctx: "MigrationContext", script: "Script", is_upgrade: bool) -> None:
-        # Nobody knows the numbers before the script is run, so it finds them itself.
-        now = func.current_timestamp()
-        if is_upgrade:
-            if not self.done:
-                ctx.execute(CreateTable(HISTORY, if_not_exists=True))
-            first = 0 if self.done else 1
-            numbers = {
-                "run_id": _highest_run() + first,
-                "batch": _highest_batch() + first,
-            }
-            ctx.execute(insert(HISTORY).values(numbers | _row(script, now, 0.0)))
-        else:
-            ctx.execute(_close(HISTORY.c.revision == script.revision, now))
-
-
-def _row(script: "Script", started_at: Any, duration: float) -> dict[str, Any]:
+def _applied(script: "Script", started_at: Any, duration: float, *, opens_batch: bool) -> Insert:
+    # The numbers are the database's to find, so that the same statement can also be printed.
+    still_applied = HISTORY.c.rolled_back_at.is_(None)
+    step = 1 if opens_batch else 0
     path = Path(script.path)
-    return {
-        "revision": script.revision,
-        "name": path.stem,
-        "checksum": checksum(path),
-        "started_at": started_at,
-        "duration": duration,
-    }
-
-
-def _close(which: ColumnElement[bool], now: Any) -> Update:
-    return (
-        update(HISTORY).where(which, HISTORY.c.rolled_back_at.is_(None)).values(rolled_back_at=now)
+    return insert(HISTORY).values(
+        run_id=_highest(HISTORY.c.run_id) + step,
+        batch=_highest(HISTORY.c.batch, still_applied) + step,
+        revision=script.revision,
+        name=path.stem,
+        checksum=checksum(path),
+        started_at=started_at,
+        duration=duration,
     )
 
 
-def _highest_run() -> ColumnElement[int]:
-    return select(func.coalesce(func.max(HISTORY.c.run_id), 0)).scalar_subquery()
+def _undone(which: ColumnElement[bool], now: Any) -> Update:
+    still_applied = HISTORY.c.rolled_back_at.is_(None)
+    return update(HISTORY).where(which, still_applied).values(rolled_back_at=now)
 
 
-def _highest_batch() -> ColumnElement[int]:
-    applied = HISTORY.c.rolled_back_at.is_(None)
-    return select(func.coalesce(func.max(HISTORY.c.batch), 0)).where(applied).scalar_subquery()
-
-
-def _next_numbers(connection: Connection) -> tuple[int, int]:
-    run_id, batch = connection.execute(select(_highest_run() + 1, _highest_batch() + 1)).one()
-    return run_id, batch
+def _highest(number: Column[int], *which: ColumnElement[bool]) -> ColumnElement[int]:
+    return select(func.coalesce(func.max(number), 0)).where(*which).scalar_subquery()

@@ -10,22 +10,24 @@ import platform
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, Protocol
 from zlib import crc32
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from .results import LockHolder, MigrationError
-from .transaction import reading
+from .results import LockHolder, MigrationError, cause
+from .transaction import connect_apart, reading
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 REMIND_SECONDS = 10.0
+JUST_FINISHED = "one that has just begun or ended"
 # Any number does, as long as every version of the service uses the same.
 ADVISORY_KEY = 1835624306
 
@@ -66,7 +68,7 @@ def migration_lock(engine: Engine, timeout: float, scope: str = "") -> Iterator[
     deadline = time.monotonic() + timeout
     lock = lock_for(engine, scope)
     if not _one_thread.acquire(timeout=timeout):
-        raise _gave_up(None, timeout)
+        raise _gave_up("another thread of this process", timeout)
     try:
         _wait(lock, deadline, timeout)
         yield lock
@@ -90,18 +92,26 @@ def _wait(lock: MigrationLock, deadline: float, timeout: float) -> None:
     while not lock.acquire():
         now = time.monotonic()
         if now >= deadline:
-            raise _gave_up(lock.holder(), timeout)
+            raise _gave_up(lock.holder() or JUST_FINISHED, timeout)
         if now >= remind_at:
-            log.warning("Waiting for another migrator: %s", lock.holder() or "just finished")
+            log.warning("Waiting for another migrator: %s", lock.holder() or JUST_FINISHED)
             remind_at = now + REMIND_SECONDS
         time.sleep(POLL_SECONDS)
 
 
-def _gave_up(holder: LockHolder | None, timeout: float) -> MigrationError:
+def _gave_up(holder: LockHolder | str, timeout: float) -> MigrationError:
     return MigrationError(
-        f"Another migrator held the lock for {timeout:g} seconds: {holder or 'a thread here'}.",
+        f"Another migrator held the lock for {timeout:g} seconds: {holder}.",
         "Nothing was run.",
         "Wait for it, raise MIGRATION_LOCK_TIMEOUT, or end it: migrate unlock --force",
+    )
+
+
+def _cannot_lock(path: Path, error: Exception) -> MigrationError:
+    return MigrationError(
+        f"The lock {path} cannot be written: {cause(error)}",
+        "Nothing was run: another process could migrate at the same time.",
+        f"Make {path.parent} writable for this user.",
     )
 
 
@@ -120,36 +130,38 @@ class PostgresqlLock:
     def __init__(self, engine: Engine, scope: str = "") -> None:
         self._engine = engine
         self._key = advisory_key(scope)
-        self._session: Any = None
+        self._session: Connection | None = None
 
     def acquire(self) -> bool:
         if self._session is None:
-            # Not from the engine's pool: that may have room for one, which the run needs.
-            self._session = self._engine.pool.recreate().connect()
-            self._session.dbapi_connection.autocommit = False
-        with closing(self._session.cursor()) as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", self._key)
-            if not cursor.fetchone()[0]:
-                self._session.rollback()
-                return False
-            cursor.execute("SELECT set_config('application_name', %s, true)", (_my_name(),))
-            # The transaction stays idle for as long as the migrations take.
-            cursor.execute(
+            self._session = connect_apart(self._engine)
+        first, second = self._key
+        if not self._session.scalar(select(func.pg_try_advisory_xact_lock(first, second))):
+            self._session.rollback()
+            return False
+        self._session.execute(select(func.set_config("application_name", _my_name(), True)))
+        # The transaction stays idle for as long as the migrations take.
+        self._session.execute(
+            text(
                 "SELECT set_config(name, '0', true) FROM pg_settings"
                 " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
             )
+        )
         return True
 
     def release(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            session.invalidate()  # closes the connection, and with it the transaction
+            with suppress(SQLAlchemyError):  # it may have ended already
+                session.rollback()
+            session.invalidate()
+            session.close()
 
     def verify(self) -> None:
+        assert self._session is not None
         try:
-            with closing(self._session.cursor()) as cursor:
-                cursor.execute("SELECT 1")
-        except Exception as error:
+            self._session.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
             raise MigrationError(
                 "The migration lock was lost: its database session has ended.",
                 "The migration was undone, so that no two migrators run at once.",
@@ -168,7 +180,10 @@ class PostgresqlLock:
                 ),
                 {"first": self._key[0], "second": self._key[1]},
             ).first()
-        return None if row is None else LockHolder(row[0], row[1], row[2].astimezone(UTC))
+        # Of another role's session the database tells the name, but not since when.
+        return (
+            None if row is None else LockHolder(row[0], row[1], row[2] and row[2].astimezone(UTC))
+        )
 
     def end_holder(self) -> LockHolder | None:
         holder = self.holder()
@@ -198,16 +213,16 @@ class SqliteLock:
     def acquire(self) -> bool:
         if self._path is None:
             return True
-        if self._session is None:
-            self._session = sqlite3.connect(
-                self._path, timeout=0, isolation_level=None, check_same_thread=False
-            )
         try:
+            if self._session is None:
+                self._session = sqlite3.connect(
+                    self._path, timeout=0, isolation_level=None, check_same_thread=False
+                )
             return self._sign(self._session)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            if self._session.in_transaction:
+                raise _cannot_lock(self._path, error) from error
+            if self._session is not None and self._session.in_transaction:
                 self._session.rollback()
             return False
 
@@ -240,10 +255,13 @@ class SqliteLock:
         with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as session:
             try:
                 session.execute("BEGIN IMMEDIATE")
+                return None
             except sqlite3.OperationalError:
-                pid, name, since = session.execute("SELECT * FROM holder").fetchone()
+                try:
+                    pid, name, since = session.execute("SELECT * FROM holder").fetchone()
+                except (sqlite3.OperationalError, TypeError):
+                    return None  # it is signing just now
                 return LockHolder(pid, name, datetime.fromisoformat(since))
-        return None
 
     def end_holder(self) -> LockHolder | None:
         holder = self.holder()

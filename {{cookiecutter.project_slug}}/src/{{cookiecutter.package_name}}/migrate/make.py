@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from .config import MigrationConfig, context_options
-from .directory import check_one_head, load_scripts
+from .directory import as_slug, check_one_head, load_scripts
 from .plan import make_plan, read_stand
 from .results import MigrationError, NewMigration
 from .transaction import reading
@@ -29,7 +29,7 @@ def file_name(name: str, kind: str = "migration") -> str:
     Raises:
         MigrationError: nothing sensible comes of it.
     """
-    slug = re.sub(r"[\s_-]+", "_", name.strip()).lower()
+    slug = as_slug(name)
     if _NAME.match(slug) and len(slug) <= _NAME_LENGTH:
         return slug
     raise MigrationError(
@@ -102,7 +102,7 @@ def _autogenerate(engine: Engine, config: MigrationConfig) -> dict[str, Any]:
     from alembic.runtime.migration import MigrationContext
 
     options = context_options(config, engine.dialect.name)
-    with reading(engine, config) as connection:
+    with reading(engine, config.scope) as connection:
         context = MigrationContext.configure(connection, opts=options)
         found = produce_migrations(context, options["target_metadata"])
     imports: set[str] = set()

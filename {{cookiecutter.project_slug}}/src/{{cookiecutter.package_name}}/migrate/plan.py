@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from .config import MigrationConfig
-from .directory import checksums, is_called, load_scripts, name_of, ordered
+from .directory import checksums, is_called, load_scripts, name_of, ordered, parents
 from .history import HistoryRow, checksum, read_heads, read_history
 from .results import CompletedMigration, MigrationError, MigrationStatus
 from .transaction import reading
@@ -52,9 +51,9 @@ class Plan:
 
     def changed(self) -> "list[tuple[HistoryRow, Path]]":
         """Rows whose file is not the one that was applied, each with the file."""
-        paths = {script.revision: Path(script.path) for script in self.applied}
-        found = ((row, paths[row.revision]) for row in self.stand.history if row.revision in paths)
-        return [(row, path) for row, path in found if checksum(path) != row.checksum]
+        rows = {row.revision: row for row in self.stand.history}
+        found = ((rows[s.revision], s) for s in self.applied if s.revision in rows)
+        return [(row, Path(script.path)) for row, script in found if _has_changed(row, script)]
 
     def batch_of(self, script: "Script") -> int | None:
         """The number of the batch that applied it."""
@@ -74,21 +73,8 @@ def read_stand(engine: Engine, config: MigrationConfig) -> Stand:
     Raises:
         MigrationError: the database does not answer.
     """
-    try:
-        with reading(engine, config) as connection:
-            return Stand(frozenset(read_heads(connection)), tuple(read_history(connection)))
-    except SQLAlchemyError as error:
-        raise cannot_reach(engine, error) from error
-
-
-def cannot_reach(engine: Engine, error: Exception) -> MigrationError:
-    """The error of a database that does not answer. Never shows the password."""
-    cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return MigrationError(
-        f"The database {engine.url.render_as_string()} does not answer: {cause}",
-        "Nothing was run.",
-        "Start it, or correct DATABASE_URL.",
-    )
+    with reading(engine, config.scope) as connection:
+        return Stand(frozenset(read_heads(connection)), tuple(read_history(connection)))
 
 
 def nothing_to_do(config: MigrationConfig, stand: Stand) -> bool:
@@ -128,25 +114,21 @@ def make_status(config: MigrationConfig, stand: Stand) -> MigrationStatus:
     if nothing_to_do(config, stand):
         return MigrationStatus(tuple(_completed(row) for row in stand.history), ())
     scripts = load_scripts(config)
-    sums = checksums(config)
-    unknown = _missing(scripts, stand)
-    applied = {script.revision: script for script in _applied(scripts, stand)}
-    recorded = {row.revision for row in stand.history}
+    rows = {row.revision: row for row in stand.history}
+    applied = _applied(scripts, stand)
     completed = [
-        *(
-            CompletedMigration(name_of(script), script.revision)
-            for script in applied.values()
-            if script.revision not in recorded
-        ),
-        *(
-            _completed(
-                row, changed=sums.get(row.name) != row.checksum, missing=row.revision in unknown
-            )
-            for row in stand.history
-            if row.revision in applied or row.revision in unknown
-        ),
+        _completed(rows[script.revision], changed=_has_changed(rows[script.revision], script))
+        if script.revision in rows
+        else CompletedMigration(name_of(script), script.revision)
+        for script in applied
     ]
-    pending = (name_of(s) for s in ordered(scripts) if s.revision not in applied)
+    completed += [
+        _completed(rows[revision], missing=True)
+        if revision in rows
+        else CompletedMigration(revision, revision, missing=True)
+        for revision in _missing(scripts, stand)
+    ]
+    pending = (name_of(script) for script in ordered(scripts) if script not in applied)
     return MigrationStatus(tuple(completed), tuple(pending))
 
 
@@ -181,27 +163,39 @@ def _completed(
         batch=row.batch,
         applied_at=row.started_at,
         duration=row.duration,
-        changed=changed and not missing,
+        changed=changed,
         missing=missing,
     )
 
 
+def _has_changed(row: HistoryRow, script: "Script") -> bool:
+    return checksum(Path(script.path)) != row.checksum
+
+
 def _applied(scripts: "ScriptDirectory", stand: Stand) -> "list[Script]":
-    """What Alembic's heads imply, in history's order, and before it what history does not know."""
-    present = [head for head in stand.heads if _has(scripts, head)]
-    implied = scripts.iterate_revisions(tuple(present), "base") if present else ()
-    order = {row.revision: row.id for row in stand.history}
-    chain = list(implied)[::-1]
-    return sorted(chain, key=lambda script: order.get(script.revision, 0))
+    """What the heads stand on, in history's order as far as the chain allows it."""
+    chain = ordered(scripts)
+    implied = set(stand.heads)
+    if not implied <= {script.revision for script in chain}:
+        # The file of a head is gone, and with it what it stood on; history still knows.
+        implied |= {row.revision for row in stand.history}
+    for script in reversed(chain):
+        if script.revision in implied:
+            implied.update(parents(script))
+    # Branches interleave as they were applied, and none comes before what it stands on.
+    place = {row.revision: row.id for row in stand.history}
+    for script in chain:
+        before = [place.get(parent, 0) for parent in parents(script)]
+        place[script.revision] = max(place.get(script.revision, 0), *before, 0)
+    found = [script for script in chain if script.revision in implied]
+    return sorted(found, key=lambda script: place[script.revision])
 
 
-def _has(scripts: "ScriptDirectory", revision: str) -> bool:
-    return any(script.revision == revision for script in ordered(scripts))
-
-
-def _missing(scripts: "ScriptDirectory", stand: Stand) -> set[str]:
+def _missing(scripts: "ScriptDirectory", stand: Stand) -> list[str]:
+    """Revisions of which the database speaks and no file does, oldest first."""
     present = {script.revision for script in ordered(scripts)}
-    return {*stand.heads, *(row.revision for row in stand.history)} - present
+    spoken_of = dict.fromkeys([*(row.revision for row in stand.history), *sorted(stand.heads)])
+    return [revision for revision in spoken_of if revision not in present]
 
 
 def _check_present(scripts: "ScriptDirectory", stand: Stand) -> None:
@@ -209,7 +203,7 @@ def _check_present(scripts: "ScriptDirectory", stand: Stand) -> None:
     if not missing:
         return
     names = {row.revision: row.name for row in stand.history}
-    listed = sorted(names.get(revision, f"revision {revision}") for revision in missing)
+    listed = [names.get(revision, f"revision {revision}") for revision in missing]
     raise MigrationError(
         f"Files of {len(listed)} applied migrations are missing: {', '.join(listed)}",
         "Nothing was run: this database is ahead of this folder, or files were lost.",

@@ -19,6 +19,12 @@ class MigrationError(Exception):
         return f"Problem:  {self.problem}\nImpact:   {self.impact}\nSolution: {self.solution}"
 
 
+def cause(error: BaseException) -> str:
+    """The kind of an error and the first line it says, in the driver's words where it has any."""
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return ": ".join([type(error).__name__, *said[:1]])
+
+
 @dataclass(frozen=True)
 class MigrationResult:
     """What a run did.
@@ -103,11 +109,17 @@ class NewMigration:
 
 @dataclass(frozen=True)
 class LockHolder:
-    """Who migrates now. ``process`` is the database session's or the process's id."""
+    """Who migrates now.
+
+    Attributes:
+        process: the id of the database session (PostgreSQL) or of the process (SQLite).
+        since: None when the database does not tell this role.
+    """
 
     process: int
     name: str
-    since: datetime
+    since: datetime | None
 
     def __str__(self) -> str:
-        return f"{self.name} (process {self.process}) since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+        since = f" since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return f"{self.name} (process {self.process}){since}"

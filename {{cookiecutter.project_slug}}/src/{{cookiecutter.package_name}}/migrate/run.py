@@ -12,9 +12,9 @@ from .config import MigrationConfig, check_engine, context_options
 from .directory import check_one_head, name_of, runs_alone
 from .history import HistoryWriter, accept_change, adopt
 from .lock import MigrationLock, migration_lock
-from .plan import Plan, cannot_reach, find, make_plan, nothing_to_do, read_stand
-from .results import MigrationError, MigrationResult
-from .transaction import migrating
+from .plan import Plan, find, make_plan, nothing_to_do, read_stand
+from .results import MigrationError, MigrationResult, cause
+from .transaction import cannot_reach, migrating
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
@@ -136,7 +136,7 @@ class _Run:
             check_engine(self.engine)
             if not self._is_idle():
                 with migration_lock(
-                    self.engine, self.config.lock_timeout, self.config.scope
+                    self.engine, self.config.lock_timeout, self.config.scope.name
                 ) as lock:
                     self._run(lock)
         except MigrationError as problem:
@@ -159,11 +159,12 @@ class _Run:
 
     def _run(self, lock: MigrationLock) -> None:
         plan = make_plan(self.config, read_stand(self.engine, self.config))
-        chosen = list(self.choose(plan))
-        if self.is_upgrade:
-            self._check_changed(plan, lock)
+        if self.is_upgrade and not self.allow_changed:
+            check_unchanged(plan)
         if plan.unrecorded() or plan.gone():
             self._adopt(plan, lock)
+            plan = make_plan(self.config, read_stand(self.engine, self.config))
+        chosen = list(self.choose(plan))
         if not self.is_upgrade and chosen:
             self.batch = plan.batch_of(chosen[0])
         # A rollback keeps what it did: it goes on where it stopped.
@@ -173,9 +174,10 @@ class _Run:
             try:
                 self._execute(plan, left, lock, whole=whole)
             except Exception as error:
-                self._count_done(left)
-                if not _lock_timed_out(error) or not retries:
-                    raise self._failure(error, left, whole=whole) from error
+                self._count_done(left, error)
+                failed = self._failed(left, whole=whole)
+                if not retries or not _lock_timed_out(error) or any(map(runs_alone, failed)):
+                    raise self._failure(error, failed, whole=whole) from error
                 log.warning("A table stayed locked; trying again (%d left)", retries)
                 retries -= 1
                 time.sleep(RETRY_SECONDS)
@@ -183,25 +185,18 @@ class _Run:
                 self._count_done(left)
                 if len(self.done) < len(chosen):
                     raise _forgotten(self.engine)
+        if self.is_upgrade:
+            self._accept(plan, lock)
 
-    def _check_changed(self, plan: Plan, lock: MigrationLock) -> None:
-        changed = plan.changed()
-        if changed and not self.allow_changed:
-            names = ", ".join(row.name for row, _ in changed)
-            raise MigrationError(
-                f"{len(changed)} migrations changed after they were applied: {names}",
-                "Nothing was run: this database no longer matches its files.",
-                "Restore the files and write a new migration, or, if the change does not matter: "
-                "migrate latest --allow-changed",
-            )
-        if changed:
+    def _accept(self, plan: Plan, lock: MigrationLock) -> None:
+        if changed := plan.changed():
             with migrating(self.engine, self.config, lock.verify) as connection, connection.begin():
                 for row, path in changed:
                     accept_change(connection, row, path)
 
     def _adopt(self, plan: Plan, lock: MigrationLock) -> None:
         with migrating(self.engine, self.config, lock.verify) as connection, connection.begin():
-            adopt(connection, plan.unrecorded(), plan.gone())
+            adopt(connection.execute, plan.unrecorded(), plan.gone())
 
     def _execute(
         self, plan: Plan, scripts: "Sequence[Script]", lock: MigrationLock, *, whole: bool
@@ -223,44 +218,77 @@ class _Run:
             )
             with env.begin_transaction():
                 env.run_migrations()
-        if self.is_upgrade:
-            self.batch = self.writer.batch
 
     def _step(self, plan: Plan, script: "Script") -> "RevisionStep":
         from alembic.runtime.migration import RevisionStep
 
-        return RevisionStep(plan.scripts.revision_map, script, self.is_upgrade)
+        step = RevisionStep(plan.scripts.revision_map, script, self.is_upgrade)
+        step.migration_fn = self.config.scope.around(step.migration_fn)
+        return step
 
-    def _count_done(self, scripts: "Sequence[Script]") -> None:
+    def _count_done(self, scripts: "Sequence[Script]", error: Exception | None = None) -> None:
         # The database knows best which of them were committed.
-        recorded = {row.revision for row in read_stand(self.engine, self.config).history}
-        self.done += [s for s in scripts if (s.revision in recorded) is self.is_upgrade]
+        try:
+            history = read_stand(self.engine, self.config).history
+        except MigrationError as silence:
+            raise _lost(scripts, error or silence) from error
+        batches = {row.revision: row.batch for row in history}
+        self.done += [s for s in scripts if (s.revision in batches) is self.is_upgrade]
+        if self.is_upgrade and self.done:
+            self.batch = batches.get(self.done[0].revision)
+
+    def _failed(self, scripts: "Sequence[Script]", *, whole: bool) -> "Sequence[Script]":
+        if not whole:
+            return [s for s in scripts if s not in self.done][:1] or scripts[-1:]
+        # Where every one came through, it was the commit of them all that failed.
+        return [s for s in scripts if s.revision not in self.writer.done][:1] or scripts
 
     def _failure(
-        self, error: Exception, scripts: "Sequence[Script]", *, whole: bool
+        self, error: Exception, failed: "Sequence[Script]", *, whole: bool
     ) -> MigrationError:
-        script = next((s for s in scripts if s.revision not in self.writer.done), scripts[-1])
+        names = ", ".join(map(name_of, failed))
         if isinstance(error, MigrationError):
-            return MigrationError(
-                f"{name_of(script)}: {error.problem}", error.impact, error.solution
-            )
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines() or [""]
+            return MigrationError(f"{names}: {error.problem}", error.impact, error.solution)
         impact = "Nothing was changed: the whole batch was undone."
         if not whole:
             impact = f"{len(self.done)} migrations before it are done and stay so."
-        if runs_alone(script):
+        if any(map(runs_alone, failed)):
             impact += " It runs outside a transaction: what it did before the error stays too."
         return MigrationError(
-            f"{name_of(script)} failed: {type(error).__name__}: {cause[0]}",
+            f"{names} failed: {cause(error)}",
             impact,
-            f"Correct {script.path} and run it again: "
+            f"Correct {', '.join(script.path for script in failed)} and run it again: "
             f"{'migrate latest' if self.is_upgrade else 'migrate rollback'}",
+        )
+
+
+def check_unchanged(plan: Plan) -> None:
+    """Refuse applied migrations whose files are not what they were.
+
+    Raises:
+        MigrationError: with the names of all of them.
+    """
+    if changed := plan.changed():
+        names = ", ".join(row.name for row, _ in changed)
+        raise MigrationError(
+            f"{len(changed)} migrations changed after they were applied: {names}",
+            "Nothing was run: this database no longer matches its files.",
+            "Restore the files and write a new migration, or, if the change does not matter: "
+            "migrate latest --allow-changed",
         )
 
 
 def _lock_timed_out(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and (
         getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+    )
+
+
+def _lost(scripts: "Sequence[Script]", error: Exception) -> MigrationError:
+    return MigrationError(
+        f"The database was lost while {name_of(scripts[0])} or what follows ran: {cause(error)}",
+        "What was not committed is undone; nobody can say yet how far it came.",
+        "When the database answers again, see how far it came: migrate status",
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from .make import file_name
-from .results import MigrationError
+from .results import MigrationError, cause
 
 Seed = Callable[[Session], None]
 
@@ -65,9 +65,8 @@ def run_seeds(engine: Engine, directory: Path, name: str | None = None) -> list[
             with Session(engine) as session, session.begin():
                 seed(session)
         except Exception as error:
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines() or [""]
             raise MigrationError(
-                f"Seed {path.stem} failed: {type(error).__name__}: {cause[0]}",
+                f"Seed {path.stem} failed: {cause(error)}",
                 "What it did was undone; the seeds before it stay.",
                 f"Correct {path} and run it again: seed run {path.stem}",
             ) from error
@@ -96,7 +95,7 @@ def _load(path: Path) -> Seed:
         seed: Seed = module.run
     except Exception as error:
         raise MigrationError(
-            f"Seed {path.name} does not load: {type(error).__name__}: {error}",
+            f"Seed {path.name} does not load: {cause(error)}",
             "No seed was run.",
             f"Correct {path}; it needs a function run(session).",
         ) from error

@@ -7,30 +7,42 @@ transactions hangs on the connection's own events.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from .config import MigrationConfig
-from .results import MigrationError
+from .results import MigrationError, cause
+from .scope import Scope
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+
+    from .config import MigrationConfig
 
 
 @contextmanager
-def reading(engine: Engine, config: MigrationConfig | None = None) -> Iterator[Connection]:
+def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
     """A connection that takes no lock and leaves no transaction open.
 
-    Args:
-        config: says which scope to enter.
+    Raises:
+        MigrationError: the database does not answer.
     """
-    with _bare(engine).connect() as connection:
-        if config is not None and config.on_begin is not None:
-            config.on_begin(connection)
-        yield connection
+    try:
+        with _bare(engine).connect() as connection:
+            if engine.dialect.name != "sqlite":  # there, reading begins nothing
+                _refuse_begun(connection)
+                connection.execution_options(isolation_level="READ COMMITTED")
+            if scope is not None:
+                scope.enter(connection)
+            yield connection
+    except SQLAlchemyError as error:
+        raise cannot_reach(engine, error) from error
 
 
 @contextmanager
 def migrating(
-    engine: Engine, config: MigrationConfig, before_commit: Callable[[], None] = lambda: None
+    engine: Engine, config: "MigrationConfig", before_commit: Callable[[], None] = lambda: None
 ) -> Iterator[Connection]:
     """A connection on which nothing has begun yet.
 
@@ -41,12 +53,29 @@ def migrating(
         MigrationError: the engine hands out connections with a transaction already begun.
     """
     with _bare(engine).connect() as connection:
+        _refuse_begun(connection)
         prepare = _sqlite if engine.dialect.name == "sqlite" else _postgresql
         with prepare(connection, config):
             event.listen(connection, "commit", lambda _: before_commit())
-            if config.on_commit is not None:
-                event.listen(connection, "commit", config.on_commit)
+            event.listen(connection, "commit", config.scope.commit)
             yield connection
+
+
+def connect_apart(engine: Engine) -> Connection:
+    """A connection that is not the pool's: that may have room for one, which the run needs."""
+    apart = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    return apart.connect().execution_options(isolation_level="READ COMMITTED")
+
+
+def cannot_reach(
+    engine: Engine, error: Exception, impact: str = "Nothing was run."
+) -> MigrationError:
+    """The error of a database that does not answer, or not as it should. Shows no password."""
+    return MigrationError(
+        f"The database {engine.url.render_as_string()} does not answer: {cause(error)}",
+        impact,
+        "Start it, or correct DATABASE_URL.",
+    )
 
 
 def _bare(engine: Engine) -> Engine:
@@ -55,8 +84,20 @@ def _bare(engine: Engine) -> Engine:
     return Engine(engine.pool, engine.dialect, engine.url)
 
 
+def _refuse_begun(connection: Connection) -> None:
+    # It can be begun where all share one connection (StaticPool), or by a "connect" listener.
+    raw: Any = connection.connection.dbapi_connection
+    is_sqlite = connection.dialect.name == "sqlite"
+    if raw.in_transaction if is_sqlite else raw.info.transaction_status:
+        raise MigrationError(
+            "The engine's connection has already begun a transaction.",
+            "Nothing was run: whoever began it could undo the migrations.",
+            "Commit or roll back first, or pass an engine of its own.",
+        )
+
+
 @contextmanager
-def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[None]:
+def _postgresql(connection: Connection, config: "MigrationConfig") -> Iterator[None]:
     connection.execution_options(isolation_level="READ COMMITTED")
     left_transaction = False
 
@@ -67,24 +108,18 @@ def _postgresql(connection: Connection, config: MigrationConfig) -> Iterator[Non
         else:
             milliseconds = int(config.table_lock_timeout * 1000)
             connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
-        if config.on_begin is not None:
-            config.on_begin(connection)
+            config.scope.begin(connection)
+        config.scope.enter(connection)
 
     event.listen(connection, "begin", begun)
     yield
-    if left_transaction and config.on_begin is not None:
+    if left_transaction and config.scope.name:
         connection.invalidate()  # outside a transaction the scope was entered for good
 
 
 @contextmanager
-def _sqlite(connection: Connection, config: MigrationConfig) -> Iterator[None]:
+def _sqlite(connection: Connection, config: "MigrationConfig") -> Iterator[None]:
     raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
-    if raw.in_transaction:
-        raise MigrationError(
-            "The engine's connection has already begun a transaction.",
-            "Nothing was run: whoever began it could undo the migrations.",
-            "Commit or roll back first, or pass an engine of its own.",
-        )
     level, raw.isolation_level = raw.isolation_level, None
     foreign_keys = raw.execute("PRAGMA foreign_keys").fetchone()[0]
     timeout = raw.execute("PRAGMA busy_timeout").fetchone()[0]
@@ -93,7 +128,6 @@ def _sqlite(connection: Connection, config: MigrationConfig) -> Iterator[None]:
     raw.execute("PRAGMA foreign_keys = OFF")
     raw.execute(f"PRAGMA busy_timeout = {int(config.lock_timeout * 1000)}")
     event.listen(connection, "begin", _begin_immediate)
-    event.listen(connection, "commit", _check_foreign_keys)
     try:
         yield
     finally:
@@ -111,10 +145,16 @@ def _begin_immediate(connection: Connection) -> None:
         raw.execute("BEGIN IMMEDIATE")
 
 
-def _check_foreign_keys(connection: Connection) -> None:
-    if in_autocommit(connection):
+def check_foreign_keys(*, ctx: "MigrationContext", **_: object) -> None:
+    """Alembic's ``on_version_apply`` hook: with foreign keys off, SQLite checks nothing itself.
+
+    Raises:
+        MigrationError: the migration left rows that point to none.
+    """
+    if ctx.as_sql or ctx.dialect.name != "sqlite":
         return
-    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    assert ctx.connection is not None
+    orphans = ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
     if orphans:
         table, _, parent, _ = orphans[0]
         raise MigrationError(
