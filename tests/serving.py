@@ -1,0 +1,128 @@
+"""A generated service that runs, for tests that talk to it as its users do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from support import clean_environment
+
+ADMIN_KEY = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
+PASSWORD = "correct horse battery"
+OFTEN = "1000000/second"
+
+# What a test needs of a service: that passwords are cheap, nobody knocks too often, and its log
+# can be read.
+VARIABLES = {
+    "ADMIN_KEY": ADMIN_KEY,
+    "BCRYPT_COST": "4",
+    "LOG_FORMAT": "json",
+    "RATE_LIMIT_PER_ACCOUNT": OFTEN,
+    "RATE_LIMIT_PER_ADDRESS": OFTEN,
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where it answers, and the log that it writes."""
+
+    address: str
+    log: Path
+
+    def post(self, path: str, **values: str) -> requests.Response:
+        """Send JSON."""
+        return requests.post(f"{self.address}{path}", json=values, timeout=20)
+
+    def register(self, email: str) -> requests.Response:
+        """Ask for an account."""
+        return self.post("/auth/register", email=email, password=PASSWORD, name="Ada")
+
+    def confirm(self, email: str) -> None:
+        """Follow the link in the newest mail, as soon as it is sent."""
+        end = time.monotonic() + 20
+        while not (links := self.links(email)):
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.02)
+        self.post("/auth/verify-email", token=links[-1].partition("#token=")[2])
+
+    def links(self, email: str) -> list[str]:
+        """The links mailed to an address so far: outside production, the log has them."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        said = [json.loads(line) for line in lines if line.startswith("{")]
+        return [str(line["link"]) for line in said if line.get("to") == email]
+
+    def sign_in(self, email: str) -> str:
+        """An access token for a new account."""
+        self.register(email)
+        self.confirm(email)
+        answer = self.post("/auth/login", email=email, password=PASSWORD)
+        return str(answer.json()["access_token"])
+
+
+Serve = Callable[..., AbstractContextManager[Service]]
+
+
+@contextmanager
+def serving(
+    python: Path, variables: Mapping[str, str], folder: Path, address: str
+) -> Iterator[Service]:
+    """Run the default answers' package on the database at an address."""
+    port = free_port()
+    every = {**VARIABLES, **variables, "DATABASE_URL": address}
+    command = [str(python), "-m", "my_service", "serve", "--port", str(port)]
+    with running(command, folder, every) as log:
+        ask(f"http://127.0.0.1:{port}/health/ready", log)
+        yield Service(f"http://127.0.0.1:{port}", log)
+
+
+@contextmanager
+def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
+    """Run a service, hand over the file with what it says, and stop it as an operator does."""
+    said = folder / "service.log"
+    with said.open("w") as log:
+        service = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean_environment(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield said
+    finally:
+        service.send_signal(signal.SIGTERM)
+        code = service.wait(20)
+    assert code in (0, -signal.SIGTERM), said.read_text()
+
+
+def ask(address: str, said: Path, seconds: float = 20) -> int:
+    """Ask until the service answers; return the status."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            pytest.fail(f"{error.code} {error.read().decode()}\n{said.read_text()}")
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"The service does not answer.\n{said.read_text()}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,96 @@
+"""Somebody registers, signs in and reads about themselves through /docs, without the internet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+from serving import PASSWORD, Serve
+
+SECONDS = 20
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("There is no browser: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,3000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+class Docs:
+    """The page, as people use it."""
+
+    def __init__(self, browser: webdriver.Chrome, address: str) -> None:
+        self.browser = browser
+        self.wait = WebDriverWait(browser, SECONDS)
+        browser.get(f"{address}/docs")
+
+    def find(self, css: str, within: WebElement | None = None) -> WebElement:
+        """The first that is there to be seen, as soon as it is."""
+
+        def seen(_: object) -> WebElement | None:
+            found = (within or self.browser).find_elements(By.CSS_SELECTOR, css)
+            return next((element for element in found if element.is_displayed()), None)
+
+        return self.wait.until(seen)  # type: ignore[return-value]
+
+    def try_out(self, tag: str, path: str, body: str = "") -> str:
+        """Send a request; give the answer's text."""
+        found = f"div[id^='operations-{tag}-'] [data-path='{path}']"
+        block = self.find(found).find_element(By.XPATH, "./ancestor::div[@id][1]")
+        self.find(".opblock-summary-control", block).click()
+        self.find(".try-out__btn", block).click()
+        if body:
+            area = self.find("textarea", block)
+            area.clear()
+            area.send_keys(body)
+        self.find(".execute", block).click()
+        return self.find(".live-responses-table .response", block).text
+
+    def authorize(self, email: str, password: str) -> None:
+        """Sign in by the Authorize button."""
+        self.find(".auth-wrapper .authorize").click()
+        dialog = self.find(".modal-ux")
+        self.find("#oauth_username", dialog).send_keys(email)
+        self.find("#oauth_password", dialog).send_keys(password)
+        self.find("button.authorize", dialog).click()
+        self.wait.until(lambda _: "Logout" in dialog.text)
+        self.find(".btn-done", dialog).click()
+
+
+def test_somebody_registers_signs_in_and_reads_about_themselves(
+    browser: webdriver.Chrome, serve: Serve, empty_database: Any
+) -> None:
+    with serve("sqlite", empty_database("sqlite")) as service:
+        docs = Docs(browser, service.address)
+        new = f'{{"email": "{EMAIL}", "password": "{PASSWORD}", "name": "Ada"}}'
+        assert "201" in docs.try_out("auth", "/auth/register", new)
+        service.confirm(EMAIL)
+        docs.authorize(EMAIL, PASSWORD)
+        answer = docs.try_out("users", "/users/me")
+    assert "200" in answer and EMAIL in answer
+    log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [line for line in log if line["level"] == "SEVERE"] == []

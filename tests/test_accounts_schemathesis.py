@@ -1,0 +1,41 @@
+"""The whole API, as it describes itself: no failure, and no answer it does not mention."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import ADMIN_KEY, Serve
+from support import DATABASES, run
+
+EXAMPLES = 5
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "ignored_auth",
+)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_api_does_what_it_says(
+    serve: Serve, empty_database: Any, tmp_path: Path, database: str
+) -> None:
+    with serve(database, empty_database(database)) as service:
+        token = service.sign_in("ada@example.com")
+        done = run(
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/openapi.json"),
+            *("--header", f"Authorization: Bearer {token}"),
+            *("--header", f"X-Admin-Key: {ADMIN_KEY}"),
+            *("--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES)),
+            *("--checks", ",".join(CHECKS), "--generation-database", "none", "--no-color"),
+            cwd=tmp_path,
+        )
+    assert done.returncode == 0, done.stdout
