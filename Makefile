@@ -1,6 +1,7 @@
 # The template's own commands. The service that it generates has a Makefile of its own.
 database ?= sqlite
 port ?= 8000
+databases := sqlite postgresql postgresql-multi-tenant
 
 # uv from the PATH or, when there is none, from PyPI into .uv. Whatever make starts finds it, the
 # generated service's make included.
@@ -19,10 +20,11 @@ help: ## List what you can type
 
 .PHONY: demo
 demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgresql port=8001)
+	$(if $(filter $(database),$(databases)),,$(error database is one of: $(databases)))
 	@rm -rf build/$(database)/my-service/src build/$(database)/my-service/tests
 	@$(RUN) --only-group bake cookiecutter . --no-input --overwrite-if-exists \
 	  --output-dir build/$(database) "database=$(database)" >/dev/null
-	@echo "build/$(database)/my-service will answer on http://127.0.0.1:$(port). Ctrl-C stops it."
+	@echo "The service is in build/$(database)/my-service."
 	@$(MAKE) --no-print-directory -C build/$(database)/my-service dev port=$(port)
 
 .PHONY: test

@@ -41,6 +41,9 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
         "DATABASE_URL": empty_database(database),
         "DB_SSL_MODE": "disable",
         "JWT_SECRET": secrets.token_urlsafe(48),
+        "FRONTEND_URL": "https://app.example.com",
+        "MAIL_FROM": "my-service@example.com",
+        "SMTP_HOST": "mail.example.com",
     }
     command = [str(environment / "bin" / "my-service"), "serve", "--port", str(port)]
     with running(command, elsewhere, production) as said:

@@ -12,7 +12,12 @@ from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.migrate import run_migrations
 from {{ cookiecutter.package_name }}.settings import Settings
 
+from .accounts import Outbox
 from .database import fresh_database
+
+# Passwords cost as little as they can, and nobody knocks too often.
+OFTEN = "1000/second"
+QUICK = {"bcrypt_cost": 4, "rate_limit_per_address": OFTEN, "rate_limit_per_account": OFTEN}
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +32,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings() -> Iterator[Settings]:
     """Settings that name an empty database."""
     with fresh_database() as settings:
-        yield settings
+        yield settings.model_copy(update=QUICK)
 
 
 @pytest.fixture
@@ -51,3 +56,10 @@ def client(settings: Settings) -> Iterator[TestClient]:
     """The running service."""
     with TestClient(create_app(settings)) as client:
         yield client
+
+
+@pytest.fixture
+def outbox(client: TestClient) -> Outbox:
+    """The mails that the running service sends."""
+    client.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    return outbox

@@ -45,6 +45,39 @@ def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch)
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ADMIN_KEY", "short"),
+        ("CORS_ORIGINS", "https://app.example.com, *"),
+        ("FRONTEND_URL", "http://app.example.com"),
+        ("MAIL_FROM", None),
+        ("SMTP_HOST", None),
+    ],
+)
+def test_production_refuses_weak_accounts(
+    name: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {
+        "ENVIRONMENT": "production",
+        "JWT_SECRET": STRONG,
+        "ADMIN_KEY": STRONG,
+        "FRONTEND_URL": "https://app.example.com",
+        "MAIL_FROM": "service@example.com",
+        "SMTP_HOST": "mail.example.com",
+    }
+    for variable, sound in {**good, name: value}.items():
+        if sound is not None:
+            monkeypatch.setenv(variable, sound)
+    with pytest.raises(Problem, match=name):
+        load_settings()
+
+
+def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com, *.example.com")
+    assert load_settings().hosts == ("api.example.com", "*.example.com")
+
+
 def test_an_address_of_another_database_is_refused() -> None:
     settings = Settings(_env_file=None, database_url=SecretStr("mysql://root@localhost/app"))
     with pytest.raises(Problem, match="address"):

@@ -8,14 +8,20 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import TITLE, health
+from . import TITLE, health, security
+from .auth.limits import RateLimiter
+from .auth.routes import router as auth
 from .database.backend import connect
 from .database.session import ping
+from .docs import add_docs
 from .errors import Problem
-from .logs import RequestLog, configure_logging
+from .logs import configure_logging
+from .mail import mailer_for
 from .migrate import MigrationError, run_migrations
 from .migrations import config_for
+from .problem_json import speak_problem_json
 from .settings import Settings, load_settings
+from .users.routes import admin, me
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,10 +34,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     configure_logging(settings)
-    app = FastAPI(title=TITLE, lifespan=_lifespan)
+    app = FastAPI(
+        title=TITLE,
+        lifespan=_lifespan,
+        middleware=security.middleware(settings),
+        openapi_url="/openapi.json" if settings.serves_docs else None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.settings = settings
-    app.add_middleware(RequestLog)
-    app.include_router(health.router)
+    app.state.mailer = mailer_for(settings)
+    app.state.limiter = RateLimiter(settings)
+    speak_problem_json(app)
+    for router in (health.router, auth, me, admin):
+        app.include_router(router)
+    if settings.serves_docs:
+        add_docs(app)
     return app
 
 

@@ -66,4 +66,5 @@ def serve(
         reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
     )

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, Engine, QueuePool, Uuid, create_engine, make_url, text
+from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import Problem

@@ -18,6 +18,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
+from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeDecorator
 

@@ -1,0 +1,1 @@
+"""Register, confirm an address, sign in, change a password."""

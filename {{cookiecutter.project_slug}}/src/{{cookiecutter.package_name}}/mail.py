@@ -1,0 +1,81 @@
+"""Mail: one small interface, a log to read it from in development, SMTP in production."""
+
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from .settings import Settings
+
+TIMEOUT_SECONDS = 10
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A message to one person, with the link it is about."""
+
+    to: str
+    subject: str
+    text: str
+    link: str
+
+
+class Mailer(Protocol):
+    """Whatever sends mail. ``app.state.mailer`` holds the one in use."""
+
+    def send(self, mail: Mail) -> None:
+        """Send it.
+
+        Raises:
+            OSError: it could not be sent (all of smtplib's errors are OSErrors).
+        """
+
+
+class LogMailer:
+    """Writes the link to the log: development's mailbox."""
+
+    def send(self, mail: Mail) -> None:
+        log.info("Mail", to=mail.to, subject=mail.subject, link=mail.link)
+
+
+@dataclass(frozen=True)
+class SmtpMailer:
+    """Sends through the server that the settings name."""
+
+    settings: Settings
+
+    def send(self, mail: Mail) -> None:
+        message = EmailMessage()
+        message["From"], message["To"] = self.settings.mail_from, mail.to
+        message["Subject"] = mail.subject
+        message.set_content(f"{mail.text}\n\n{mail.link}\n")
+        context = ssl.create_default_context()
+        implicit = self.settings.smtp_tls == "implicit"
+        connect = partial(smtplib.SMTP_SSL, context=context) if implicit else smtplib.SMTP
+        host, port = self.settings.smtp_host or "", self.settings.smtp_port
+        with connect(host, port, timeout=TIMEOUT_SECONDS) as server:
+            if self.settings.smtp_tls == "starttls":
+                server.starttls(context=context)
+            if self.settings.smtp_user:
+                password = self.settings.smtp_password.get_secret_value()
+                server.login(self.settings.smtp_user, password)
+            server.send_message(message)
+
+
+def mailer_for(settings: Settings) -> Mailer:
+    """SMTP when SMTP_HOST is set, the log otherwise."""
+    return SmtpMailer(settings) if settings.smtp_host else LogMailer()
+
+
+def deliver(mailer: Mailer, mail: Mail) -> None:
+    """Send it in the background: a failure is logged, and whoever waits asks for a new link."""
+    try:
+        mailer.send(mail)
+    except OSError:
+        log.exception("Mail was not sent", to=mail.to, subject=mail.subject)

@@ -1,0 +1,42 @@
+"""What tests of accounts do again and again."""
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from {{ cookiecutter.package_name }}.mail import Mail
+
+PASSWORD = "correct horse battery"
+ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
+
+
+class Outbox:
+    """Keeps what would be sent."""
+
+    def __init__(self) -> None:
+        self.mails: list[Mail] = []
+
+    def send(self, mail: Mail) -> None:
+        """Keep it."""
+        self.mails.append(mail)
+
+
+def token_in(mail: Mail) -> str:
+    """What the link hands to the page."""
+    return mail.link.partition("#token=")[2]
+
+
+def sign_in(client: TestClient, email: str = ADA["email"], password: str = PASSWORD) -> Response:
+    """Try to."""
+    return client.post("/auth/login", json={"email": email, "password": password})
+
+
+def register(client: TestClient, outbox: Outbox, email: str = ADA["email"]) -> Response:
+    """Open an account, confirm the address and sign in."""
+    client.post("/auth/register", json={**ADA, "email": email})
+    client.post("/auth/verify-email", json={"token": token_in(outbox.mails[-1])})
+    return sign_in(client, email)
+
+
+def authorize(answer: Response) -> dict[str, str]:
+    """The header for whoever got this answer."""
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}

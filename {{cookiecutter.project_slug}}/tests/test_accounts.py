@@ -1,0 +1,225 @@
+"""Accounts: register, confirm, sign in, change, reset, close."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.database.types import utc_now
+from {{ cookiecutter.package_name }}.mail import Mail
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.users.models import User
+
+from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
+
+
+def users(client: TestClient) -> list[User]:
+    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+        return list(session.scalars(select(User)))
+
+
+def change(client: TestClient, **values: Any) -> None:
+    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+        session.execute(update(User).values(**values))
+        session.commit()
+
+
+def test_register_confirm_sign_in_and_read_oneself(client: TestClient, outbox: Outbox) -> None:
+    answer = client.post("/auth/register", json=ADA)
+    assert answer.status_code == 201
+    assert sign_in(client).status_code == 401
+
+    token = token_in(outbox.mails[-1])
+    assert client.post("/auth/verify-email", json={"token": token}).status_code == 200
+    answer = sign_in(client)
+    assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("bearer", 3600)
+
+    profile = client.get("/users/me", headers=authorize(answer)).json()
+    assert (profile["email"], profile["name"]) == (ADA["email"], ADA["name"])
+    assert profile["email_verified"] is True
+    assert profile["last_login_at"].endswith(("Z", "+00:00"))
+
+
+def test_nothing_secret_is_stored(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    (user,) = users(client)
+    assert user.password_hash.startswith("$2b$04$")
+    assert token_in(outbox.mails[-1]) not in vars(user).values()
+
+
+@pytest.mark.parametrize(
+    "spelling", ["ADA@Example.COM", "  ada@example.com ", "ａｄａ@example.com", "ada@EXAMPLE.com"]
+)
+def test_one_address_is_one_account_however_it_is_spelt(
+    client: TestClient, outbox: Outbox, spelling: str
+) -> None:
+    first = client.post("/auth/register", json=ADA)
+    again = client.post("/auth/register", json={**ADA, "email": spelling, "name": "Eve"})
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    (user,) = users(client)
+    assert (user.email, user.name) == (ADA["email"], ADA["name"])
+    assert [mail.to for mail in outbox.mails] == [ADA["email"]] * 2
+    assert outbox.mails[1].subject.startswith("You have an account")
+
+
+def test_an_address_registered_by_many_at_once_is_one_user(
+    settings: Settings, tmp_path: Path
+) -> None:
+    if settings.test_database_url is None:  # in memory there is one connection for all
+        address = SecretStr(f"sqlite:///{tmp_path}/test.db")
+        settings = settings.model_copy(update={"test_database_url": address})
+    app = create_app(settings)
+    with TestClient(app) as client, ThreadPoolExecutor(8) as pool:
+        app.state.mailer = outbox = Outbox()
+        answers = list(
+            pool.map(lambda _: client.post("/auth/register", json=ADA).status_code, range(16))
+        )
+        assert answers == [201] * 16
+        assert len(users(client)) == 1
+        assert len([mail for mail in outbox.mails if mail.subject.startswith("Confirm")]) == 1
+
+
+def test_a_confirmation_works_once(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    token = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=token).status_code == 200
+    assert client.post("/auth/verify-email", json=token).status_code == 400
+
+
+def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
+    client: TestClient, outbox: Outbox
+) -> None:
+    client.post("/auth/register", json=ADA)
+    change(client, verification_token_expires_at=utc_now() - timedelta(seconds=1))
+    old = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=old).status_code == 400
+
+    answer = client.post("/auth/request-verification", json={"email": ADA["email"]})
+    assert answer.status_code == 202
+    new = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=old).status_code == 400
+    assert client.post("/auth/verify-email", json=new).status_code == 200
+
+
+def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
+    register(client, outbox)
+    answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
+    change(client, is_active=False)
+    answers.append(sign_in(client))
+    change(client, is_active=True, email_verified=False)
+    answers.append(sign_in(client))
+    change(client, password_hash="!")
+    answers.append(sign_in(client))
+    answers.append(sign_in(client, password="x" * 100))
+    bodies = [{**answer.json(), "request_id": None} for answer in answers]
+    assert [answer.status_code for answer in answers] == [401] * 6
+    assert all(body == bodies[0] for body in bodies)
+
+
+def test_asking_for_links_tells_nobody_who_has_an_account(
+    client: TestClient, outbox: Outbox
+) -> None:
+    register(client, outbox)
+    outbox.mails.clear()
+    for path in ("request-verification", "request-password-reset"):
+        answer = client.post(f"/auth/{path}", json={"email": "eve@example.com"})
+        assert answer.status_code == 202
+    assert outbox.mails == []
+
+
+def test_the_password_form_of_oauth2_signs_in_too(client: TestClient, outbox: Outbox) -> None:
+    register(client, outbox)
+    form = {"username": ADA["email"].upper(), "password": PASSWORD}
+    assert client.post("/auth/token", data=form).status_code == 200
+    assert client.post("/auth/token", data={**form, "username": "nobody"}).status_code == 401
+
+
+def test_changing_the_password_ends_every_token(client: TestClient, outbox: Outbox) -> None:
+    old = authorize(register(client, outbox))
+    new_password = "staple battery horse"
+    wrong = {"current_password": "wrong horse", "password": new_password}
+    assert client.post("/auth/change-password", json=wrong, headers=old).status_code == 403
+    right = {"current_password": PASSWORD, "password": new_password}
+    answer = client.post("/auth/change-password", json=right, headers=old)
+    assert client.get("/users/me", headers=old).status_code == 401
+    assert client.get("/users/me", headers=authorize(answer)).status_code == 200
+    assert sign_in(client).status_code == 401
+    assert sign_in(client, password=new_password).status_code == 200
+
+
+def test_a_forgotten_password_is_reset_once_and_ends_every_token(
+    client: TestClient, outbox: Outbox
+) -> None:
+    before = authorize(register(client, outbox))
+    client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    token = token_in(outbox.mails[-1])
+    reset = {"token": token, "password": "staple battery horse"}
+    assert client.post("/auth/reset-password", json=reset).status_code == 200
+    assert client.post("/auth/reset-password", json=reset).status_code == 400
+    assert client.get("/users/me", headers=before).status_code == 401
+    assert sign_in(client, password="staple battery horse").status_code == 200
+    # A token is good for what it was issued for, and for nothing else.
+    stolen = {"Authorization": f"Bearer {token}"}
+    assert client.get("/users/me", headers=stolen).status_code == 401
+
+
+def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    client.post("/auth/register", json={**ADA, "password": "the owner's own words"})
+    reset = {"token": token_in(outbox.mails[-1]), "password": "the owner's own words"}
+    assert client.post("/auth/reset-password", json=reset).status_code == 200
+    assert sign_in(client).status_code == 401
+    assert sign_in(client, password="the owner's own words").status_code == 200
+
+
+def test_closing_an_account_ends_its_tokens_and_keeps_the_row(
+    client: TestClient, outbox: Outbox
+) -> None:
+    headers = authorize(register(client, outbox))
+    assert client.delete("/users/me", headers=headers).status_code == 204
+    assert client.get("/users/me", headers=headers).status_code == 401
+    assert sign_in(client).status_code == 401
+    assert [user.is_active for user in users(client)] == [False]
+
+
+def test_a_name_can_be_changed(client: TestClient, outbox: Outbox) -> None:
+    headers = authorize(register(client, outbox))
+    answer = client.patch("/users/me", json={"name": " Countess of Lovelace "}, headers=headers)
+    assert answer.json()["name"] == "Countess of Lovelace"
+    assert client.patch("/users/me", json={}, headers=headers).json() == answer.json()
+    assert client.patch("/users/me", json={"name": "\0"}, headers=headers).status_code == 422
+
+
+def test_the_hash_is_renewed_at_sign_in_when_the_cost_rises(
+    client: TestClient, outbox: Outbox
+) -> None:
+    register(client, outbox)
+    costlier = client.app.state.settings.model_copy(  # type: ignore[attr-defined]
+        update={"bcrypt_cost": 5}
+    )
+    client.app.state.settings = costlier  # type: ignore[attr-defined]
+    answer = sign_in(client)
+    assert users(client)[0].password_hash.startswith("$2b$05$")
+    assert client.get("/users/me", headers=authorize(answer)).status_code == 200
+    assert sign_in(client).status_code == 200
+
+
+def test_mail_that_fails_loses_no_registration(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
+) -> None:
+    def fail(_mail: Mail) -> None:
+        raise ConnectionRefusedError("nobody listens")
+
+    monkeypatch.setattr(outbox, "send", fail)
+    assert client.post("/auth/register", json=ADA).status_code == 201
+    monkeypatch.undo()
+    client.post("/auth/request-verification", json={"email": ADA["email"]})
+    token = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=token).status_code == 200

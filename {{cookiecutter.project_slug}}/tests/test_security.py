@@ -1,0 +1,153 @@
+"""What stands between the network and the routes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .accounts import sign_in
+
+
+def serve(settings: Settings, **changed: Any) -> TestClient:
+    app = create_app(settings.model_copy(update=changed))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("hunter2")
+
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
+    for path in ("/health/live", "/nowhere"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("PUT", "/users/me", 405), ("GET", "/users/me", 401)],
+)
+def test_an_error_is_problem_json(client: TestClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    said = answer.json()
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, said["status"], said["type"]) == (status, status, "about:blank")
+    assert said["title"] and said["detail"] == said["problem"]
+    assert said["impact"] and said["solution"]
+    assert said["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_a_value_that_cannot_be_taken_is_named_and_not_repeated(client: TestClient) -> None:
+    answer = client.post("/auth/register", json={"email": "hunter2", "password": ["hunter2"]})
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    wheres = [fault["where"] for fault in answer.json()["errors"]]
+    assert wheres == ["body.email", "body.password", "body.name"]
+    assert "hunter2" not in answer.text
+
+
+def test_an_unexpected_error_shows_a_request_id_and_nothing_else(settings: Settings) -> None:
+    with serve(settings) as client:
+        answer = client.get("/broken")
+    assert answer.status_code == 500
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+    assert "hunter2" not in answer.text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_large_body_is_refused_whether_or_not_it_says_so(settings: Settings) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield from [b"x" * 600] * 2
+
+    with serve(settings, max_body_bytes=1000) as client:
+        for content in (b"x" * 1001, chunks()):
+            headers = {"Content-Type": "application/json"}
+            answer = client.post("/auth/login", content=content, headers=headers)
+            assert (answer.status_code, answer.json()["title"][:7]) == (413, "Request")
+        assert client.post("/auth/login", content=b"x" * 1000).status_code == 422
+
+
+def test_only_its_own_host_names_are_answered(settings: Settings) -> None:
+    with serve(settings, allowed_hosts=("api.example.com",)) as client:
+        answer = client.get("/users/me", headers={"Host": "evil.example.com"})
+        assert (answer.status_code, answer.json()["status"]) == (400, 400)
+        assert "ALLOWED_HOSTS" in answer.json()["solution"]
+        assert client.get("/users/me", headers={"Host": "api.example.com"}).status_code == 401
+        assert client.get("/health/live", headers={"Host": "10.1.2.3"}).status_code == 200
+
+
+def test_other_origins_are_let_in_by_name_only(settings: Settings) -> None:
+    origin = "https://app.example.com"
+    ask = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    with serve(settings) as closed:
+        assert "Access-Control-Allow-Origin" not in closed.options("/users/me", headers=ask).headers
+    with serve(settings, cors_origins=(origin,)) as opened:
+        headers = opened.options("/users/me", headers=ask).headers
+        assert headers["Access-Control-Allow-Origin"] == origin
+        broken = opened.get("/broken", headers={"Origin": origin})
+        assert broken.headers["Access-Control-Allow-Origin"] == origin
+        stranger = opened.options("/users/me", headers={**ask, "Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in stranger.headers
+
+
+def test_too_many_attempts_at_one_account_are_refused_from_anywhere(settings: Settings) -> None:
+    with serve(settings, rate_limit_per_account="3/hour") as client:
+        answers = [sign_in(client) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 3600
+        assert sign_in(client, email="Ada@example.com").status_code == 429
+        assert sign_in(client, email="grace@example.com").status_code == 401
+
+
+@pytest.mark.parametrize(("proxies", "last"), [((), 429), (("testclient",), 401)])
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+    settings: Settings, proxies: tuple[str, ...], last: int
+) -> None:
+    with serve(settings, rate_limit_per_address="3/hour", trusted_proxies=proxies) as client:
+        for number in range(4):
+            client.headers["X-Forwarded-For"] = f"192.0.2.{number}"
+            answer = sign_in(client, email=f"ada{number}@example.com")
+        assert answer.status_code == last
+
+
+def test_neighbours_in_one_ipv6_network_share_a_limit(settings: Settings) -> None:
+    changed = {"rate_limit_per_address": "1/hour", "trusted_proxies": ("testclient",)}
+    with serve(settings, **changed) as client:
+        statuses = []
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"):
+            client.headers["X-Forwarded-For"] = address
+            statuses.append(sign_in(client).status_code)
+    assert statuses == [401, 429, 401]
+
+
+def test_the_page_of_the_api_needs_no_internet(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "://" not in page.text.replace("window.location", "")
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert client.get(f"/docs/assets/{asset}").status_code == 200
+
+
+def test_the_page_of_the_api_can_be_switched_off(settings: Settings) -> None:
+    with serve(settings, docs_enabled=False) as client:
+        for path in ("/docs", "/openapi.json", "/docs/assets/swagger-ui.css"):
+            assert client.get(path).status_code == 404
+
+
+def test_every_error_is_described_as_problem_json(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            errors = {s: a for s, a in operation["responses"].items() if s >= "400"}
+            assert {"400", "413", "500"} <= set(errors) or path.startswith("/health/")
+            for status, answer in errors.items():
+                (media_type,) = answer["content"]
+                assert media_type == "application/problem+json" or (path, status) == (
+                    "/health/ready",
+                    "503",
+                )
