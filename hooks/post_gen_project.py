@@ -42,6 +42,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
     "multi-tenant": (
         "src/<package>/auth/binding.multi-tenant.py",
         "src/<package>/cli/moves.multi-tenant.py",
+        "src/<package>/cli/seed.multi-tenant.py",
         "src/<package>/cli/tenant.py",
         "src/<package>/database/backend.multi-tenant.py",
         "src/<package>/database/session.multi-tenant.py",
@@ -53,8 +54,10 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/migrations/__init__.multi-tenant.py",
         "src/<package>/migrations/versions/001_create_users_table.multi-tenant.py",
         "src/<package>/migrations/versions/002_create_tenants_table.py",
+        "src/<package>/routes.multi-tenant.py",
         "src/<package>/schema.multi-tenant.py",
         "src/<package>/tenants/",
+        "tests/schema.multi-tenant.py",
     ),
     "MIT": ("LICENSE.MIT",),
     "Apache-2.0": ("LICENSE.Apache-2.0",),

@@ -9,7 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
@@ -18,15 +17,16 @@ from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
+from .schema import open_session
 
 
 def users(client: TestClient) -> list[User]:
-    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+    with open_session(client.app.state.engine) as session:  # type: ignore[attr-defined]
         return list(session.scalars(select(User)))
 
 
 def change(client: TestClient, **values: Any) -> None:
-    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+    with open_session(client.app.state.engine) as session:  # type: ignore[attr-defined]
         session.execute(update(User).values(**values))
         session.commit()
 

@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from . import postgresql
-from .postgresql import NEW_ID, UuidType, connect
+from .postgresql import NEW_ID, UuidType, connect, insert
 
-__all__ = ["NEW_ID", "DatabaseSettings", "UuidType", "connect"]
+__all__ = ["NEW_ID", "DatabaseSettings", "UuidType", "connect", "insert"]
 
 
 class DatabaseSettings(postgresql.DatabaseSettings):
