@@ -12,8 +12,9 @@ from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import Outbox
+from .client import Client
 from .database import fresh_database
-from .schema import HEADERS, open_session, prepare
+from .schema import open_session, prepare
 
 # Passwords cost as little as they can, and nobody knocks too often.
 OFTEN = "1000/second"
@@ -54,8 +55,7 @@ def session(engine: Engine) -> Iterator[Session]:
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """The running service."""
-    with TestClient(create_app(settings), headers=HEADERS) as client:
-        prepare(client.app.state.engine)  # type: ignore[attr-defined]
+    with Client(create_app(settings)) as client:
         yield client
 
 

@@ -8,6 +8,8 @@ from {{ cookiecutter.package_name }}.migrate import run_all_tenant_migrations, r
 
 TENANT = "acme"
 HEADERS = {"X-Tenant-ID": TENANT}
+BEFORE_SEEDS = (f"tenant create {TENANT}",)
+SEED_RUN = f"seed run --tenant {TENANT}"
 
 
 def prepare(engine: Engine) -> None:

@@ -6,6 +6,8 @@ from sqlalchemy.orm import Session
 from {{ cookiecutter.package_name }}.migrate import run_migrations
 
 HEADERS: dict[str, str] = {}
+BEFORE_SEEDS: tuple[str, ...] = ()
+SEED_RUN = "seed run"
 
 
 def prepare(engine: Engine) -> None:

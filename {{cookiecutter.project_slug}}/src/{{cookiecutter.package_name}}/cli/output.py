@@ -22,7 +22,7 @@ def print_result(
 ) -> None:
     """Say what a run did, in Knex's words. ``done`` is "run" or "rolled back"."""
     if as_json:
-        print(json.dumps(_result(result)))
+        print(json.dumps(shown(result)))
     elif result.migrations:
         batch = "All batches" if everything else f"Batch {result.batch}"
         print(f"{batch} {done}: {len(result.migrations)} migrations")
@@ -85,13 +85,14 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
     Console().print(table)
 
 
-def _result(result: MigrationResult) -> dict[str, Any]:
+def shown(result: MigrationResult) -> dict[str, Any]:
+    """A result as programs read it."""
     error = result.error
-    shown = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
+    lines = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
     return {
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
-        "error": shown,
+        "error": lines,
         "duration": result.duration,
     }

@@ -12,7 +12,7 @@ import typer
 from ..errors import Problem
 from ..migrate import AllTenantsResult, MigrationError, MigrationResult, TenantResult
 from .common import Json, database
-from .output import print_rows
+from .output import print_rows, shown
 
 group = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -128,16 +128,21 @@ def progress() -> Iterator[Callable[[TenantResult, int], None]]:
 
 
 def report_tenants(run: AllTenantsResult, *, as_json: bool = False) -> None:
-    """Say what happened to the tenants, and leave with 1 when one failed."""
-    run.public.raise_for_error()
+    """Say what happened to the tenants, and leave with 1 when one failed.
+
+    Raises:
+        MigrationError: the shared schema could not be moved.
+    """
     if as_json:
-        print(json.dumps([_shown(result) for result in run.tenants]))
-    else:
+        tenants = {"tenants": [_shown(result) for result in run.tenants]}
+        print(json.dumps(shown(run.public) | tenants))
+    elif run.tenants:
         print(f"Tenants: {len(run.tenants) - len(run.failed)} migrated, {len(run.failed)} failed")
         for result in run.failed:
             print(
                 f"{result.tenant}: {result.error.problem if result.error else ''}", file=sys.stderr
             )
+    run.public.raise_for_error()
     if run.failed:
         sys.exit(1)
 

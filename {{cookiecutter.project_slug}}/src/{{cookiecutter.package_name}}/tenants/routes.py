@@ -16,10 +16,16 @@ from ..migrate import (
 from ..migrate.registry import find_tenant
 from ..migrate.tenants import schema_of
 from ..migrations import config_for
+from ..problem_json import responses
 from .request import UnknownTenant
 from .schemas import NewTenant, TenantDetails, TenantPage
 
-router = APIRouter(prefix="/tenants", tags=["tenants"], dependencies=[AdminDep])
+router = APIRouter(
+    prefix="/tenants",
+    tags=["tenants"],
+    dependencies=[AdminDep],
+    responses=responses(403, 404, 422, 429, 503),
+)
 
 
 @router.post(
