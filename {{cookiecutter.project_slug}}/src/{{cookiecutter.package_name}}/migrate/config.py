@@ -99,7 +99,7 @@ def check_engine(engine: object) -> None:
         )
     if engine.dialect.is_async or engine.dialect.name not in ("sqlite", "postgresql"):
         raise MigrationError(
-            f"The migration engine cannot work with {engine.dialect.name}+{engine.dialect.driver}.",
+            f"The migration engine cannot work with {engine.url.drivername}.",
             "Nothing was run: it knows SQLite and PostgreSQL, through synchronous drivers.",
             'Make an engine of its own for it: create_engine("postgresql+psycopg://…")',
         )

@@ -36,16 +36,16 @@ def load_scripts(config: MigrationConfig) -> "ScriptDirectory":
     from alembic.script import ScriptDirectory
     from alembic.script.revision import RevisionError, RevisionMap
 
-    scripts = [_load(path) for path in migration_files(config)]
-    _check_chain(scripts)
     directory = ScriptDirectory(
         config.directory,
         file_template="%(rev)s_%(slug)s",
         truncate_slug_length=255,
         messaging_opts={"quiet": True},
     )
-    directory.revision_map = RevisionMap(lambda: scripts)
     try:
+        scripts = [_load(path) for path in migration_files(config)]
+        _check_chain(scripts)
+        directory.revision_map = RevisionMap(lambda: scripts)
         directory.get_heads()
     except RevisionError as error:
         raise MigrationError(

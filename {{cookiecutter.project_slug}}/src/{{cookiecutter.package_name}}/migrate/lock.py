@@ -203,7 +203,7 @@ class SqliteLock:
     """
 
     def __init__(self, engine: Engine) -> None:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             raw: Any = connection.connection.dbapi_connection
             path = raw.execute("PRAGMA database_list").fetchone()[2]
         # A database in memory belongs to this process; the threads' lock is enough.

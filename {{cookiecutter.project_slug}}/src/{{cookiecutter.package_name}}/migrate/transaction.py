@@ -30,8 +30,8 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
     """
     try:
         with _bare(engine).connect() as connection:
+            _refuse_begun(connection)
             if engine.dialect.name != "sqlite":  # there, reading begins nothing
-                _refuse_begun(connection)
                 connection.execution_options(isolation_level="READ COMMITTED")
             if scope is not None:
                 scope.enter(connection)
