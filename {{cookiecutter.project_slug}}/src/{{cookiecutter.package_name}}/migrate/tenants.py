@@ -238,6 +238,27 @@ def entrance(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
     return [path, f'SET {local}ROLE "{schema}"'] if role else [path]
 
 
+def check_registry(engine: Engine) -> None:
+    """Refuse to look for tenants where there cannot be any.
+
+    Raises:
+        MigrationError: the shared schema is not migrated.
+    """
+    with reading(engine) as connection:
+        if has_registry(connection):
+            return
+    raise MigrationError(
+        "There is no registry of tenants yet.",
+        "Nothing was done.",
+        "Migrate the shared schema first: migrate latest",
+    )
+
+
+def has_registry(connection: Connection) -> bool:
+    """Whether the migration that makes ``public.tenants`` was applied."""
+    return connection.scalar(text("SELECT to_regclass('public.tenants')")) is not None
+
+
 def has_citus(connection: Connection) -> bool:
     """Whether schemas can be spread over machines here."""
     return bool(connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='citus'")))
@@ -256,6 +277,7 @@ def run_tenant_migrations(
     """
     schema_of(tenant)
     config = config or service_config()
+    check_registry(engine)
     move = _Move(engine, config, _head(config), is_upgrade=True)
     return move.one(tenant, label=label)
 
@@ -337,6 +359,7 @@ def for_making(engine: Engine, config: MigrationConfig, *, shared: bool) -> Migr
     """
     if shared:
         return config
+    check_registry(engine)
     query = text("SELECT min(id) FROM public.tenants WHERE status = 'ready'")
     with reading(engine) as connection:
         tenant = connection.scalar(query)
@@ -435,6 +458,8 @@ class _Move:
         )
         values = {"up": self.is_upgrade, "known": known, "target": self.target}
         with reading(self.engine) as connection:
+            if not has_registry(connection):
+                return []
             return [Tenant(*row) for row in connection.execute(query, values)]
 
     def _group(self, tenants: list[Tenant]) -> None:
