@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.migrate import run_migrations
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import Outbox
+from .client import Client
 from .database import fresh_database
+from .schema import open_session, prepare
 
 # Passwords cost as little as they can, and nobody knocks too often.
 OFTEN = "1000/second"
@@ -46,15 +47,15 @@ def engine(settings: Settings) -> Iterator[Engine]:
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
     """A session on a migrated database."""
-    run_migrations(engine).raise_for_error()
-    with Session(engine) as session:
+    prepare(engine)
+    with open_session(engine) as session:
         yield session
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """The running service."""
-    with TestClient(create_app(settings)) as client:
+    with Client(create_app(settings)) as client:
         yield client
 
 

@@ -9,7 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
@@ -18,15 +17,17 @@ from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
+from .client import Client
+from .schema import open_session
 
 
 def users(client: TestClient) -> list[User]:
-    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+    with open_session(client.app.state.engine) as session:  # type: ignore[attr-defined]
         return list(session.scalars(select(User)))
 
 
 def change(client: TestClient, **values: Any) -> None:
-    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+    with open_session(client.app.state.engine) as session:  # type: ignore[attr-defined]
         session.execute(update(User).values(**values))
         session.commit()
 
@@ -76,7 +77,7 @@ def test_an_address_registered_by_many_at_once_is_one_user(
         address = SecretStr(f"sqlite:///{tmp_path}/test.db")
         settings = settings.model_copy(update={"test_database_url": address})
     app = create_app(settings)
-    with TestClient(app) as client, ThreadPoolExecutor(8) as pool:
+    with Client(app) as client, ThreadPoolExecutor(8) as pool:
         app.state.mailer = outbox = Outbox()
         answers = list(
             pool.map(lambda _: client.post("/auth/register", json=ADA).status_code, range(16))

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
-from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
+from .schema import open_session
 
 KEY = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
 
@@ -28,7 +28,7 @@ def admin(client: TestClient) -> Iterator[TestClient]:
 
 
 def add_users(client: TestClient, *emails: str) -> None:
-    with Session(client.app.state.engine) as session:  # type: ignore[attr-defined]
+    with open_session(client.app.state.engine) as session:  # type: ignore[attr-defined]
         session.add_all(
             User(email=email, name=email.partition("@")[0].title(), password_hash="!")
             for email in emails

@@ -10,6 +10,7 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import sign_in
+from .client import Client
 
 
 def serve(settings: Settings, **changed: Any) -> TestClient:
@@ -19,7 +20,7 @@ def serve(settings: Settings, **changed: Any) -> TestClient:
     def broken() -> None:
         raise RuntimeError("hunter2")
 
-    return TestClient(app, raise_server_exceptions=False)
+    return Client(app, raise_server_exceptions=False)
 
 
 def test_every_answer_carries_the_security_headers(client: TestClient) -> None:

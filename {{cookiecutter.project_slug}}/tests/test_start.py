@@ -1,35 +1,39 @@
 """The service migrates when it starts, and does not start when that fails."""
 
-from collections.abc import Iterator
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import inspect
 
+from {{ cookiecutter.package_name }} import migrations
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.migrate import MigrationError
-from {{ cookiecutter.package_name }}.migrations import config
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
 @pytest.fixture
-def broken_migration() -> Iterator[Path]:
-    path = config.versions / "999_broken.py"
-    last = max(file.stem.partition("_")[0] for file in config.versions.glob("[0-9]*.py"))
+def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the migrations with one more, which fails."""
+    copy = replace(migrations.config, directory=tmp_path)
+    shutil.copytree(migrations.config.versions, copy.versions)
+    monkeypatch.setattr(migrations, "config", copy)
+    last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
+    path = copy.versions / "999_broken.py"
     path.write_text(
         f'revision = "999"\ndown_revision = "{last}"\n'
         "def upgrade(): raise RuntimeError('no')\n"
         "def downgrade(): pass\n",
         encoding="utf-8",
     )
-    yield path
-    path.unlink()
+    return path
 
 
 def test_starting_creates_the_tables(client: TestClient) -> None:
     engine = client.app.state.engine  # type: ignore[attr-defined]
-    assert "users" in inspect(engine).get_table_names()
+    assert "alembic_version" in inspect(engine).get_table_names()
 
 
 def test_a_migration_that_fails_keeps_the_service_from_starting(

@@ -8,20 +8,19 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import TITLE, health, security
+from . import TITLE, security
 from .auth.limits import RateLimiter
-from .auth.routes import router as auth
 from .database.backend import connect
 from .database.session import ping
 from .docs import add_docs
 from .errors import Problem
 from .logs import configure_logging
 from .mail import mailer_for
-from .migrate import MigrationError, run_migrations
-from .migrations import config_for
+from .migrate import MigrationError
 from .problem_json import speak_problem_json
+from .routes import ROUTERS
+from .schema import bring_up_to_date
 from .settings import Settings, load_settings
-from .users.routes import admin, me
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.mailer = mailer_for(settings)
     app.state.limiter = RateLimiter(settings)
     speak_problem_json(app)
-    for router in (health.router, auth, me, admin):
+    for router in ROUTERS:
         app.include_router(router)
     if settings.serves_docs:
         add_docs(app)
@@ -84,7 +83,7 @@ def start_database(settings: Settings) -> Engine:
     try:
         ping(engine)
         if settings.auto_migrate:
-            _migrate(engine, settings)
+            bring_up_to_date(engine, settings)
     except SQLAlchemyError as error:
         engine.dispose()
         raise Problem(
@@ -96,12 +95,6 @@ def start_database(settings: Settings) -> Engine:
         engine.dispose()
         raise
     return engine
-
-
-def _migrate(engine: Engine, settings: Settings) -> None:
-    result = run_migrations(engine, config=config_for(settings)).raise_for_error()
-    count = len(result.migrations)
-    log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
 
 
 def _cause(error: SQLAlchemyError) -> str:

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database.session import ping
-from .migrate import MigrationError, get_migration_status
+from .migrate import MigrationError
+from .schema import why_behind
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -39,9 +40,8 @@ def _why_not_ready(request: Request) -> str | None:
     engine = request.app.state.engine
     try:
         ping(engine)
-        pending = get_migration_status(engine).pending
+        return why_behind(engine)
     except SQLAlchemyError:
         return "the database does not answer"
     except MigrationError as error:
         return error.problem
-    return f"{len(pending)} migrations are pending" if pending else None

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +22,7 @@ def print_result(
 ) -> None:
     """Say what a run did, in Knex's words. ``done`` is "run" or "rolled back"."""
     if as_json:
-        print(json.dumps(_result(result)))
+        print(json.dumps(shown(result)))
     elif result.migrations:
         batch = "All batches" if everything else f"Batch {result.batch}"
         print(f"{batch} {done}: {len(result.migrations)} migrations")
@@ -38,8 +39,13 @@ def print_status(status: MigrationStatus, *, as_json: bool) -> None:
         return
     rows = [_row(migration) for migration in status.completed]
     rows += [(name, "", "", "", "pending") for name in status.pending]
+    print_rows(COLUMNS, rows)
+
+
+def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table on a terminal; in a pipe a line for each row, with tabs, and no heading."""
     if sys.stdout.isatty():
-        _print_table(rows)
+        _print_table(columns, rows)
     else:
         print(*("\t".join(row) for row in rows), sep="\n")
 
@@ -69,23 +75,24 @@ def _row(migration: CompletedMigration) -> tuple[str, ...]:
     )
 
 
-def _print_table(rows: list[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*COLUMNS)
+    table = Table(*columns)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
 
 
-def _result(result: MigrationResult) -> dict[str, Any]:
+def shown(result: MigrationResult) -> dict[str, Any]:
+    """A result as programs read it."""
     error = result.error
-    shown = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
+    lines = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
     return {
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
-        "error": shown,
+        "error": lines,
         "duration": result.duration,
     }

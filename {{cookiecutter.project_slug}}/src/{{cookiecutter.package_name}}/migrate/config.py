@@ -15,8 +15,8 @@ from sqlalchemy.types import TypeDecorator
 
 from .history import TABLE_NAME, HistoryWriter
 from .results import MigrationError
-from .transaction import check_foreign_keys
 from .scope import Scope
+from .transaction import check_foreign_keys
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -34,6 +34,7 @@ class MigrationConfig:
             waits, every query on that table waits behind it.
         table_lock_retries: how often to start again when a table stayed locked.
         scope: the part of the database that is migrated.
+        tenant_roles: whether each tenant's schema belongs to a role of its own.
     """
 
     directory: Path
@@ -42,6 +43,7 @@ class MigrationConfig:
     table_lock_timeout: float = 5.0
     table_lock_retries: int = 5
     scope: Scope = field(default_factory=Scope)
+    tenant_roles: bool = False
 
     @property
     def versions(self) -> Path:
@@ -61,7 +63,7 @@ def context_options(
 ) -> dict[str, Any]:
     """Options for Alembic's ``context.configure``."""
     return {
-        "target_metadata": config.load_metadata(),
+        "target_metadata": config.scope.tables(config.load_metadata()),
         "on_version_apply": (check_foreign_keys, writer or HistoryWriter()),
         "transactional_ddl": True,
         "scope": config.scope,

@@ -68,7 +68,12 @@ def make_migration(
     if not empty and not merge:
         body, note = _difference(engine, config)
     script = scripts.generate_revision(
-        _next_revision(scripts), slug, head=scripts.get_heads() or "head", **body
+        _next_revision(scripts),
+        slug,
+        head=scripts.get_heads() or "head",
+        mark=config.scope.mark,
+        package=__package__,
+        **body,
     )
     assert script is not None
     _format(Path(script.path))

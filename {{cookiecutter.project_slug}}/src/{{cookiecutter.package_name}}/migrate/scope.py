@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 
 Body = Callable[..., None]
 
@@ -12,9 +12,15 @@ class Scope:
 
     Attributes:
         name: different scopes have different names, and locks.
+        mark: the decorator that a new migration's bodies get, if any.
     """
 
     name = ""
+    mark: str | None = None
+
+    def tables(self, metadata: MetaData) -> MetaData:
+        """The models' tables that belong here."""
+        return metadata
 
     def enter(self, connection: Connection) -> None:
         """Make unqualified names mean this scope's tables until the transaction ends."""

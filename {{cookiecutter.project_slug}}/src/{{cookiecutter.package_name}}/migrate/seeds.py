@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from .make import file_name
 from .results import MigrationError, cause
+from .scope import Scope
 
 Seed = Callable[[Session], None]
 
@@ -44,7 +45,9 @@ def make_seed(directory: Path, name: str) -> Path:
     return path
 
 
-def run_seeds(engine: Engine, directory: Path, name: str | None = None) -> list[str]:
+def run_seeds(
+    engine: Engine, directory: Path, name: str | None = None, scope: Scope | None = None
+) -> list[str]:
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
 
     Returns:
@@ -63,6 +66,8 @@ def run_seeds(engine: Engine, directory: Path, name: str | None = None) -> list[
     for path, seed in seeds:
         try:
             with Session(engine) as session, session.begin():
+                if scope is not None:
+                    scope.enter(session.connection())
                 seed(session)
         except Exception as error:
             raise MigrationError(

@@ -9,18 +9,15 @@ from sqlalchemy import MetaData
 from ..migrate import MigrationConfig
 from ..settings import Settings
 
-# Modules with models. A table that is in none of them is invisible to "migrate make".
-MODELS = ("users.models",)
-
 
 def load_metadata() -> MetaData:
-    """The tables of all models."""
-    package = __package__.rpartition(".")[0]
-    for module in MODELS:
-        import_module(f"{package}.{module}")
-    base = import_module(f"{package}.database.base").Base
-    metadata: MetaData = base.metadata
-    return metadata
+    """The tables of all models: those in a module ``models`` of one of the service's packages."""
+    from ..database.base import Base
+
+    service = Path(__file__).parents[1]
+    for models in sorted(service.glob("*/models.py")):
+        import_module(f"..{models.parent.name}.models", __name__)
+    return Base.metadata
 
 
 config = MigrationConfig(directory=Path(__file__).parent, load_metadata=load_metadata)

@@ -2,6 +2,10 @@
 
 import sqlalchemy as sa
 from alembic import op
+% if mark:
+
+from ${package} import ${mark}
+% endif
 % if imports:
 ${imports}
 % endif
@@ -12,9 +16,15 @@ branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 
 
+% if mark:
+@${mark}
+% endif
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 
 
+% if mark:
+@${mark}
+% endif
 def downgrade() -> None:
     ${downgrades if downgrades else "pass"}

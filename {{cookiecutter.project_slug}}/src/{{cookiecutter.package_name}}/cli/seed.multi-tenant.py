@@ -1,0 +1,47 @@
+"""Put first or demonstration rows into the database."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import Problem
+from .common import OptionalName, database, relative
+
+SEEDS = Path(__file__).parents[1] / "seeds"
+
+group = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@group.command("make")
+def seed_make(name: Annotated[str, typer.Argument(help="What it adds: demo_users")]) -> None:
+    """Write a blank seed."""
+    from ..migrate.seeds import make_seed
+
+    print(f"Created {relative(make_seed(SEEDS, name))}")
+
+
+@group.command("run")
+def seed_run(
+    name: OptionalName = None,
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose rows.", metavar="ID")],
+    force: Annotated[bool, typer.Option("--force", help="Also in production.")] = False,
+) -> None:
+    """Run all seeds in file order, or one, for one tenant."""
+    from ..migrate.registry import find_tenant
+    from ..migrate.seeds import run_seeds
+    from ..migrate.tenants import TenantScope
+    from ..settings import load_settings
+
+    if load_settings(serving=False).in_production and not force:
+        raise Problem(
+            "Seeds are for development, and ENVIRONMENT is production.",
+            "Nothing was run: demonstration rows have no place among real ones.",
+            "If it must be: seed run --force",
+        )
+    with database() as (engine, config):
+        find_tenant(engine, tenant)
+        scope = TenantScope(tenant, None, role=config.tenant_roles)
+        names = run_seeds(engine, SEEDS, name, scope)
+    print(f"Ran {len(names)} seeds", *names, sep="\n")

@@ -1,0 +1,164 @@
+"""Make, list, migrate, audit and remove tenants."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ..errors import Problem
+from ..migrate import AllTenantsResult, MigrationError, MigrationResult, TenantResult
+from .common import Json, database
+from .output import print_rows, shown
+
+group = typer.Typer(no_args_is_help=True, help=__doc__)
+
+Id = Annotated[str, typer.Argument(help="Letters a-z, digits and underscores.")]
+
+
+@group.command("create")
+def create(
+    tenant: Id,
+    name: Annotated[str | None, typer.Option(help="What people call it. Default: its id.")] = None,
+) -> None:
+    """Make a tenant: a schema with every table, and a row in the registry."""
+    from ..migrate import run_tenant_migrations
+
+    with database() as (engine, config):
+        result = run_tenant_migrations(engine, tenant, label=name, config=config)
+    if result.error is not None:
+        raise result.error
+    print(f"Created tenant {tenant}" if result.created else f"Tenant {tenant} already exists")
+
+
+@group.command("list")
+def list_all(as_json: Json = False) -> None:
+    """List all tenants."""
+    from ..migrate import list_tenants
+
+    with database() as (engine, _):
+        tenants = list_tenants(engine)
+    if as_json:
+        print(json.dumps([asdict(tenant) for tenant in tenants], default=str))
+        return
+    rows = [(row.id, row.name, row.status, row.revision or "none") for row in tenants]
+    print_rows(("Id", "Name", "Status", "Revision"), rows)
+
+
+@group.command("migrate")
+def migrate(
+    tenant: Annotated[str | None, typer.Argument(help="One tenant. Default: all.")] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Stop when so many have failed.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring one tenant, or the shared schema and all tenants, to the newest revision."""
+    from ..migrate import run_all_tenant_migrations, run_tenant_migrations
+    from ..migrate.registry import find_tenant
+
+    with database() as (engine, config), progress() as advance:
+        if tenant is None:
+            run = run_all_tenant_migrations(
+                engine, config=config, max_failures=max_failures, on_result=advance
+            )
+        else:
+            find_tenant(engine, tenant)
+            one = run_tenant_migrations(engine, tenant, config=config)
+            run = AllTenantsResult(MigrationResult(success=True), (one,))
+    report_tenants(run, as_json=as_json)
+
+
+@group.command("drop")
+def drop(
+    tenant: Id,
+    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove all it has.")] = False,
+) -> None:
+    """Remove a tenant and everything it has."""
+    from ..migrate import drop_tenant
+
+    if not yes:
+        raise Problem(
+            f"Dropping {tenant} removes all its rows, and --yes was not given.",
+            "Nothing was removed.",
+            f"If it must be: tenant drop {tenant} --yes",
+        )
+    with database() as (engine, config):
+        drop_tenant(engine, tenant, config=config)
+    print(f"Dropped tenant {tenant}")
+
+
+@group.command("audit")
+def audit(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make the registry say what is true.")
+    ] = (False),
+    as_json: Json = False,
+) -> None:
+    """Compare the registry with the schemas. Exit 1 when they differ and are not repaired."""
+    from ..migrate import audit_tenants
+
+    with database() as (engine, _):
+        findings = audit_tenants(engine, repair=repair)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings]))
+    for finding in [] if as_json else findings:
+        print(f"{finding.tenant}: {finding.problem}; {finding.repair}")
+    if not findings and not as_json:
+        print("Registry and schemas agree")
+    if findings and not repair:
+        sys.exit(1)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[TenantResult, int], None]]:
+    """A bar on a terminal; elsewhere a line for every failure."""
+    if not sys.stderr.isatty():
+        yield _log_failure
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Tenants", total=None)
+        yield lambda _result, total: bar.update(task, advance=1, total=total)
+
+
+def report_tenants(run: AllTenantsResult, *, as_json: bool = False) -> None:
+    """Say what happened to the tenants, and leave with 1 when one failed.
+
+    Raises:
+        MigrationError: the shared schema could not be moved.
+    """
+    if as_json:
+        tenants = {"tenants": [_shown(result) for result in run.tenants]}
+        print(json.dumps(shown(run.public) | tenants))
+    elif run.tenants:
+        print(f"Tenants: {len(run.tenants) - len(run.failed)} migrated, {len(run.failed)} failed")
+        for result in run.failed:
+            print(
+                f"{result.tenant}: {result.error.problem if result.error else ''}", file=sys.stderr
+            )
+    run.public.raise_for_error()
+    if run.failed:
+        sys.exit(1)
+
+
+def _log_failure(result: TenantResult, _total: int) -> None:
+    if result.error is not None:
+        print(result.error, file=sys.stderr)
+
+
+def _shown(result: TenantResult) -> dict[str, object]:
+    error: MigrationError | None = result.error
+    return {
+        "tenant": result.tenant,
+        "success": result.success,
+        "created": result.created,
+        "migrations": result.migrations,
+        "error": error and error.problem,
+        "duration": result.duration,
+    }

@@ -1,0 +1,72 @@
+"""Sessions that see one tenant's tables, and the check that the database answers.
+
+Each transaction enters the tenant's schema for itself, so nothing is left behind on the connection:
+safe behind PgBouncer, after commit and after rollback. ``public`` is never in the path.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session
+
+from ..tenants.request import TenantDep, TenantNotReady, UnknownTenant
+
+# One statement checks, quotes and enters. Where the row is missing nothing is entered.
+_ENTER = text(
+    "SELECT t.status, set_config('search_path', quote_ident(n.nspname) || ',pg_temp', true),"
+    " CASE WHEN :role THEN set_config('role', n.nspname, true) END"
+    " FROM pg_namespace n JOIN public.tenants t ON t.schema_name = n.nspname WHERE t.id = :tenant"
+)
+
+
+class TenantSession(Session):
+    """A session whose every transaction enters the schema of the tenant in ``info["tenant"]``.
+
+    Raises:
+        UnknownTenant: when a transaction begins and there is no such tenant.
+        TenantNotReady: when a transaction begins and the tenant is being made, moved or removed.
+    """
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _enter(session: Session, _transaction: Any, connection: Connection) -> None:
+    row = connection.execute(_ENTER, dict(session.info)).first()
+    if row is None:
+        raise UnknownTenant(session.info["tenant"])
+    if row.status != "ready":
+        raise TenantNotReady(session.info["tenant"], row.status)
+
+
+@contextmanager
+def tenant_session(engine: Engine, tenant: str, *, role: bool = False) -> Iterator[Session]:
+    """A tenant's session outside a request. Call ``session.commit()`` to keep what was written.
+
+    Args:
+        role: whether tenants have roles of their own (TENANT_ROLES).
+    """
+    info = {"tenant": tenant, "role": role}
+    with TenantSession(engine, info=info, expire_on_commit=False) as session:
+        yield session
+
+
+def ping(engine: Engine) -> None:
+    """Ask the database for one row.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def get_session(request: Request, tenant: TenantDep) -> Iterator[Session]:
+    """One session per request, of the request's tenant."""
+    state = request.app.state
+    with tenant_session(state.engine, tenant, role=state.settings.tenant_roles) as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(get_session)]

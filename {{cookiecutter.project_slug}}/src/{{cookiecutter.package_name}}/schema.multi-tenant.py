@@ -1,0 +1,45 @@
+"""The database's schemas: brought up to date when the service starts, asked about while it runs."""
+
+import structlog
+from sqlalchemy import Engine
+
+from .migrate import count_tenants_behind, get_migration_status, run_all_tenant_migrations
+from .migrations import config_for
+from .settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def bring_up_to_date(engine: Engine, settings: Settings) -> None:
+    """Apply all pending migrations to the shared schema, then to each tenant's.
+
+    A tenant that fails is logged and answers 503; it does not keep the others from being served.
+
+    Raises:
+        MigrationError: a migration of the shared schema failed.
+    """
+    run = run_all_tenant_migrations(engine, config=config_for(settings))
+    public = run.public.raise_for_error()
+    log.info(
+        "Migrated",
+        batch=public.batch,
+        migrations=len(public.migrations),
+        tenants=len(run.tenants),
+        failed=len(run.failed),
+        seconds=round(public.duration + sum(result.duration for result in run.tenants), 3),
+    )
+    for result in run.failed:
+        log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+
+
+def why_behind(engine: Engine) -> str | None:
+    """Why the schemas are not the ones that this version of the service needs.
+
+    Raises:
+        MigrationError: the database does not answer, or the migration files are not in order.
+    """
+    status = get_migration_status(engine)
+    if status.pending:
+        return f"{len(status.pending)} migrations are pending"
+    behind = count_tenants_behind(engine, status.current)
+    return f"{behind} tenants are behind" if behind else None

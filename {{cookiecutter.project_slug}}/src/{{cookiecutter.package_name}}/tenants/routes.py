@@ -1,0 +1,86 @@
+"""Administrators make, list and remove tenants."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from ..auth.admin import AdminDep
+from ..errors import HttpProblem
+from ..migrate import (
+    MigrationError,
+    TenantRow,
+    drop_tenant,
+    list_tenants,
+    run_tenant_migrations,
+)
+from ..migrate.registry import find_tenant
+from ..migrate.tenants import schema_of
+from ..migrations import config_for
+from ..problem_json import responses
+from .request import UnknownTenant
+from .schemas import NewTenant, TenantDetails, TenantPage
+
+router = APIRouter(
+    prefix="/tenants",
+    tags=["tenants"],
+    dependencies=[AdminDep],
+    responses=responses(403, 404, 422, 429, 503),
+)
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=TenantDetails,
+    responses={200: {"model": TenantDetails, "description": "It was there before."}},
+)
+def create_tenant(new: NewTenant, request: Request, response: Response) -> TenantRow:
+    """Make a tenant. Asking twice makes one."""
+    try:
+        schema_of(new.id)
+    except MigrationError as error:
+        raise _problem(422, error) from None
+    state = request.app.state
+    config = config_for(state.settings)
+    result = run_tenant_migrations(state.engine, new.id, label=new.name, config=config)
+    if result.error is not None:
+        raise _problem(503, result.error)
+    if not result.created:
+        response.status_code = status.HTTP_200_OK
+    return find_tenant(state.engine, new.id)
+
+
+@router.get("")
+def read_tenants(
+    request: Request,
+    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> TenantPage:
+    """Tenants by id, a page at a time."""
+    rows = list_tenants(request.app.state.engine, after=after, limit=limit)
+    items = [TenantDetails.model_validate(row) for row in rows]
+    return TenantPage(items=items, next=rows[-1].id if len(rows) == limit else None)
+
+
+@router.get("/{tenant}", response_model=TenantDetails)
+def read_tenant(tenant: str, request: Request) -> TenantRow:
+    """One tenant."""
+    try:
+        return find_tenant(request.app.state.engine, tenant)
+    except MigrationError:
+        raise UnknownTenant(tenant) from None
+
+
+@router.delete("/{tenant}", status_code=status.HTTP_204_NO_CONTENT)
+def remove_tenant(tenant: str, request: Request) -> None:
+    """Remove a tenant and everything it has."""
+    read_tenant(tenant, request)
+    state = request.app.state
+    try:
+        drop_tenant(state.engine, tenant, config=config_for(state.settings))
+    except MigrationError as error:
+        raise _problem(503, error) from None
+
+
+def _problem(status_code: int, error: MigrationError) -> HttpProblem:
+    return HttpProblem(status_code, error.problem, error.impact, error.solution)
