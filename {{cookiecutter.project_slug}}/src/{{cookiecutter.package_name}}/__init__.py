@@ -1,3 +1,3 @@
 """The service's package; its parts are described in README.md, under "Layout"."""
 
-TITLE = "{{ cookiecutter.__project_name }}"
+TITLE = {{ cookiecutter.__project_name_literal }}

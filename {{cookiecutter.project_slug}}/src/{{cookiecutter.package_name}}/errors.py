@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+INDENT = "\n" + " " * 10
+
 
 class Problem(Exception):
     """An error a person can act on: problem, impact, solution."""
@@ -13,7 +15,10 @@ class Problem(Exception):
         self.solution = solution
 
     def __str__(self) -> str:
-        return f"Problem:  {self.problem}\nImpact:   {self.impact}\nSolution: {self.solution}"
+        lines = {"Problem": self.problem, "Impact": self.impact, "Solution": self.solution}
+        return "\n".join(
+            f"{name + ':':10}{line.replace(chr(10), INDENT)}" for name, line in lines.items()
+        )
 
 
 class HttpProblem(Problem):

@@ -188,9 +188,9 @@ def _all(problems: list[Problem]) -> Problem:
     if len(problems) == 1:
         return problems[0]
     return Problem(
-        " ".join(problem.problem for problem in problems),
-        " ".join(problem.impact for problem in problems),
-        " ".join(problem.solution for problem in problems),
+        "\n".join(problem.problem for problem in problems),
+        "\n".join(problem.impact for problem in problems),
+        "\n".join(problem.solution for problem in problems),
     )
 
 

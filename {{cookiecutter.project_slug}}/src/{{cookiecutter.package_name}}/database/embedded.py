@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
@@ -23,6 +24,13 @@ def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
     Raises:
         Problem: the wheel is not installed, or its server does not start.
     """
+    maintenance = _start_server(folder)
+    _create_database(maintenance, database)
+    return maintenance.set(database=database)
+
+
+@cache
+def _start_server(folder: Path) -> URL:
     try:
         with warnings.catch_warnings():
             # It says so when XDG_RUNTIME_DIR is not set, and then takes a folder that serves.
@@ -45,9 +53,7 @@ def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
             "The service has no database to keep its data in.",
             f"Read {folder / 'log'}, or set DATABASE_URL to a server of your own.",
         ) from error
-    maintenance = make_url(server.get_uri(driver="psycopg"))
-    _create_database(maintenance, database)
-    return maintenance.set(database=database)
+    return make_url(server.get_uri(driver="psycopg"))
 
 
 def _forget_dead_users(pids: Path) -> None:

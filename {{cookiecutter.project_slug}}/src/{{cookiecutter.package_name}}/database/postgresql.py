@@ -49,7 +49,7 @@ class DatabaseSettings(CommonDatabaseSettings):
         if url is None:
             return Problem(
                 "Neither DATABASE_URL nor DB_HOST is set.",
-                "The service has no database to keep its data in.",
+                "In production the service would have nowhere to keep its data.",
                 f"Set DATABASE_URL={DRIVER}://user:password@host:5432/name",
             )
         password = str(url.password or "").lower()

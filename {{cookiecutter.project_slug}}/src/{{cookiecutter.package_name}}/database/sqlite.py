@@ -63,7 +63,7 @@ class DatabaseSettings(CommonDatabaseSettings):
             return None
         return Problem(
             "DATABASE_URL names no database file.",
-            "Everything the service stores would be lost or land where nobody looks.",
+            "In production all data would be lost or land where nobody looks.",
             f"Set DATABASE_URL=sqlite:////data/{DATABASE} (four slashes: an absolute path).",
         )
 
