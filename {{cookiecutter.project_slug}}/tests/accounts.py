@@ -5,6 +5,10 @@ from httpx2 import Response
 
 from {{ cookiecutter.package_name }}.mail import Mail
 
+# Passwords cost as little as they can, and nobody knocks too often.
+OFTEN = "1000/second"
+QUICK = {"bcrypt_cost": 4, "rate_limit_per_address": OFTEN, "rate_limit_per_account": OFTEN}
+
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
 

@@ -11,14 +11,10 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import Outbox
+from .accounts import QUICK, Outbox
 from .client import Client
 from .database import fresh_database
 from .schema import open_session, prepare
-
-# Passwords cost as little as they can, and nobody knocks too often.
-OFTEN = "1000/second"
-QUICK = {"bcrypt_cost": 4, "rate_limit_per_address": OFTEN, "rate_limit_per_account": OFTEN}
 
 
 @pytest.fixture(autouse=True)

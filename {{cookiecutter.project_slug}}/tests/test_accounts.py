@@ -55,19 +55,15 @@ def test_nothing_secret_is_stored(client: TestClient, outbox: Outbox) -> None:
     assert token_in(outbox.mails[-1]) not in vars(user).values()
 
 
-@pytest.mark.parametrize(
-    "spelling", ["ADA@Example.COM", "  ada@example.com ", "ａｄａ@example.com", "ada@EXAMPLE.com"]
-)
-def test_one_address_is_one_account_however_it_is_spelt(
-    client: TestClient, outbox: Outbox, spelling: str
-) -> None:
+def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outbox: Outbox) -> None:
     first = client.post("/auth/register", json=ADA)
-    again = client.post("/auth/register", json={**ADA, "email": spelling, "name": "Eve"})
-    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    for spelling in ("ADA@Example.COM", "  ada@example.com ", "ａｄａ@example.com"):
+        again = client.post("/auth/register", json={**ADA, "email": spelling, "name": "Eve"})
+        assert (first.status_code, first.json()) == (again.status_code, again.json())
+        assert outbox.mails[-1].to == ADA["email"]
+        assert outbox.mails[-1].subject.startswith("You have an account")
     (user,) = users(client)
     assert (user.email, user.name) == (ADA["email"], ADA["name"])
-    assert [mail.to for mail in outbox.mails] == [ADA["email"]] * 2
-    assert outbox.mails[1].subject.startswith("You have an account")
 
 
 def test_an_address_registered_by_many_at_once_is_one_user(

@@ -9,8 +9,22 @@ from fastapi.testclient import TestClient
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import sign_in
+from .accounts import QUICK, sign_in
 from .client import Client
+from .database import fresh_database
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    """One database for all: nothing here depends on what is in it."""
+    with fresh_database() as settings:
+        yield settings.model_copy(update=QUICK)
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[TestClient]:
+    with Client(create_app(settings)) as client:
+        yield client
 
 
 def serve(settings: Settings, **changed: Any) -> TestClient:
