@@ -196,10 +196,10 @@ class PostgresqlLock:
 
 
 class SqliteLock:
-    """The write lock of a small database beside the service's own.
+    """The write lock of an empty database beside the service's own, and a note of who holds it.
 
     The service's file cannot serve: its lock would have to be given up around a migration that
-    runs outside a transaction, and it cannot say who holds it.
+    runs outside a transaction.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -215,31 +215,21 @@ class SqliteLock:
             return True
         try:
             if self._session is None:
-                self._session = sqlite3.connect(
-                    self._path, timeout=0, isolation_level=None, check_same_thread=False
-                )
-            return self._sign(self._session)
+                self._session = _open(self._path)
+            self._session.execute("BEGIN IMMEDIATE")
+            note = f"{os.getpid()}\n{_my_name()}\n{datetime.now(UTC).isoformat()}\n"
+            self._note.write_text(note, encoding="utf-8")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise _cannot_lock(self._path, error) from error
-            if self._session is not None and self._session.in_transaction:
-                self._session.rollback()
-            return False
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise _cannot_lock(self._path, error) from error
+        except OSError as error:
+            raise _cannot_lock(self._path, error) from error
+        return True
 
-    def _sign(self, session: sqlite3.Connection) -> bool:
-        # The name must be committed for others to read it, and committing gives the lock away for
-        # a moment; so it is taken twice, and kept only if nobody signed in between.
-        me = (os.getpid(), _my_name(), datetime.now(UTC).isoformat())
-        session.execute("BEGIN IMMEDIATE")
-        session.execute("CREATE TABLE IF NOT EXISTS holder (pid, name, since)")
-        session.execute("DELETE FROM holder")
-        session.execute("INSERT INTO holder VALUES (?, ?, ?)", me)
-        session.execute("COMMIT")
-        session.execute("BEGIN IMMEDIATE")
-        if session.execute("SELECT * FROM holder").fetchone() == me:
-            return True
-        session.execute("ROLLBACK")
-        return False
+    @property
+    def _note(self) -> Path:
+        return Path(f"{self._path}.txt")
 
     def release(self) -> None:
         if self._session is not None:
@@ -252,16 +242,17 @@ class SqliteLock:
     def holder(self) -> LockHolder | None:
         if self._path is None or not self._path.exists():
             return None
-        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as session:
+        with closing(_open(self._path)) as session:
             try:
                 session.execute("BEGIN IMMEDIATE")
                 return None
             except sqlite3.OperationalError:
-                try:
-                    pid, name, since = session.execute("SELECT * FROM holder").fetchone()
-                except (sqlite3.OperationalError, TypeError):
-                    return None  # it is signing just now
-                return LockHolder(pid, name, datetime.fromisoformat(since))
+                pass
+        try:
+            pid, name, since = self._note.read_text(encoding="utf-8").splitlines()
+            return LockHolder(int(pid), name, datetime.fromisoformat(since))
+        except (OSError, ValueError):
+            return None  # it is writing its note just now
 
     def end_holder(self) -> LockHolder | None:
         holder = self.holder()
@@ -272,3 +263,7 @@ class SqliteLock:
             "The lock stays until that process ends.",
             f"End the process: kill {holder.process}",
         )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
