@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import Bake, ServiceEnvironment
 from support import TEMPLATE
 
