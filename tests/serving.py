@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -39,10 +39,18 @@ class Service:
 
     address: str
     log: Path
+    headers: dict[str, str] = field(default_factory=dict)
 
     def post(self, path: str, **values: str) -> requests.Response:
         """Send JSON."""
-        return requests.post(f"{self.address}{path}", json=values, timeout=20)
+        address = f"{self.address}{path}"
+        return requests.post(address, json=values, headers=self.headers, timeout=20)
+
+    def with_tenant(self, tenant: str) -> Service:
+        """The same service for a new tenant."""
+        administrator = Service(self.address, self.log, {"X-Admin-Key": ADMIN_KEY})
+        assert administrator.post("/tenants", id=tenant).status_code == 201
+        return Service(self.address, self.log, {"X-Tenant-ID": tenant})
 
     def register(self, email: str) -> requests.Response:
         """Ask for an account."""
