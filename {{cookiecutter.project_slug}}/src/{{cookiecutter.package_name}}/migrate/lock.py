@@ -6,7 +6,6 @@ that a person must clear.
 
 import logging
 import os
-import platform
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .results import LockHolder, MigrationError, cause
-from .transaction import connect_apart, reading
+from .transaction import connect_apart, my_name, reading
 
 log = logging.getLogger(__name__)
 
@@ -115,10 +114,6 @@ def _cannot_lock(path: Path, error: Exception) -> MigrationError:
     )
 
 
-def _my_name() -> str:
-    return f"migrate on {platform.node()} pid {os.getpid()}"
-
-
 class PostgresqlLock:
     """An advisory lock of a transaction on a connection of its own.
 
@@ -139,7 +134,7 @@ class PostgresqlLock:
         if not self._session.scalar(select(func.pg_try_advisory_xact_lock(first, second))):
             self._session.rollback()
             return False
-        self._session.execute(select(func.set_config("application_name", _my_name(), True)))
+        self._session.execute(select(func.set_config("application_name", my_name(), True)))
         # The transaction stays idle for as long as the migrations take.
         self._session.execute(
             text(
@@ -190,7 +185,11 @@ class PostgresqlLock:
         if holder is not None:
             with reading(self._engine) as connection:
                 connection.execute(
-                    text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.process}
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = :pid"
+                        " OR application_name = :name AND datname = current_database()"
+                    ),
+                    {"pid": holder.process, "name": holder.name},
                 )
         return holder
 
@@ -217,7 +216,7 @@ class SqliteLock:
             if self._session is None:
                 self._session = _open(self._path)
             self._session.execute("BEGIN IMMEDIATE")
-            note = f"{os.getpid()}\n{_my_name()}\n{datetime.now(UTC).isoformat()}\n"
+            note = f"{os.getpid()}\n{my_name()}\n{datetime.now(UTC).isoformat()}\n"
             self._note.write_text(note, encoding="utf-8")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:

@@ -4,12 +4,14 @@ Alembic begins and commits, also in the middle of a run; what must hold around e
 transactions hangs on the connection's own events.
 """
 
+import os
+import platform
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .results import MigrationError, cause
@@ -78,6 +80,11 @@ def cannot_reach(
     )
 
 
+def my_name() -> str:
+    """What this process is called wherever it migrates."""
+    return f"migrate on {platform.node()} pid {os.getpid()}"
+
+
 def _bare(engine: Engine) -> Engine:
     # The same connections without the caller's options and listeners: one that emits BEGIN or
     # works in autocommit would make a run impossible or impossible to undo.
@@ -108,6 +115,8 @@ def _postgresql(connection: Connection, config: "MigrationConfig") -> Iterator[N
         else:
             milliseconds = int(config.table_lock_timeout * 1000)
             connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
+            # "unlock --force" finds by this name what it has to end.
+            connection.execute(select(func.set_config("application_name", my_name(), True)))
             config.scope.begin(connection)
         config.scope.enter(connection)
 
