@@ -28,6 +28,7 @@ def configure_logging(settings: "Settings") -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        _drop_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
     ]
@@ -61,6 +62,11 @@ def configure_logging(settings: "Settings") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn says everything twice, the second time in colour
+    return event
 
 
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
