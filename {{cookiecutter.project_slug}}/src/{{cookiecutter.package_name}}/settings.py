@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import NoDecode
 
@@ -25,6 +24,8 @@ def _split(value: Any) -> Any:
 
 
 def _rates(value: str) -> str:
+    from limits import parse_many  # slow to import, and seldom asked for
+
     parse_many(value)
     return value
 

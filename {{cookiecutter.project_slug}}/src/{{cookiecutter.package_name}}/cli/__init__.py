@@ -24,11 +24,13 @@ for module in iter_modules(__path__):
 
 def main() -> NoReturn:
     """Run the command line. Exit 0: done or nothing to do; 1: failed; 2: misuse."""
-    from ..migrate.results import MigrationError
-
     try:
         app()
-    except (Problem, MigrationError) as error:
+    except Exception as error:
+        from ..migrate import MigrationError
+
+        if not isinstance(error, (Problem, MigrationError)):
+            raise
         print(error, file=sys.stderr)
     sys.exit(1)
 

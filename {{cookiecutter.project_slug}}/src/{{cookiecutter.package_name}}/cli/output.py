@@ -4,16 +4,17 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..migrate.results import CompletedMigration, MigrationResult, MigrationStatus
+if TYPE_CHECKING:
+    from ..migrate import CompletedMigration, MigrationResult, MigrationStatus
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
 
 
 def print_result(
-    result: MigrationResult,
+    result: "MigrationResult",
     done: str,
     *,
     verbose: bool = False,
@@ -32,7 +33,7 @@ def print_result(
         print(NOTHING_TO_DO[done])
 
 
-def print_status(status: MigrationStatus, *, as_json: bool) -> None:
+def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
     """List completed and pending migrations."""
     if as_json:
         print(json.dumps(asdict(status) | {"current": status.current}, default=str))
@@ -50,7 +51,7 @@ def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
         print(*("\t".join(row) for row in rows), sep="\n")
 
 
-def summary(status: MigrationStatus) -> str:
+def summary(status: "MigrationStatus") -> str:
     """Where the database stands, in a line, and a line for each thing that is not in order."""
     lines = [
         f"Current: {status.current or 'none'}. "
@@ -64,7 +65,7 @@ def summary(status: MigrationStatus) -> str:
     return "\n".join(lines)
 
 
-def _row(migration: CompletedMigration) -> tuple[str, ...]:
+def _row(migration: "CompletedMigration") -> tuple[str, ...]:
     state = "missing" if migration.missing else "changed" if migration.changed else "completed"
     return (
         migration.name,
@@ -85,7 +86,7 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
     Console().print(table)
 
 
-def shown(result: MigrationResult) -> dict[str, Any]:
+def shown(result: "MigrationResult") -> dict[str, Any]:
     """A result as programs read it."""
     error = result.error
     lines = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}

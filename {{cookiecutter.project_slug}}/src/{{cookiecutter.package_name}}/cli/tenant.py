@@ -5,14 +5,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import Problem
-from ..migrate import AllTenantsResult, MigrationError, MigrationResult, TenantResult
 from .common import Json, database
 from .output import print_rows, shown
+
+if TYPE_CHECKING:
+    from ..migrate import AllTenantsResult, MigrationError, TenantResult
 
 group = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -57,7 +59,12 @@ def migrate(
     as_json: Json = False,
 ) -> None:
     """Bring one tenant, or the shared schema and all tenants, to the newest revision."""
-    from ..migrate import run_all_tenant_migrations, run_tenant_migrations
+    from ..migrate import (
+        AllTenantsResult,
+        MigrationResult,
+        run_all_tenant_migrations,
+        run_tenant_migrations,
+    )
     from ..migrate.registry import find_tenant
 
     with database() as (engine, config), progress() as advance:
@@ -114,7 +121,7 @@ def audit(
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[TenantResult, int], None]]:
+def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
     """A bar on a terminal; elsewhere a line for every failure."""
     if not sys.stderr.isatty():
         yield _log_failure
@@ -127,7 +134,7 @@ def progress() -> Iterator[Callable[[TenantResult, int], None]]:
         yield lambda _result, total: bar.update(task, advance=1, total=total)
 
 
-def report_tenants(run: AllTenantsResult, *, as_json: bool = False) -> None:
+def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
     """Say what happened to the tenants, and leave with 1 when one failed.
 
     Raises:
@@ -147,12 +154,12 @@ def report_tenants(run: AllTenantsResult, *, as_json: bool = False) -> None:
         sys.exit(1)
 
 
-def _log_failure(result: TenantResult, _total: int) -> None:
+def _log_failure(result: "TenantResult", _total: int) -> None:
     if result.error is not None:
         print(result.error, file=sys.stderr)
 
 
-def _shown(result: TenantResult) -> dict[str, object]:
+def _shown(result: "TenantResult") -> dict[str, object]:
     error: MigrationError | None = result.error
     return {
         "tenant": result.tenant,
