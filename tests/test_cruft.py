@@ -44,7 +44,7 @@ def template_repository(folder: Path, git: Any) -> Path:
     template = folder / "template"
     template.mkdir()
     shutil.copy(TEMPLATE / "cookiecutter.json", template)
-    for name in ("hooks", SERVICE.name):
+    for name in ("hooks", "templates", SERVICE.name):
         shutil.copytree(
             TEMPLATE / name, template / name, ignore=shutil.ignore_patterns("__pycache__")
         )
