@@ -160,7 +160,8 @@ def install(uv: str, baked: Path, folder: Path) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(baked, copy)
     succeed(
-        *(uv, "sync", "--quiet", "--no-install-project", "--python", sys.executable),
+        *(uv, "sync", "--quiet", "--no-install-project", "--compile-bytecode"),
+        *("--python", sys.executable),
         cwd=copy,
         timeout=600,
         variables={"UV_PROJECT_ENVIRONMENT": str(folder)},

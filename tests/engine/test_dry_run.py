@@ -60,7 +60,8 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
     rounds: list[Callable[[], object]] = [
         lambda: folder.add("alone", 'op.create_index("a_idx", "a", ["id"])', extra=extra),
         lambda: folder.add(
-            "rows", ["op.bulk_insert(sa.table('a', sa.column('id', sa.Integer)), [{'id': 1}, {'id': 2}])"]
+            "rows",
+            ["op.bulk_insert(sa.table('a', sa.column('id', sa.Integer)), [{'id': 1}, {'id': 2}])"],
         ),
         lambda: folder.add("text", "op.execute(\"CREATE TABLE t AS SELECT 'it''s; -- x' AS w\")"),
     ]
@@ -154,8 +155,11 @@ def test_a_rebuild_is_printed_and_keeps_the_children(
     )
     folder.add(
         "rebuild",
-        ['with op.batch_alter_table("a") as batch:', '    batch.add_column(sa.Column("x", sa.Text))',
-         '    batch.alter_column("id", type_=sa.BigInteger)'],
+        [
+            'with op.batch_alter_table("a") as batch:',
+            '    batch.add_column(sa.Column("x", sa.Text))',
+            '    batch.alter_column("id", type_=sa.BigInteger)',
+        ],
     )
     by_engine, by_hand = (database.engine() for database in twins)
     feed(twins[1], "PRAGMA foreign_keys = ON;" + migration_sql(by_hand, config=folder.config()))

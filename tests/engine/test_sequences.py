@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.support import KIND, Database, Folder
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -20,6 +19,8 @@ from my_service.migrate import (
     rollback_migrations,
     run_migrations,
 )
+
+from engine.support import KIND, Database, Folder
 
 EXAMPLES = int(os.environ.get("ENGINE_SEQUENCES", "12"))
 
@@ -157,7 +158,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 def test_any_sequence_of_commands_agrees_with_a_small_model(
     new_database: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine(new_database),
         settings=settings(
             max_examples=EXAMPLES,
