@@ -25,7 +25,7 @@ def migrate_make(
     from ..migrate.tenants import for_making
 
     with database() as (engine, config):
-        scoped = for_making(engine, config, shared=shared)
+        scoped = for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
     print(f"Created {relative(new.path)}")
     if new.note:

@@ -30,8 +30,8 @@ def seed_run(
 ) -> None:
     """Run all seeds in file order, or one, for one tenant."""
     from ..migrate.registry import find_tenant
+    from ..migrate.schemas import TenantScope
     from ..migrate.seeds import run_seeds
-    from ..migrate.tenants import TenantScope
     from ..settings import load_settings
 
     if load_settings(serving=False).in_production and not force:

@@ -6,11 +6,11 @@ safe behind PgBouncer, after commit and after rollback. ``public`` is never in t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from ..tenants.request import TenantDep, TenantNotReady, UnknownTenant
 
@@ -32,7 +32,9 @@ class TenantSession(Session):
 
 
 @event.listens_for(TenantSession, "after_begin")
-def _enter(session: Session, _transaction: Any, connection: Connection) -> None:
+def _enter(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return  # a savepoint keeps what its transaction entered
     row = connection.execute(_ENTER, dict(session.info)).first()
     if row is None:
         raise UnknownTenant(session.info["tenant"])

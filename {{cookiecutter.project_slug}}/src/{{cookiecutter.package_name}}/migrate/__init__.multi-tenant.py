@@ -18,14 +18,8 @@ from .api import (
 )
 from .config import MigrationConfig
 from .marks import shared_only, tenant_only
-from .registry import (
-    Finding,
-    TenantRow,
-    audit_tenants,
-    count_tenants_behind,
-    drop_tenant,
-    list_tenants,
-)
+from .moves import TenantResult
+from .registry import TenantRow, count_tenants_behind, list_tenants
 from .results import (
     CompletedMigration,
     LockHolder,
@@ -36,12 +30,12 @@ from .results import (
 )
 from .tenants import (
     AllTenantsResult,
-    TenantResult,
     rollback_all_tenants,
     rollback_tenant,
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from .upkeep import Finding, audit_tenants, drop_tenant
 
 __all__ = [
     "AllTenantsResult",

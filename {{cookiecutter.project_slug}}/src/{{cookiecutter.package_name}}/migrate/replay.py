@@ -1,83 +1,119 @@
-"""Records what a migration executes in one tenant's schema, and replays it in others.
+"""Records what a run executes in one tenant's schema, and replays it in others.
 
 A replay is one transaction and one psycopg pipeline: no Alembic, so it may run in threads, and one
 round trip to the server.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg
 from psycopg.abc import Params, QueryNoTemplate
+from psycopg.pq import TransactionStatus
 from psycopg.rows import Row
 from sqlalchemy import Connection, Engine
 
-Statement = tuple[
-    QueryNoTemplate, Any, bool
-]  # the SQL, its parameters, whether it is an executemany
+# The SQL, its parameters, and whether they are many.
+Statement = tuple[QueryNoTemplate, Any, bool]
+
+# What may hold a semicolon that ends no statement.
+_QUOTED = re.compile(
+    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X
+)
 
 
-@dataclass
 class Tape:
-    """What was executed.
+    """What a run executed; records while it is open.
 
     Attributes:
         statements: of the migrations' bodies, in order.
-        tables: statements that made Alembic's own tables.
+        tables: statements that made Alembic's own tables and the engine's.
         obstacle: why it cannot be replayed elsewhere, if it cannot.
     """
 
-    schema: str
-    statements: list[Statement] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
-    obstacle: str | None = None
-    recording: bool = False
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self.tables: list[Statement] = []
+        self.obstacle: str | None = None
+        self._in_body = False
+        self._raw: set[psycopg.Connection[Any]] = set()
+        self._begun: tuple[list[Statement], list[Statement]] = ([], [])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for raw in self._raw:
+            raw.cursor_factory = psycopg.Cursor
+
+    def begin(self, connection: Connection) -> None:
+        """Record what the driver executes in this transaction, however it is called."""
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        if raw.autocommit:
+            self.obstacle = "a migration runs outside a transaction"
+        self._raw.add(raw)
+        raw.cursor_factory = _recording_cursor(self)
+        self._begun = ([], [])
+
+    def commit(self) -> None:
+        """Keep what was recorded in this transaction. What is rolled back is never kept."""
+        statements, tables = self._begun
+        self.statements += statements
+        self.tables += tables
+        self._begun = ([], [])
 
     def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool, reads: bool) -> None:
         """Note a statement that was executed."""
-        if not self.recording:
-            if str(query).lstrip().startswith("CREATE TABLE"):
-                self.tables.append(str(query))
-            return
-        self.statements.append((query, parameters, many))
-        if reads:
-            self.obstacle = "a migration reads rows"
-        elif self.schema in str(query) or self.schema in str(parameters):
-            self.obstacle = "a statement names the tenant's schema"
-        elif ";" in str(query).rstrip().rstrip(";"):
-            # Perhaps only inside a string or a function; a pipeline takes no two statements in one.
-            self.obstacle = "a string may hold more than one statement"
+        statements, tables = self._begun
+        if self._in_body:
+            statements.append((query, parameters, many))
+            if reads:
+                self.obstacle = "a migration reads rows"
+            elif is_several(str(query)):
+                self.obstacle = "a string holds several statements"
+        elif str(query).lstrip().startswith("CREATE TABLE"):
+            tables.append((query, None, False))
 
     def around(self, body: Callable[..., None]) -> Callable[..., None]:
         """A migration's body, recorded while it runs."""
 
         @wraps(body)
         def run(**arguments: Any) -> None:
-            self.recording = True
+            self._in_body = True
             try:
                 body(**arguments)
             finally:
-                self.recording = False
+                self._in_body = False
 
         return run
 
-    def attach(self, connection: Connection) -> None:
-        """Record what the driver executes on this connection, however it is called."""
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        if raw.autocommit:
-            self.obstacle = "a migration runs outside a transaction"
-        raw.cursor_factory = _recording_cursor(self)
+    def is_like(self, other: "Tape") -> bool:
+        """Whether both recorded the same: what differs was made for one tenant, or by chance."""
+        return bool(_plain(self.statements) == _plain(other.statements))
 
-    @staticmethod
-    def detach(connection: Connection) -> None:
-        """Record no more."""
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        raw.cursor_factory = psycopg.Cursor
+
+def is_several(query: str) -> bool:
+    """Whether a string holds more than one statement; when in doubt, it does."""
+    return ";" in _QUOTED.sub("", query).rstrip().rstrip(";")
+
+
+def _plain(value: Any) -> Any:
+    # Wrappers such as psycopg's Jsonb are equal only to themselves.
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return (type(value), value.obj) if hasattr(value, "obj") else value
 
 
 def _recording_cursor(tape: Tape) -> type[psycopg.Cursor[Any]]:
@@ -141,10 +177,13 @@ def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
     Raises:
         psycopg.Error: of the statement that failed.
     """
-    cursor = connection.cursor()
-    with connection.pipeline(), connection.transaction():
-        for query, parameters, many in statements:
-            if many:
-                cursor.executemany(query, parameters)
-            else:
-                cursor.execute(query, parameters, prepare=False)
+    try:
+        with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
+            for query, parameters, many in statements:
+                if many:
+                    cursor.executemany(query, parameters)
+                else:
+                    cursor.execute(query, parameters, prepare=False)
+    finally:
+        if connection.info.transaction_status == TransactionStatus.INERROR:
+            connection.rollback()

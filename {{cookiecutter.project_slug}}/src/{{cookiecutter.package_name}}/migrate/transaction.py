@@ -8,7 +8,7 @@ import os
 import platform
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, event, func, select, text
@@ -121,9 +121,23 @@ def _postgresql(connection: Connection, config: "MigrationConfig") -> Iterator[N
         config.scope.enter(connection)
 
     event.listen(connection, "begin", begun)
-    yield
-    if left_transaction and config.scope.name:
-        connection.invalidate()  # outside a transaction the scope was entered for good
+    try:
+        yield
+    finally:
+        if left_transaction and config.scope.name:
+            _forget(connection)
+
+
+def _forget(connection: Connection) -> None:
+    # Outside a transaction the scope was entered for good. A pooler may keep the server's side of
+    # the connection, so that is reset as well.
+    raw: Any = connection.connection.driver_connection
+    with suppress(Exception):
+        raw.rollback()
+        raw.autocommit = True
+        raw.execute("RESET ROLE")
+        raw.execute("RESET ALL")
+    connection.invalidate()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import MetaData
 
 from ..migrate import MigrationConfig
-from ..migrate.tenants import SharedScope
+from ..migrate.schemas import SharedScope
 from ..settings import Settings
 
 

@@ -11,7 +11,9 @@ class Tenant(Timestamps, Base):
 
     __tablename__ = "tenants"
     __table_args__ = (
-        CheckConstraint("status IN ('provisioning', 'ready', 'failed', 'dropping')", name="status"),
+        CheckConstraint(
+            "status IN ('provisioning', 'ready', 'behind', 'failed', 'dropping')", name="status"
+        ),
         Index("tenants_revision_idx", "revision", "status"),
         {"schema": "public"},
     )

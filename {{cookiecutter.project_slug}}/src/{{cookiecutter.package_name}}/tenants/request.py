@@ -8,7 +8,7 @@ from fastapi.security import APIKeyHeader
 
 from ..errors import HttpProblem
 from ..migrate import MigrationError
-from ..migrate.tenants import schema_of
+from ..migrate.schemas import schema_of
 
 _header = APIKeyHeader(
     name="X-Tenant-ID",

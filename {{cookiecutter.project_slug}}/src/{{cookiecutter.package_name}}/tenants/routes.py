@@ -14,7 +14,7 @@ from ..migrate import (
     run_tenant_migrations,
 )
 from ..migrate.registry import find_tenant
-from ..migrate.tenants import schema_of
+from ..migrate.schemas import schema_of
 from ..migrations import config_for
 from ..problem_json import responses
 from .request import UnknownTenant

@@ -9,6 +9,7 @@ revision = "002"
 down_revision = "001"
 branch_labels = None
 depends_on = None
+makes_registry = True  # not undone while there are tenants
 
 
 @shared_only
@@ -30,7 +31,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="tenants_pkey"),
         sa.UniqueConstraint("schema_name", name="tenants_schema_name_key"),
         sa.CheckConstraint(
-            "status IN ('provisioning', 'ready', 'failed', 'dropping')", name="status"
+            "status IN ('provisioning', 'ready', 'behind', 'failed', 'dropping')", name="status"
         ),
         schema="public",
     )
