@@ -24,14 +24,14 @@ def _split(value: Any) -> Any:
 
 
 def _rates(value: str) -> str:
-    from limits import parse_many  # slow to import, and seldom asked for
+    from limits import parse_many  # slow to import, so the defaults are taken as they are
 
     parse_many(value)
     return value
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Rates = Annotated[str, AfterValidator(_rates)]
+Rates = Annotated[str, AfterValidator(_rates), Field(validate_default=False)]
 
 
 class Settings(DatabaseSettings):
