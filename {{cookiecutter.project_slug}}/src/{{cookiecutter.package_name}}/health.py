@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .database.session import ping
 from .migrate import MigrationError
-from .schema import why_behind
+from .schema import can_serve
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -29,19 +29,19 @@ def live() -> Health:
 @router.get("/ready", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
 def ready(request: Request, response: Response) -> Health:
     """The database answers and has every migration. A failure means: send no requests here."""
-    reason = _why_not_ready(request)
-    if reason is None:
-        return Health()
+    is_ready, reason = _stand(request)
+    if is_ready:
+        return Health(reason=reason)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return Health(status="unavailable", reason=reason)
 
 
-def _why_not_ready(request: Request) -> str | None:
+def _stand(request: Request) -> tuple[bool, str | None]:
     engine = request.app.state.engine
     try:
         ping(engine)
-        return why_behind(engine)
+        return can_serve(engine)
     except SQLAlchemyError:
-        return "the database does not answer"
+        return False, "the database does not answer"
     except MigrationError as error:
-        return error.problem
+        return False, error.problem

@@ -32,14 +32,16 @@ def bring_up_to_date(engine: Engine, settings: Settings) -> None:
         log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
 
 
-def why_behind(engine: Engine) -> str | None:
-    """Why the schemas are not the ones that this version of the service needs.
+def can_serve(engine: Engine) -> tuple[bool, str | None]:
+    """Whether the shared schema is the one that this version of the service needs, and why not.
+
+    Tenants that are behind are counted. Each of them answers 503 and keeps nobody from the others.
 
     Raises:
         MigrationError: the database does not answer, or the migration files are not in order.
     """
     status = get_migration_status(engine)
     if status.pending:
-        return f"{len(status.pending)} migrations are pending"
+        return False, f"{len(status.pending)} migrations are pending"
     behind = count_tenants_behind(engine, status.current)
-    return f"{behind} tenants are behind" if behind else None
+    return True, f"{behind} tenants are behind" if behind else None

@@ -21,11 +21,11 @@ def bring_up_to_date(engine: Engine, settings: Settings) -> None:
     log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
 
 
-def why_behind(engine: Engine) -> str | None:
-    """Why the schema is not the one that this version of the service needs.
+def can_serve(engine: Engine) -> tuple[bool, str | None]:
+    """Whether the schema is the one that this version of the service needs, and why not.
 
     Raises:
         MigrationError: the database does not answer, or the migration files are not in order.
     """
     pending = get_migration_status(engine).pending
-    return f"{len(pending)} migrations are pending" if pending else None
+    return not pending, f"{len(pending)} migrations are pending" if pending else None

@@ -149,7 +149,7 @@ class Settings(DatabaseSettings):
         if serving:
             found += [
                 _jwt_secret_problem(self.jwt_secret),
-                _admin_key_problem(self.admin_key),
+                _admin_key_problem(self.admin_key, required=self.needs_admin_key),
                 _mail_problem(self),
                 _cors_problem(self.cors_origins),
             ]
@@ -206,13 +206,13 @@ def _jwt_secret_problem(secret: SecretStr | None) -> Problem | None:
     )
 
 
-def _admin_key_problem(key: SecretStr | None) -> Problem | None:
-    fault = None if key is None else _weakness(key)
+def _admin_key_problem(key: SecretStr | None, *, required: bool) -> Problem | None:
+    fault = _weakness(key) if key is not None else "is not set" if required else None
     if fault is None:
         return None
     return Problem(
         f"ADMIN_KEY {fault}.",
-        "Whoever guesses it governs every account.",
+        "Nobody can make a tenant." if key is None else "Whoever guesses it governs every account.",
         'Set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(48))"',
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +16,8 @@ from .output import print_rows, shown
 
 if TYPE_CHECKING:
     from ..migrate import AllTenantsResult, MigrationError, TenantResult
+
+LINE_SECONDS = 5.0
 
 group = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -122,9 +125,9 @@ def audit(
 
 @contextmanager
 def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
-    """A bar on a terminal; elsewhere a line for every failure."""
+    """A bar on a terminal; elsewhere a line now and then, and one for every failure."""
     if not sys.stderr.isatty():
-        yield _log_failure
+        yield Lines().add
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -146,17 +149,27 @@ def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
     elif run.tenants:
         print(f"Tenants: {len(run.tenants) - len(run.failed)} migrated, {len(run.failed)} failed")
         for result in run.failed:
-            print(
-                f"{result.tenant}: {result.error.problem if result.error else ''}", file=sys.stderr
-            )
+            print(f"{result.tenant}: {result.error.problem if result.error else 'failed'}")
     run.public.raise_for_error()
     if run.failed:
         sys.exit(1)
 
 
-def _log_failure(result: "TenantResult", _total: int) -> None:
-    if result.error is not None:
-        print(result.error, file=sys.stderr)
+class Lines:
+    """Progress for a log: how many are done every few seconds, and what failed at once."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.said_at = time.monotonic()
+
+    def add(self, result: "TenantResult", total: int) -> None:
+        """Count one more."""
+        self.done += 1
+        if result.error is not None:
+            print(f"{result.tenant}: {result.error.problem}", file=sys.stderr)
+        if self.done == total or time.monotonic() - self.said_at >= LINE_SECONDS:
+            self.said_at = time.monotonic()
+            print(f"{self.done} of {total} tenants", file=sys.stderr)
 
 
 def _shown(result: "TenantResult") -> dict[str, object]:

@@ -1,5 +1,7 @@
 """The database this service was made for. The rest of the service names none."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from . import postgresql
@@ -10,6 +12,8 @@ __all__ = ["NEW_ID", "DatabaseSettings", "UuidType", "connect", "insert"]
 
 class DatabaseSettings(postgresql.DatabaseSettings):
     """Where the database is, and how tenants are told apart."""
+
+    needs_admin_key: ClassVar[bool] = True
 
     tenant_from_host: bool = Field(
         False,

@@ -1,6 +1,6 @@
 """The settings that both kinds of database share."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +13,8 @@ class CommonDatabaseSettings(BaseSettings):
 
     # Empty variables count as unset.
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    needs_admin_key: ClassVar[bool] = False  # whether production does not start without one
 
     environment: Environment = Field("development", description="development, production or test.")
     db_pool_min: int = Field(2, ge=1, description="Connections kept open.")

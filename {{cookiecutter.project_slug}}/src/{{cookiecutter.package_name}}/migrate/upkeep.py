@@ -91,7 +91,7 @@ def _audit(connection: Connection, schemas: Sequence[str], *, repair: bool) -> I
                 continue
             yield Finding(tenant, problem, "it is registered")
         elif row.status == "dropping":
-            yield Finding(tenant, "its removal was cut short", f"finish: tenant drop {tenant} --yes")
+            yield Finding(tenant, "its removal was cut short", f"tenant drop {tenant} --yes")
             continue
         elif schema not in stands and row.revision is not None:
             yield Finding(tenant, "it has no schema", "it is made anew by the next migration")
