@@ -10,7 +10,7 @@ NEEDS := $(filter .uv/%,$(UV))
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
 RUN := $(UV) run --quiet
-CODE := hooks tests $(wildcard benchmarks)
+CODE := docs hooks tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 

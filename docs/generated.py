@@ -85,7 +85,9 @@ def marks(table: Any, column: Any) -> str:
 
 def tables(metadata: Any, dialect: Any) -> Iterator[str]:
     """Columns and indexes of every table."""
-    for place, table in enumerate(sorted(metadata.sorted_tables, key=lambda table: table.key)[::-1]):
+    for place, table in enumerate(
+        sorted(metadata.sorted_tables, key=lambda table: table.key)[::-1]
+    ):
         if place:
             yield ""
         yield f"| `{table.key}` | Type | Null | Default |"

@@ -1,0 +1,156 @@
+"""What the tests of the documentation share: pages, their blocks, and a shell to run them in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import ServiceEnvironment
+from support import clean_environment
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+SERVES = ("make dev", "serve --reload")
+WAIT_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: ``sh`` is run, ``console`` is shown and cannot be run here."""
+
+    heading: str
+    language: str
+    code: str
+
+
+def read(page: Path) -> str:
+    """A page's text."""
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """The page's blocks in these languages, from the top."""
+    text = read(page)
+    # A comment in a shell block is no heading.
+    prose = _FENCE.sub(lambda fence: " " * len(fence[0]), text)
+    headings = [(found.start(), found[1]) for found in _HEADING.finditer(prose)]
+    return [
+        Block([title for at, title in headings if at < fence.start()][-1], fence[1], fence[2])
+        for fence in _FENCE.finditer(text)
+        if fence[1] in languages
+    ]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The rows of every table in a text, headings and rulers left out."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if line.startswith("|") and not set("".join(cells)) <= set("- "):
+            yield cells
+
+
+class Shell:
+    """A shell in which ``uv run …``, ``uvx …`` and ``make …`` find the tests' own environments.
+
+    Nothing is installed: uv runs what the shared environment holds, and the service's command is
+    the code in the project.
+    """
+
+    def __init__(self, environment: ServiceEnvironment, uv: str, folder: Path) -> None:
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        command = f'exec "{environment.python}" -m my_service "$@"'
+        self.script("my-service", command)
+        self.script("uvx", 'exec "$@"')
+        (self.bin / "uv").symlink_to(uv)
+        places = [self.bin, environment.python.parent, Path(sys.executable).parent]
+        self.variables = {
+            "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]]),
+            "UV_PROJECT_ENVIRONMENT": str(environment.folder),
+            "UV_NO_SYNC": "1",
+            "UV_OFFLINE": "1",
+            "PYTHONPATH": "src",
+        }
+
+    def script(self, name: str, command: str) -> None:
+        """Put a command on the path, in place of another of its name."""
+        script = self.bin / name
+        script.unlink(missing_ok=True)
+        script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+        script.chmod(0o755)
+
+    def run(self, code: str, cwd: Path, **variables: str) -> str:
+        """Run a block; every line must succeed. A service that it starts must become ready."""
+        every = {**self.variables, **variables}
+        if any(word in code for word in SERVES):
+            return self._serve(code, cwd, every)
+        return self.execute(code, cwd, **every)
+
+    def execute(self, code: str, cwd: Path, **variables: str) -> str:
+        """Run a block that ends by itself."""
+        every = {**self.variables, **variables}
+        done = subprocess.run(
+            ["sh", "-e", "-c", code],
+            cwd=cwd,
+            env=clean_environment(every) | every,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, f"{code}\nexited {done.returncode}\n{said}"
+        return said
+
+    def _serve(self, code: str, cwd: Path, variables: Mapping[str, str]) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        process = subprocess.Popen(
+            ["sh", "-e", "-c", code],
+            cwd=cwd,
+            env=clean_environment(variables) | dict(variables) | {"PORT": port},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            ready = _answers(f"http://127.0.0.1:{port}/health/ready", process)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                said, _ = process.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                said, _ = process.communicate()
+        assert ready, f"{code}\ndid not become ready\n{said}"
+        return said
+
+
+def _answers(address: str, process: subprocess.Popen[str]) -> bool:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+def has_posix_shell() -> bool:
+    """Whether the pages' blocks can run here."""
+    return shutil.which("sh") is not None and shutil.which("make") is not None
