@@ -30,6 +30,7 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
 
     port = free_port()
     production = {
+        "ADMIN_KEY": secrets.token_urlsafe(48),
         "ENVIRONMENT": "production",
         "DATABASE_URL": empty_database(database),
         "DB_SSL_MODE": "disable",
