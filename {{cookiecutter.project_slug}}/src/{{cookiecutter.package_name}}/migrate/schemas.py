@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy.schema import BLANK_SCHEMA
 
 from .replay import Tape
 from .results import MigrationError
@@ -49,7 +50,11 @@ class SharedScope(Scope):
         shared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
             if table.schema == SHARED_SCHEMA:
-                table.to_metadata(shared, schema=None)  # type: ignore[arg-type]
+                table.to_metadata(
+                    shared,
+                    schema=None,  # type: ignore[arg-type]
+                    referred_schema_fn=lambda *_: BLANK_SCHEMA,  # type: ignore[arg-type]
+                )
         return shared
 
 
@@ -108,7 +113,7 @@ class TenantScope(Scope):
             )
         self.has_begun = True
         if not connection.scalar(_SCHEMA_EXISTS, row):
-            role = self.role and not connection.scalar(_ROLE_EXISTS, row)
+            role = self.role and not self._role_exists(connection)
             for statement in creation(
                 self.name, owned=self.role, role=role, citus=has_citus(connection)
             ):
@@ -117,7 +122,9 @@ class TenantScope(Scope):
     def enter(self, connection: Connection) -> None:
         # Outside a transaction there is no LOCAL; the connection is thrown away afterwards.
         local = "" if in_autocommit(connection) else "LOCAL "
-        for statement in entrance(self.name, role=self.role, local=local):
+        # Of a tenant that is not there yet nothing can be read, whoever asks.
+        role = self.role and (self.has_begun or self._role_exists(connection))
+        for statement in entrance(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
         if self.tape is not None:
             self.tape.begin(connection)
@@ -134,6 +141,9 @@ class TenantScope(Scope):
 
     def around(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.tape is None else self.tape.around(body)
+
+    def _role_exists(self, connection: Connection) -> bool:
+        return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
 
 
 _REGISTER = text(

@@ -51,7 +51,10 @@ def run_tenant_migrations(
     schema_of(tenant)
     config = config or service_config()
     check_registry(engine)
-    make_plan(config, read_stand(engine, config))  # a service older than its database makes none
+    try:
+        make_plan(config, read_stand(engine, config))  # an older service would make it too old
+    except MigrationError as error:
+        return TenantResult(tenant, success=False, error=error)
     return Move(engine, config, _head(config), is_upgrade=True).one(tenant, label=label or tenant)
 
 
