@@ -91,7 +91,7 @@ def type_in(shell: pexpect.spawn[str], command: str) -> str:
     shell.sendline(f"{command}\nprintf '\\n%s%s%s\\n' 'reco' 'rded> ' $?")
     shell.expect(PROMPT + r"(\d+)")
     said = (shell.before or "").replace("\r\n", "\n").strip("\n")
-    assert shell.match[1] == "0", said
+    assert isinstance(shell.match, re.Match) and shell.match[1] == "0", said
     return said
 
 
