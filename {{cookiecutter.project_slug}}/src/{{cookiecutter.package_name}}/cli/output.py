@@ -48,7 +48,8 @@ def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
     if sys.stdout.isatty():
         _print_table(columns, rows)
     else:
-        print(*("\t".join(row) for row in rows), sep="\n")
+        for row in rows:
+            print(*row, sep="\t")
 
 
 def summary(status: "MigrationStatus") -> str:
