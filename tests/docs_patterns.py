@@ -1,7 +1,8 @@
 """Applies every pattern of a migration guide, checks it and rolls it back.
 
 It runs inside a generated service: ``python docs_patterns.py <database> <guide>``, on the database
-of DATABASE_URL. In a multi-tenant service each pattern goes to two tenants.
+of DATABASE_URL. In a multi-tenant service each pattern goes to three tenants: the third
+replays what the others executed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from my_service import migrate, migrations
 from my_service.database.backend import connect
 from my_service.settings import load_settings
 
-TENANTS = ("acme", "globex")
+TENANTS = ("acme", "globex", "initech")
 HEAD = """
 import sqlalchemy as sa
 from alembic import op

@@ -120,6 +120,12 @@ def normalised(text: ast.expr) -> str:
 
 
 @each_database
+def test_the_guide_has_its_eleven_sections(bake: Bake, database: str) -> None:
+    numbers = re.findall(r"^## (\d+)\. ", read(bake(database=database) / GUIDE), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 12)]
+
+
+@each_database
 def test_the_tree_shows_what_is_there(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
