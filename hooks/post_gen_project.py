@@ -61,6 +61,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/schema.multi-tenant.py",
         "src/<package>/tenants/",
         "tests/schema.multi-tenant.py",
+        "tests/test_tenants.py",
     ),
     "MIT": ("LICENSE.MIT",),
     "Apache-2.0": ("LICENSE.Apache-2.0",),

@@ -161,13 +161,13 @@ def dies_at(statement: int, act: Callable[[], object]) -> bool:
     if child == 0:
         count = 0
 
-        @sa.event.listens_for(sa.Engine, "before_cursor_execute")
-        def _count(*_: Any) -> None:
+        def die(*_: Any) -> None:
             nonlocal count
             count += 1
             if count == statement:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+        sa.event.listen(sa.Engine, "before_cursor_execute", die)
         try:
             act()
         finally:
