@@ -109,10 +109,10 @@ def recorded(engine: sa.Engine) -> "moves._Replay":
         caught.append(replay)
         raise Caught
 
-    replay, moves.Move._replay = moves.Move._replay, catch  # type: ignore[assignment]
+    replay, moves.Move._replay = moves.Move._replay, catch
     with suppress(Caught):
         run_all_tenant_migrations(engine, config=config)
-    moves.Move._replay = replay  # type: ignore[method-assign]
+    moves.Move._replay = replay
     return caught[0]
 
 
