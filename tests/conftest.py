@@ -173,7 +173,13 @@ def install(uv: str, baked: Path, folder: Path) -> None:
 def postgres_server(shared: Path) -> Iterator[str]:
     """The address of a real PostgreSQL server. It stops with the last worker that uses it."""
     server = get_server(shared / "postgres")
-    yield str(server.get_uri())
+    address = str(server.get_uri())
+    with psycopg.connect(address, autocommit=True) as connection:
+        # Nothing here outlives the run, so nothing need reach the disk.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield address
     server.cleanup()
 
 

@@ -8,16 +8,23 @@ import pytest
 from conftest import Bake, ServiceEnvironment
 from support import DATABASES
 
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
 each_database = pytest.mark.parametrize("database", DATABASES)
 
 
-@each_database
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_the_service_passes_its_own_tests(
     project: Bake, service_environment: ServiceEnvironment, database: str
 ) -> None:
-    service_environment.succeed(
-        project(database=database), "-m", "pytest", "-q", "-p", "no:cacheprovider"
-    )
+    service_environment.succeed(project(database=database), *PYTEST)
+
+
+def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_given(
+    project: Bake, service_environment: ServiceEnvironment, postgres: str
+) -> None:
+    folder = project(database="postgresql-multi-tenant")
+    service_environment.succeed(folder, *PYTEST, TEST_DATABASE_URL=postgres)
 
 
 @each_database
