@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import random
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -23,6 +21,7 @@ from my_service.migrate import (
     unlock,
 )
 
+from engine.pooler import pgbouncer
 from engine.support import KIND, Database, Folder, create, finish, migrate, start
 
 CRASHES = int(os.environ.get("ENGINE_CRASHES", "8"))
@@ -183,46 +182,8 @@ def test_kill_9_at_any_moment_leaves_schema_and_history_in_agreement(
 @pytest.fixture
 def pooled(database: Database, tmp_path: Path) -> Iterator[Database]:
     """The database behind PgBouncer in transaction mode."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
-    url = sa.make_url(database.address)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    host = url.query.get("host") or url.host
-    (tmp_path / "users").write_text('"postgres" ""\n')
-    settings = tmp_path / "pgbouncer.ini"
-    settings.write_text(
-        f"[databases]\n* = host={host} port={url.port or 5432} user=postgres\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = trust\nauth_file = {tmp_path}/users\npool_mode = transaction\n"
-        "ignore_startup_parameters = extra_float_digits\ndefault_pool_size = 4\n"
-    )
-    command = [program, "-q", str(settings)]
-    if getpass.getuser() == "root":  # it refuses to be root; the server's user may do it
-        for path in (tmp_path, *tmp_path.parents):
-            if path.is_relative_to("/tmp") and path != Path("/tmp"):
-                path.chmod(path.stat().st_mode | 0o055)
-        command = [program, "-q", "-u", Path(str(host)).owner(), str(settings)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    behind = Database(
-        f"postgresql+psycopg://postgres@127.0.0.1:{port}/{url.database}?sslmode=disable"
-    )
-    try:
-        wait_until(lambda: answers(behind))
-        yield behind
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def answers(database: Database) -> bool:
-    """Whether a database is there."""
-    try:
-        return database.ask("SELECT 1") == [(1,)]
-    except sa.exc.OperationalError:
-        return False
+    with pgbouncer(database.address, tmp_path) as address:
+        yield Database(address)
 
 
 @only_postgresql

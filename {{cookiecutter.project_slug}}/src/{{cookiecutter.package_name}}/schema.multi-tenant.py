@@ -35,7 +35,8 @@ def bring_up_to_date(engine: Engine, settings: Settings) -> None:
 def can_serve(engine: Engine) -> tuple[bool, str | None]:
     """Whether the shared schema is the one that this version of the service needs, and why not.
 
-    Tenants that are behind are counted. Each of them answers 503 and keeps nobody from the others.
+    Tenants that are behind are counted; they keep nobody from the others. One whose migration
+    failed answers 503 itself, one that waits for its turn is still served.
 
     Raises:
         MigrationError: the database does not answer, or the migration files are not in order.
