@@ -23,6 +23,25 @@ CHOICES = {
     "database": ("sqlite", "postgresql", "postgresql-multi-tenant"),
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"),
 }
+# What cookiecutter.json computes from the database.
+_UUID_COLUMN = 'sa.Uuid(), server_default=sa.text("gen_random_uuid()")'
+DATABASE_COPIES = {
+    "sqlite": {
+        "__backend": "sqlite",
+        "__database_settings": "sqlite",
+        "__id_column": "sa.String(36)",
+    },
+    "postgresql": {
+        "__backend": "postgresql",
+        "__database_settings": "postgresql",
+        "__id_column": _UUID_COLUMN,
+    },
+    "postgresql-multi-tenant": {
+        "__backend": "postgresql",
+        "__database_settings": "tenants",
+        "__id_column": _UUID_COLUMN,
+    },
+}
 QUESTIONS = (
     "project_name",
     "project_slug",
@@ -212,12 +231,11 @@ VALIDATORS: tuple[Validator, ...] = (
 
 def refuse_stale_copies(context: dict[str, object], answers: Answers) -> Iterator[Refusal]:
     """A replay file edited by hand keeps what was computed from the old answers."""
-    backend = answers["database"].partition("-")[0]
-    computed = {"database": ("__backend", backend)}
+    computed = [("database", *copy) for copy in DATABASE_COPIES[answers["database"]].items()]
     for question in ("project_name", "description", "author_name", "author_email"):
         escaped = answers[question].replace("\\", "\\\\").replace('"', '\\"')
-        computed[question] = (f"__{question}", escaped)
-    for question, (copy, value) in computed.items():
+        computed.append((question, f"__{question}", escaped))
+    for question, copy, value in computed:
         if context.get(copy) != value:
             yield Refusal(
                 question,

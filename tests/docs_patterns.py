@@ -25,7 +25,7 @@ TENANTS = ("acme", "globex", "initech")
 HEAD = """
 import sqlalchemy as sa
 from alembic import op
-{imports}
+
 revision = "20300101000000"
 down_revision = {after!r}
 
@@ -218,8 +218,7 @@ class Trial:
 
     def write(self, code: str) -> None:
         """The pattern as a file."""
-        imports = "from my_service.migrate import tenant_only\n" if self.tenants else ""
-        self.path.write_text(HEAD.format(imports=imports, after=self.after, body=code))
+        self.path.write_text(HEAD.format(after=self.after, body=code))
 
     def add_user(self, email: str, name: str) -> None:
         """A user, in every schema."""

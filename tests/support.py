@@ -92,8 +92,8 @@ def with_copies(answers: Mapping[str, str]) -> dict[str, object]:
     """The answers as a hook reads them: with the hidden copies that cookiecutter computes."""
     texts = ("project_name", "description", "author_name", "author_email")
     copies = {f"__{name}": escaped(answers[name]) for name in texts}
-    backend = "sqlite" if answers["database"] == "sqlite" else "postgresql"
-    return {**answers, **copies, "__backend": backend}
+    of_database = load_hook("pre_gen_project").DATABASE_COPIES.get(answers["database"], {})
+    return {**answers, **copies, **of_database}
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -29,18 +29,16 @@ FILE = '''"""{name}."""
 import sqlalchemy as sa
 from alembic import op
 
-from my_service.migrate import shared_only, tenant_only
-
 revision = "{revision}"
 down_revision = "{after}"
+schemas = {schemas!r}
 {extra}
 
-{mark}
+
 def upgrade() -> None:
     {up}
 
 
-{mark}
 def downgrade() -> None:
     {down}
 '''
@@ -80,7 +78,7 @@ class Service:
         up: str | Iterable[str],
         down: str | Iterable[str] = "pass",
         *,
-        mark: str = "@tenant_only",
+        schemas: str = "tenants",
         extra: str = "",
     ) -> Path:
         """Write a migration that follows the last one."""
@@ -92,7 +90,7 @@ class Service:
             after=f"{after:03}",
             up="\n    ".join([up] if isinstance(up, str) else up),
             down="\n    ".join([down] if isinstance(down, str) else down),
-            mark=mark,
+            schemas=schemas,
             extra=extra,
         )
         path.write_text(text, encoding="utf-8")

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from my_service.database.session import TenantSession
+from my_service.database.tenant_session import TenantSession
 from my_service.migrate import MigrationResult, audit_tenants
-from my_service.migrate.upkeep import drop_tenant
-from my_service.tenants.request import TenantNotReady, UnknownTenant
+from my_service.migrate.tenants.drop import drop_tenant
+from my_service.database.tenant_session import TenantNotReady, UnknownTenant
 from sqlalchemy import text
 
 from tenants.support import Service
@@ -171,7 +171,7 @@ def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None
 
 
 def test_marked_bodies_run_where_they_belong(service: Service) -> None:
-    service.add('op.create_table("plans", sa.Column("id", sa.Integer))', mark="@shared_only")
+    service.add('op.create_table("plans", sa.Column("id", sa.Integer))', schemas="shared")
     service.add('op.create_table("notes", sa.Column("id", sa.Integer))')
     service.make("a", "b", "c")
     tables = service.ask(
@@ -183,7 +183,7 @@ def test_marked_bodies_run_where_they_belong(service: Service) -> None:
 
 def test_public_that_fails_keeps_the_tenants_where_they_are(service: Service) -> None:
     service.make("a")
-    path: Path = service.add("raise ValueError('no')", mark="@shared_only")
+    path: Path = service.add("raise ValueError('no')", schemas="shared")
     run = service.all()
     assert isinstance(run.public, MigrationResult) and not run.success and run.tenants == ()
     assert service.stands() == {"a": ("ready", "002")}

@@ -10,7 +10,8 @@ import sys
 import pytest
 import sqlalchemy as sa
 from my_service.database.backend import connect
-from my_service.migrate import MigrationError, drop_tenant, run_tenant_migrations, upkeep
+from my_service.migrate import MigrationError, audit_tenants, drop_tenant, run_tenant_migrations
+from my_service.migrate.tenants import drop
 from my_service.settings import load_settings
 
 from tenants.support import Service, dies_at
@@ -73,7 +74,7 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
             assert exists and (stand[0] == "provisioning" or stand == ("ready", "003"))
             assert service.one("acme").success
             assert service.stands()["acme"] == ("ready", "003")
-            assert not upkeep.audit_tenants(service.engine)
+            assert not audit_tenants(service.engine)
             drop_tenant(service.engine, "acme", config=service.config)
         service.engine.dispose()
         point += STRIDE
@@ -84,7 +85,7 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
 def test_wherever_a_removal_dies_it_can_be_continued(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "PORTION", 2)
+    monkeypatch.setattr(drop, "PORTION", 2)
     service.all()
 
     def drop() -> None:
@@ -100,7 +101,7 @@ def test_wherever_a_removal_dies_it_can_be_continued(
             refused = service.one("acme")
             assert refused.error is not None and "is being removed" in refused.error.problem
             assert service.stands()["acme"][0] == "dropping"
-            assert [f.problem for f in upkeep.audit_tenants(service.engine, repair=True)] == [
+            assert [f.problem for f in audit_tenants(service.engine, repair=True)] == [
                 "its removal was cut short"
             ]
             drop_tenant(service.engine, "acme", config=service.config)

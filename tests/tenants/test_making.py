@@ -35,8 +35,8 @@ def test_models_that_did_not_change_give_a_blank_file_on_either_side(service: Se
         code, out, _ = service.command(f"migrate make nothing{len(side)}{side}")
         assert code == 0 and "do not differ" in out
         service.command("migrate latest")
-    assert "@tenant_only" in written(service, "nothing0")
-    assert "@shared_only" in written(service, "nothing9")
+    assert "schemas =" not in written(service, "nothing0")
+    assert 'schemas = "shared"' in written(service, "nothing9")
 
 
 def test_each_side_gets_its_own_tables_and_then_nothing_more(
@@ -90,4 +90,4 @@ def test_a_blank_one_needs_no_tenant(service: Service) -> None:
     code, _, err = service.command("migrate make add_notes")
     assert code == 1 and "tenant create" in err
     assert service.command("migrate make add_notes --empty")[0] == 0
-    assert "@tenant_only" in written(service, "add_notes")
+    assert "schemas =" not in written(service, "add_notes")

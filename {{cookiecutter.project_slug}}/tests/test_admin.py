@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
 from .schema import open_session
@@ -58,8 +58,8 @@ def test_pages_hold_every_user_once(admin: TestClient) -> None:
     while True:
         query = {"limit": 3} | ({"after": after} if after else {})
         page = admin.get("/users", params=query).json()
-        found += [user["email"] for user in page["users"]]
-        after = page["after"]
+        found += [user["email"] for user in page["items"]]
+        after = page["next"]
         if after is None:
             break
     assert sorted(found) == sorted(emails)
@@ -69,7 +69,7 @@ def test_search_takes_signs_for_what_they_are(admin: TestClient) -> None:
     add_users(admin, "ada@example.com", "grace_hopper@example.com", "100%@example.com")
 
     def search(**query: str) -> list[str]:
-        return [user["email"] for user in admin.get("/users", params=query).json()["users"]]
+        return [user["email"] for user in admin.get("/users", params=query).json()["items"]]
 
     assert search(search="GRACE") == ["grace_hopper@example.com"]
     assert search(search="_") == ["grace_hopper@example.com"]

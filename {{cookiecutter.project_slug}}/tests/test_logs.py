@@ -5,13 +5,12 @@ import json
 import pytest
 import structlog
 
-from {{ cookiecutter.package_name }}.logs import configure_logging
-from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 
 
 @pytest.fixture(autouse=True)
 def _json_logs(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(Settings(_env_file=None, log_format="json"))
+    configure_logging("INFO", as_json=True)
 
 
 def test_a_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from {{ cookiecutter.package_name }}.auth.passwords import Passwords
+from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
 from {{ cookiecutter.package_name }}.errors import HttpProblem
 
 EMAIL = "ada.lovelace@example.com"

@@ -23,7 +23,7 @@ def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
     path = copy.versions / "999_broken.py"
     path.write_text(
-        f'revision = "999"\ndown_revision = "{last}"\n'
+        f'revision = "999"\ndown_revision = "{last}"\nschemas = "all"\n'
         "def upgrade(): raise RuntimeError('no')\n"
         "def downgrade(): pass\n",
         encoding="utf-8",

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.database.session import tenant_session
+from {{ cookiecutter.package_name }}.database.tenant_session import tenant_session
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client

@@ -7,9 +7,9 @@ import jwt
 import pytest
 from fastapi.testclient import TestClient
 
-from {{ cookiecutter.package_name }}.auth.tokens import Tokens
+from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.accounts.tokens import Tokens
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.users.models import User
 
 from .accounts import Outbox, register
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from {{ cookiecutter.package_name }}.users.models import User
+from {{ cookiecutter.package_name }}.accounts.models import User
 
 
 def _ada() -> User:

@@ -5,22 +5,19 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from . import TITLE, security
-from .auth.limits import RateLimiter
-from .database.backend import connect
-from .database.session import ping
-from .docs import add_docs
+from . import TITLE
 from .errors import Problem
-from .logs import configure_logging
 from .mail import mailer_for
 from .migrate import MigrationError
-from .problem_json import speak_problem_json
+from .observability.logging import configure_logging
 from .routes import ROUTERS
-from .schema import bring_up_to_date
 from .settings import Settings, load_settings
+from .startup import start_database
+from .web.middleware import middleware
+from .web.openapi_page import add_docs
+from .web.problem_details import speak_problem_json
+from .web.rate_limits import RateLimiter
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,11 +29,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         Problem: the settings cannot work, or are unsafe in production.
     """
     settings = settings or load_settings()
-    configure_logging(settings)
+    configure_logging(settings.log_level, as_json=settings.logs_json)
     app = FastAPI(
         title=TITLE,
         lifespan=_lifespan,
-        middleware=security.middleware(settings),
+        middleware=middleware(settings),
         openapi_url="/openapi.json" if settings.serves_docs else None,
         docs_url=None,
         redoc_url=None,
@@ -70,32 +67,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.engine.dispose()
-
-
-def start_database(settings: Settings) -> Engine:
-    """Connect and, when AUTO_MIGRATE says so, migrate.
-
-    Raises:
-        Problem: the database does not answer.
-        MigrationError: a migration failed.
-    """
-    engine = connect(settings)
-    try:
-        ping(engine)
-        if settings.auto_migrate:
-            bring_up_to_date(engine, settings)
-    except SQLAlchemyError as error:
-        engine.dispose()
-        raise Problem(
-            f"The database {engine.url.render_as_string()} does not answer: {_cause(error)}",
-            "The service does not start: without its database it could only fail.",
-            "Start the database, or correct DATABASE_URL.",
-        ) from error
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _cause(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,7 +1,7 @@
-"""Every router of the service."""
+"""Every router of the service. Add yours here."""
 
-from . import health
-from .auth.routes import router as auth
-from .users.routes import admin, me
+from .accounts.auth_routes import router as auth
+from .accounts.user_routes import admin, me
+from .web.health import router as health
 
-ROUTERS = (health.router, auth, me, admin)
+ROUTERS = (health, auth, me, admin)

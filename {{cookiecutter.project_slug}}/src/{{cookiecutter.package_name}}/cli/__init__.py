@@ -37,7 +37,9 @@ def main() -> NoReturn:
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: HOST.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. Default: LISTEN_HOST.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. Default: PORT.")] = None,
     reload: Annotated[bool, typer.Option(help="Start again when a file changes.")] = False,
 ) -> None:
@@ -57,7 +59,7 @@ def serve(
         # The reloader kills its children: an embedded database must belong to this process.
         url = connect(settings).url.render_as_string(hide_password=False)
         os.environ["DATABASE_URL"] = url
-    host, port = host or settings.host, port or settings.port
+    host, port = host or settings.listen_host, port or settings.port
     print(f"http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr)
     uvicorn.run(
         f"{__package__.rpartition('.')[0]}.app:create_app",

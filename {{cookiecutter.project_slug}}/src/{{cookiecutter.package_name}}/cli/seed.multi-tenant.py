@@ -29,9 +29,8 @@ def seed_run(
     force: Annotated[bool, typer.Option("--force", help="Also in production.")] = False,
 ) -> None:
     """Run all seeds in file order, or one, for one tenant."""
-    from ..migrate.registry import find_tenant
-    from ..migrate.schemas import TenantScope
     from ..migrate.seeds import run_seeds
+    from ..migrate.tenants import TenantScope, find_tenant
     from ..settings import load_settings
 
     if load_settings(serving=False).in_production and not force:

@@ -68,7 +68,7 @@ def migrate(
         run_all_tenant_migrations,
         run_tenant_migrations,
     )
-    from ..migrate.registry import find_tenant
+    from ..migrate.tenants import find_tenant
 
     with database() as (engine, config), progress() as advance:
         if tenant is None:

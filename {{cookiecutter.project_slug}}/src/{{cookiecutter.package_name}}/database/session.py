@@ -1,13 +1,7 @@
-"""Sessions for requests, and the check that the database answers."""
+"""Sessions, and the check that the database answers."""
 
-from collections.abc import Iterator
-from typing import Annotated
-
-from fastapi import Depends, Request
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
-
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 def ping(engine: Engine) -> None:
@@ -20,12 +14,10 @@ def ping(engine: Engine) -> None:
         connection.execute(text("SELECT 1"))
 
 
-def get_session(request: Request) -> Iterator[Session]:
-    """One session per request. Call ``session.commit()`` to keep what was written."""
-    engine: Engine = request.app.state.engine
-    reading = engine.execution_options(read_only=request.method in SAFE_METHODS)
-    with Session(reading, expire_on_commit=False) as session:
-        yield session
+def open_session(engine: Engine, *, read_only: bool = False) -> Session:
+    """A session for a ``with`` block. Call ``session.commit()`` to keep what was written.
 
-
-SessionDep = Annotated[Session, Depends(get_session)]
+    Args:
+        read_only: nothing will be written; SQLite then takes no write lock.
+    """
+    return Session(engine.execution_options(read_only=read_only), expire_on_commit=False)

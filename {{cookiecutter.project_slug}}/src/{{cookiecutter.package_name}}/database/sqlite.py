@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import Field, SecretStr
 from sqlalchemy import (
-    URL,
     Connection,
     Dialect,
     Engine,
@@ -16,17 +14,12 @@ from sqlalchemy import (
     String,
     create_engine,
     event,
-    make_url,
 )
 from sqlalchemy.dialects.sqlite import insert as insert
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.types import TypeDecorator
 
-from ..errors import Problem
-from .settings import CommonDatabaseSettings
+from ..settings.sqlite import DatabaseSettings, in_memory
 
-DATABASE = "{{ cookiecutter.package_name }}.db"
-DEFAULT_URL = f"sqlite:///data/{DATABASE}"
 BUSY_TIMEOUT_MS = 5_000
 
 
@@ -47,35 +40,14 @@ class UuidType(TypeDecorator[UUID]):
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
 
-class DatabaseSettings(CommonDatabaseSettings):
-    """Where the database is and how many connections to keep."""
-
-    database_url: SecretStr | None = Field(
-        None, description=f"The database. Development uses {DEFAULT_URL} when this is empty."
-    )
-    test_database_url: SecretStr | None = Field(
-        None, description="The database when ENVIRONMENT=test. In memory when this is empty."
-    )
-
-    def database_problem(self) -> Problem | None:
-        """What makes this database unfit for production, if anything does."""
-        if self.database_url is not None and not _in_memory(_parse(self.database_url)):
-            return None
-        return Problem(
-            "DATABASE_URL names no database file.",
-            "In production all data would be lost or land where nobody looks.",
-            f"Set DATABASE_URL=sqlite:////data/{DATABASE} (four slashes: an absolute path).",
-        )
-
-
 def connect(settings: DatabaseSettings) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
 
     Raises:
         Problem: DATABASE_URL is no SQLite address.
     """
-    url = _url(settings)
-    if _in_memory(url):
+    url = settings.database_address
+    if in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
@@ -88,30 +60,6 @@ def connect(settings: DatabaseSettings) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
-
-
-def _url(settings: DatabaseSettings) -> URL:
-    testing = settings.environment == "test"
-    address = settings.test_database_url if testing else settings.database_url
-    return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
-
-
-def _parse(address: SecretStr) -> URL:
-    try:
-        url = make_url(address.get_secret_value())
-    except ArgumentError:
-        url = None
-    if url is None or url.get_backend_name() != "sqlite":
-        raise Problem(
-            "The database's address is not one of SQLite.",
-            "The service cannot open its database.",
-            f"Write DATABASE_URL as {DEFAULT_URL}",
-        )
-    return url
-
-
-def _in_memory(url: URL) -> bool:
-    return url.database in (None, "", ":memory:")
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -2,11 +2,37 @@
 
 from sqlalchemy import Engine
 
-from . import run
+from . import runner as run
 from .config import MigrationConfig, check_engine, service_config
 from .lock import lock_for
 from .plan import make_status, read_stand
-from .results import LockHolder, MigrationResult, MigrationStatus, NewMigration
+from .results import (
+    CompletedMigration,
+    LockHolder,
+    MigrationError,
+    MigrationResult,
+    MigrationStatus,
+    NewMigration,
+)
+
+__all__ = [
+    "CompletedMigration",
+    "LockHolder",
+    "MigrationConfig",
+    "MigrationError",
+    "MigrationResult",
+    "MigrationStatus",
+    "NewMigration",
+    "get_lock_holder",
+    "get_migration_status",
+    "make_migration",
+    "migrate_down",
+    "migrate_up",
+    "migration_sql",
+    "rollback_migrations",
+    "run_migrations",
+    "unlock",
+]
 
 
 def run_migrations(
@@ -106,7 +132,7 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
     Raises:
         MigrationError: a migration cannot be written as SQL, or the folder is not in order.
     """
-    from . import dry_run
+    from . import offline as dry_run
 
     return dry_run.migration_sql(engine, config or service_config())
 

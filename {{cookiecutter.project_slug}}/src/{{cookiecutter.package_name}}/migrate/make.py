@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from .config import MigrationConfig, context_options
-from .directory import as_slug, check_one_head, load_scripts
+from .folder import as_slug, check_one_head, load_scripts
 from .plan import make_plan, read_stand
 from .results import MigrationError, NewMigration
 from .transaction import reading
@@ -71,8 +71,7 @@ def make_migration(
         _next_revision(scripts),
         slug,
         head=scripts.get_heads() or "head",
-        mark=config.scope.mark,
-        package=__package__,
+        schemas=config.scope.schemas,
         **body,
     )
     assert script is not None

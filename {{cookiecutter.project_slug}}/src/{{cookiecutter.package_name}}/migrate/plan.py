@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from .config import MigrationConfig
-from .directory import checksums, is_called, load_scripts, name_of, ordered, parents
+from .folder import checksums, is_called, load_scripts, name_of, ordered, parents
 from .history import HistoryRow, checksum, read_heads, read_history
 from .results import CompletedMigration, MigrationError, MigrationStatus
 from .transaction import reading

@@ -12,15 +12,19 @@ class Scope:
 
     Attributes:
         name: different scopes have different names, and locks.
-        mark: the decorator that a new migration's bodies get, if any.
+        schemas: the attribute ``schemas`` that a new migration gets, if any.
     """
 
     name = ""
-    mark: str | None = None
+    schemas: str | None = None
 
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""
         return metadata
+
+    def runs(self, schemas: str | None) -> bool:
+        """Whether a migration with this attribute ``schemas`` is for this scope."""
+        return True
 
     def enter(self, connection: Connection) -> None:
         """Make unqualified names mean this scope's tables until the transaction ends."""

@@ -8,6 +8,7 @@ from sqlalchemy import MetaData
 
 from ..migrate import MigrationConfig
 from ..settings import Settings
+from . import target
 
 
 def load_metadata() -> MetaData:
@@ -20,7 +21,9 @@ def load_metadata() -> MetaData:
     return Base.metadata
 
 
-config = MigrationConfig(directory=Path(__file__).parent, load_metadata=load_metadata)
+config = MigrationConfig(
+    directory=Path(__file__).parent, load_metadata=load_metadata, scope=target.SCOPE
+)
 
 
 def config_for(settings: Settings) -> MigrationConfig:
@@ -30,4 +33,5 @@ def config_for(settings: Settings) -> MigrationConfig:
         lock_timeout=settings.migration_lock_timeout,
         table_lock_timeout=settings.migration_table_lock_timeout,
         table_lock_retries=settings.migration_table_lock_retries,
+        **target.options(settings),
     )

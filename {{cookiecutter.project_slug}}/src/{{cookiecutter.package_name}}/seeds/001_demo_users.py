@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from {{ cookiecutter.package_name }}.users.models import User
+from {{ cookiecutter.package_name }}.accounts.models import User
 
 PEOPLE = {
     "ada@example.com": "Ada Lovelace",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from ..auth.admin import AdminDep
+from ..database.tenant_session import UnknownTenant
 from ..errors import HttpProblem
 from ..migrate import (
     MigrationError,
@@ -13,12 +13,12 @@ from ..migrate import (
     list_tenants,
     run_tenant_migrations,
 )
-from ..migrate.registry import find_tenant
-from ..migrate.schemas import schema_of
+from ..migrate.tenants import find_tenant, schema_of
 from ..migrations import config_for
-from ..problem_json import responses
-from .request import UnknownTenant
-from .schemas import NewTenant, TenantDetails, TenantPage
+from ..web.admin_key import AdminDep
+from ..web.pagination import Limit, Page
+from ..web.problem_details import responses
+from .schemas import NewTenant, TenantDetails
 
 router = APIRouter(
     prefix="/tenants",
@@ -54,12 +54,12 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
 def read_tenants(
     request: Request,
     after: Annotated[str, Query(description="The last id of the page before.")] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> TenantPage:
+    limit: Limit = 50,
+) -> Page[TenantDetails]:
     """Tenants by id, a page at a time."""
-    rows = list_tenants(request.app.state.engine, after=after, limit=limit)
-    items = [TenantDetails.model_validate(row) for row in rows]
-    return TenantPage(items=items, next=rows[-1].id if len(rows) == limit else None)
+    rows = list_tenants(request.app.state.engine, after=after, limit=limit + 1)
+    items = [TenantDetails.model_validate(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{tenant}", response_model=TenantDetails)

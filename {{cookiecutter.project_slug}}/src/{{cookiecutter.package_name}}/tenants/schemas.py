@@ -23,10 +23,3 @@ class TenantDetails(BaseModel):
     revision: str | None = Field(examples=["002"])
     error: str | None = Field(description="Why the last migration failed.", examples=[None])
     created_at: datetime
-
-
-class TenantPage(BaseModel):
-    """Some tenants, by id."""
-
-    items: list[TenantDetails]
-    next: str | None = Field(description="Ask for what is after this id.", examples=["acme"])

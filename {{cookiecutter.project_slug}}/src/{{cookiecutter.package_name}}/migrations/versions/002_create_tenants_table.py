@@ -3,16 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-from {{ cookiecutter.package_name }}.migrate import shared_only
-
 revision = "002"
 down_revision = "001"
 branch_labels = None
 depends_on = None
+schemas = "shared"
 makes_registry = True  # not undone while there are tenants
 
 
-@shared_only
 def upgrade() -> None:
     op.create_table(
         "tenants",
@@ -38,7 +36,6 @@ def upgrade() -> None:
     op.create_index("tenants_revision_idx", "tenants", ["revision", "status"], schema="public")
 
 
-@shared_only
 def downgrade() -> None:
     if op.get_bind().scalar(sa.text("SELECT count(*) FROM public.tenants")):
         raise RuntimeError("there are tenants: drop them first (tenant drop ID --yes)")

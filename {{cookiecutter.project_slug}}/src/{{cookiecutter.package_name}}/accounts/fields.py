@@ -1,0 +1,54 @@
+"""Values that accounts take from outside: addresses, names, passwords, mailed tokens."""
+
+import unicodedata
+from typing import Annotated
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+MAX_EMAIL_LENGTH = 254  # as the users table has it
+
+
+def normal_email(given: str) -> str:
+    """One spelling for all that people type for the same address.
+
+    Folding may join two mailboxes (straße, strasse). It gives neither to the other's owner:
+    mail goes to the spelling that is kept.
+
+    Raises:
+        PydanticCustomError: it is no address.
+    """
+    folded = unicodedata.normalize("NFKC", given.strip()).casefold()
+    try:
+        email = validate_email(folded, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        reason = {"reason": str(error)}
+        raise PydanticCustomError("email", "not an email address: {reason}", reason) from None
+    if len(email) > MAX_EMAIL_LENGTH:
+        raise PydanticCustomError("email", "not an email address: it is too long")
+    return email
+
+
+Email = Annotated[
+    str,
+    Field(max_length=320),
+    AfterValidator(normal_email),
+    WithJsonSchema({"type": "string", "format": "email", "examples": ["ada@example.com"]}),
+]
+Name = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+    Field(examples=["Ada Lovelace"]),
+]
+# Passwords.check says what a new one must be, in words; this only bounds the work.
+Password = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1024),
+    Field(examples=["correct horse battery staple"], json_schema_extra={"format": "password"}),
+]
+EmailedToken = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024), Field(examples=["Vb9…"])
+]

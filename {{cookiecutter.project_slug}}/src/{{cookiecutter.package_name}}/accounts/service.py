@@ -1,0 +1,222 @@
+"""What accounts do. Answers, and the time they take, tell nobody who has one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import uuid4
+
+import jwt
+from fastapi import Depends, Request
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ..database.backend import insert
+from ..database.types import utc_now
+from ..errors import HttpProblem
+from ..mail import Mail, Mailer, deliver
+from ..settings import Settings
+from ..web.dependencies import SessionDep, TokenBindingDep
+from . import messages
+from .models import User
+from .passwords import Passwords
+from .schemas import AccessToken, PasswordChange, PasswordReset, Registration
+from .tokens import Purpose, Tokens, digest, fingerprint, random_token
+
+CONFIRMED = {
+    "email_verified": True,
+    "verification_token": None,
+    "verification_token_expires_at": None,
+}
+LATEST = {"populate_existing": True}
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The accounts that one request works on.
+
+    No transaction is open while a password is hashed: it would keep others waiting.
+    """
+
+    session: Session
+    settings: Settings
+    mailer: Mailer
+    tokens: Tokens
+    passwords: Passwords
+
+    def register(self, new: Registration) -> Mail:
+        """Keep the account unless the address has one. Either way there is a mail to send."""
+        self.passwords.check(new.password, new.email)
+        password_hash = self.passwords.hash(new.password)
+        token, user_id = random_token(), uuid4()
+        # One statement that writes either way: no race, and as long whether or not the address
+        # was there.
+        statement = insert(User).values(
+            id=user_id,
+            email=new.email,
+            name=new.name,
+            password_hash=password_hash,
+            **self._awaiting(token),
+        )
+        user = self.session.scalars(
+            statement.on_conflict_do_update(
+                index_elements=[User.email], set_={"email": statement.excluded.email}
+            ).returning(User)
+        ).one()
+        self.session.commit()
+        if user.id == user_id:
+            return messages.verification(self.settings, user.email, token)
+        reset = self.tokens.issue(user, "password-reset")
+        return messages.already_registered(self.settings, user.email, reset)
+
+    def verify_email(self, token: str) -> None:
+        """Confirm the address that this token was mailed to. It works once."""
+        statement = (
+            update(User)
+            .where(User.verification_token == digest(token), User.is_active)
+            .where(User.verification_token_expires_at > utc_now())
+            .values(**CONFIRMED)
+            .returning(User.id)
+        )
+        user_id = self.session.scalar(statement)
+        self.session.commit()
+        if user_id is None:
+            raise _dead_link("/auth/request-verification")
+
+    def authenticate(self, email: str | None, password: str) -> AccessToken:
+        """A token for whoever knows the password of an active account with a confirmed address."""
+        user = self._find(email)
+        if not self.passwords.verify(password, user.password_hash if user else None):
+            raise _not_signed_in()
+        # Unconfirmed ones get the same answer, else registering and signing in would tell whether
+        # an address was free.
+        if user is None or not (user.is_active and user.email_verified):
+            raise _not_signed_in()
+        values: dict[str, Any] = {"last_login_at": utc_now()}
+        if self.passwords.outdated(user.password_hash):
+            values["password_hash"] = self.passwords.hash(password)
+        changed = self._change(user, **values)
+        if changed is None:
+            raise _not_signed_in()
+        return self._issue(changed)
+
+    def change_password(self, user: User, change: PasswordChange) -> AccessToken:
+        """Replace the password. Every token ends; the answer is a new one."""
+        self.session.commit()
+        if not self.passwords.verify(change.current_password, user.password_hash):
+            raise HttpProblem(
+                403,
+                "The current password is not that.",
+                "The password stays as it is.",
+                "Type it again, or have a link sent: POST /auth/request-password-reset",
+            )
+        changed = self._replace_password(user, change.password)
+        if changed is None:
+            raise unauthenticated()
+        return self._issue(changed)
+
+    def reset_password(self, reset: PasswordReset) -> None:
+        """Replace a forgotten password. Whoever has the mail owns the address, too."""
+        user = self.user_of(reset.token, "password-reset")
+        self.session.commit()
+        if user is None or not self._replace_password(user, reset.password, **CONFIRMED):
+            raise _dead_link("/auth/request-password-reset")
+
+    def user_of(self, token: str, purpose: Purpose) -> User | None:
+        """Whose token this is, if it is good: the account active, the password the same."""
+        try:
+            user_id, password = self.tokens.read(token, purpose)
+        except jwt.InvalidTokenError:
+            return None
+        user = self.session.get(User, user_id)
+        if user is None or not user.is_active or fingerprint(user) != password:
+            return None
+        return user
+
+    # Below: sent in the background, after the answer. So it takes as long for whomever it is.
+
+    def send(self, mail: Mail) -> None:
+        """Send a mail; a failure is logged."""
+        deliver(self.mailer, mail)
+
+    def send_verification(self, email: str) -> None:
+        """A new link to confirm an address. It ends the one before."""
+        user, token = self._find(email), random_token()
+        if user and not user.email_verified and self._change(user, **self._awaiting(token)):
+            self.send(messages.verification(self.settings, user.email, token))
+
+    def send_password_reset(self, email: str) -> None:
+        """A link to choose a new password."""
+        if (user := self._find(email)) and user.is_active:
+            token = self.tokens.issue(user, "password-reset")
+            self.send(messages.password_reset(self.settings, user.email, token))
+
+    def _find(self, email: str | None) -> User | None:
+        user = self.session.scalar(select(User).where(User.email == email))
+        self.session.commit()
+        return user
+
+    def _change(self, user: User, **values: Any) -> User | None:
+        # Not if someone closed the account or changed its password since it was read.
+        known = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
+        statement = update(User).where(*known).values(**values).returning(User)
+        changed = self.session.scalar(statement, execution_options=LATEST)
+        self.session.commit()
+        return changed
+
+    def _replace_password(self, user: User, password: str, **values: Any) -> User | None:
+        self.passwords.check(password, user.email)
+        return self._change(user, password_hash=self.passwords.hash(password), **values)
+
+    def _issue(self, user: User) -> AccessToken:
+        seconds = int(self.tokens.lifetime("access").total_seconds())
+        return AccessToken(access_token=self.tokens.issue(user, "access"), expires_in=seconds)
+
+    def _awaiting(self, token: str) -> dict[str, Any]:
+        expires = utc_now() + timedelta(hours=self.settings.verification_hours)
+        return {"verification_token": digest(token), "verification_token_expires_at": expires}
+
+
+def get_accounts(request: Request, session: SessionDep, binding: TokenBindingDep) -> Accounts:
+    """The accounts of this request."""
+    settings: Settings = request.app.state.settings
+    return Accounts(
+        session,
+        settings,
+        request.app.state.mailer,
+        Tokens(settings, binding),
+        Passwords(settings.bcrypt_cost),
+    )
+
+
+AccountsDep = Annotated[Accounts, Depends(get_accounts)]
+
+
+def unauthenticated() -> HttpProblem:
+    """The token is missing or no longer good."""
+    return HttpProblem(
+        401,
+        "You are not signed in.",
+        "The request did nothing.",
+        "Sign in at POST /auth/login and send the token: Authorization: Bearer …",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _not_signed_in() -> HttpProblem:
+    return HttpProblem(
+        401,
+        "No active account with a confirmed address has that email and password.",
+        "You are not signed in.",
+        "Check both. Confirm your address by the link that was mailed, or have links sent: "
+        "POST /auth/request-verification, POST /auth/request-password-reset",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _dead_link(source: str) -> HttpProblem:
+    return HttpProblem(
+        400,
+        "The link is not, or no longer, good.",
+        "Nothing was changed.",
+        f"Have a new one sent: POST {source}",
+    )

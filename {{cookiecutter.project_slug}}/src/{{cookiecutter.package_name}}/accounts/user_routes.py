@@ -1,0 +1,78 @@
+"""Users over HTTP: oneself, and all of them for administrators."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from ..web.admin_key import AdminDep
+from ..web.dependencies import SessionDep
+from ..web.pagination import Limit, Page
+from ..web.problem_details import responses
+from .administration import find_users, set_active
+from .dependencies import CurrentUser
+from .models import User
+from .schemas import Profile, ProfileChange, UserDetails
+
+me = APIRouter(prefix="/users/me", tags=["users"], responses=responses(401))
+admin = APIRouter(
+    prefix="/users",
+    tags=["administration"],
+    dependencies=[AdminDep],
+    responses=responses(403, 422, 429),
+)
+
+
+@me.get("", response_model=Profile)
+def read_me(user: CurrentUser) -> User:
+    """Who you are."""
+    return user
+
+
+@me.patch("", response_model=Profile, responses=responses(422))
+def change_me(change: ProfileChange, user: CurrentUser, session: SessionDep) -> User:
+    """Change your name."""
+    if change.name is not None:
+        user.name = change.name
+        session.commit()
+    return user
+
+
+@me.delete("", status_code=204)
+def close_account(user: CurrentUser, session: SessionDep) -> None:
+    """Close your account. Your tokens end at once; an administrator can open it again."""
+    user.is_active = False
+    session.commit()
+
+
+@admin.get("")
+def list_users(
+    session: SessionDep,
+    search: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description="Part of a name or an address.",
+        ),
+    ] = None,
+    active: Annotated[bool | None, Query(description="Only active ones, or only others.")] = None,
+    after: Annotated[UUID | None, Query(description="From the page before.")] = None,
+    limit: Limit = 50,
+) -> Page[UserDetails]:
+    """Users, oldest first, a page at a time."""
+    users = find_users(session, search=search, active=active, after=after, limit=limit + 1)
+    items = [UserDetails.model_validate(user) for user in users[:limit]]
+    return Page(items=items, next=str(items[-1].id) if len(users) > limit else None)
+
+
+@admin.post("/{user_id}/activate", response_model=UserDetails, responses=responses(404))
+def activate(user_id: UUID, session: SessionDep) -> User:
+    """Let a user sign in again."""
+    return set_active(session, user_id, True)
+
+
+@admin.post("/{user_id}/deactivate", response_model=UserDetails, responses=responses(404))
+def deactivate(user_id: UUID, session: SessionDep) -> User:
+    """Keep a user out. Their tokens end at once."""
+    return set_active(session, user_id, False)

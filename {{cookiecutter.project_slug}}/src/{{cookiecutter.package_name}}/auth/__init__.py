@@ -1,1 +1,0 @@
-"""Register, confirm an address, sign in, change a password."""

@@ -1,0 +1,132 @@
+"""The commands of ``migrate`` that make migrations, run and undo them, for all schemas."""
+
+from typing import Annotated
+
+import typer
+
+from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..tenant import progress, report_tenants
+from . import group
+
+OptionalTenant = Annotated[
+    str | None, typer.Option("--tenant", help="This tenant alone.", metavar="ID")
+]
+
+
+@group.command("make")
+def migrate_make(
+    name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
+    shared: Annotated[bool, typer.Option(help="For the shared schema, not for tenants.")] = False,
+    empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
+    merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+) -> None:
+    """Write a migration, filled in from the difference between models and database."""
+    from ...migrate import make_migration
+    from ...migrate.tenants import for_making
+
+    with database() as (engine, config):
+        scoped = for_making(engine, config, shared=shared, blank=empty or merge)
+        new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
+    print(f"Created {relative(new.path)}")
+    if new.note:
+        print(f"It is blank: {new.note}")
+
+
+@group.command("latest")
+def migrate_latest(
+    sql: Annotated[bool, typer.Option("--sql", help="Print public's SQL; change nothing.")] = False,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Accept applied files that changed since.")
+    ] = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Apply all pending migrations to the shared schema, then to each tenant's."""
+    from ...migrate import migration_sql, run_all_tenant_migrations
+
+    with database() as (engine, config), progress() as advance:
+        if sql:
+            print(migration_sql(engine, config=config), end="")
+            return
+        run = run_all_tenant_migrations(
+            engine, config=config, allow_changed=allow_changed, on_result=advance
+        )
+    if not as_json:
+        report(run.public, "run", verbose=verbose)
+    report_tenants(run, as_json=as_json)
+
+
+@group.command("up")
+def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Json = False) -> None:
+    """Apply the next pending migration to all schemas."""
+    from ...migrate import run_all_tenant_migrations
+    from ...migrate import runner as run
+
+    choose = run.next_pending if name is None else run.pending_called(name)
+    with database() as (engine, config), progress() as advance:
+        moved = run_all_tenant_migrations(engine, choose=choose, config=config, on_result=advance)
+    if not as_json:
+        report(moved.public, "run", verbose=verbose)
+    report_tenants(moved, as_json=as_json)
+
+
+@group.command("down")
+def migrate_down(
+    name: OptionalName = None, verbose: Verbose = False, as_json: Json = False
+) -> None:
+    """Undo the newest applied migration in all schemas."""
+    from ...migrate import rollback_all_tenants
+    from ...migrate import runner as run
+
+    choose = run.newest if name is None else run.applied_called(name)
+    with database() as (engine, config), progress() as advance:
+        moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
+    if not as_json:
+        report(moved.public, "rolled back", verbose=verbose)
+    report_tenants(moved, as_json=as_json)
+
+
+@group.command("rollback")
+def migrate_rollback(
+    everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
+    tenant: OptionalTenant = None,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Undo the shared schema's newest batch, and take every tenant to where it is then."""
+    from ...migrate import rollback_all_tenants, rollback_tenant
+    from ...migrate import runner as run
+
+    choose = run.everything if everything else run.newest_batch
+    with database() as (engine, config), progress() as advance:
+        if tenant is not None:
+            alone = rollback_tenant(engine, tenant, choose=choose, config=config)
+            report(alone, "rolled back", verbose=verbose, as_json=as_json, everything=everything)
+            return
+        moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
+    if not as_json and moved.public.success:
+        report(moved.public, "rolled back", verbose=verbose, everything=everything)
+    report_tenants(moved, as_json=as_json)
+
+
+@group.command("status")
+def migrate_status(
+    tenants: Annotated[
+        bool, typer.Option("--tenants", help="Also how many tenants stand where.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say where the shared schema stands and whether all is in order, and list the migrations."""
+    from ...migrate import get_migration_status
+    from ...migrate.tenants import count_by_revision
+    from ..output import print_rows, print_status, summary
+
+    with database() as (engine, config):
+        status = get_migration_status(engine, config=config)
+        stands = count_by_revision(engine) if tenants else []
+    if not as_json:
+        print(summary(status))
+    print_status(status, as_json=as_json)
+    if tenants:
+        rows = [(revision or "none", state, str(count)) for revision, state, count in stands]
+        print_rows(("Revision", "Status", "Tenants"), rows)

@@ -1,0 +1,93 @@
+"""The commands of ``migrate`` that make migrations, run and undo them."""
+
+from typing import Annotated
+
+import typer
+
+from ..common import Json, OptionalName, Verbose, database, relative, report
+from . import group
+
+
+@group.command("make")
+def migrate_make(
+    name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
+    empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
+    merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+) -> None:
+    """Write a migration, filled in from the difference between models and database."""
+    from ...migrate import make_migration
+
+    with database() as (engine, config):
+        new = make_migration(engine, name, empty=empty, merge=merge, config=config)
+    print(f"Created {relative(new.path)}")
+    if new.note:
+        print(f"It is blank: {new.note}")
+
+
+@group.command("latest")
+def migrate_latest(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL; change nothing.")] = False,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Accept applied files that changed since.")
+    ] = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Apply all pending migrations as one batch."""
+    from ...migrate import migration_sql, run_migrations
+
+    with database() as (engine, config):
+        if sql:
+            print(migration_sql(engine, config=config), end="")
+            return
+        result = run_migrations(engine, config=config, allow_changed=allow_changed)
+    report(result, "run", verbose=verbose, as_json=as_json)
+
+
+@group.command("up")
+def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Json = False) -> None:
+    """Apply the next pending migration as its own batch."""
+    from ...migrate import migrate_up
+
+    with database() as (engine, config):
+        result = migrate_up(engine, name, config=config)
+    report(result, "run", verbose=verbose, as_json=as_json)
+
+
+@group.command("down")
+def migrate_down(
+    name: OptionalName = None, verbose: Verbose = False, as_json: Json = False
+) -> None:
+    """Undo the newest applied migration."""
+    from ...migrate import migrate_down
+
+    with database() as (engine, config):
+        result = migrate_down(engine, name, config=config)
+    report(result, "rolled back", verbose=verbose, as_json=as_json)
+
+
+@group.command("rollback")
+def migrate_rollback(
+    everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Undo the newest batch, last applied first."""
+    from ...migrate import rollback_migrations
+
+    with database() as (engine, config):
+        result = rollback_migrations(engine, everything=everything, config=config)
+    report(result, "rolled back", verbose=verbose, as_json=as_json, everything=everything)
+
+
+@group.command("status")
+def migrate_status(as_json: Json = False) -> None:
+    """Say where the database stands and whether all is in order, and list the migrations."""
+    from ...migrate import get_migration_status
+    from ..output import print_status, summary
+
+    with database() as (engine, config):
+        status = get_migration_status(engine, config=config)
+    if not as_json:
+        print(summary(status))
+    print_status(status, as_json=as_json)

@@ -1,0 +1,76 @@
+"""Sessions that see one tenant's tables.
+
+Each transaction enters the tenant's schema for itself, so nothing is left behind on the connection:
+safe behind PgBouncer, after commit and after rollback. ``public`` is never in the path.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session, SessionTransaction
+
+from ..errors import HttpProblem
+
+# One statement checks, quotes and enters. Where the row is missing nothing is entered.
+_ENTER = text(
+    "SELECT t.status, set_config('search_path', quote_ident(n.nspname) || ',pg_temp', true),"
+    " CASE WHEN :role THEN set_config('role', n.nspname, true) END"
+    " FROM pg_namespace n JOIN public.tenants t ON t.schema_name = n.nspname WHERE t.id = :tenant"
+)
+
+
+class UnknownTenant(HttpProblem):
+    """There is no such tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            404,
+            f"There is no tenant {tenant!r}.",
+            "The request did nothing.",
+            "Correct the header X-Tenant-ID, or ask an administrator to make the tenant.",
+        )
+
+
+class TenantNotReady(HttpProblem):
+    """The tenant exists and cannot be served now."""
+
+    def __init__(self, tenant: str, status: str) -> None:
+        super().__init__(
+            503,
+            f"Tenant {tenant!r} is not ready: {status}.",
+            "The request did nothing.",
+            "Try again later; administrators see the cause with: tenant list",
+        )
+
+
+class TenantSession(Session):
+    """A session whose every transaction enters the schema of the tenant in ``info["tenant"]``.
+
+    Raises:
+        UnknownTenant: when a transaction begins and there is no such tenant.
+        TenantNotReady: when a transaction begins and the tenant is being made, moved or removed.
+    """
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _enter(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return  # a savepoint keeps what its transaction entered
+    row = connection.execute(_ENTER, dict(session.info)).first()
+    if row is None:
+        raise UnknownTenant(session.info["tenant"])
+    if row.status != "ready":
+        raise TenantNotReady(session.info["tenant"], row.status)
+
+
+@contextmanager
+def tenant_session(engine: Engine, tenant: str, *, role: bool = False) -> Iterator[Session]:
+    """A tenant's session outside a request. Call ``session.commit()`` to keep what was written.
+
+    Args:
+        role: whether tenants have roles of their own (TENANT_ROLES).
+    """
+    info = {"tenant": tenant, "role": role}
+    with TenantSession(engine, info=info, expire_on_commit=False) as session:
+        yield session

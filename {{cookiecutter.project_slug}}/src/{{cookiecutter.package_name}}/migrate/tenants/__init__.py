@@ -1,0 +1,48 @@
+"""Tenants: one PostgreSQL schema each, all at the revision of ``public``.
+
+``public.tenants`` is the registry. Each schema keeps its own ``alembic_version`` and
+``migration_history``, written in the transaction that also updates the registry's row.
+
+Belongs here: what the engine does for many schemas. May import: ``migrate``'s modules. Imported by:
+``migrations.target``, ``tenants``, ``cli``; they import names from this face alone.
+"""
+
+from .api import (
+    AllTenantsResult,
+    for_making,
+    rollback_all_tenants,
+    rollback_tenant,
+    run_all_tenant_migrations,
+    run_tenant_migrations,
+)
+from .bulk import TenantResult
+from .drop import Finding, audit_tenants, drop_tenant
+from .registry import (
+    TenantRow,
+    count_by_revision,
+    count_tenants_behind,
+    find_tenant,
+    list_tenants,
+)
+from .scope import SharedScope, TenantScope, schema_of
+
+__all__ = [
+    "AllTenantsResult",
+    "Finding",
+    "SharedScope",
+    "TenantResult",
+    "TenantRow",
+    "TenantScope",
+    "audit_tenants",
+    "count_by_revision",
+    "count_tenants_behind",
+    "drop_tenant",
+    "find_tenant",
+    "for_making",
+    "list_tenants",
+    "rollback_all_tenants",
+    "rollback_tenant",
+    "run_all_tenant_migrations",
+    "run_tenant_migrations",
+    "schema_of",
+]

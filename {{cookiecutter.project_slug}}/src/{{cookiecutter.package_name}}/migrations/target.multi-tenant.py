@@ -1,0 +1,57 @@
+"""What the migrations are applied to: the shared schema, then each tenant's."""
+
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from ..migrate import MigrationConfig, get_migration_status
+from ..migrate.tenants import SharedScope, count_tenants_behind, run_all_tenant_migrations
+from ..settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+SCOPE = SharedScope()
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Fields of the engine's configuration that only this kind of target has."""
+    return {"tenant_roles": settings.tenant_roles}
+
+
+def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
+    """Apply all pending migrations to the shared schema, then to each tenant's.
+
+    A tenant that fails is logged and answers 503; it does not keep the others from being served.
+
+    Raises:
+        MigrationError: a migration of the shared schema failed.
+    """
+    run = run_all_tenant_migrations(engine, config=config)
+    public = run.public.raise_for_error()
+    log.info(
+        "Migrated",
+        batch=public.batch,
+        migrations=len(public.migrations),
+        tenants=len(run.tenants),
+        failed=len(run.failed),
+        seconds=round(public.duration + sum(result.duration for result in run.tenants), 3),
+    )
+    for result in run.failed:
+        log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+
+
+def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
+    """Whether the shared schema is the one that this version of the service needs, and why not.
+
+    Tenants that are behind are counted; they keep nobody from the others. One whose migration
+    failed answers 503 itself, one that waits for its turn is still served.
+
+    Raises:
+        MigrationError: the database does not answer, or the migration files are not in order.
+    """
+    status = get_migration_status(engine, config=config)
+    if status.pending:
+        return False, f"{len(status.pending)} migrations are pending"
+    behind = count_tenants_behind(engine, status.current)
+    return True, f"{behind} tenants are behind" if behind else None

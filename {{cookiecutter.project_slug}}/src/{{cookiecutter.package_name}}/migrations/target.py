@@ -1,0 +1,40 @@
+"""What the migrations are applied to: the whole database."""
+
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from ..migrate import MigrationConfig, get_migration_status, run_migrations
+from ..migrate.scope import Scope
+from ..settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+SCOPE = Scope()
+
+
+def options(_settings: Settings) -> dict[str, Any]:
+    """Fields of the engine's configuration that only this kind of target has."""
+    return {}
+
+
+def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
+    """Apply all pending migrations.
+
+    Raises:
+        MigrationError: a migration failed.
+    """
+    result = run_migrations(engine, config=config).raise_for_error()
+    count = len(result.migrations)
+    log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
+
+
+def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
+    """Whether the schema is the one that this version of the service needs, and why not.
+
+    Raises:
+        MigrationError: the database does not answer, or the migration files are not in order.
+    """
+    pending = get_migration_status(engine, config=config).pending
+    return not pending, f"{len(pending)} migrations are pending" if pending else None

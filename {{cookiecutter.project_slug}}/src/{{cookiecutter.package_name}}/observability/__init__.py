@@ -1,0 +1,5 @@
+"""How the service tells what it does: logs.
+
+Belongs here: what observes and never acts. May import: nothing of the service. Imported by:
+everything above.
+"""

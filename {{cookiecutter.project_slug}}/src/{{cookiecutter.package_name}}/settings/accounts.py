@@ -1,0 +1,66 @@
+"""Tokens, passwords and rate limits."""
+
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from ..errors import Problem
+from .base import MAKE_A_SECRET, SERVICE, BasePart, random_secret, secret_problem
+
+
+def _rates(value: str) -> str:
+    from limits import parse_many  # slow to import, so the defaults are not validated
+
+    parse_many(value)
+    return value
+
+
+Rates = Annotated[str, AfterValidator(_rates), Field(validate_default=False)]
+
+
+class AccountSettings(BasePart):
+    """How people sign in."""
+
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Key that signs the tokens, 32 random bytes or more. Production requires it. "
+        f"Make one: {MAKE_A_SECRET}",
+    )
+    jwt_issuer: str = Field(SERVICE, description="`iss` of tokens issued and accepted.")
+    access_token_minutes: int = Field(60, ge=1, description="Access token lifetime, minutes.")
+    verification_hours: int = Field(
+        24, ge=1, description="Lifetime of a mailed link that confirms an address, hours."
+    )
+    password_reset_minutes: int = Field(
+        30, ge=1, description="Lifetime of a mailed link that resets a password, minutes."
+    )
+    bcrypt_cost: int = Field(
+        12, ge=4, le=20, description="bcrypt cost; each step doubles hashing time."
+    )
+    rate_limit_per_address: Rates = Field(
+        "30/minute",
+        description="Attempts to sign in, register and so on, from one client address.",
+    )
+    rate_limit_per_account: Rates = Field(
+        "10/minute; 50/hour", description="The same at one account, from any address."
+    )
+    rate_limit_storage_url: SecretStr | None = Field(
+        None,
+        description="Where attempts are counted for all processes: redis://localhost:6379. "
+        "Each process counts its own when this is empty.",
+    )
+
+    @cached_property
+    def signing_key(self) -> SecretStr:
+        """JWT_SECRET or, outside production, a random one that ends with the process."""
+        return self.jwt_secret or random_secret()
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """Adds: a missing or weak JWT_SECRET."""
+        found = super().problems(serving=serving)
+        if serving:
+            impact = "Whoever guesses it can sign in as anyone."
+            weak = secret_problem("JWT_SECRET", self.jwt_secret, impact)
+            found += [weak] if weak else []
+        return found

@@ -1,0 +1,68 @@
+"""What the parts of the settings share, and where the service runs."""
+
+import secrets
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ..errors import Problem
+
+SERVICE = "{{ cookiecutter.project_slug }}"
+Environment = Literal["development", "production", "test"]
+
+SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key is at least as long as its hash
+SECRET_LETTERS = 10
+EXAMPLES = ("change", "example", "secret", "password", "placeholder", "your-")
+MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class BasePart(BaseSettings):
+    """One part of the settings. Each feature has its own; ``Settings`` joins them."""
+
+    # Empty variables count as unset.
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    environment: Environment = Field("development", description="development, production or test.")
+
+    @property
+    def in_production(self) -> bool:
+        """Whether unsafe settings stop the start."""
+        return self.environment == "production"
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """What would be unsafe in production. Each part adds its own to what ``super()`` found.
+
+        Args:
+            serving: whether requests will be answered; migrating alone needs no secrets.
+        """
+        return []
+
+
+def secret_problem(name: str, secret: SecretStr | None, impact: str) -> Problem | None:
+    """What is wrong with a secret, if anything is."""
+    fault = "is not set" if secret is None else _weakness(secret)
+    if fault is None:
+        return None
+    return Problem(f"{name} {fault}.", impact, f"Set it to the output of: {MAKE_A_SECRET}")
+
+
+def random_secret() -> SecretStr:
+    """A secret that ends with the process."""
+    return SecretStr(secrets.token_urlsafe(48))
+
+
+def _weakness(secret: SecretStr) -> str | None:
+    value = secret.get_secret_value()
+    if len(value.encode()) < SECRET_BYTES or len(set(value)) < SECRET_LETTERS:
+        return "is too easy to guess"
+    if any(word in value.lower() for word in EXAMPLES):
+        return "looks like an example"
+    return None

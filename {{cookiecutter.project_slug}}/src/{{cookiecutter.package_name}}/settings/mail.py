@@ -1,0 +1,53 @@
+"""How mail is sent, and where its links lead."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from ..errors import Problem
+from .base import SERVICE, BasePart
+
+
+class MailSettings(BasePart):
+    """The SMTP server, the sender and the front end."""
+
+    frontend_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="Front end that mailed links lead to: its pages verify-email#token=... and "
+        "reset-password#token=... send the token to /auth. Production requires https.",
+    )
+    smtp_host: str | None = Field(
+        None,
+        description="SMTP server. Production requires it; elsewhere the log shows the links.",
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_user: str | None = Field(None, description="Its user, if it requires one.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="That user's password.")
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", description="starttls, implicit (port 465) or none."
+    )
+    mail_from: str = Field(f"{SERVICE}@localhost", description="Sender of all mail.")
+
+    @property
+    def frontend(self) -> str:
+        """FRONTEND_URL, ready for a path."""
+        return self.frontend_url.rstrip("/")
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """Adds: no server, no sender, links that others can read."""
+        found = super().problems(serving=serving)
+        missing = [] if self.smtp_host else ["SMTP_HOST is not set"]
+        if self.mail_from.endswith("@localhost"):
+            missing.append("MAIL_FROM is not set")
+        if not self.frontend_url.startswith("https://"):
+            missing.append("FRONTEND_URL is not https")
+        if serving and missing:
+            found.append(
+                Problem(
+                    f"{', '.join(missing)}.",
+                    "Nobody can confirm an address or get a new password, or others read the links.",
+                    "Set SMTP_HOST, MAIL_FROM=service@example.com and "
+                    "FRONTEND_URL=https://app.example.com",
+                )
+            )
+        return found

@@ -1,0 +1,23 @@
+"""When migrations run, and how long they wait."""
+
+from pydantic import Field
+
+from .base import BasePart
+
+
+class MigrationSettings(BasePart):
+    """Limits of the migration engine."""
+
+    auto_migrate: bool = Field(True, description="Migrate when the service starts.")
+    migration_lock_timeout: float = Field(
+        60, ge=0, description="Seconds to wait for another process that migrates."
+    )
+    migration_table_lock_timeout: float = Field(
+        5,
+        gt=0,
+        description="Seconds that a migration may wait for a table's lock (PostgreSQL); "
+        "requests for that table wait behind it.",
+    )
+    migration_table_lock_retries: int = Field(
+        5, ge=0, description="Retries after a table stayed locked (PostgreSQL)."
+    )

@@ -1,0 +1,112 @@
+"""Where the PostgreSQL database is."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ..errors import Problem
+from .pool import PoolSettings
+
+DRIVER = "postgresql+psycopg"
+GUESSABLE_PASSWORDS = {"", "admin", "changeme", "password", "postgres", "root", "secret", "test"}
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+
+class DatabaseSettings(PoolSettings):
+    """The server, the database and the user."""
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="Database, whole: postgresql+psycopg://user:password@host:5432/name. "
+        "Development starts an embedded server when neither this nor DB_HOST is set; "
+        "production requires one of them.",
+    )
+    test_database_url: SecretStr | None = Field(
+        None,
+        description="Server on which tests may make databases (ENVIRONMENT=test). "
+        "An embedded one when this is empty.",
+    )
+    db_host: str | None = Field(None, description="Database in parts: its host.")
+    db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
+    db_user: str = Field("postgres", description="User.")
+    db_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    db_name: str = Field("{{ cookiecutter.package_name }}", description="The database's name.")
+    db_ssl_mode: SslMode | None = Field(
+        None,
+        description="disable, allow, prefer, require, verify-ca or verify-full. "
+        "Default: require in production, prefer elsewhere.",
+    )
+
+    @property
+    def database_address(self) -> URL | None:
+        """The address that the environment asks for; None asks for the embedded server.
+
+        Raises:
+            Problem: it is no PostgreSQL address.
+        """
+        testing = self.environment == "test"
+        url = _parse(self.test_database_url) if testing else self._service_address
+        if url is None or (self.db_ssl_mode is None and "sslmode" in url.query):
+            return url
+        default = "require" if self.in_production else "prefer"
+        return url.update_query_dict({"sslmode": self.db_ssl_mode or default})
+
+    @property
+    def _service_address(self) -> URL | None:
+        return _parse(self.database_url) or self._address_of_parts
+
+    @property
+    def _address_of_parts(self) -> URL | None:
+        if self.db_host is None:
+            return None
+        return URL.create(
+            DRIVER,
+            username=self.db_user,
+            password=self.db_password.get_secret_value() or None,
+            host=self.db_host,
+            port=self.db_port,
+            database=self.db_name,
+        )
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """Adds: no database, a password that can be guessed."""
+        found = super().problems(serving=serving)
+        url = self._service_address
+        if url is None:
+            return [
+                *found,
+                Problem(
+                    "Neither DATABASE_URL nor DB_HOST is set.",
+                    "In production the service would have nowhere to keep its data.",
+                    f"Set DATABASE_URL={DRIVER}://user:password@host:5432/name",
+                ),
+            ]
+        password = str(url.password or "").lower()
+        # Over a socket the operating system vouches for the user.
+        if url.host and (password in GUESSABLE_PASSWORDS or password == url.username):
+            found.append(
+                Problem(
+                    f"The password of database user {url.username!r} is empty or a default.",
+                    "Whoever reaches the database's port owns its data.",
+                    "Give the user a random password and set it in DATABASE_URL or DB_PASSWORD.",
+                )
+            )
+        return found
+
+
+def _parse(address: SecretStr | None) -> URL | None:
+    if address is None:
+        return None
+    try:
+        url = make_url(address.get_secret_value())
+    except ArgumentError:
+        url = None
+    if url is None or url.drivername not in {"postgres", "postgresql", DRIVER}:
+        raise Problem(
+            "The database's address is not one of PostgreSQL.",
+            "The service cannot reach its database.",
+            f"Write DATABASE_URL as {DRIVER}://user:password@host:5432/name",
+        )
+    return url.set(drivername=DRIVER)

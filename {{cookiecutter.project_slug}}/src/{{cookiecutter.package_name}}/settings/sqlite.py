@@ -1,0 +1,67 @@
+"""Where the SQLite database is."""
+
+from pydantic import Field, SecretStr
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ..errors import Problem
+from .pool import PoolSettings
+
+DATABASE = "{{ cookiecutter.package_name }}.db"
+DEFAULT_URL = f"sqlite:///data/{DATABASE}"
+
+
+class DatabaseSettings(PoolSettings):
+    """The database file."""
+
+    database_url: SecretStr | None = Field(
+        None,
+        description=f"Database. Development uses {DEFAULT_URL} when this is empty; "
+        "production requires it.",
+    )
+    test_database_url: SecretStr | None = Field(
+        None, description="Database when ENVIRONMENT=test. In memory when this is empty."
+    )
+
+    @property
+    def database_address(self) -> URL:
+        """The address that the environment asks for.
+
+        Raises:
+            Problem: it is no SQLite address.
+        """
+        testing = self.environment == "test"
+        address = self.test_database_url if testing else self.database_url
+        return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """Adds: no file that would outlive the process."""
+        found = super().problems(serving=serving)
+        if self.database_url is None or in_memory(_parse(self.database_url)):
+            found.append(
+                Problem(
+                    "DATABASE_URL names no database file.",
+                    "In production all data would be lost or land where nobody looks.",
+                    f"Set DATABASE_URL=sqlite:////data/{DATABASE} (four slashes: an absolute path).",
+                )
+            )
+        return found
+
+
+def in_memory(url: URL) -> bool:
+    """Whether the database ends with its connection."""
+    return url.database in (None, "", ":memory:")
+
+
+def _parse(address: SecretStr) -> URL:
+    try:
+        url = make_url(address.get_secret_value())
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() != "sqlite":
+        raise Problem(
+            "The database's address is not one of SQLite.",
+            "The service cannot open its database.",
+            f"Write DATABASE_URL as {DEFAULT_URL}",
+        )
+    return url

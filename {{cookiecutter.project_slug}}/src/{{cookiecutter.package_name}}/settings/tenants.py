@@ -1,0 +1,34 @@
+"""How tenants are told apart. A multi-tenant service has these beside its database's settings."""
+
+from pydantic import Field
+
+from ..errors import Problem
+from . import postgresql
+from .base import MAKE_A_SECRET
+from .web import WebSettings
+
+
+class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
+    """The database and its tenants."""
+
+    tenant_from_host: bool = Field(
+        False,
+        description="Take the tenant from the first label of the host name (acme.example.com) "
+        "when X-Tenant-ID is missing.",
+    )
+    tenant_roles: bool = Field(
+        False, description="Give each tenant a database role that can reach nothing else."
+    )
+
+    def problems(self, *, serving: bool = True) -> list[Problem]:
+        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP."""
+        found = super().problems(serving=serving)
+        if serving and self.admin_key is None:
+            found.append(
+                Problem(
+                    "ADMIN_KEY is not set.",
+                    "Nobody can make a tenant.",
+                    f"Set it to the output of: {MAKE_A_SECRET}",
+                )
+            )
+        return found
