@@ -5,18 +5,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from ..errors import ActionableError
 
-class MigrationError(Exception):
+
+class MigrationError(ActionableError):
     """A migration matter that a person must settle: problem, impact, solution."""
 
     def __init__(self, problem: str, impact: str, solution: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.impact = impact
-        self.solution = solution
-
-    def __str__(self) -> str:
-        return f"Problem:  {self.problem}\nImpact:   {self.impact}\nSolution: {self.solution}"
+        super().__init__("migration", problem, impact, solution)
 
 
 def cause(error: BaseException) -> str:
