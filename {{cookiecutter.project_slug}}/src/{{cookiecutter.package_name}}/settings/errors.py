@@ -1,4 +1,4 @@
-"""The settings: values that cannot work, and values that are unsafe in production."""
+"""The settings."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def settings_invalid(faults: Sequence[str]) -> ActionableError:
     """
     return ActionableError(
         "settings-invalid",
-        f"{'; '.join(faults)}",
+        f"Settings cannot be understood: {'; '.join(faults)}",
         "The service does not start with settings it cannot understand.",
         "Correct them in the environment or in .env; .env.example describes each.",
     )
@@ -44,7 +44,7 @@ def jwt_secret_unsafe(fault: str) -> ActionableError:
     """
     return ActionableError(
         "jwt-secret-unsafe",
-        f"JWT_SECRET {fault}.",
+        f"JWT_SECRET is unsafe: it {fault}.",
         "Whoever guesses it can sign in as anyone.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
@@ -57,7 +57,7 @@ def admin_key_unsafe(fault: str) -> ActionableError:
     """
     return ActionableError(
         "admin-key-unsafe",
-        f"ADMIN_KEY {fault}.",
+        f"ADMIN_KEY is unsafe: it {fault}.",
         "Whoever guesses it governs every account.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
@@ -83,7 +83,7 @@ def mail_incomplete(faults: Sequence[str]) -> ActionableError:
     """
     return ActionableError(
         "mail-incomplete",
-        f"{', '.join(faults)}.",
+        f"Mail is not set up: {', '.join(faults)}.",
         "Nobody can confirm an address or get a new password, or others read the links.",
         "Set SMTP_HOST, MAIL_FROM=service@example.com and FRONTEND_URL=https://app.example.com",
     )

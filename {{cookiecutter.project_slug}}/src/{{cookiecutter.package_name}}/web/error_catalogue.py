@@ -79,7 +79,7 @@ def _entry(
     )
     first = ERROR_CLASSES[_name(call.func)]
     code, problem, impact, solution = (_text(text, constants) for text in call.args[first:])
-    told = " ".join((ast.get_docstring(function) or "").split())
+    told = " ".join((ast.get_docstring(function) or "").replace("``", "`").split())
     cause, mark, cure = told.partition(" Cure: ")
     if not (mark and cause.startswith("Cause: ")):
         raise ValueError("the docstring does not tell Cause: and Cure:")
@@ -119,4 +119,4 @@ def _name(node: ast.expr | None) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].replace("``", "`")
+    return text[:1].upper() + text[1:]

@@ -108,7 +108,7 @@ def values_invalid(faults: str) -> HttpError:
     return HttpError(
         422,
         "values-invalid",
-        f"{faults}",
+        f"These values cannot be taken: {faults}",
         NOTHING_DONE,
         "Correct the values that errors names.",
     )
@@ -152,7 +152,7 @@ def request_refused(status: int, said: str) -> HttpError:
     return HttpError(
         status,
         "request-refused",
-        f"{said}",
+        f"The request was refused: {said}",
         NOTHING_DONE,
         "Correct the request and send it again.",
     )
