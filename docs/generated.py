@@ -78,8 +78,7 @@ def errors(entries: Iterator[Any]) -> Iterator[str]:
             yield ""
             yield f"- Impact: {one_line(entry.impact)}"
             yield f"- Solution: {one_line(entry.solution)}"
-            yield f"- Cause: {entry.cause}"
-            yield f"- Cure: {entry.cure}"
+            yield f"- Cause and cure: {entry.cause_and_cure}"
             yield ""
 
 

@@ -6,7 +6,7 @@
 
 There are no further classes: what tells one error from another is its ``code``. Each package has
 its errors in a file ``errors.py`` (or ``…_errors.py``), one function for each. The function's
-docstring gives the cause and the cure; it appears in the guide and on the service's page
+docstring tells the cause and the cure; it appears in the guide and on the service's page
 ``/errors``. May import: nothing of the service. Imported by: everything above.
 """
 
