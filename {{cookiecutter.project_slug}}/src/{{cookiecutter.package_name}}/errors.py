@@ -28,7 +28,7 @@ class ActionableError(Exception):
     """
 
     def __init__(self, code: str, problem: str, impact: str, solution: str) -> None:
-        super().__init__(code, problem, impact, solution)
+        super().__init__(problem)
         self.code = code
         self.problem = problem
         self.impact = impact

@@ -1,5 +1,6 @@
 """What the command groups share."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,15 +36,13 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
 
 
 def report(result: "MigrationResult", done: str, **how: bool) -> None:
-    """Print what a run did.
-
-    Raises:
-        MigrationError: the run did not succeed.
-    """
-    from .output import print_result
+    """Print what a run did, and leave with 1 when it did not succeed."""
+    from .output import print_failure, print_result
 
     print_result(result, done, **how)
-    result.raise_for_error()
+    if result.error is not None:
+        print_failure(result.error)
+        sys.exit(1)
 
 
 def relative(path: Path) -> Path:

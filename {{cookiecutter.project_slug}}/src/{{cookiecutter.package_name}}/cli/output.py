@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..errors import ActionableError
     from ..migrate import CompletedMigration, MigrationResult, MigrationStatus
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
@@ -31,6 +32,13 @@ def print_result(
             print(*result.migrations, sep="\n")
     elif result.success:
         print(NOTHING_TO_DO[done])
+
+
+def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
+    """Say on standard error why a command failed; ``as_json``: on standard output, for programs."""
+    if as_json:
+        print(json.dumps({"success": False, "error": error.as_dict()}))
+    print(error, file=sys.stderr)
 
 
 def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
@@ -89,12 +97,10 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
 
 def shown(result: "MigrationResult") -> dict[str, Any]:
     """A result as programs read it."""
-    error = result.error
-    lines = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
     return {
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
-        "error": lines,
+        "error": result.error and result.error.as_dict(),
         "duration": result.duration,
     }

@@ -21,7 +21,7 @@ def connect(settings: DatabaseSettings) -> Engine:
     Outside production, an embedded server starts when they name none.
 
     Raises:
-        Problem: DATABASE_URL is no PostgreSQL address.
+        ActionableError: DATABASE_URL is no PostgreSQL address.
     """
     return create_engine(
         settings.database_address or _embedded_server(),

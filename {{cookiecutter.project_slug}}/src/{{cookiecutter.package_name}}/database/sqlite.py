@@ -44,7 +44,7 @@ def connect(settings: DatabaseSettings) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
 
     Raises:
-        Problem: DATABASE_URL is no SQLite address.
+        ActionableError: DATABASE_URL is no SQLite address.
     """
     url = settings.database_address
     if in_memory(url):

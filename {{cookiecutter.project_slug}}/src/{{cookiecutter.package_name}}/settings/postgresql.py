@@ -6,7 +6,8 @@ from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..errors import Problem
+from ..errors import ActionableError
+from . import postgresql_errors as errors
 from .pool import PoolSettings
 
 DRIVER = "postgresql+psycopg"
@@ -44,7 +45,7 @@ class DatabaseSettings(PoolSettings):
         """The address that the environment asks for; None asks for the embedded server.
 
         Raises:
-            Problem: it is no PostgreSQL address.
+            ActionableError: it is no PostgreSQL address.
         """
         testing = self.environment == "test"
         url = _parse(self.test_database_url) if testing else self._service_address
@@ -70,29 +71,16 @@ class DatabaseSettings(PoolSettings):
             database=self.db_name,
         )
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no database, a password that can be guessed."""
         found = super().problems(serving=serving)
         url = self._service_address
         if url is None:
-            return [
-                *found,
-                Problem(
-                    "Neither DATABASE_URL nor DB_HOST is set.",
-                    "In production the service would have nowhere to keep its data.",
-                    f"Set DATABASE_URL={DRIVER}://user:password@host:5432/name",
-                ),
-            ]
+            return [*found, errors.database_not_set(DRIVER)]
         password = str(url.password or "").lower()
         # Over a socket the operating system vouches for the user.
         if url.host and (password in GUESSABLE_PASSWORDS or password == url.username):
-            found.append(
-                Problem(
-                    f"The password of database user {url.username!r} is empty or a default.",
-                    "Whoever reaches the database's port owns its data.",
-                    "Give the user a random password and set it in DATABASE_URL or DB_PASSWORD.",
-                )
-            )
+            found.append(errors.database_password_guessable(url.username))
         return found
 
 
@@ -104,9 +92,5 @@ def _parse(address: SecretStr | None) -> URL | None:
     except ArgumentError:
         url = None
     if url is None or url.drivername not in {"postgres", "postgresql", DRIVER}:
-        raise Problem(
-            "The database's address is not one of PostgreSQL.",
-            "The service cannot reach its database.",
-            f"Write DATABASE_URL as {DRIVER}://user:password@host:5432/name",
-        )
+        raise errors.address_not_postgresql(DRIVER)
     return url.set(drivername=DRIVER)

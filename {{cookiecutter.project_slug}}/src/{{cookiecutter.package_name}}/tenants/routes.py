@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from ..database.tenant_session import UnknownTenant
-from ..errors import HttpProblem
+from ..database.tenant_errors import tenant_unknown
+from ..errors import HttpError
 from ..migrate import (
     MigrationError,
     TenantRow,
@@ -39,12 +39,12 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
     try:
         schema_of(new.id)
     except MigrationError as error:
-        raise _problem(422, error) from None
+        raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
     result = run_tenant_migrations(state.engine, new.id, label=new.name, config=config)
     if result.error is not None:
-        raise _problem(503, result.error)
+        raise HttpError.from_error(result.error, 503)
     if not result.created:
         response.status_code = status.HTTP_200_OK
     return find_tenant(state.engine, new.id)
@@ -68,7 +68,7 @@ def read_tenant(tenant: str, request: Request) -> TenantRow:
     try:
         return find_tenant(request.app.state.engine, tenant)
     except MigrationError:
-        raise UnknownTenant(tenant) from None
+        raise tenant_unknown(tenant) from None
 
 
 @router.delete("/{tenant}", status_code=status.HTTP_204_NO_CONTENT)
@@ -79,8 +79,4 @@ def remove_tenant(tenant: str, request: Request) -> None:
     try:
         drop_tenant(state.engine, tenant, config=config_for(state.settings))
     except MigrationError as error:
-        raise _problem(503, error) from None
-
-
-def _problem(status_code: int, error: MigrationError) -> HttpProblem:
-    return HttpProblem(status_code, error.problem, error.impact, error.solution)
+        raise HttpError.from_error(error, 503) from None
