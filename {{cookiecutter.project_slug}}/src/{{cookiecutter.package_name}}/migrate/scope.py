@@ -35,6 +35,6 @@ class Scope:
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
 
-    def around(self, body: Body) -> Body:
+    def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""
         return body
