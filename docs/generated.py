@@ -90,10 +90,10 @@ def http_errors(entries: Iterator[Any]) -> Iterator[str]:
         yield f"| {entry.status} | `{entry.code}` | {one_line(entry.problem)} |"
 
 
-def place(entry: Any) -> int:
+def place(entry: Any) -> tuple[int, str]:
     """Where an error's package stands in the guide; unknown ones come last."""
     package = entry.package.partition("/")[0]
-    return PACKAGES.index(package) if package in PACKAGES else len(PACKAGES)
+    return (PACKAGES.index(package) if package in PACKAGES else len(PACKAGES), entry.package)
 
 
 def one_line(text: str) -> str:

@@ -46,14 +46,13 @@ def test_every_error_says_what_is_wrong_what_it_means_what_to_do_and_why_it_came
             assert line.strip(), entry.code
 
 
-def test_an_error_on_the_terminal_has_a_line_for_each_part() -> None:
+def test_an_error_on_the_terminal_has_three_parts_and_its_code() -> None:
     error = ActionableError("some-code", "One.\nTwo.", "Nothing was done.", "Type this.")
     assert str(error).splitlines() == [
         "Problem:  One.",
-        "          Two.",
+        "          Two. [some-code]",
         "Impact:   Nothing was done.",
         "Solution: Type this.",
-        "Code:     some-code",
     ]
 
 
