@@ -27,10 +27,14 @@ CATCH_ALL = {"Exception", "BaseException"}
 
 @dataclass(frozen=True, order=True)
 class Raised:
-    """An exception class of the package and, where it answers a request, the HTTP status."""
+    """An exception class of the package, its code and, where it answers a request, its status."""
 
     name: str
     status: int | None = None
+    code: str | None = None
+
+    def __str__(self) -> str:
+        return " ".join(map(str, filter(None, (self.name, self.status, self.code))))
 
 
 @dataclass(eq=False)
@@ -67,16 +71,11 @@ class Function:
         return {getattr(d, "attr", "") or getattr(d, "id", "") for d in called}
 
     @property
-    def documented(self) -> list[Raised]:
-        """What the docstring's section ``Raises:`` names."""
+    def raises_section(self) -> str:
+        """The docstring's section ``Raises:``."""
         text = ast.get_docstring(self.node) or ""
-        section = re.search(r"^Raises:\n((?:[ \t]+.*\n?)+)", text, re.MULTILINE)
-        if section is None:
-            return []
-        return [
-            Raised(match[1], int(match[2]) if match[2] else None)
-            for match in re.finditer(r"^    ([\w.]+): (?:(\d{3})\b)?", section[1], re.MULTILINE)
-        ]
+        found = re.search(r"^Raises:\n((?:[ \t]+.*\n?)+)", text, re.MULTILINE)
+        return found[1] if found else ""
 
 
 @dataclass(eq=False)
@@ -89,6 +88,16 @@ class Module:
     stars: list[str] = field(default_factory=list)  # modules all of whose names are imported
     functions: dict[str, Function] = field(default_factory=dict)
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+
+
+    @cached_property
+    def exports(self) -> set[str]:
+        """What ``__all__`` says; for ``__all__ = other.__all__`` a name that nothing has."""
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                names = [n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant)]
+                return set(map(str, names)) or {"*"}
+        return set()
 
 
 class Package:
@@ -115,6 +124,27 @@ class Package:
     def possible(self) -> Mapping[Function, set[Raised]]:
         """What each function raises if every name could mean every function of that name."""
         return _spread(self.functions, lambda f: _Reader(self, f, loose=True))
+
+    @cached_property
+    def codes(self) -> set[str]:
+        """The codes of all errors that the package makes."""
+        made = (_Reader(self, function, loose=False).returned() for function in self.functions)
+        return {raised.code for found in made for raised in found if raised.code}
+
+    def documented(self, function: Function) -> Iterator[Raised]:
+        """What the function's docstring says under ``Raises:``; a code may stand in the text.
+
+        A method without a docstring of its own has that of the protocol's method of its name.
+        """
+        section = function.raises_section
+        if not ast.get_docstring(function.node) and function.owner:
+            others = (f for f in self.by_name[function.name] if f.is_abstract and f.owner)
+            section = "".join(other.raises_section for other in others)
+        for line in re.split(r"^    (?=\S)", section, flags=re.MULTILINE):
+            if match := re.match(r"([\w.]+): (?:(\d{3})\b)?", line):
+                codes = self.codes.intersection(re.findall(r"[a-z0-9-]+", line)) or {None}
+                for code in codes:
+                    yield Raised(match[1], int(match[2]) if match[2] else None, code)
 
     @cached_property
     def errors(self) -> dict[str, set[str]]:
@@ -161,13 +191,25 @@ class Package:
         if name in module.classes:
             return module, name
         if name not in module.imports:
-            starred = (self.look_up(self.modules[star], name) for star in module.stars)
-            return next(filter(None, starred), None)
+            sources = (self.modules[star] for star in module.stars)
+            offers = (there for there in sources if name in there.exports or not there.exports)
+            return next(filter(None, (self.look_up(there, name) for there in offers)), None)
         source, original = module.imports[name]
         if f"{source}.{original}" in self.modules:
             return self.modules[f"{source}.{original}"]
         there = self.modules.get(source)
         return self.look_up(there, original) if there and there is not module else None
+
+    def is_face(self, function: Function) -> bool:
+        """Whether others may call it: public, and exported where a package around has ``__all__``."""
+        if not function.is_public:
+            return False
+        parts = function.module.name.split(".")
+        around = [self.modules.get(".".join(parts[:end])) for end in range(1, len(parts))]
+        faces = [package for package in around if package and package.exports]
+        name = function.owner or function.name
+        means = (function.module, function.owner) if function.owner else function
+        return not faces or any(self.look_up(package, name) == means for package in faces)
 
     def method(self, where: tuple[Module, str] | None, name: str) -> Function | None:
         """A class's method, its own or a base's."""
@@ -283,27 +325,28 @@ class _Reader:
         given = self.values.get(value.id, value) if isinstance(value, ast.Name) else value
         if isinstance(given, ast.Call):
             target = self._resolve(given.func)
-            if isinstance(target, Function) and (found := set(self._returned(target))):
+            if isinstance(target, Function) and (found := set(_Reader(self.package, target, loose=False).returned())):
                 yield from found
                 return
         found_type = self._type(value) or self.package.class_of(self.module, value)
         if found_type and found_type[1] in self.package.errors:
             yield Raised(found_type[1])
 
-    def _returned(self, function: Function) -> Iterator[Raised]:
-        found = self.package.class_of(function.module, function.node.returns)
+    def returned(self) -> Iterator[Raised]:
+        """The errors that the function returns, by its annotation and its ``return`` statements."""
+        found = self.package.class_of(self.module, self.function.node.returns)
         if found is None or found[1] not in self.package.errors:
             return
-        for node in ast.walk(function.node):
+        for node in ast.walk(self.function.node):
             if isinstance(node, ast.Return) and isinstance(node.value, ast.Call):
-                inner = _Reader(self.package, function, loose=False)
-                target = inner._resolve(node.value.func)
-                if isinstance(target, Function) and target is not function:
-                    yield from inner._returned(target)
+                target = self._resolve(node.value.func)
+                if isinstance(target, Function) and target is not self.function:
+                    yield from _Reader(self.package, target, loose=False).returned()
                 else:
-                    first = node.value.args[0] if node.value.args else None
-                    status = first.value if isinstance(first, ast.Constant) else None
-                    yield Raised(found[1], status if isinstance(status, int) else None)
+                    given = [getattr(argument, "value", None) for argument in node.value.args[:2]]
+                    status = next((value for value in given if isinstance(value, int)), None)
+                    code = next((value for value in given if isinstance(value, str)), None)
+                    yield Raised(found[1], status, code)
 
     def catches(self, caught: frozenset[str], raised: Raised) -> bool:
         """Whether a handler around catches it."""
