@@ -5,8 +5,9 @@ It runs inside a generated service, with that service's interpreter:
     python docs/generated.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
-``errors.<database>.md`` and ``http_errors.<database>.md``, which the service's pages include. ``tests/test_docs_generated.py`` runs it for every database, compares, and
-writes the parts anew with UPDATE_DOCS=1.
+``errors.<database>.md`` and ``http_errors.<database>.md``, which the service's pages include.
+``tests/test_docs_generated.py`` runs it for every database, compares, and writes the parts anew
+with UPDATE_DOCS=1.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,7 @@ class Function:
 
     @property
     def decorators(self) -> set[str]:
-        """Names of the decorators, without what they are taken from: ``get`` for ``@router.get``."""
+        """Names of the decorators, without what has them: ``get`` for ``@router.get``."""
         called = (d.func if isinstance(d, ast.Call) else d for d in self.node.decorator_list)
         return {getattr(d, "attr", "") or getattr(d, "id", "") for d in called}
 
@@ -88,7 +88,6 @@ class Module:
     stars: list[str] = field(default_factory=list)  # modules all of whose names are imported
     functions: dict[str, Function] = field(default_factory=dict)
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
-
 
     @cached_property
     def exports(self) -> set[str]:
@@ -142,8 +141,8 @@ class Package:
             section = "".join(other.raises_section for other in others)
         for line in re.split(r"^    (?=\S)", section, flags=re.MULTILINE):
             if match := re.match(r"([\w.]+): (?:(\d{3})\b)?", line):
-                codes = self.codes.intersection(re.findall(r"[a-z0-9-]+", line)) or {None}
-                for code in codes:
+                codes = self.codes.intersection(re.findall(r"[a-z0-9-]+", line))
+                for code in codes or [None]:
                     yield Raised(match[1], int(match[2]) if match[2] else None, code)
 
     @cached_property
@@ -193,7 +192,8 @@ class Package:
         if name not in module.imports:
             sources = (self.modules[star] for star in module.stars)
             offers = (there for there in sources if name in there.exports or not there.exports)
-            return next(filter(None, (self.look_up(there, name) for there in offers)), None)
+            found = [meaning for there in offers if (meaning := self.look_up(there, name))]
+            return found[0] if found else None
         source, original = module.imports[name]
         if f"{source}.{original}" in self.modules:
             return self.modules[f"{source}.{original}"]
@@ -201,7 +201,7 @@ class Package:
         return self.look_up(there, original) if there and there is not module else None
 
     def is_face(self, function: Function) -> bool:
-        """Whether others may call it: public, and exported where a package around has ``__all__``."""
+        """Whether others may call it: public, and in the ``__all__`` of a package around it."""
         if not function.is_public:
             return False
         parts = function.module.name.split(".")
@@ -224,7 +224,7 @@ class Package:
         return None
 
     def class_of(self, module: Module, annotation: ast.expr | None) -> tuple[Module, str] | None:
-        """The package's class that an annotation names; ``X | None`` and ``Annotated`` count as X."""
+        """The package's class in an annotation: also in ``X | None`` and ``Annotated[X, …]``."""
         match annotation:
             case ast.Constant(value=str(text)):
                 return self.class_of(module, ast.parse(text, mode="eval").body)
@@ -299,7 +299,9 @@ class _Reader:
         for statement in node.body:
             self._visit(statement, caught.union(*kinds), handled)
         for handler, kind in zip(node.handlers, kinds, strict=True):
-            if any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(handler)):
+            if any(
+                isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(handler)
+            ):
                 # It goes on as it came: read the body again without this handler.
                 others = [names for names in kinds if names is not kind]
                 for statement in node.body:
@@ -325,7 +327,9 @@ class _Reader:
         given = self.values.get(value.id, value) if isinstance(value, ast.Name) else value
         if isinstance(given, ast.Call):
             target = self._resolve(given.func)
-            if isinstance(target, Function) and (found := set(_Reader(self.package, target, loose=False).returned())):
+            if isinstance(target, Function) and (
+                found := set(_Reader(self.package, target, loose=False).returned())
+            ):
                 yield from found
                 return
         found_type = self._type(value) or self.package.class_of(self.module, value)
@@ -426,7 +430,9 @@ class _Reader:
 
 
 def _collect(module: Module, scope: Scope, owner: str | None, outer: Function | None) -> None:
-    for node in ast.iter_child_nodes(scope) if not isinstance(scope, FunctionNode) else _inner(scope):
+    for node in (
+        ast.iter_child_nodes(scope) if not isinstance(scope, FunctionNode) else _inner(scope)
+    ):
         if isinstance(node, FunctionNode):
             function = Function(node.name, node, module, owner, outer)
             module.functions[_path(function)] = function
@@ -457,8 +463,10 @@ def _names(node: ast.expr | None) -> set[str]:
     return {getattr(n, "id", getattr(n, "attr", "")) for n in nodes}
 
 
-def _spread(functions: list[Function], read: object) -> dict[Function, set[Raised]]:
-    readers = {function: read(function) for function in functions}  # type: ignore[operator]
+def _spread(
+    functions: list[Function], read: Callable[[Function], _Reader]
+) -> dict[Function, set[Raised]]:
+    readers = {function: read(function) for function in functions}
     found = {function: set(reader.raises) for function, reader in readers.items()}
     changed = True
     while changed:

@@ -75,13 +75,13 @@ def test_every_pattern_is_applied_checked_and_rolled_back(
 
 
 @each_database
-def test_the_pages_explain_every_error_of_the_code_and_no_others(
-    bake: Bake, database: str
-) -> None:
+def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     codes = [code for path in sources(folder) for code in codes_made(path)]
     explained = re.findall(r"^#### ([\w-]+)$", read(folder / GUIDE), re.MULTILINE)
-    explained += re.findall(r"^\| (?:\d+|…) \| `([\w-]+)` \|", read(folder / "README.md"), re.MULTILINE)
+    explained += re.findall(
+        r"^\| (?:\d+|…) \| `([\w-]+)` \|", read(folder / "README.md"), re.MULTILINE
+    )
     assert sorted(explained) == sorted(codes)
     assert len(set(codes)) == len(codes)
 
@@ -104,9 +104,7 @@ def codes_made(path: Path) -> list[str]:
     calls = [
         (node.args[places[node.func.id]], node)
         for node in ast.walk(ast.parse(read(path)))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in places
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places
     ]
     assert all(isinstance(code, ast.Constant) for code, _ in calls), f"{path}: not a literal code"
     return [str(code.value) for code, _ in calls if isinstance(code, ast.Constant)]

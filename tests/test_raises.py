@@ -119,22 +119,19 @@ def test_what_can_be_raised_is_documented(bake: Bake, database: str) -> None:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_function_that_is_found_out(bake: Bake, tmp_path: Path, lie: str) -> None:
-    assert len(list(lies(with_text(bake, tmp_path, LIES[lie])))) == 1
+    (found,) = planted(lies(with_text(bake, tmp_path, LIES[lie])))
+    assert " documents HttpError 40" in found
 
 
 @pytest.mark.parametrize("silence", SILENCES)
-def test_a_function_that_keeps_an_error_to_itself(
-    bake: Bake, tmp_path: Path, silence: str
-) -> None:
-    (found,) = silences(with_text(bake, tmp_path, SILENCES[silence]))
-    assert found.startswith("my_service.accounts.administration: ")
+def test_a_function_that_keeps_an_error_to_itself(bake: Bake, tmp_path: Path, silence: str) -> None:
+    (found,) = planted(silences(with_text(bake, tmp_path, SILENCES[silence])))
+    assert " does not document that it raises HttpError " in found
 
 
-def test_a_function_that_catches_the_error_need_not_document_it(
-    bake: Bake, tmp_path: Path
-) -> None:
+def test_a_function_that_catches_the_error_need_not_document_it(bake: Bake, tmp_path: Path) -> None:
     package = with_text(bake, tmp_path, TRUTHS)
-    assert [*lies(package), *silences(package)] == []
+    assert planted(lies(package)) + planted(silences(package)) == []
 
 
 def lies(package: Package) -> Iterator[str]:
@@ -160,7 +157,8 @@ def silences(package: Package) -> Iterator[str]:
             if not any(covers(package, said, raised) for said in documented)
         ]
         if silent:
-            yield f"{function} does not document that it raises {', '.join(sorted(map(str, silent)))}"
+            names = ", ".join(sorted(map(str, silent)))
+            yield f"{function} does not document that it raises {names}"
 
 
 def covers(package: Package, said: Raised, raised: Raised) -> bool:
@@ -169,6 +167,11 @@ def covers(package: Package, said: Raised, raised: Raised) -> bool:
     return said.name in package.errors[raised.name] and all(
         None in (one, other) or one == other for one, other in known
     )
+
+
+def planted(found: Iterator[str]) -> list[str]:
+    """What was found in the module that ``with_text`` adds to."""
+    return [line for line in found if line.startswith("my_service.accounts.administration: ")]
 
 
 def with_text(bake: Bake, tmp_path: Path, text: str) -> Package:
