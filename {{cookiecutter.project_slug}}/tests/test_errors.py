@@ -46,11 +46,11 @@ def test_every_error_says_what_is_wrong_what_it_means_what_to_do_and_why_it_came
             assert line.strip(), entry.code
 
 
-def test_an_error_on_the_terminal_has_three_parts_and_its_code() -> None:
+def test_an_error_as_text_has_three_parts() -> None:
     error = ActionableError("some-code", "One.\nTwo.", "Nothing was done.", "Type this.")
     assert str(error).splitlines() == [
         "Problem:  One.",
-        "          Two. [some-code]",
+        "          Two.",
         "Impact:   Nothing was done.",
         "Solution: Type this.",
     ]

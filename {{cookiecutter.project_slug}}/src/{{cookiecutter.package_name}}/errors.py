@@ -6,7 +6,7 @@
 
 There are no further classes: what tells one error from another is its ``code``. Each package has
 its errors in a file ``errors.py`` (or ``…_errors.py``), one function for each. The function's
-docstring tells the cause and the cure; it appears in the guide and on the service's page
+docstring gives the cause and the cure; it appears in the guide and on the service's page
 ``/errors``. May import: nothing of the service. Imported by: everything above.
 """
 
@@ -35,11 +35,7 @@ class ActionableError(Exception):
         self.solution = solution
 
     def __str__(self) -> str:
-        lines = {
-            "Problem": f"{self.problem} [{self.code}]",
-            "Impact": self.impact,
-            "Solution": self.solution,
-        }
+        lines = {"Problem": self.problem, "Impact": self.impact, "Solution": self.solution}
         return "\n".join(
             f"{name + ':':10}{line.replace(chr(10), INDENT)}" for name, line in lines.items()
         )

@@ -58,8 +58,7 @@ def admin_key_refused() -> HttpError:
 
 
 def path_unknown() -> HttpError:
-    """The service has no such path. Compare the path with those of the API; in development: /docs
-    """
+    """The service has no such path. Compare it with those of the API; in development: /docs"""
     return HttpError(
         404,
         "path-unknown",
