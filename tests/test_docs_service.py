@@ -99,15 +99,16 @@ def sources(folder: Path) -> list[Path]:
 
 
 def codes_made(path: Path) -> list[str]:
-    """The codes of the errors that a file makes."""
+    """The codes of the errors that a file makes; one that passes on another's code makes none."""
     places = {"ActionableError": 0, "HttpError": 1}
-    calls = [
-        (node.args[places[node.func.id]], node)
+    codes = [
+        node.args[places[node.func.id]]
         for node in ast.walk(ast.parse(read(path)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places
     ]
-    assert all(isinstance(code, ast.Constant) for code, _ in calls), f"{path}: not a literal code"
-    return [str(code.value) for code, _ in calls if isinstance(code, ast.Constant)]
+    passed_on = (ast.Attribute, ast.Constant)
+    assert all(isinstance(code, passed_on) for code in codes), f"{path}: not a literal code"
+    return [str(code.value) for code in codes if isinstance(code, ast.Constant)]
 
 
 @each_database
