@@ -15,6 +15,8 @@ from .schema import BEFORE_SEEDS, SEED_RUN
 
 NAMES = sorted(path.stem for path in config.versions.glob("[0-9]*.py"))
 
+COUNT = "1 migration" if len(NAMES) == 1 else f"{len(NAMES)} migrations"
+
 Command = Callable[[str], tuple[int, str]]
 
 
@@ -43,12 +45,12 @@ def command(
 
 def test_a_day_with_migrations(command: Command) -> None:
     assert command("migrate current") == (0, "none")
-    assert command("migrate latest") == (0, f"Batch 1 run: {len(NAMES)} migrations")
+    assert command("migrate latest") == (0, f"Batch 1 run: {COUNT}")
     assert command("migrate latest") == (0, "Already up to date")
     assert NAMES[-1].startswith(command("migrate current")[1])
     assert command("migrate rollback --verbose") == (
         0,
-        "\n".join([f"Batch 1 rolled back: {len(NAMES)} migrations", *NAMES[::-1]]),
+        "\n".join([f"Batch 1 rolled back: {COUNT}", *NAMES[::-1]]),
     )
     assert command("migrate rollback") == (0, "Already at the base migration")
 
