@@ -102,7 +102,7 @@ def problems(folder: Path) -> set[str]:
         node
         for path in folder.glob("*.py")
         for node in ast.walk(ast.parse(read(path)))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "MigrationError"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ActionableError"
     ]
     found = {normalised(call.args[0]) for call in calls}
     return {problem for problem in found if re.search(r"\w", problem)}

@@ -25,9 +25,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.migrate import MigrationConfig
-from my_service.migrate.alembic_bridge import run_alembic
+from my_service.migrate.plain_alembic import run_alembic
 from my_service.settings import load_settings
-run_alembic(connect(load_settings()), MigrationConfig(Path(__file__).parent, sa.MetaData))
+run_alembic(lambda: connect(load_settings()), MigrationConfig(Path(__file__).parent, sa.MetaData))
 """
 
 Alembic = Callable[..., str]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from my_service.errors import ActionableError
 from my_service.migrate import (
-    MigrationError,
     get_lock_holder,
     get_migration_status,
     migrate_down,
@@ -170,7 +170,7 @@ def test_a_result_raises_its_error_only_when_asked(engine: sa.Engine, folder: Fo
         "Impact:   Nothing was changed: the whole batch was undone.",
         f"Solution: Correct {folder.file('001_bad')} and run it again: migrate latest",
     ]
-    with pytest.raises(MigrationError):
+    with pytest.raises(ActionableError):
         result.raise_for_error()
 
 
@@ -188,7 +188,7 @@ def test_without_a_database_every_function_answers_with_a_sentence(
         assert "does not answer" in error.problem
         assert "hidden" not in str(error)
     for ask in (get_lock_holder, unlock):
-        with pytest.raises(MigrationError, match="does not answer"):
+        with pytest.raises(ActionableError, match="does not answer"):
             ask(engine)
-    with pytest.raises(MigrationError, match="does not answer"):
+    with pytest.raises(ActionableError, match="does not answer"):
         get_migration_status(engine, config=folder.config())

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
+from my_service.errors import ActionableError
 from my_service.migrate import (
-    MigrationError,
     get_migration_status,
     migration_sql,
     rollback_migrations,
@@ -30,7 +30,7 @@ def test_all_missing_files_are_named_before_anything_runs(
     for act in (run_migrations, rollback_migrations):
         error = act(engine, config=folder.config()).error
         assert error.problem == "Files of 2 applied migrations are missing: 002_b, 003_c"
-    with pytest.raises(MigrationError, match="Files of 2 applied"):
+    with pytest.raises(ActionableError, match="Files of 2 applied"):
         migration_sql(engine, config=folder.config())
     assert database.all() == before
     status = get_migration_status(engine, config=folder.config())
@@ -76,7 +76,7 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
         error = run_migrations(engine, config=folder.config()).error
         assert error.problem == "1 migrations changed after they were applied: 001_a"
         assert "migrate latest --allow-changed" in error.solution
-        with pytest.raises(MigrationError, match="changed after they were applied"):
+        with pytest.raises(ActionableError, match="changed after they were applied"):
             migration_sql(engine, config=folder.config())
     assert database.tables() == {"a", "b"}
     assert command("migrate latest --allow-changed")[0] == 0

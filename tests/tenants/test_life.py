@@ -10,7 +10,8 @@ import sys
 import pytest
 import sqlalchemy as sa
 from my_service.database.backend import connect
-from my_service.migrate import MigrationError, audit_tenants, drop_tenant, run_tenant_migrations
+from my_service.errors import ActionableError
+from my_service.migrate import audit_tenants, drop_tenant, run_tenant_migrations
 from my_service.migrate.tenants import drop
 from my_service.settings import load_settings
 
@@ -27,7 +28,7 @@ CONCURRENTLY = (
 )
 def test_what_cannot_be_an_id_is_refused_with_a_sentence(service: Service, tenant: str) -> None:
     service.all()
-    with pytest.raises(MigrationError, match="cannot be the id of a tenant"):
+    with pytest.raises(ActionableError, match="cannot be the id of a tenant"):
         service.one(tenant)
     assert service.stands() == {}
 

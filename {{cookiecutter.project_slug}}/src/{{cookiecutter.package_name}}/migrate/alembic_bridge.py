@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from alembic import op
 from alembic.config import Config
@@ -135,7 +135,7 @@ def run_steps(
 
 
 def print_steps(
-    output: IO[str],
+    output: TextIO,
     url: Any,
     directory: ScriptDirectory,
     scripts: Sequence[Script],

@@ -137,7 +137,7 @@ def files_missing(names: Sequence[str]) -> ActionableError:
     """Files in the middle of the chain were lost. Restore them, or run the release that has them."""
     return ActionableError(
         "files-missing",
-        f"The files of {count(len(names), 'applied migration')} are missing: {', '.join(names)}",
+        f"Files of {count(len(names), 'applied migration')} are missing: {', '.join(names)}",
         "Nothing was run: this database is ahead of this folder, or files were lost.",
         "Restore the files, or run the version of the service that has them.",
     )
@@ -149,9 +149,10 @@ def files_changed(names: Sequence[str]) -> ActionableError:
     If the edit does not matter: ``migrate latest --allow-changed``. While you still write the newest
     migration: ``migrate rollback``, then ``migrate latest``.
     """
+    they_were = "it was" if len(names) == 1 else "they were"
     return ActionableError(
         "files-changed",
-        f"{count(len(names), 'migration')} changed after being applied: {', '.join(names)}",
+        f"{count(len(names), 'migration')} changed after {they_were} applied: {', '.join(names)}",
         "Nothing was run: this database no longer matches its files.",
         "Restore the files and write a new migration, or, if the change does not matter: "
         "migrate latest --allow-changed",

@@ -92,7 +92,17 @@ def history_table(name: str) -> Table:
 
 
 FIRST_COLUMNS = frozenset(
-    "id run_id batch revision name checksum started_at duration rolled_back_at".split()
+    [
+        "id",
+        "run_id",
+        "batch",
+        "revision",
+        "name",
+        "checksum",
+        "started_at",
+        "duration",
+        "rolled_back_at",
+    ]
 )
 
 

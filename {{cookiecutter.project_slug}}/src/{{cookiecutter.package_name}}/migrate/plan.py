@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .config import MigrationConfig
@@ -158,7 +159,7 @@ def find(scripts: "Sequence[Script]", name: str) -> "Script":
 
 
 def _status_of_history(
-    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: "errors.ActionableError"
+    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
 ) -> MigrationStatus:
     # A file in the middle of the chain is missing: only history knows the order.
     absent = set(missing)
@@ -226,7 +227,7 @@ def _is_whole(folder: Folder) -> bool:
     """Whether the files that are here form a chain without those that are missing."""
     try:
         return bool(folder.chain) or True
-    except errors.ActionableError:
+    except ActionableError:
         return False
 
 
@@ -238,6 +239,4 @@ def _check_present(folder: Folder, state: DatabaseState) -> None:
 def _check_service(config: MigrationConfig, history: Iterable[HistoryRow]) -> None:
     for row in history:
         if config.service and row.service and row.service != config.service:
-            raise errors.another_services_history(
-                config.history_table, row.service, config.service
-            )
+            raise errors.another_services_history(config.history_table, row.service, config.service)

@@ -159,9 +159,7 @@ class _Run:
     def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
         writer = HistoryWriter(self.config, self.columns)
         with self._own_transaction(lock) as connection:
-            writer.take_over(
-                connection.execute, connection.dialect, plan.unrecorded(), plan.gone()
-            )
+            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), plan.gone())
 
     def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:
         if changed := plan.changed():
