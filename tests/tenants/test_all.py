@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from my_service.database.tenant_session import TenantSession
-from my_service.migrate import MigrationResult, audit_tenants
-from my_service.migrate.tenants.drop import drop_tenant
+from my_service.migrate import MigrationResult, audit_tenants, drop_tenant
 from my_service.database.tenant_session import TenantNotReady, UnknownTenant
 from sqlalchemy import text
 
@@ -25,7 +24,7 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
 ) -> None:
     service.make(*NAMES)
     service.add(ADD, REMOVE)
-    for tenant in ("t0", "t5"):  # one that would be a witness, and one that would replay
+    for tenant in ("t0", "t5"):  # one that would be a canary, and one that would replay
         service.ask(BREAK.format(tenant))
     code, out, err = service.command("tenant migrate")
     assert code == 1

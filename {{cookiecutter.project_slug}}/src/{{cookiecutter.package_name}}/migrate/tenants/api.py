@@ -1,22 +1,23 @@
-"""Tenants: one PostgreSQL schema each, all at the revision of ``public``.
+"""What the engine can do with tenants, each in one function."""
 
-``public.tenants`` is the registry. Each schema keeps its own ``alembic_version`` and
-``migration_history``, written in the transaction that also moves the registry's row.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from .. import runner as run
 from ..config import MigrationConfig, service_config
 from ..folder import check_one_head, load_scripts
-from ..plan import make_plan, make_status, read_stand
+from ..plan import Plan, make_plan, make_status, read_stand
 from ..results import MigrationError, MigrationResult
 from ..transaction import reading
-from .bulk import Move, OnResult, TenantResult
-from .registry import check_registry, count_tenants_behind, find_tenant, has_registry
+from .bulk import BulkMigration, OnResult, TenantResult
+from .registry import Registry, TenantStatus, check_registry, find_tenant
 from .scope import TenantScope, refuse_foreign_keys_to_shared, schema_of
+
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class AllTenantsResult:
 
 
 def run_tenant_migrations(
-    engine: Engine, tenant: str, *, label: str | None = None, config: MigrationConfig | None = None
+    engine: Engine,
+    tenant: str,
+    *,
+    display_name: str | None = None,
+    config: MigrationConfig | None = None,
 ) -> TenantResult:
     """Bring one tenant to head; its schema and its row are made when they are missing.
 
     Args:
-        label: the name that a new tenant gets in the registry.
+        display_name: the name that a new tenant gets in the registry.
 
     Raises:
         MigrationError: the id cannot be a tenant's, or the folder is not in order.
@@ -55,7 +60,8 @@ def run_tenant_migrations(
         make_plan(config, read_stand(engine, config))  # an older service would make it too old
     except MigrationError as error:
         return TenantResult(tenant, success=False, error=error)
-    return Move(engine, config, _head(config), is_upgrade=True).one(tenant, label=label or tenant)
+    bulk = BulkMigration(engine, config, _head(config), is_upgrade=True)
+    return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
 def run_all_tenant_migrations(
@@ -84,11 +90,11 @@ def run_all_tenant_migrations(
         return AllTenantsResult(public)
     target = make_status(config, read_stand(engine, config)).current
     with reading(engine) as connection:
-        is_idle = not has_registry(connection)
-    if is_idle or not count_tenants_behind(engine, target):
-        return AllTenantsResult(public)  # how a service usually starts; it needs no Alembic
-    move = Move(engine, config, target, is_upgrade=True)
-    return AllTenantsResult(public, move.all(max_failures, on_result))
+        registry = Registry(connection)
+        if not registry.exists() or not registry.count_behind(target):
+            return AllTenantsResult(public)  # how a service usually starts; it needs no Alembic
+    bulk = BulkMigration(engine, config, target, is_upgrade=True)
+    return AllTenantsResult(public, bulk.migrate_all(max_failures, on_result))
 
 
 def rollback_all_tenants(
@@ -103,29 +109,33 @@ def rollback_all_tenants(
     The tenants go first: when one of them fails, ``public`` stays, and the same call continues.
     """
     config = config or service_config()
-    tenants: tuple[TenantResult, ...] = ()
     try:
         plan = make_plan(config, read_stand(engine, config))
         undone = choose(plan)
-        left = [script.revision for script in plan.applied if script not in undone]
-        with reading(engine) as connection:
-            tenants_exist = has_registry(connection) and bool(
-                connection.scalar(text("SELECT count(*) FROM public.tenants"))
-            )
-        if tenants_exist and undone:
-            if any(getattr(script.module, "makes_registry", False) for script in undone):
-                raise _REGISTRY_NEEDED
-            move = Move(engine, config, left[-1] if left else None, is_upgrade=False)
-            tenants = move.all(on_result=on_result)
-        if not all(result.success for result in tenants):
-            raise MigrationError(
-                "Some tenants could not be rolled back.",
-                "The shared schema was not touched.",
-                "Mend what each of them reports and run it again: migrate rollback",
-            )
+        tenants = _roll_back_tenants(engine, config, plan, undone, on_result)
     except MigrationError as error:
-        return AllTenantsResult(MigrationResult(success=False, error=error), tenants)
+        return AllTenantsResult(MigrationResult(success=False, error=error))
+    if not all(result.success for result in tenants):
+        return AllTenantsResult(MigrationResult(success=False, error=_TENANTS_FAILED), tenants)
     return AllTenantsResult(run.downgrade(engine, config, choose), tenants)
+
+
+def _roll_back_tenants(
+    engine: Engine,
+    config: MigrationConfig,
+    plan: Plan,
+    undone: "Sequence[Script]",
+    on_result: OnResult | None,
+) -> tuple[TenantResult, ...]:
+    with reading(engine) as connection:
+        registry = Registry(connection)
+        if not undone or not registry.exists() or registry.is_empty():
+            return ()
+    if any(getattr(script.module, "makes_registry", False) for script in undone):
+        raise _REGISTRY_NEEDED
+    left = [script.revision for script in plan.applied if script not in undone]
+    bulk = BulkMigration(engine, config, left[-1] if left else None, is_upgrade=False)
+    return bulk.migrate_all(on_result=on_result)
 
 
 def rollback_tenant(
@@ -144,7 +154,12 @@ def rollback_tenant(
     """
     config = config or service_config()
     find_tenant(engine, tenant)
-    scope = TenantScope(tenant, _head(config), role=config.tenant_roles, elsewhere="behind")
+    scope = TenantScope(
+        tenant,
+        _head(config),
+        role=config.tenant_roles,
+        status_when_not_at_target=TenantStatus.BEHIND,
+    )
     return run.downgrade(engine, replace(config, scope=scope), choose)
 
 
@@ -170,12 +185,8 @@ def for_making(
 
 def _tenant_at(engine: Engine, head: str | None) -> str:
     check_registry(engine)
-    ready = text(
-        "SELECT id FROM public.tenants WHERE status = 'ready'"
-        " ORDER BY revision IS DISTINCT FROM CAST(:head AS text), id LIMIT 1"
-    )
     with reading(engine) as connection:
-        tenant: str | None = connection.scalar(ready, {"head": head})
+        tenant = Registry(connection).find_ready(head)
     if tenant is None:
         raise MigrationError(
             "There is no tenant that is ready, and the models are compared with one.",
@@ -195,4 +206,9 @@ _REGISTRY_NEEDED = MigrationError(
     "This would undo the migration that makes the registry of tenants, and there are tenants.",
     "Nothing was undone, in no schema.",
     "Undo less: migrate down. Or drop the tenants first: tenant drop ID --yes",
+)
+_TENANTS_FAILED = MigrationError(
+    "Some tenants could not be rolled back.",
+    "The shared schema was not touched.",
+    "Correct what each of them reports and run it again: migrate rollback",
 )

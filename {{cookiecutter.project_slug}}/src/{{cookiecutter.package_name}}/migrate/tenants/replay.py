@@ -1,143 +1,91 @@
-"""Records what a run executes in one tenant's schema, and replays it in others.
+"""Executes in a tenant's schema what was recorded in another's.
 
 A replay is one transaction and one psycopg pipeline: no Alembic, so it may run in threads, and one
 round trip to the server.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.abc import Params, QueryNoTemplate
 from psycopg.pq import TransactionStatus
-from psycopg.rows import Row
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-# The SQL, its parameters, and whether they are many.
-Statement = tuple[QueryNoTemplate, Any, bool]
+from ..config import MigrationConfig
+from ..folder import name_of
+from ..history import checksum
+from ..lock import advisory_key
+from .recording import Recording, Statement
+from .registry import Registry
+from .scope import create_schema, enter_schema, schema_of
 
-# What may hold a semicolon that ends no statement.
-_QUOTED = re.compile(
-    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X
-)
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 
-class Tape:
-    """What a run executed; records while it is open.
+class Replay:
+    """What is executed for each tenant: the migrations' statements, and the engine's around them.
+
+    Plain statements, each by itself: Citus sees them all.
 
     Attributes:
-        statements: of the migrations' bodies, in order.
-        tables: statements that made Alembic's own tables and the engine's.
-        obstacle: why it cannot be replayed elsewhere, if it cannot.
+        names: of the migrations that are run or rolled back.
+        is_new: whether the tenant's schema is made.
     """
 
-    def __init__(self) -> None:
-        self.statements: list[Statement] = []
-        self.tables: list[Statement] = []
-        self.obstacle: str | None = None
-        self._in_body = False
-        self._raw: set[psycopg.Connection[Any]] = set()
-        self._begun: tuple[list[Statement], list[Statement]] = ([], [])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
+        config: MigrationConfig,
+        recording: Recording,
+        scripts: "Sequence[Script]",
+        *,
+        start: str | None,
+        target: str | None,
+        is_upgrade: bool,
+        citus: bool,
     ) -> None:
-        for raw in self._raw:
-            raw.cursor_factory = psycopg.Cursor
+        """
+        Args:
+            scripts: the migrations that were recorded, in the order in which they ran.
+            start: the tenant's revision before.
+            target: its revision afterwards.
+            citus: whether schemas can be spread over machines here.
+        """
+        self.names = tuple(name_of(script) for script in scripts)
+        self.is_new = start is None
+        self._citus = citus
+        self._role = config.tenant_roles
+        self._lock_timeout = Statement(
+            f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"
+        )
+        self._target = target
+        checked = recording.tables if start is None else [Statement(_IS_AT, (start,))]
+        self._recorded = [
+            *checked,
+            *recording.statements,
+            _version(start, target),
+            _history(scripts, is_upgrade=is_upgrade),
+        ]
 
-    def begin(self, connection: Connection) -> None:
-        """Record what the driver executes in this transaction, however it is called."""
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        if raw.autocommit:
-            self.obstacle = "a migration runs outside a transaction"
-        self._raw.add(raw)
-        raw.cursor_factory = _recording_cursor(self)
-        self._begun = ([], [])
-
-    def commit(self) -> None:
-        """Keep what was recorded in this transaction. What is rolled back is never kept."""
-        statements, tables = self._begun
-        self.statements += statements
-        self.tables += tables
-        self._begun = ([], [])
-
-    def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool, reads: bool) -> None:
-        """Note a statement that was executed."""
-        statements, tables = self._begun
-        if self._in_body:
-            statements.append((query, parameters, many))
-            if reads:
-                self.obstacle = "a migration reads rows"
-            elif is_several(str(query)):
-                self.obstacle = "a string holds several statements"
-        elif str(query).lstrip().startswith("CREATE TABLE"):
-            tables.append((query, None, False))
-
-    def around(self, body: Callable[..., None]) -> Callable[..., None]:
-        """A migration's body, recorded while it runs."""
-
-        @wraps(body)
-        def run(**arguments: Any) -> None:
-            self._in_body = True
-            try:
-                body(**arguments)
-            finally:
-                self._in_body = False
-
-        return run
-
-    def is_like(self, other: "Tape") -> bool:
-        """Whether both recorded the same: what differs was made for one tenant, or by chance."""
-        return bool(_plain(self.statements) == _plain(other.statements))
+    def statements(self, tenant: str) -> list[Statement]:
+        """All statements of one tenant."""
+        schema, role = schema_of(tenant), self._role
+        create = create_schema(schema, owned=role, role=role, citus=self._citus)
+        leave = ["SET LOCAL ROLE NONE"] if role else []
+        return [
+            self._lock_timeout,
+            Statement("SELECT pg_advisory_xact_lock(%s, %s)", advisory_key(schema)),
+            Registry.must_have(tenant),
+            *map(Statement, create if self.is_new else ()),
+            *map(Statement, enter_schema(schema, role=role)),
+            *self._recorded,
+            *map(Statement, leave),
+            Registry.make_ready(tenant, self._target),
+        ]
 
 
-def is_several(query: str) -> bool:
-    """Whether a string holds more than one statement; when in doubt, it does."""
-    return ";" in _QUOTED.sub("", query).rstrip().rstrip(";")
-
-
-def _plain(value: Any) -> Any:
-    # Wrappers such as psycopg's Jsonb are equal only to themselves.
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return (type(value), value.obj) if hasattr(value, "obj") else value
-
-
-def _recording_cursor(tape: Tape) -> type[psycopg.Cursor[Any]]:
-    class RecordingCursor(psycopg.Cursor[Row]):
-        def execute(  # type: ignore[override]
-            self, query: QueryNoTemplate, params: Params | None = None, **options: Any
-        ) -> Any:
-            result = super().execute(query, params, **options)
-            tape.add(query, params, many=False, reads=self.description is not None)
-            return result
-
-        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-            rows = list(params_seq)
-            super().executemany(query, rows, **options)
-            tape.add(query, rows, many=True, reads=options.get("returning", False))
-
-        def copy(self, *arguments: Any, **options: Any) -> Any:
-            tape.obstacle = "a migration copies rows"
-            return super().copy(*arguments, **options)
-
-    return RecordingCursor
-
-
-class Connections:
+class RenewedConnections:
     """Private connections to the engine's database, each renewed now and then.
 
     A backend keeps what it learns of each table it touches; after hundreds of schemas it is large.
@@ -148,12 +96,12 @@ class Connections:
         self._uses = uses
 
     @contextmanager
-    def worker(self) -> Iterator[Callable[[], "psycopg.Connection[Any]"]]:
-        """A function that gives this worker's connection for the next tenant."""
+    def for_worker(self) -> Iterator[Callable[[], "psycopg.Connection[Any]"]]:
+        """A function that returns this worker's connection for the next tenant."""
         session: Any = None
         used = 0
 
-        def give() -> "psycopg.Connection[Any]":
+        def checkout() -> "psycopg.Connection[Any]":
             nonlocal session, used
             if session is None or used >= self._uses or session.driver_connection.closed:
                 if session is not None:
@@ -165,13 +113,13 @@ class Connections:
             return connection
 
         try:
-            yield give
+            yield checkout
         finally:
             if session is not None:
                 session.invalidate()
 
 
-def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> None:
+def execute(connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> None:
     """Execute in one transaction and one round trip; all of it or nothing.
 
     Raises:
@@ -187,3 +135,40 @@ def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
     finally:
         if connection.info.transaction_status == TransactionStatus.INERROR:
             connection.rollback()
+
+
+def _version(start: str | None, target: str | None) -> Statement:
+    if target is None:
+        return Statement("DELETE FROM alembic_version")
+    if start is None:
+        return Statement("INSERT INTO alembic_version VALUES (%s)", (target,))
+    return Statement("UPDATE alembic_version SET version_num = %s", (target,))
+
+
+def _history(scripts: "Sequence[Script]", *, is_upgrade: bool) -> Statement:
+    revisions = [script.revision for script in scripts]
+    if not is_upgrade:
+        return Statement(_UNDONE, (revisions,))
+    sums = [checksum(script._script_path) for script in scripts]
+    return Statement(_APPLIED, (revisions, [name_of(script) for script in scripts], sums))
+
+
+# Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
+_IS_AT = "SELECT 1 / count(*) FROM alembic_version WHERE version_num = %s"
+_APPLIED = """
+INSERT INTO migration_history (run_id, batch, revision, name, checksum, started_at, duration)
+SELECT n.run_id, n.batch, v.revision, v.name, v.checksum, now(),
+       extract(epoch FROM clock_timestamp() - now())
+FROM (
+    SELECT coalesce(max(run_id), 0) + 1 AS run_id,
+           coalesce(max(batch) FILTER (WHERE rolled_back_at IS NULL), 0) + 1 AS batch
+    FROM migration_history
+) AS n,
+unnest(%s::text[], %s::text[], %s::text[])
+    WITH ORDINALITY AS v(revision, name, checksum, position)
+ORDER BY v.position
+"""
+_UNDONE = (
+    "UPDATE migration_history SET rolled_back_at = now()"
+    " WHERE rolled_back_at IS NULL AND revision = ANY(%s)"
+)

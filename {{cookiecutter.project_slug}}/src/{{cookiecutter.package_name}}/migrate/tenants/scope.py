@@ -9,7 +9,8 @@ from sqlalchemy.schema import BLANK_SCHEMA
 from ..results import MigrationError
 from ..scope import Scope
 from ..transaction import in_autocommit
-from .replay import Tape
+from .recording import Recording
+from .registry import Registry, TenantStatus, no_such_tenant
 
 SHARED_SCHEMA = "public"
 PREFIX = "tenant_"
@@ -62,38 +63,39 @@ class SharedScope(Scope):
 
 
 class TenantScope(Scope):
-    """One tenant's schema. The registry's row moves in the transactions of its migrations.
+    """One tenant's schema. The registry's row changes in the transactions of its migrations.
 
     Attributes:
         target: the revision at which the tenant is ready.
-        label: the name a new tenant gets in the registry; without one it must be there.
+        display_name: the name a new tenant gets in the registry; without one it must be there.
         role: whether the schema belongs to a role of its own.
-        tape: records what the migrations execute.
-        elsewhere: the status of the tenant at any other revision; what it was when left out.
+        recording: records what the migrations execute.
+        status_when_not_at_target: the status of the tenant at any revision but the target;
+            unchanged when left out.
         has_begun: whether the schema was touched, if only to undo it again.
     """
-
-    def runs(self, schemas: str | None) -> bool:
-        return schemas in (None, "tenants", "all")
 
     def __init__(
         self,
         tenant: str,
         target: str | None,
         *,
-        label: str | None = None,
+        display_name: str | None = None,
         role: bool = False,
-        tape: Tape | None = None,
-        elsewhere: str | None = None,
+        recording: Recording | None = None,
+        status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
         self.tenant = tenant
         self.name = schema_of(tenant)
         self.target = target
-        self.label = label
+        self.display_name = display_name
         self.role = role
-        self.tape = tape
-        self.elsewhere = elsewhere
+        self.recording = recording
+        self.status_when_not_at_target = status_when_not_at_target
         self.has_begun = False
+
+    def runs(self, schemas: str | None) -> bool:
+        return schemas in (None, "tenants", "all")
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)
@@ -103,24 +105,23 @@ class TenantScope(Scope):
         return own
 
     def begin(self, connection: Connection) -> None:
-        row = {"id": self.tenant, "name": self.label, "schema": self.name}
-        if self.label is not None:
-            connection.execute(_REGISTER, row)
-        status = connection.scalar(_STATUS, row)
-        if status is None:
-            raise unknown(self.tenant)
-        if status == "dropping":
+        registry = Registry(connection)
+        if self.display_name is not None:
+            registry.add(self.tenant, self.display_name, self.name)
+        row = registry.find(self.tenant)
+        if row is None:
+            raise no_such_tenant(self.tenant)
+        if row.status == TenantStatus.DROPPING:
             raise MigrationError(
                 f"{self.tenant} is being removed.",
                 "Nothing was done.",
                 f"Finish that first: tenant drop {self.tenant} --yes",
             )
         self.has_begun = True
-        if not connection.scalar(_SCHEMA_EXISTS, row):
+        if not connection.scalar(_SCHEMA_EXISTS, {"schema": self.name}):
             role = self.role and not self._role_exists(connection)
-            for statement in creation(
-                self.name, owned=self.role, role=role, citus=has_citus(connection)
-            ):
+            citus = has_citus(connection)
+            for statement in create_schema(self.name, owned=self.role, role=role, citus=citus):
                 connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection) -> None:
@@ -128,46 +129,33 @@ class TenantScope(Scope):
         local = "" if in_autocommit(connection) else "LOCAL "
         # Of a tenant that is not there yet nothing can be read, whoever asks.
         role = self.role and (self.has_begun or self._role_exists(connection))
-        for statement in entrance(self.name, role=role, local=local):
+        for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
-        if self.tape is not None:
-            self.tape.begin(connection)
+        if self.recording is not None:
+            self.recording.begin(connection)
 
     def commit(self, connection: Connection) -> None:
         if in_autocommit(connection):
             return
-        if self.tape is not None:
-            self.tape.commit()
+        if self.recording is not None:
+            self.recording.commit()
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
-        values = {"target": self.target, "id": self.tenant, "elsewhere": self.elsewhere}
-        connection.execute(_MOVED, values)
+        Registry(connection).follow_schema(self.tenant, self.target, self.status_when_not_at_target)
 
-    def around(self, body: Callable[..., None]) -> Callable[..., None]:
-        return body if self.tape is None else self.tape.around(body)
+    def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
+        return body if self.recording is None else self.recording.wrap(body)
 
     def _role_exists(self, connection: Connection) -> bool:
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
 
 
-_REGISTER = text(
-    "INSERT INTO public.tenants (id, name, schema_name) VALUES (:id, :name, :schema)"
-    " ON CONFLICT (id) DO NOTHING"
-)
-_STATUS = text("SELECT status FROM public.tenants WHERE id = :id")
 _SCHEMA_EXISTS = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
 # A role belongs to the whole server: a tenant of that name in another database may have made it.
 _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
-_MOVED = text(
-    "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
-    " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(:target AS text) THEN 'ready'"
-    " ELSE coalesce(CAST(:elsewhere AS text), t.status) END"
-    " FROM (SELECT (SELECT version_num FROM alembic_version) AS revision) AS v"
-    " WHERE t.id = :id AND t.status <> 'dropping'"
-)
 
 
-def creation(schema: str, *, owned: bool, role: bool, citus: bool) -> list[str]:
+def create_schema(schema: str, *, owned: bool, role: bool, citus: bool) -> list[str]:
     """Statements that make a tenant's schema: plain ones, so that Citus sees each.
 
     Args:
@@ -182,7 +170,7 @@ def creation(schema: str, *, owned: bool, role: bool, citus: bool) -> list[str]:
     return [*statements, f'CREATE SCHEMA "{schema}"{owner}']
 
 
-def entrance(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
+def enter_schema(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
     """Statements that make unqualified names mean this schema's tables, and never public's."""
     path = f'SET {local}search_path TO "{schema}", pg_temp'
     return [path, f'SET {local}ROLE "{schema}"'] if role else [path]
@@ -191,13 +179,6 @@ def entrance(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
 def has_citus(connection: Connection) -> bool:
     """Whether schemas can be spread over machines here."""
     return bool(connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='citus'")))
-
-
-def unknown(tenant: str) -> MigrationError:
-    """The error of a tenant that is not in the registry."""
-    return MigrationError(
-        f"There is no tenant {tenant!r}.", "Nothing was done.", "See them all: tenant list"
-    )
 
 
 def refuse_foreign_keys_to_shared(metadata: MetaData) -> None:
