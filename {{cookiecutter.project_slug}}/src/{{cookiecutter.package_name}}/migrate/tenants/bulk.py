@@ -14,6 +14,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,19 @@ import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...errors import ActionableError
+from ...words import count
 from .. import runner as run
+from ..backends import backend
 from ..config import MigrationConfig
-from ..folder import load_scripts, name_of, ordered
+from ..folder import Folder, name_of
 from ..lock import migration_lock
 from ..plan import Plan
-from ..results import MigrationError
-from ..transaction import migrating, reading
+from .connections import RenewedConnections
+from .inputs import find_outside_input
 from .recording import Recording
 from .registry import Registry, TenantAtRevision
-from .replay import RenewedConnections, Replay, execute
+from .replay import Replay, execute
 from .scope import TenantScope, has_citus
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ class TenantResult:
     success: bool
     created: bool = False
     migrations: tuple[str, ...] = ()
-    error: MigrationError | None = None
+    error: ActionableError | None = None
     duration: float = 0.0
 
 
@@ -68,13 +72,20 @@ class BulkMigration:
     """Takes tenants to one revision."""
 
     def __init__(
-        self, engine: Engine, config: MigrationConfig, target: str | None, *, is_upgrade: bool
+        self,
+        engine: Engine,
+        config: MigrationConfig,
+        folder: Folder,
+        target: str | None,
+        *,
+        is_upgrade: bool,
     ) -> None:
         self.engine = engine
         self.config = config
+        self.folder = folder
         self.target = target
         self.is_upgrade = is_upgrade
-        self.chain = ordered(load_scripts(config))
+        self.chain = folder.chain
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
@@ -90,7 +101,7 @@ class BulkMigration:
         """
         if not self._not_at_target():
             return ()
-        with migration_lock(self.engine, self.config.lock_timeout):
+        with migration_lock(self.engine, self.config):
             tenants = self._not_at_target()  # again: nobody else migrates them now
             progress = _Progress(len(tenants), max_failures, on_result)
             for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
@@ -112,15 +123,18 @@ class BulkMigration:
             self.target,
             display_name=display_name,
             role=self.config.tenant_roles,
+            version_table=self.config.version_table,
             recording=recording,
         )
         scoped = replace(self.config, scope=scope)
         with recording or nullcontext():
             if self.is_upgrade:
                 # Whether files changed is for public to say; a tenant takes them as they are.
-                result = run.upgrade(self.engine, scoped, self._choose, allow_changed=True)
+                result = run.upgrade(
+                    self.engine, scoped, self._choose, folder=self.folder, allow_changed=True
+                )
             else:
-                result = run.downgrade(self.engine, scoped, self._choose)
+                result = run.downgrade(self.engine, scoped, self._choose, folder=self.folder)
         error = result.error
         if error is None and not result.migrations:
             error = self._follow_schema(scoped, scope)
@@ -142,7 +156,7 @@ class BulkMigration:
 
     def _not_at_target(self) -> list[TenantAtRevision]:
         known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
-        with reading(self.engine) as connection:
+        with backend.reading(self.engine) as connection:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 
     def _migrate_group(self, tenants: deque[TenantAtRevision], progress: "_Progress") -> None:
@@ -175,11 +189,12 @@ class BulkMigration:
                 migrations = result.migrations
         if not tenants or len(recordings) < CANARIES:
             return None
-        if reason := _not_replayable_because(recordings):
-            log.info("%d tenants are migrated one by one: %s", len(tenants), reason)
+        by_name = {name_of(script): script for script in self.chain}
+        scripts = [by_name[name] for name in migrations]
+        if reason := _not_replayable_because(recordings, scripts):
+            log.info("%s migrated one by one: %s", count(len(tenants), "tenant"), reason)
             return None
-        scripts = [script for script in self.chain if name_of(script) in migrations]
-        with reading(self.engine) as connection:
+        with backend.reading(self.engine) as connection:
             citus = has_citus(connection)
         return Replay(
             self.config,
@@ -208,12 +223,17 @@ class BulkMigration:
                         return
                     began = time.perf_counter()
                     try:
-                        execute(checkout(), replay.statements(tenant.id))
+                        for statements in replay.transactions(tenant.id):
+                            execute(checkout(), statements)
                     except (psycopg.Error, SQLAlchemyError):
                         failed.append(tenant)  # Alembic tells better what is wrong with it
                     else:
                         duration = time.perf_counter() - began
-                        progress.add(_replayed(tenant.id, replay, duration))
+                        progress.add(
+                            TenantResult(
+                                tenant.id, True, replay.is_new, replay.names, duration=duration
+                            )
+                        )
 
         with ThreadPoolExecutor(WORKERS) as threads:
             try:
@@ -224,38 +244,39 @@ class BulkMigration:
                 raise
         return failed
 
-    def _note_failure(self, tenant: str, error: MigrationError) -> None:
+    def _note_failure(self, tenant: str, error: ActionableError) -> None:
         with suppress(SQLAlchemyError), self.engine.begin() as connection:
             Registry(connection).note_failure(tenant, str(error))
 
-    def _follow_schema(self, scoped: MigrationConfig, scope: TenantScope) -> MigrationError | None:
+    def _follow_schema(self, scoped: MigrationConfig, scope: TenantScope) -> ActionableError | None:
         # Nothing was left to run: perhaps the registry was behind, or never said that all is well.
         try:
-            with reading(self.engine) as connection:
+            with backend.reading(self.engine) as connection:
                 if Registry(connection).is_ready_at(scope.tenant, self.target):
                     return None
             with (
-                migration_lock(self.engine, scoped.lock_timeout, scope.name) as lock,
-                migrating(self.engine, scoped, lock.verify) as connection,
+                migration_lock(self.engine, scoped) as lock,
+                backend.migrating(self.engine, scoped, lock.verify) as connection,
                 connection.begin(),  # the scope does the rest when it commits
             ):
                 return None
-        except MigrationError as error:
+        except ActionableError as error:
             return error
 
 
-def _not_replayable_because(recordings: Sequence[Recording]) -> str | None:
+def _not_replayable_because(
+    recordings: "Sequence[Recording]", scripts: "Sequence[Script]"
+) -> str | None:
     for recording in recordings:
         if recording.not_replayable_because is not None:
             return recording.not_replayable_because
+    for script in scripts:
+        if name := find_outside_input(Path(script.path)):
+            return f"{name_of(script)} uses {name}"
     first, *others = recordings
     if not all(first.is_like(other) for other in others):
         return "two tenants executed different statements"
     return None
-
-
-def _replayed(tenant: str, replay: Replay, duration: float) -> TenantResult:
-    return TenantResult(tenant, True, replay.is_new, replay.names, duration=duration)
 
 
 class _Progress:
@@ -282,4 +303,4 @@ class _Progress:
                 self._on_result(result, self._total)
             if time.monotonic() - self._logged_at > REPORT_SECONDS:
                 self._logged_at = time.monotonic()
-                log.info("%d of %d tenants", len(self.results), self._total)
+                log.info("%d of %s", len(self.results), count(self._total, "tenant"))

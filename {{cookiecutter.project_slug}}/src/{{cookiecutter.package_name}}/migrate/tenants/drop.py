@@ -4,12 +4,14 @@ PostgreSQL locks each table that a transaction touches until it ends, and has ro
 thousands; so a schema is emptied in chunks.
 """
 
+from dataclasses import replace
+
 from sqlalchemy import Engine, text
 
-from ..config import MigrationConfig, service_config
+from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
 from .registry import Registry, find_tenant
-from .scope import schema_of
+from .scope import TenantScope
 
 CHUNK = 100  # tables dropped by one transaction
 
@@ -18,12 +20,13 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
     """Remove a tenant and everything it has. A removal that was cut short can be continued.
 
     Raises:
-        MigrationError: there is no such tenant, or it is being migrated.
+        ActionableError: there is no such tenant, or it is being migrated.
     """
-    config = config or service_config()
-    schema = schema_of(tenant)
+    config = config or default_config()
+    scope = TenantScope(tenant, None)
+    schema = scope.name
     find_tenant(engine, tenant)
-    with migration_lock(engine, config.lock_timeout, schema):
+    with migration_lock(engine, replace(config, scope=scope)):
         with engine.begin() as connection:
             Registry(connection).begin_removal(tenant)
         while _drop_chunk(engine, schema):

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ..results import MigrationError
-from ..transaction import reading
+from ..backends import backend
+from . import errors
 from .recording import Statement
 
 
@@ -159,27 +159,6 @@ class Registry:
             schema=schema,
         )
 
-    def follow_schema(
-        self, tenant: str, target: str | None, status_when_not_at_target: TenantStatus | None
-    ) -> None:
-        """Take the revision from the ``alembic_version`` in the path, and clear the error.
-
-        Args:
-            target: the revision at which the tenant is ready.
-            status_when_not_at_target: its status at any other; unchanged when left out.
-        """
-        self._execute(
-            "UPDATE public.tenants AS t SET updated_at = now(), error = NULL,"
-            " revision = v.revision,"
-            " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(:target AS text)"
-            " THEN 'ready' ELSE coalesce(CAST(:otherwise AS text), t.status) END"
-            " FROM (SELECT (SELECT version_num FROM alembic_version) AS revision) AS v"
-            " WHERE t.id = :id AND t.status <> 'dropping'",
-            id=tenant,
-            target=target,
-            otherwise=status_when_not_at_target,
-        )
-
     def note_failure(self, tenant: str, error: str) -> None:
         """Remember why a tenant's migration failed."""
         self._execute(
@@ -214,14 +193,14 @@ class Registry:
         )
         return {row.schema_name: row for row in rows}
 
-    def put_right(self, tenant: str, schema: str, revision: str | None) -> None:
+    def put_right(self, tenant: str, schema: str, revision: str | None, version_table: str) -> None:
         """Make the row say at which revision the schema is; ready is who is where public is."""
         self._execute(
             "INSERT INTO public.tenants AS t (id, name, schema_name, revision, status)"
             " SELECT :id, :id, :schema, CAST(:revision AS text),"
             " CASE WHEN CAST(:revision AS text) IS NULL THEN 'provisioning'"
             " WHEN :revision = v.revision THEN 'ready' ELSE 'behind' END"
-            " FROM (SELECT max(version_num) AS revision FROM public.alembic_version) AS v"
+            f' FROM (SELECT max(version_num) AS revision FROM public."{version_table}") AS v'
             " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
             " status = excluded.status, updated_at = now()",
             id=tenant,
@@ -229,20 +208,9 @@ class Registry:
             revision=revision,
         )
 
-    @staticmethod
-    def must_have(tenant: str) -> Statement:
-        """A statement that fails, by a division by zero, for a tenant that was removed."""
-        query = "SELECT 1 / count(*) FROM public.tenants WHERE id = %s AND status <> 'dropping'"
-        return Statement(query, (tenant,))
-
-    @staticmethod
-    def make_ready(tenant: str, revision: str | None) -> Statement:
-        """A statement after which the tenant is ready at ``revision``."""
-        query = (
-            "UPDATE public.tenants SET revision = %s, status = 'ready', error = NULL,"
-            " updated_at = now() WHERE id = %s"
-        )
-        return Statement(query, (revision, tenant))
+    def follow_schema(self, follow: Statement) -> None:
+        """Execute what :func:`follow_schema` gives."""
+        self._connection.exec_driver_sql(str(follow.query), follow.parameters)
 
     def _execute(self, query: str, **values: Any) -> None:
         self._connection.execute(text(query), values)
@@ -257,26 +225,52 @@ class Registry:
 _COLUMNS = ", ".join(TenantRow.__dataclass_fields__)
 
 
+def must_have(tenant: str) -> Statement:
+    """A statement that fails, by a division by zero, for a tenant that was removed."""
+    query = "SELECT 1 / count(*) FROM public.tenants WHERE id = %s AND status <> 'dropping'"
+    return Statement(query, (tenant,))
+
+
+def follow_schema(
+    tenant: str,
+    target: str | None,
+    version_table: str,
+    status_when_not_at_target: TenantStatus | None = None,
+) -> Statement:
+    """A statement that takes a tenant's revision from its own schema, and clears its error.
+
+    Args:
+        target: the revision at which the tenant is ready.
+        version_table: Alembic's table; the path leads to the tenant's.
+        status_when_not_at_target: its status at any other revision; unchanged when left out.
+    """
+    query = (
+        "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
+        " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(%(target)s AS text)"
+        " THEN 'ready' ELSE coalesce(CAST(%(otherwise)s AS text), t.status) END"
+        f' FROM (SELECT (SELECT version_num FROM "{version_table}") AS revision) AS v'
+        " WHERE t.id = %(id)s AND t.status <> 'dropping'"
+    )
+    otherwise = status_when_not_at_target
+    return Statement(query, {"target": target, "otherwise": otherwise, "id": tenant})
+
+
 def check_registry(engine: Engine) -> None:
     """Refuse to look for tenants where there cannot be any.
 
     Raises:
-        MigrationError: the shared schema is not migrated.
+        ActionableError: the shared schema is not migrated.
     """
-    with reading(engine) as connection:
+    with backend.reading(engine) as connection:
         if Registry(connection).exists():
             return
-    raise MigrationError(
-        "There is no registry of tenants yet.",
-        "Nothing was done.",
-        "Migrate the shared schema first: migrate latest",
-    )
+    raise errors.no_registry()
 
 
 def list_tenants(engine: Engine, *, after: str = "", limit: int | None = None) -> list[TenantRow]:
     """Tenants by id, those behind ``after`` first, ``limit`` at most."""
     check_registry(engine)
-    with reading(engine) as connection:
+    with backend.reading(engine) as connection:
         return Registry(connection).page(after, limit)
 
 
@@ -284,32 +278,25 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
     """One tenant.
 
     Raises:
-        MigrationError: there is no such tenant.
+        ActionableError: there is no such tenant.
     """
     check_registry(engine)
-    with reading(engine) as connection:
+    with backend.reading(engine) as connection:
         row = Registry(connection).find(tenant)
     if row is None:
-        raise no_such_tenant(tenant)
+        raise errors.no_such_tenant(tenant)
     return row
 
 
 def count_tenants_behind(engine: Engine, revision: str | None) -> int:
     """How many tenants are not ready at ``revision``."""
     check_registry(engine)
-    with reading(engine) as connection:
+    with backend.reading(engine) as connection:
         return Registry(connection).count_behind(revision)
 
 
 def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
     """Revision, status, and how many tenants have both."""
     check_registry(engine)
-    with reading(engine) as connection:
+    with backend.reading(engine) as connection:
         return Registry(connection).count_by_revision()
-
-
-def no_such_tenant(tenant: str) -> MigrationError:
-    """The error of a tenant that is not in the registry."""
-    return MigrationError(
-        f"There is no tenant {tenant!r}.", "Nothing was done.", "See them all: tenant list"
-    )

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable
 
-from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
-from ..results import MigrationError
+from ..backends.common import in_autocommit
 from ..scope import Scope
-from ..transaction import in_autocommit
+from . import errors
 from .recording import Recording
-from .registry import Registry, TenantStatus, no_such_tenant
+from .registry import Registry, TenantStatus, follow_schema
 
 SHARED_SCHEMA = "public"
 PREFIX = "tenant_"
@@ -24,21 +24,13 @@ def schema_of(tenant: str) -> str:
     """The schema of a tenant.
 
     Raises:
-        MigrationError: the id is illegal, too long or reserved.
+        ActionableError: the id is illegal, too long or reserved.
     """
     schema = PREFIX + tenant
     if not _ID.fullmatch(tenant) or len(schema) > NAME_BYTES:
-        raise MigrationError(
-            f"{tenant[:NAME_BYTES]!r} cannot be the id of a tenant.",
-            "Nothing was done.",
-            f"Use a-z, 0-9 and underscores, {NAME_BYTES - len(PREFIX)} at most: acme_inc",
-        )
+        raise errors.tenant_id_unusable(tenant, NAME_BYTES - len(PREFIX))
     if tenant in RESERVED:
-        raise MigrationError(
-            f"{tenant!r} is reserved and cannot be the id of a tenant.",
-            "Nothing was done.",
-            "Choose another id.",
-        )
+        raise errors.tenant_id_reserved(tenant)
     return schema
 
 
@@ -69,6 +61,7 @@ class TenantScope(Scope):
         target: the revision at which the tenant is ready.
         display_name: the name a new tenant gets in the registry; without one it must be there.
         role: whether the schema belongs to a role of its own.
+        version_table: name of Alembic's table.
         recording: records what the migrations execute.
         status_when_not_at_target: the status of the tenant at any revision but the target;
             unchanged when left out.
@@ -82,6 +75,7 @@ class TenantScope(Scope):
         *,
         display_name: str | None = None,
         role: bool = False,
+        version_table: str = "alembic_version",
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
@@ -90,6 +84,7 @@ class TenantScope(Scope):
         self.target = target
         self.display_name = display_name
         self.role = role
+        self.version_table = version_table
         self.recording = recording
         self.status_when_not_at_target = status_when_not_at_target
         self.has_begun = False
@@ -110,23 +105,22 @@ class TenantScope(Scope):
             registry.add(self.tenant, self.display_name, self.name)
         row = registry.find(self.tenant)
         if row is None:
-            raise no_such_tenant(self.tenant)
+            raise errors.no_such_tenant(self.tenant)
         if row.status == TenantStatus.DROPPING:
-            raise MigrationError(
-                f"{self.tenant} is being removed.",
-                "Nothing was done.",
-                f"Finish that first: tenant drop {self.tenant} --yes",
-            )
+            raise errors.tenant_being_removed(self.tenant)
         self.has_begun = True
+        for statement in FORGET_SESSION:
+            connection.exec_driver_sql(statement)
         if not connection.scalar(_SCHEMA_EXISTS, {"schema": self.name}):
+            if row.revision is not None:
+                raise errors.schema_missing(self.tenant, self.name)
             role = self.role and not self._role_exists(connection)
             citus = has_citus(connection)
             for statement in create_schema(self.name, owned=self.role, role=role, citus=citus):
                 connection.exec_driver_sql(statement)
 
-    def enter(self, connection: Connection) -> None:
-        # Outside a transaction there is no LOCAL; the connection is thrown away afterwards.
-        local = "" if in_autocommit(connection) else "LOCAL "
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        local = "" if for_session else "LOCAL "
         # Of a tenant that is not there yet nothing can be read, whoever asks.
         role = self.role and (self.has_begun or self._role_exists(connection))
         for statement in enter_schema(self.name, role=role, local=local):
@@ -141,7 +135,10 @@ class TenantScope(Scope):
             self.recording.commit()
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
-        Registry(connection).follow_schema(self.tenant, self.target, self.status_when_not_at_target)
+        follow = follow_schema(
+            self.tenant, self.target, self.version_table, self.status_when_not_at_target
+        )
+        Registry(connection).follow_schema(follow)
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
@@ -176,6 +173,11 @@ def enter_schema(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]
     return [path, f'SET {local}ROLE "{schema}"'] if role else [path]
 
 
+# What a body of the tenant before may have left on the session, and this one would find. Each may
+# run inside a transaction, so this also works through a pooler.
+FORGET_SESSION = ("DISCARD TEMP", "DISCARD SEQUENCES", "CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *")
+
+
 def has_citus(connection: Connection) -> bool:
     """Whether schemas can be spread over machines here."""
     return bool(connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='citus'")))
@@ -185,18 +187,9 @@ def refuse_foreign_keys_to_shared(metadata: MetaData) -> None:
     """Refuse models in which a tenant's table points to a shared one.
 
     Raises:
-        MigrationError: with the first such column.
+        ActionableError: with the first such column.
     """
     for table in metadata.tables.values():
         for key in table.foreign_keys:
             if table.schema is None and key.target_fullname.startswith(f"{SHARED_SCHEMA}."):
-                raise _foreign_key_to_shared(table, key.parent.name, key.target_fullname)
-
-
-def _foreign_key_to_shared(table: Table, column: str, target: str) -> MigrationError:
-    return MigrationError(
-        f"{table.name}.{column} is a foreign key to {target}.",
-        "Each new tenant would lock the shared table, and with some thousand tenants a row of it"
-        " could no longer be deleted.",
-        "Keep the value without a foreign key, or move the table to the same side.",
-    )
+                raise errors.foreign_key_to_shared(table.name, key.parent.name, key.target_fullname)
