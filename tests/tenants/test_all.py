@@ -9,7 +9,7 @@ import pytest
 from my_service.database.tenant_session import TenantSession
 from my_service.errors import HttpError
 from my_service.migrate import MigrationResult, audit_tenants
-from my_service.migrate.tenants.drop import drop_tenant
+from my_service.migrate import drop_tenant
 from sqlalchemy import text
 
 from tenants.support import Service

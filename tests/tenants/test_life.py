@@ -86,17 +86,17 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
 def test_wherever_a_removal_dies_it_can_be_continued(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drop, "PORTION", 2)
+    monkeypatch.setattr(drop, "CHUNK", 2)
     service.all()
 
-    def drop() -> None:
+    def remove() -> None:
         drop_tenant(connect(load_settings(serving=False)), "acme", config=service.config)
 
     point = 1
     while True:
         service.one("acme")
         service.engine.dispose()
-        if not dies_at(point, drop):
+        if not dies_at(point, remove):
             break
         if service.stands()["acme"][0] == "dropping":
             refused = service.one("acme")
@@ -113,7 +113,7 @@ def test_wherever_a_removal_dies_it_can_be_continued(
     assert not service.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'tenant%%'")
 
 
-def test_a_large_schema_of_every_kind_of_thing_goes_in_portions(service: Service) -> None:
+def test_a_large_schema_of_every_kind_of_thing_goes_in_chunks(service: Service) -> None:
     service.add(
         [
             'op.execute("CREATE TABLE parts (id bigint) PARTITION BY RANGE (id)")',

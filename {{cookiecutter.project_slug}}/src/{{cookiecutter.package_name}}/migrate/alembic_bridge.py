@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from alembic import op
 from alembic.config import Config
+from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
@@ -74,6 +75,17 @@ def current_scope() -> Scope:
     """The scope of the migration that runs now."""
     scope: Scope = op.get_context().opts["scope"]
     return scope
+
+
+@contextmanager
+def operations_on(context: MigrationContext) -> Iterator[None]:
+    """Let ``alembic.op`` act on this context for a while, and then on the former one again."""
+    former = Operations(op.get_context())
+    try:
+        with Operations.context(context):
+            yield
+    finally:
+        former._install_proxy()
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
         raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
-    result = run_tenant_migrations(state.engine, new.id, label=new.name, config=config)
+    result = run_tenant_migrations(state.engine, new.id, display_name=new.name, config=config)
     if result.error is not None:
         raise HttpError.from_error(result.error, 503)
     if not result.created:
