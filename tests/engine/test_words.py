@@ -23,13 +23,13 @@ def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder)
     assert command("migrate latest") == (0, "Already up to date\n", "")
     assert command("migrate up") == (0, "Already up to date\n", "")
     folder.tables("c", "d")
-    assert command("migrate up --verbose") == (0, "Batch 2 run: 1 migrations\n003_c\n", "")
-    assert command("migrate latest --verbose") == (0, "Batch 3 run: 1 migrations\n004_d\n", "")
+    assert command("migrate up --verbose") == (0, "Batch 2 run: 1 migration\n003_c\n", "")
+    assert command("migrate latest --verbose") == (0, "Batch 3 run: 1 migration\n004_d\n", "")
     assert command("migrate current") == (0, "004\n", "")
-    assert command("migrate rollback") == (0, "Batch 3 rolled back: 1 migrations\n", "")
+    assert command("migrate rollback") == (0, "Batch 3 rolled back: 1 migration\n", "")
     assert command("migrate down --verbose") == (
         0,
-        "Batch 2 rolled back: 1 migrations\n003_c\n",
+        "Batch 2 rolled back: 1 migration\n003_c\n",
         "",
     )
     assert command("migrate rollback --verbose") == (
@@ -42,14 +42,13 @@ def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder)
     assert command("migrate unlock") == (0, "Nobody holds the migration lock\n", "")
 
 
-def test_a_failure_exits_1_and_says_four_lines_and_misuse_exits_2(
+def test_a_failure_exits_1_and_says_three_lines_and_misuse_exits_2(
     command: Command, folder: Folder
 ) -> None:
     folder.add("bad", "1 / 0")
     code, out, err = command("migrate latest")
     assert (code, out) == (1, "")
-    lines = [line.split(":")[0] for line in err.splitlines()]
-    assert lines == ["Problem", "Impact", "Solution", "Code"]
+    assert [line.split(":")[0] for line in err.splitlines()] == ["Problem", "Impact", "Solution"]
     assert command("migrate sideways")[0] == 2
 
 

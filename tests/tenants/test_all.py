@@ -9,7 +9,7 @@ import pytest
 from my_service.database.tenant_session import TenantSession
 from my_service.errors import HttpError
 from my_service.migrate import MigrationResult, audit_tenants
-from my_service.migrate.tenants.drop import drop_tenant
+from my_service.migrate import drop_tenant
 from sqlalchemy import text
 
 from tenants.support import Service
@@ -149,7 +149,7 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     service.add(ADD, REMOVE)
     assert service.all().success
     code, out, _ = service.command("migrate rollback --tenant a")
-    assert (code, out) == (0, "Batch 2 rolled back: 1 migrations\n")
+    assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
     assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
     info = {"tenant": "a", "role": False}
     with (

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .database.backend import connect
 from .database.errors import unreachable_at_start
 from .database.session import ping
-from .migrate import MigrationError
+from .errors import ActionableError
 from .migrations import config_for
 from .migrations.target import bring_up_to_date, can_serve
 from .settings import Settings
@@ -21,7 +21,7 @@ def start_database(settings: Settings) -> Engine:
 
     Raises:
         ActionableError: the database does not answer.
-        MigrationError: a migration failed.
+        ActionableError: a migration failed.
     """
     engine = connect(settings)
     try:
@@ -48,5 +48,5 @@ def readiness(engine: Engine, settings: Settings) -> tuple[bool, str | None]:
         return can_serve(engine, config_for(settings))
     except SQLAlchemyError:
         return False, "the database does not answer"
-    except MigrationError as error:
+    except ActionableError as error:
         return False, error.problem

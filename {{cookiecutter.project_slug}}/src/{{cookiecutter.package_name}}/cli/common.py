@@ -32,7 +32,7 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     from ..settings import load_settings
 
     settings = load_settings(serving=False)
-    engine = connect(settings)
+    engine = connect(settings, migrating=True)
     try:
         yield engine, config_for(settings)
     finally:

@@ -33,7 +33,7 @@ def create(
     from ..migrate import run_tenant_migrations
 
     with database() as (engine, config):
-        result = run_tenant_migrations(engine, tenant, label=name, config=config)
+        result = run_tenant_migrations(engine, tenant, display_name=name, config=config)
     if result.error is not None:
         raise result.error
     print(f"Created tenant {tenant}" if result.created else f"Tenant {tenant} already exists")

@@ -237,7 +237,11 @@ def _check_module(path: Path, module: ModuleType) -> None:
     revision = module.revision
     if not isinstance(revision, str) or not 0 < len(revision) <= REVISION_LENGTH:
         raise errors.revision_unusable(path, revision, REVISION_LENGTH)
-    for attribute, known in (("phase", PHASES), ("schemas", SCHEMAS), ("transaction", (True, False))):
+    for attribute, known in (
+        ("phase", PHASES),
+        ("schemas", SCHEMAS),
+        ("transaction", (True, False)),
+    ):
         value = getattr(module, attribute, known[0])
         if value not in known:
             raise errors.attribute_unknown(

@@ -92,7 +92,17 @@ def history_table(name: str) -> Table:
 
 
 FIRST_COLUMNS = frozenset(
-    "id run_id batch revision name checksum started_at duration rolled_back_at".split()
+    [
+        "id",
+        "run_id",
+        "batch",
+        "revision",
+        "name",
+        "checksum",
+        "started_at",
+        "duration",
+        "rolled_back_at",
+    ]
 )
 
 
@@ -149,10 +159,10 @@ def read_history(
     return [HistoryRow(**row) for row in connection.execute(applied).mappings()]
 
 
-def read_heads(connection: Connection, config: MigrationConfig) -> set[str]:
-    """What Alembic says is applied."""
+def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | None:
+    """What Alembic says is applied; None when its table is not there."""
     if not inspect(connection).has_table(config.version_table):
-        return set()
+        return None
     return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
 
 

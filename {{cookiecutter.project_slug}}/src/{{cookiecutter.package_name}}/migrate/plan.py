@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .config import MigrationConfig
@@ -26,11 +27,13 @@ class DatabaseState:
         heads: the newest applied revisions, as Alembic has them.
         history: the engine's rows of what is applied, in the order in which it was.
         columns: those of the history table; an older version of the engine had fewer.
+        has_version_table: whether Alembic's table is there, if only empty.
     """
 
     heads: frozenset[str]
     history: tuple[HistoryRow, ...]
     columns: frozenset[str]
+    has_version_table: bool
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
         history = read_history(connection, config, columns)
         heads = read_heads(connection, config)
     _check_service(config, history)
-    return DatabaseState(frozenset(heads), tuple(history), columns)
+    return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
 
 def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
@@ -158,7 +161,7 @@ def find(scripts: "Sequence[Script]", name: str) -> "Script":
 
 
 def _status_of_history(
-    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: "errors.ActionableError"
+    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
 ) -> MigrationStatus:
     # A file in the middle of the chain is missing: only history knows the order.
     absent = set(missing)
@@ -226,7 +229,7 @@ def _is_whole(folder: Folder) -> bool:
     """Whether the files that are here form a chain without those that are missing."""
     try:
         return bool(folder.chain) or True
-    except errors.ActionableError:
+    except ActionableError:
         return False
 
 
@@ -238,6 +241,4 @@ def _check_present(folder: Folder, state: DatabaseState) -> None:
 def _check_service(config: MigrationConfig, history: Iterable[HistoryRow]) -> None:
     for row in history:
         if config.service and row.service and row.service != config.service:
-            raise errors.another_services_history(
-                config.history_table, row.service, config.service
-            )
+            raise errors.another_services_history(config.history_table, row.service, config.service)

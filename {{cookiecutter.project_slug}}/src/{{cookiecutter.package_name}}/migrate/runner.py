@@ -108,7 +108,10 @@ class _Run:
             folder, read_state(self.engine, self.config)
         ):
             return
-        with migration_lock(self.engine, self.config) as lock:
+        config = self.config
+        with migration_lock(
+            self.engine, config.lock_timeout, config.scope.name, config.observer
+        ) as lock:
             self._run(folder, lock)
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
@@ -159,9 +162,7 @@ class _Run:
     def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
         writer = HistoryWriter(self.config, self.columns)
         with self._own_transaction(lock) as connection:
-            writer.take_over(
-                connection.execute, connection.dialect, plan.unrecorded(), plan.gone()
-            )
+            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), plan.gone())
 
     def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:
         if changed := plan.changed():

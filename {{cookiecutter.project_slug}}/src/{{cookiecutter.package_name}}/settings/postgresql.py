@@ -29,6 +29,10 @@ class DatabaseSettings(PoolSettings):
         description="Server on which tests may make databases (ENVIRONMENT=test). "
         "An embedded one when this is empty.",
     )
+    migration_database_url: SecretStr | None = Field(
+        None,
+        description="The same database, past any pooler, for migrations. Default: DATABASE_URL.",
+    )
     db_host: str | None = Field(None, description="Database in parts: its host.")
     db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
     db_user: str = Field("postgres", description="User.")
@@ -48,7 +52,18 @@ class DatabaseSettings(PoolSettings):
             ActionableError: it is no PostgreSQL address.
         """
         testing = self.environment == "test"
-        url = _parse(self.test_database_url) if testing else self._service_address
+        return self._encrypted(_parse(self.test_database_url) if testing else self._service_address)
+
+    @property
+    def migration_address(self) -> URL | None:
+        """The address to migrate through: MIGRATION_DATABASE_URL or the service's own.
+
+        Raises:
+            ActionableError: it is no PostgreSQL address.
+        """
+        return self._encrypted(_parse(self.migration_database_url)) or self.database_address
+
+    def _encrypted(self, url: URL | None) -> URL | None:
         if url is None or (self.db_ssl_mode is None and "sslmode" in url.query):
             return url
         default = "require" if self.in_production else "prefer"

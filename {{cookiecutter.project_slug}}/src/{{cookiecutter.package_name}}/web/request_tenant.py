@@ -6,8 +6,7 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from ..errors import HttpError
-from ..migrate import MigrationError
+from ..errors import ActionableError, HttpError
 from ..migrate.tenants import schema_of
 from .tenant_errors import tenant_not_named
 
@@ -36,7 +35,7 @@ async def request_tenant(
         raise tenant_not_named()
     try:
         schema_of(tenant)
-    except MigrationError as error:
+    except ActionableError as error:
         raise HttpError.from_error(error, 400) from None
     structlog.contextvars.bind_contextvars(tenant=tenant)
     return tenant

@@ -40,9 +40,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
         context.execute(text(f"SET lock_timeout = {milliseconds}"))
         if plan.unrecorded() or plan.gone():
             takes_over = HistoryWriter(config, plan.state.columns)
-            takes_over.take_over(
-                context.execute, context.dialect, plan.unrecorded(), plan.gone()
-            )
+            takes_over.take_over(context.execute, context.dialect, plan.unrecorded(), plan.gone())
 
     output = io.StringIO()
     try:
@@ -52,6 +50,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
             plan.folder.directory,
             scripts,
             heads=plan.state.heads,
+            has_version_table=plan.state.has_version_table,
             each_alone=any(map(runs_alone, scripts)),
             first=first,
             options=context_options(config, writer),

@@ -138,11 +138,14 @@ def migrating(
         event.listen(connection, "begin", begun)
         event.listen(connection, "commit", commit)
         alone = _StatementsAlone(connection, config, before_commit)
+        # These two are events of the dialect, which all engines of the service share.
         event.listen(own, "do_execute", alone.execute)
         event.listen(own, "do_executemany", alone.executemany)
         try:
             yield connection
         finally:
+            event.remove(own, "do_execute", alone.execute)
+            event.remove(own, "do_executemany", alone.executemany)
             if alone.used_session:
                 _forget(connection)
 
@@ -175,14 +178,15 @@ class _StatementsAlone:
         self._before = before
         self._preparing = False
 
-    def execute(self, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
-        return self._run(statement, lambda: cursor.execute(statement, parameters))
+    def execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return self._run(context, statement, lambda: cursor.execute(statement, parameters))
 
-    def executemany(self, cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
-        return self._run(statement, lambda: cursor.executemany(statement, parameters))
+    def executemany(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+        return self._run(context, statement, lambda: cursor.executemany(statement, parameters))
 
-    def _run(self, statement: str, execute: Callable[[], object]) -> bool:
-        if self._preparing or not in_autocommit(self._connection):
+    def _run(self, context: Any, statement: str, execute: Callable[[], object]) -> bool:
+        is_own = context.root_connection is self._connection
+        if not is_own or self._preparing or not in_autocommit(self._connection):
             return False
         self._before()
         try:
