@@ -152,11 +152,9 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
     assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
     info = {"tenant": "a", "role": False}
-    with (
-        TenantSession(service.engine, info=info) as session,
-        pytest.raises(HttpError, match="tenant-not-ready"),
-    ):
+    with TenantSession(service.engine, info=info) as session, pytest.raises(HttpError) as refusal:
         session.execute(text("SELECT 1"))
+    assert refusal.value.code == "tenant-not-ready"
     rows = service.command("migrate status --tenants")[1].splitlines()[-2:]
     assert rows == ["002\tbehind\t1", "003\tready\t1"]
     code, _, err = service.command("migrate rollback --tenant nobody")
@@ -169,11 +167,9 @@ def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None
     service.make("a")
     service.ask("CREATE TABLE public.users AS SELECT 1 AS id")
     info = {"tenant": "nobody", "role": False}
-    with (
-        TenantSession(service.engine, info=info) as session,
-        pytest.raises(HttpError, match="tenant-unknown"),
-    ):
+    with TenantSession(service.engine, info=info) as session, pytest.raises(HttpError) as refusal:
         session.execute(text("SELECT * FROM users"))
+    assert refusal.value.code == "tenant-unknown"
 
 
 def test_marked_bodies_run_where_they_belong(service: Service) -> None:
