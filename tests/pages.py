@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import ServiceEnvironment
-from support import clean_environment
+from tools.process import clean_environment, end_group, succeed
+from tools.services import ServiceEnvironment
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -80,6 +79,7 @@ class Shell:
             "UV_NO_SYNC": "1",
             "UV_OFFLINE": "1",
             "PYTHONPATH": "src",
+            "PYTHONDONTWRITEBYTECODE": "",  # the next command starts quicker
         }
 
     def script(self, name: str, command: str) -> None:
@@ -98,20 +98,7 @@ class Shell:
 
     def execute(self, code: str, cwd: Path, **variables: str) -> str:
         """Run a block that ends by itself."""
-        every = {**self.variables, **variables}
-        done = subprocess.run(
-            ["sh", "-e", "-c", code],
-            cwd=cwd,
-            env=clean_environment(every) | every,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, f"{code}\nexited {done.returncode}\n{said}"
-        return said
+        return succeed("sh", "-e", "-c", code, cwd=cwd, variables={**self.variables, **variables})
 
     def _serve(self, code: str, cwd: Path, variables: Mapping[str, str]) -> str:
         with socket.socket() as free:
@@ -120,7 +107,7 @@ class Shell:
         process = subprocess.Popen(
             ["sh", "-e", "-c", code],
             cwd=cwd,
-            env=clean_environment(variables) | dict(variables) | {"PORT": port},
+            env=clean_environment({**variables, "PORT": port}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -130,12 +117,7 @@ class Shell:
         try:
             ready = _answers(f"http://127.0.0.1:{port}/health/ready", process)
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                said, _ = process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                said, _ = process.communicate()
+            said, _ = end_group(process)
         assert ready, f"{code}\ndid not become ready\n{said}"
         return said
 

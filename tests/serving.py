@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from support import clean_environment
+
+from tools.process import clean_environment, end_group
 
 ADMIN_KEY = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
 PASSWORD = "correct horse battery"
 OFTEN = "1000000/second"
+STOP_SECONDS = 20.0
 
 # What a test needs of a service: that passwords are cheap, nobody knocks too often, and its log
 # can be read.
@@ -106,12 +108,17 @@ def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> I
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
     try:
         yield said
-    finally:
         service.send_signal(signal.SIGTERM)
-        code = service.wait(20)
+        code = service.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"The service did not stop in {STOP_SECONDS:g} seconds.\n{said.read_text()}")
+    finally:
+        end_group(service)
     assert code in (0, -signal.SIGTERM), said.read_text()
 
 

@@ -2,11 +2,10 @@
 
 It runs inside a generated service, with that service's interpreter:
 
-    python docs/generated.py <package> <slug> <database> <folder>
+    python tools/page_parts.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md`` and ``tables.<database>.md``, which the
-service's pages include. ``tests/test_docs_generated.py`` runs it for every database, compares, and
-writes the parts anew with UPDATE_DOCS=1.
+service's pages include. ``make update`` runs it for every database.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Records a terminal session with the template and writes it to docs/demo.svg.
 
-    uv run python docs/recording.py
+    uv run python -m tools.record_demo
+
+``make update`` does the same, and leaves the picture alone where only times and numbers would
+change.
 
 Every line is what the commands print: they run in a pseudo-terminal, one after the other, on a copy
 of this template, in a folder of their own. Only colours and the picture's frame are added here.
@@ -9,6 +12,7 @@ Needs make, and packages from the index that uv is set up for.
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import re
@@ -20,7 +24,8 @@ import pexpect
 from rich.console import Console
 from rich.text import Text
 
-TEMPLATE = Path(__file__).resolve().parent.parent
+from tools.services import SERVICE, TEMPLATE
+
 PICTURE = TEMPLATE / "docs" / "demo.svg"
 WIDTH = 96
 COMMANDS = (
@@ -37,7 +42,13 @@ PROMPT = "recorded> "
 
 
 def main() -> None:
-    """Run the commands and draw what they print."""
+    """Record, and write the picture."""
+    PICTURE.write_text(record(), encoding="utf-8")
+    print(f"Wrote {PICTURE.relative_to(TEMPLATE)}")
+
+
+def record() -> str:
+    """Run the commands and draw what they print; return the picture."""
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
         copy_template(Path(folder) / "saasquatch-service")
@@ -48,9 +59,17 @@ def main() -> None:
         shell.close(force=True)
     picture = console.export_svg(title="saasquatch-service")
     # The reader's own font serves; the picture fetches nothing.
-    picture = re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
-    PICTURE.write_text(picture, encoding="utf-8")
-    print(f"Wrote {PICTURE.relative_to(TEMPLATE)}")
+    return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+
+
+def shows_the_same(one: str, other: str) -> bool:
+    """Whether two pictures show the same text, but for numbers and what they push aside."""
+    return _text(one) == _text(other)
+
+
+def _text(picture: str) -> str:
+    shown = html.unescape(re.sub(r"<style.*?</style>|<[^>]+>", "", picture, flags=re.DOTALL))
+    return re.sub(r"\s+", "", re.sub(r"\d+", "0", shown))
 
 
 def draw(console: Console, command: str, said: str) -> None:
@@ -64,7 +83,7 @@ def copy_template(folder: Path) -> None:
     """What cookiecutter reads of this template."""
     folder.mkdir()
     shutil.copy(TEMPLATE / "cookiecutter.json", folder)
-    for name in ("hooks", "templates", "{{cookiecutter.project_slug}}"):
+    for name in ("hooks", "templates", SERVICE.name):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(TEMPLATE / name, folder / name, ignore=ignored)
 

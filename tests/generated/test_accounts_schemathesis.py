@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from serving import ADMIN_KEY, Serve
-from support import DATABASES, run
+
+from tools.process import run
+from tools.services import DATABASES
 
 EXAMPLES = 5
 CHECKS = (

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bake, ServiceEnvironment
+from conftest import Bake
 from pages import Shell, blocks, has_posix_shell, read, rows
-from support import DATABASES, TEMPLATE
+
+from tools.services import DATABASES, INSIDE, ServiceEnvironment
 
 pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="the pages' blocks need sh and make")
 each_database = pytest.mark.parametrize("database", DATABASES)
 
 GUIDE = "src/my_service/migrations/README.md"
-PATTERNS = TEMPLATE / "tests" / "docs_patterns.py"
+PATTERNS = INSIDE / "guide_patterns.py"
 
 # What a page shows and nobody can run here: docker needs its daemon.
 NOT_RUN = {"README.md": ["Deploy"], GUIDE: []}

@@ -1,38 +1,50 @@
-"""The migration engine, tested inside the services that carry it: see ``tests/engine``."""
+"""The engine and the tenants keep their promises: ``tests/inside``, run inside the services."""
 
 from __future__ import annotations
 
-import sysconfig
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import Bake, ServiceEnvironment
-from support import TEMPLATE
+from conftest import Bake
 
-ENGINE = TEMPLATE / "tests" / "engine"
-SLOW = {"processes": ["test_processes.py"], "sequences": ["test_sequences.py"]}
-QUICK = sorted({path.name for path in ENGINE.glob("test_*.py")}.difference(*SLOW.values()))
+from tools.services import (
+    ServiceEnvironment,
+    inside_command,
+    inside_folder,
+    inside_variables,
+)
+
+# What takes long is a part of its own, so that two workers share the work. The rest is one part.
+SLOW = {
+    "sqlite": ("processes",),
+    "postgresql": ("processes", "sequences"),
+    "postgresql-multi-tenant": ("all", "isolation", "life", "replay"),
+}
+PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("part", [QUICK, *SLOW.values()], ids=["behaviour", *SLOW])
-def test_the_engine_keeps_its_promises(
+@pytest.mark.parametrize(("database", "part"), PARTS)
+def test_what_runs_inside_passes(
     bake: Bake,
     service_environment: ServiceEnvironment,
     request: pytest.FixtureRequest,
     tmp_path: Path,
     database: str,
-    part: list[str],
+    part: str,
 ) -> None:
-    server: Any = ""
-    if database == "postgresql":
-        server = request.getfixturevalue("postgres_server")
+    server = "" if database == "sqlite" else str(request.getfixturevalue("postgres_server"))
+    project = bake(database=database)
     service_environment.succeed(
-        bake(database=database),
-        *("-m", "pytest", "-c", str(ENGINE / "pytest.ini"), "--basetemp", str(tmp_path / "engine")),
-        *(str(ENGINE / name) for name in part),
-        ENGINE_DATABASE=database,
-        ENGINE_SERVER=server.replace("postgresql:", "postgresql+psycopg:"),
-        ENGINE_EXTRA_PACKAGES=sysconfig.get_path("purelib"),
+        project,
+        *inside_command("-rs", "--basetemp", str(tmp_path / "inside"), *chosen(database, part)),
+        **inside_variables(project, database, server),
     )
+
+
+def chosen(database: str, part: str) -> list[str]:
+    """The files of a part."""
+    folder = inside_folder(database)
+    slow = {name: folder / f"test_{name}.py" for name in SLOW[database]}
+    if part != "rest":
+        return [str(slow[part])]
+    return [str(path) for path in sorted(folder.glob("test_*.py")) if path not in slow.values()]

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Bake
-from support import DATABASES, LICENSES, SERVICE, files, load_hook
+
+from tools import update
+from tools.services import DATABASES, LICENSES, SERVICE, files, load_hook
 
 post = load_hook("post_gen_project")
-EXPECTED = Path(__file__).parent / "expected_files"
 
 every_answer = pytest.mark.parametrize(("database", "license"), list(product(DATABASES, LICENSES)))
 
@@ -33,14 +34,9 @@ NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\\\x00-\x1f]|[. ]$')
 def test_an_answer_gives_exactly_the_expected_files(
     bake: Bake, database: str, license: str
 ) -> None:
-    baked = [path.as_posix() for path in files(bake(database=database, license=license))]
-    baked = [path.replace("my_service", "<package>") for path in baked]
-    expected = EXPECTED / f"{database}.txt"
-    if os.environ.get("UPDATE_EXPECTED_FILES"):
-        expected.write_text("".join(f"{path}\n" for path in baked), encoding="utf-8")
-    assert baked == expected.read_text(encoding="utf-8").splitlines(), (
-        "Is that what you want? UPDATE_EXPECTED_FILES=1 make test"
-    )
+    expected = text(update.EXPECTED_FILES / f"{database}.txt").splitlines()
+    baked = update.names(bake(database=database, license=license))
+    assert baked == expected, "Is that what you want? Then run make update"
 
 
 @pytest.mark.parametrize(

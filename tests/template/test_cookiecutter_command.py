@@ -11,7 +11,9 @@ from typing import Any
 
 import pexpect
 import pytest
-from support import TEMPLATE, clean_environment, run
+
+from tools.process import clean_environment, run
+from tools.services import TEMPLATE
 
 COOKIECUTTER = str(Path(sys.executable).parent / "cookiecutter")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DATABASES, SERVICE, TEMPLATE, files, succeed
+from support import commit, template_repository
+
+from tools.process import succeed
+from tools.services import DATABASES, SERVICE, files
 
 CRUFT = str(Path(sys.executable).parent / "cruft")
 
@@ -37,23 +39,3 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     assert (project / "new.txt").read_text(encoding="utf-8") == "my-service\n"
     commit(git, project)
     assert "up to date" in succeed(CRUFT, "update", cwd=project, variables=variables)
-
-
-def template_repository(folder: Path, git: Any) -> Path:
-    """A repository of its own with what the template is made of."""
-    template = folder / "template"
-    template.mkdir()
-    shutil.copy(TEMPLATE / "cookiecutter.json", template)
-    for name in ("hooks", "templates", SERVICE.name):
-        shutil.copytree(
-            TEMPLATE / name, template / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    commit(git, template)
-    return template
-
-
-def commit(git: Any, folder: Path) -> None:
-    """Commit all that a folder holds."""
-    git("init", "--quiet", cwd=folder)
-    git("add", "--all", cwd=folder)
-    git("commit", "--quiet", "--message", "All", cwd=folder)

@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from conftest import ServiceEnvironment
 from pages import Shell, blocks, has_posix_shell, read
-from support import SERVICE, TEMPLATE, files, succeed
-from test_cruft import commit, template_repository
+from support import commit, template_repository
+
+from tools import record_demo
+from tools.process import succeed
+from tools.services import SERVICE, TEMPLATE, ServiceEnvironment, files
 
 pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="the pages' blocks need a shell")
 
@@ -102,7 +104,7 @@ def fork(tmp_path: Path) -> Path:
     folder = tmp_path / "fork"
     folder.mkdir()
     shutil.copy(TEMPLATE / "cookiecutter.json", folder)
-    for name in ("hooks", "templates", "docs", SERVICE.name):
+    for name in ("hooks", "templates", "docs", "tools", SERVICE.name):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(TEMPLATE / name, folder / name, ignore=ignored)
     return folder
@@ -163,11 +165,9 @@ def test_the_readme_asks_what_the_template_asks() -> None:
 
 
 def test_the_picture_shows_the_recorded_commands_and_fetches_nothing() -> None:
-    recording = read(TEMPLATE / "docs" / "recording.py")
-    (commands,) = re.findall(r"COMMANDS = \((.*?)^\)", recording, re.MULTILINE | re.DOTALL)
     picture = read(TEMPLATE / "docs" / "demo.svg").replace("&#160;", " ").replace("&amp;", "&")
     drawn = re.sub(r"<[^>]+>", "", picture)
-    for command in re.findall(r'"(.*)"', commands):
+    for command in (*record_demo.COMMANDS, record_demo.SERVE):
         assert command in drawn
     assert "@font-face" not in picture
     assert "Ready to serve" in drawn

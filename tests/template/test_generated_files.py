@@ -1,33 +1,41 @@
-"""What the pages take from the code is what the code says. UPDATE_DOCS=1 writes it anew."""
+"""What follows from the code is what the code says. ``make update`` writes it anew."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Bake, ServiceEnvironment
-from support import DATABASES, TEMPLATE
 
-PARTS = TEMPLATE / "templates"
+from tools import record_demo, update
+from tools.services import DATABASES, TEMPLATE
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_settings_tables_and_diagram_are_those_of_the_code(
-    bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path, database: str
-) -> None:
-    script = str(TEMPLATE / "docs" / "generated.py")
-    service_environment.succeed(
-        bake(database=database), script, "my_service", "my-service", database, str(tmp_path)
-    )
-    written = sorted(tmp_path.glob("*.md"))
-    assert [path.name for path in written] == sorted(
-        path.name for path in PARTS.glob(f"*.{database}.md")
-    )
-    for path in written:
-        if os.environ.get("UPDATE_DOCS"):
-            shutil.copy(path, PARTS)
-        assert (PARTS / path.name).read_text(encoding="utf-8") == path.read_text(
-            encoding="utf-8"
-        ), "Write it anew: UPDATE_DOCS=1 make test"
+def test_every_generated_file_is_what_follows_from_the_code(database: str) -> None:
+    for path, text in update.generated(database).items():
+        name = path.relative_to(TEMPLATE)
+        assert path.exists() and update.read(path) == text, f"{name} is old: run make update"
+
+
+def test_no_part_of_a_page_belongs_to_a_database_that_is_gone() -> None:
+    for part in ("er", "settings", "tables"):
+        there = {path.name for path in update.PAGE_PARTS.glob(f"{part}.*.md")}
+        assert there == {f"{part}.{database}.md" for database in DATABASES}
+    assert {path.stem for path in update.EXPECTED_FILES.iterdir()} == set(DATABASES)
+
+
+def test_an_update_writes_what_differs_and_nothing_else(tmp_path: Path) -> None:
+    same, old, new = (tmp_path / name for name in ("same", "old", "new"))
+    same.write_text("a\n")
+    old.write_text("b\n")
+    before = same.stat().st_mtime_ns
+    assert update.update({same: "a\n", old: "c\n", new: "d\n"}) == [old, new]
+    assert [path.read_text() for path in (same, old, new)] == ["a\n", "c\n", "d\n"]
+    assert same.stat().st_mtime_ns == before
+
+
+def test_a_recording_that_differs_in_numbers_alone_is_the_same() -> None:
+    picture = update.read(record_demo.PICTURE)
+    assert "clip-path" in picture
+    assert record_demo.shows_the_same(picture, picture.replace("0", "77"))
+    assert not record_demo.shows_the_same(picture, picture.replace("migrat", "emigrat"))

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ServiceEnvironment
 from cookiecutter.utils import create_env_with_context
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import DATABASES, DEFAULTS, LICENSES, TEMPLATE, load_hook, render_hook, with_copies
+from support import DEFAULTS, render_hook, with_copies
+
+from tools.services import DATABASES, LICENSES, TEMPLATE, ServiceEnvironment, load_hook
 
 pre = load_hook("pre_gen_project")
 post = load_hook("post_gen_project")

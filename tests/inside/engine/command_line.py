@@ -7,8 +7,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from my_service import cli, migrations
 
-migrations.config = replace(
-    migrations.config, directory=Path(sys.argv.pop(1)), load_metadata=sa.MetaData
-)
-sys.argv.insert(1, "migrate")
-cli.main()
+
+def migrate(folder: Path, *words: str) -> None:
+    """Run ``migrate <words>`` on a folder."""
+    migrations.config = replace(migrations.config, directory=folder, load_metadata=sa.MetaData)
+    sys.argv = ["service", "migrate", *words]
+    cli.main()
+
+
+if __name__ == "__main__":
+    migrate(Path(sys.argv[1]), *sys.argv[2:])

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 # What the service does not install (Hypothesis) comes from the template's environment.
-sys.path.append(os.environ["ENGINE_EXTRA_PACKAGES"])
+sys.path.append(os.environ["INSIDE_EXTRA_PACKAGES"])
 
 from engine.support import KIND, Command, Database, Folder
 
@@ -28,7 +28,7 @@ def spare_databases() -> Iterator[list[str]]:
 
 def server_url(database: str) -> sa.URL:
     """The address of a database on the server."""
-    return sa.make_url(os.environ["ENGINE_SERVER"]).set(database=database)
+    return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
 
 
 def on_server(statement: str, database: str = "postgres") -> None:

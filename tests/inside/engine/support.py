@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +15,12 @@ from my_service import migrations
 from my_service.database.backend import connect
 from my_service.migrate import MigrationConfig
 from my_service.settings import Settings
+from processes import Process
 
-KIND = os.environ["ENGINE_DATABASE"]
+from engine import command_line
+
+KIND = os.environ["INSIDE_DATABASE"]
 Command = Callable[[str], tuple[int, str, str]]
-PROCESS = Path(__file__).with_name("process.py")
 
 HEAD = '''"""{name}."""
 
@@ -150,27 +150,16 @@ class Database:
         return self.schema(), heads, history
 
 
-def start(
-    database: Database, folder: Folder, *words: str, **variables: str
-) -> subprocess.Popen[str]:
+def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
     """Start ``migrate <words>`` in a process of its own, on this folder."""
-    return subprocess.Popen(
-        [sys.executable, str(PROCESS), str(folder.path), *words],
-        env=os.environ
-        | {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
-        | variables,
-        cwd=folder.path,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    address = {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
+    every = os.environ | address | variables
+    return Process(command_line.migrate, folder.path, *words, folder=folder.path, variables=every)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: Process) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    return process.finish()
 
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from my_service.migrate import (
     run_migrations,
     unlock,
 )
+from processes import Process
 
 from engine.pooler import pgbouncer
 from engine.support import KIND, Database, Folder, create, finish, migrate, start
@@ -36,12 +36,6 @@ def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
     while not true():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    """The first line that a process says of its troubles."""
-    assert process.stderr is not None
-    return process.stderr.readline()
 
 
 def race(database: Database, folder: Folder) -> list[str]:
@@ -79,7 +73,7 @@ def test_eight_processes_build_one_index_concurrently(database: Database, folder
 
 
 @pytest.fixture
-def slow(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[subprocess.Popen[str]]:
+def slow(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[Process]:
     """A process that holds the lock and takes its time."""
     folder.tables("a")
     folder.add("slow", SLEEP)
@@ -91,7 +85,7 @@ def slow(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[subp
 
 
 def test_a_waiting_process_says_who_holds_the_lock_and_gives_up_in_time(
-    slow: subprocess.Popen[str], database: Database, folder: Folder
+    slow: Process, database: Database, folder: Folder
 ) -> None:
     code, out, err = finish(start(database, folder, "latest", MIGRATION_LOCK_TIMEOUT="0.5"))
     assert (code, out) == (1, "")
@@ -103,11 +97,9 @@ def test_a_waiting_process_says_who_holds_the_lock_and_gives_up_in_time(
     assert "MIGRATION_LOCK_TIMEOUT" in solution
 
 
-def test_a_killed_holder_needs_no_human(
-    slow: subprocess.Popen[str], database: Database, folder: Folder
-) -> None:
+def test_a_killed_holder_needs_no_human(slow: Process, database: Database, folder: Folder) -> None:
     waiting = start(database, folder, "up")
-    assert f"pid {slow.pid}" in first_line(waiting)
+    assert f"pid {slow.pid}" in waiting.first_error_line()
     slow.kill()
     code, out, _ = finish(waiting)
     assert (code, out) == (0, "Batch 1 run: 1 migrations\n")
@@ -116,7 +108,7 @@ def test_a_killed_holder_needs_no_human(
 
 @only_postgresql
 def test_unlock_shows_the_holder_and_with_force_ends_its_session(
-    slow: subprocess.Popen[str], database: Database, folder: Folder, engine: sa.Engine
+    slow: Process, database: Database, folder: Folder, engine: sa.Engine
 ) -> None:
     assert migrate(database, folder, "unlock").startswith("Held by migrate on ")
     assert migrate(database, folder, "unlock", "--force").startswith("Ended migrate on ")
@@ -129,9 +121,7 @@ def test_unlock_shows_the_holder_and_with_force_ends_its_session(
 
 
 @only_postgresql
-def test_another_role_learns_who_holds_the_lock(
-    slow: subprocess.Popen[str], database: Database
-) -> None:
+def test_another_role_learns_who_holds_the_lock(slow: Process, database: Database) -> None:
     database.ask("DROP ROLE IF EXISTS stranger")
     database.ask("CREATE ROLE stranger LOGIN")
     stranger = sa.make_url(database.address).set(username="stranger")
@@ -200,7 +190,7 @@ def test_the_same_holds_through_pgbouncer_in_transaction_mode(
     engine = database.engine()
     wait_until(lambda: get_lock_holder(engine))
     waiting = start(pooled, folder, "rollback")
-    assert f"pid {holder.pid}" in first_line(waiting)
+    assert f"pid {holder.pid}" in waiting.first_error_line()
     holder.kill()
     finish(holder)
     code, out, _ = finish(waiting)

@@ -13,7 +13,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from my_service.migrate.lock import migration_lock
 
-from engine.support import PROCESS, Command, Database, Folder
+from engine import command_line
+from engine.support import Command, Database, Folder
 
 
 def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder) -> None:
@@ -87,7 +88,7 @@ def test_on_a_terminal_status_is_a_table(database: Database, folder: Folder) -> 
     folder.tables("a")
     reader, writer = pty.openpty()
     done = subprocess.run(
-        [sys.executable, str(PROCESS), str(folder.path), "status"],
+        [sys.executable, str(command_line.__file__), str(folder.path), "status"],
         env=os.environ
         | {"ENVIRONMENT": "development", "DATABASE_URL": database.address, "COLUMNS": "100"},
         cwd=folder.path,

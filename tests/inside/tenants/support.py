@@ -23,6 +23,7 @@ from my_service.migrate import (
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from processes import Process
 
 FILE = '''"""{name}."""
 
@@ -46,7 +47,7 @@ def downgrade() -> None:
 
 def server_url(database: str) -> sa.URL:
     """The address of a database on the server."""
-    return sa.make_url(os.environ["TENANTS_SERVER"]).set(database=database)
+    return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
 
 
 def on_server(statement: str) -> list[Any]:
@@ -140,6 +141,10 @@ class Service:
         rows = self.ask("SELECT id, status, revision FROM public.tenants")
         return {tenant: (status, revision) for tenant, status, revision in rows}
 
+    def start(self, *words: str) -> Process:
+        """Start a command line in a process of its own."""
+        return Process(command_line, *words, folder=self.versions, variables=os.environ)
+
     def command(self, line: str) -> tuple[int, str, str]:
         """Run a command line: its exit code, output and errors."""
         out, err = io.StringIO(), io.StringIO()
@@ -151,6 +156,12 @@ class Service:
         ):
             cli.main()
         return int(str(end.value.code or 0)), out.getvalue(), err.getvalue()
+
+
+def command_line(*words: str) -> None:
+    """The service's own command line."""
+    sys.argv = ["service", *words]
+    cli.main()
 
 
 def dies_at(statement: int, act: Callable[[], object]) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import sqlalchemy as sa
@@ -39,15 +37,11 @@ def test_the_longest_id_is_a_tenant(service: Service) -> None:
 
 def test_four_at_once_make_one_tenant_and_get_three_clear_answers(service: Service) -> None:
     service.all()
-    code = "from my_service.cli import main; main()"
-    command = [sys.executable, "-c", code, "tenant", "create", "acme"]
-    four = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    said = sorted(process.communicate(timeout=60)[0] for process in four)
+    four = [service.start("tenant", "create", "acme") for _ in range(4)]
+    ended = [process.finish() for process in four]
+    assert [code for code, _, _ in ended] == [0] * 4
+    said = sorted(out for _, out, _ in ended)
     assert said == ["Created tenant acme\n"] + ["Tenant acme already exists\n"] * 3
-    assert [process.returncode for process in four] == [0] * 4
     assert service.stands() == {"acme": ("ready", "002")}
 
 
