@@ -32,13 +32,16 @@ demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgres
 test: $(NEEDS) ## Test the template and every service it generates
 	@$(RUN) pytest -n 2 --dist worksteal
 
+# What you type reaches the tests as data: neither make nor the shell expands it.
+$(foreach v,database only,$(eval override $v := $$(value $v))$(eval export $v))
+
 .PHONY: test-service
 test-service: $(NEEDS) ## Run a service's own tests (database=sqlite only=test_accounts)
-	@$(RUN) python -m tools.inside $@ '$(database)' '$(only)'
+	@$(RUN) python -m tools.inside $@ "$$database" "$$only"
 
 .PHONY: test-engine
 test-engine: $(NEEDS) ## Run its engine's or tenants' tests (database=postgresql only=batches)
-	@$(RUN) python -m tools.inside $@ '$(database)' '$(only)'
+	@$(RUN) python -m tools.inside $@ "$$database" "$$only"
 
 .PHONY: update
 update: $(NEEDS) ## Write all generated files anew
