@@ -11,11 +11,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving import running, wait_until
+
 from tools.process import clean_environment, end_group, succeed
-from tools.services import ServiceEnvironment
+from tools.services import INSIDE, ServiceEnvironment
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -66,6 +69,7 @@ class Shell:
     """
 
     def __init__(self, environment: ServiceEnvironment, uv: str, folder: Path) -> None:
+        self.environment = environment
         self.bin = folder / "bin"
         self.bin.mkdir()
         command = f'exec "{environment.python}" -m my_service "$@"'
@@ -88,6 +92,28 @@ class Shell:
         script.unlink(missing_ok=True)
         script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
         script.chmod(0o755)
+
+    @contextmanager
+    def forking(self, project: Path) -> Iterator[None]:
+        """Run the service's command by forks of one process that has imported it.
+
+        Only ``serve`` is started as ever. Each command would import for half a second.
+        """
+        forked, socket = INSIDE / "forked.py", self.bin / "commands"
+        python = self.environment.python
+        path = os.pathsep.join([str(project / "src"), str(INSIDE)])
+        with running(
+            [str(python), str(forked), "serve", str(socket), "my_service"],
+            self.bin,
+            {"PYTHONPATH": path},
+        ) as said:
+            wait_until(socket.exists, said)
+            self.script(
+                "my-service",
+                f'[ "$1" = serve ] && exec "{python}" -m my_service "$@"\n'
+                f'exec "{python}" -S "{forked}" run "{socket}" "$@"',
+            )
+            yield
 
     def run(self, code: str, cwd: Path, **variables: str) -> str:
         """Run a block; every line must succeed. A service that it starts must become ready."""

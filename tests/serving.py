@@ -60,11 +60,8 @@ class Service:
 
     def confirm(self, email: str) -> None:
         """Follow the link in the newest mail, as soon as it is sent."""
-        end = time.monotonic() + 20
-        while not (links := self.links(email)):
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.02)
-        self.post("/auth/verify-email", token=links[-1].partition("#token=")[2])
+        wait_until(lambda: bool(self.links(email)), self.log)
+        self.post("/auth/verify-email", token=self.links(email)[-1].partition("#token=")[2])
 
     def links(self, email: str) -> list[str]:
         """The links mailed to an address so far: outside production, the log has them."""
@@ -134,6 +131,14 @@ def ask(address: str, said: Path, seconds: float = 20) -> int:
         except OSError:
             time.sleep(0.05)
     pytest.fail(f"The service does not answer.\n{said.read_text()}")
+
+
+def wait_until(true: Callable[[], bool], said: Path, seconds: float = 20) -> None:
+    """Wait for what a started program is to do."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, said.read_text()
+        time.sleep(0.02)
 
 
 def free_port() -> int:

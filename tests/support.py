@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from tools.services import SERVICE, TEMPLATE
+from tools.services import SERVICE, TEMPLATE, load_hook
 
 DEFAULTS = {
     "project_name": "My Service",

@@ -42,9 +42,10 @@ def test_every_shell_block_runs(
     project: Bake, shell: Shell, empty_database: Any, database: str
 ) -> None:
     folder, address = project(database=database), empty_database(database)
-    for page in ("README.md", GUIDE):
-        for block in blocks(folder / page, "sh"):
-            shell.run(block.code, folder, DATABASE_URL=address)
+    with shell.forking(folder):
+        for page in ("README.md", GUIDE):
+            for block in blocks(folder / page, "sh"):
+                shell.run(block.code, folder, DATABASE_URL=address)
 
 
 @each_database

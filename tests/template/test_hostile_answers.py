@@ -28,7 +28,7 @@ HOSTILE = {
     "short": ".",
     "ends in a backslash": "C:\\",
     "only quotes": '"""',
-    "quotes and templates": "O'Neil \"AJ\" \\ \"\"\" ''' \\N{BULLET} \\x41 "
+    "quotes and templates": 'O\'Neil "AJ" \\ """ \'\'\' \\N{BULLET} \\x41 '
     "{{ 7 * 7 }} {% raw %} {# gone #} ${x} {x} %(here)s %",
 }
 EMAIL = "o'neil+{tag}@example.com".replace("{tag}", "x%y")

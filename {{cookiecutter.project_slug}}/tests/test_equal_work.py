@@ -14,9 +14,9 @@ from httpx2 import Response
 from sqlalchemy import event, update
 
 from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.auth.passwords import Passwords
+from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.users.models import User
+from {{ cookiecutter.package_name }}.accounts.models import User
 
 from .accounts import ADA, Outbox, register, sign_in
 from .client import Client

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from my_service.database.tenant_session import TenantSession
+from my_service.database.tenant_session import TenantNotReady, TenantSession, UnknownTenant
 from my_service.migrate import MigrationResult, audit_tenants
 from my_service.migrate.tenants.drop import drop_tenant
-from my_service.database.tenant_session import TenantNotReady, UnknownTenant
 from sqlalchemy import text
 
 from tenants.support import Service

@@ -82,14 +82,14 @@ def test_wherever_a_removal_dies_it_can_be_continued(
     monkeypatch.setattr(drop, "PORTION", 2)
     service.all()
 
-    def drop() -> None:
+    def remove() -> None:
         drop_tenant(connect(load_settings(serving=False)), "acme", config=service.config)
 
     point = 1
     while True:
         service.one("acme")
         service.engine.dispose()
-        if not dies_at(point, drop):
+        if not dies_at(point, remove):
             break
         if service.stands()["acme"][0] == "dropping":
             refused = service.one("acme")
