@@ -23,7 +23,7 @@ from tools.services import INSIDE, ServiceEnvironment
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 SERVES = ("make dev", "serve --reload")
-WAIT_SECONDS = 40
+WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)

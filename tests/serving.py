@@ -119,7 +119,7 @@ def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> I
     assert code in (0, -signal.SIGTERM), said.read_text()
 
 
-def ask(address: str, said: Path, seconds: float = 20) -> int:
+def ask(address: str, said: Path, seconds: float = 60) -> int:
     """Ask until the service answers; return the status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -133,7 +133,7 @@ def ask(address: str, said: Path, seconds: float = 20) -> int:
     pytest.fail(f"The service does not answer.\n{said.read_text()}")
 
 
-def wait_until(true: Callable[[], bool], said: Path, seconds: float = 20) -> None:
+def wait_until(true: Callable[[], bool], said: Path, seconds: float = 60) -> None:
     """Wait for what a started program is to do."""
     end = time.monotonic() + seconds
     while not true():

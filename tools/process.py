@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-TIMEOUT_SECONDS = 100.0
+TIMEOUT_SECONDS = 300.0
 GRACE_SECONDS = 10.0
 
 # Variables that would reach into a service, or into a tool that works on one, from outside.

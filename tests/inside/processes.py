@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["preloaded"])

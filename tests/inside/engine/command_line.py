@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.config import main as alembic_main
 from my_service import cli, migrations
 
 
@@ -13,6 +14,12 @@ def migrate(folder: Path, *words: str) -> None:
     migrations.config = replace(migrations.config, directory=folder, load_metadata=sa.MetaData)
     sys.argv = ["service", "migrate", *words]
     cli.main()
+
+
+def alembic(*words: str) -> None:
+    """Run ``alembic <words>``, with the settings in the working directory."""
+    sys.argv = ["alembic", *words]
+    alembic_main()
 
 
 if __name__ == "__main__":

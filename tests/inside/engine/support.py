@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copy
+from threading import Event
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,16 @@ def upgrade() -> None:
 def downgrade() -> None:
     {down}
 '''
+
+
+class Gate:
+    """Where a migration in this process says that it began, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.began, self.open = Event(), Event()
+
+
+gate = Gate()
 
 
 @dataclass

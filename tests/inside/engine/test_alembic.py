@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +14,9 @@ from my_service.migrate import (
     rollback_migrations,
     run_migrations,
 )
+from processes import Process
 
+from engine import command_line
 from engine.support import Database, Folder
 
 ENV = """
@@ -42,18 +41,14 @@ def alembic(database: Database, folder: Folder) -> Alembic:
     (folder.path / "env.py").write_text(ENV)
 
     def run(*words: str, on: Database = database) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "alembic", *words],
-            cwd=folder.path,
-            env=os.environ | {"ENVIRONMENT": "development", "DATABASE_URL": on.address},
-            capture_output=True,
-            text=True,
-            check=False,
+        address = {"ENVIRONMENT": "development", "DATABASE_URL": on.address}
+        process = Process(
+            command_line.alembic, *words, folder=folder.path, variables=os.environ | address
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        code, out, err = process.finish()
+        assert code == 0, err
+        return out
 
-    assert shutil.which(sys.executable)
     return run
 
 

@@ -18,7 +18,7 @@ from my_service.migrate import (
     run_migrations,
 )
 
-from engine.support import KIND, Database, Folder
+from engine.support import KIND, Database, Folder, gate
 
 only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
 only_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
@@ -159,7 +159,7 @@ def test_a_caller_inside_a_running_event_loop_is_right(engine: sa.Engine, folder
 
 
 def test_threads_take_turns(engine: sa.Engine, folder: Folder, database: Database) -> None:
-    folder.add("a", ["import time", "time.sleep(0.3)", 'op.execute("CREATE TABLE a (id INTEGER)")'])
+    folder.add("a", ["import time", "time.sleep(0.1)", 'op.execute("CREATE TABLE a (id INTEGER)")'])
     results: list[Any] = []
     threads = [
         Thread(target=lambda: results.append(run_migrations(engine, config=folder.config())))
@@ -175,13 +175,12 @@ def test_threads_take_turns(engine: sa.Engine, folder: Folder, database: Databas
 
 
 def test_a_thread_that_waits_too_long_is_told_so(engine: sa.Engine, folder: Folder) -> None:
-    folder.add("slow", ["import time", "time.sleep(0.6)"])
+    folder.add("slow", ["from engine.support import gate", "gate.began.set()", "gate.open.wait()"])
     slow = Thread(target=lambda: run_migrations(engine, config=folder.config()))
     slow.start()
-    import time
-
-    time.sleep(0.2)
+    gate.began.wait()
     error = run_migrations(engine, config=folder.config(lock_timeout=0.1)).error
+    gate.open.set()
     slow.join()
     assert "Another migrator held the lock for 0.1 seconds" in error.problem
 

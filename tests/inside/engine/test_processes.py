@@ -27,7 +27,7 @@ from engine.support import KIND, Database, Folder, create, finish, migrate, star
 CRASHES = int(os.environ.get("ENGINE_CRASHES", "8"))
 only_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 
-SLEEP = ["import time", "time.sleep(30)"]
+SLEEP = ["import time", "time.sleep(600)"]
 
 
 def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
@@ -114,7 +114,7 @@ def test_unlock_shows_the_holder_and_with_force_ends_its_session(
     assert migrate(database, folder, "unlock", "--force").startswith("Ended migrate on ")
     wait_until(lambda: get_lock_holder(engine) is None)
     assert (get_lock_holder(engine), unlock(engine)) == (None, None)
-    folder.file("002_slow").write_text(folder.file("002_slow").read_text().replace("30", "0"))
+    folder.file("002_slow").write_text(folder.file("002_slow").read_text().replace("600", "0"))
     # What the process had begun is undone although it still sleeps, so nothing is locked.
     config = folder.config(lock_timeout=1, table_lock_timeout=1, table_lock_retries=0)
     assert run_migrations(engine, config=config).raise_for_error().batch == 1
