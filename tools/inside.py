@@ -48,7 +48,7 @@ def main(target: str, database: str, only: str) -> int:
     python = environment()
     with warm_copy(database) as project:
         folder = inside_folder(database) if inside else project / "tests"
-        code = _run_in(project, database, python, *_chosen(folder, only), inside=inside)
+        code = _run_in(project, database, python, *chosen(folder, only), inside=inside)
     if code == NO_TESTS:
         names = ", ".join(sorted(path.stem for path in folder.glob("test_*.py")))
         return _refuse(
@@ -86,7 +86,8 @@ def _fitting(folder: Path, paths: Sequence[str]) -> Iterator[str]:
             yield str(folder)
 
 
-def _chosen(folder: Path, only: str) -> list[str]:
+def chosen(folder: Path, only: str) -> list[str]:
+    """What pytest is told to run: the file of that name, else what the keyword matches."""
     for name in (f"test_{only}.py", f"{only}.py", only):
         if only and (folder / name).is_file():
             return [str(folder / name)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 TIMEOUT_SECONDS = 300.0
 GRACE_SECONDS = 10.0
+KILLED_SECONDS = 60.0
 
 # Variables that would reach into a service, or into a tool that works on one, from outside.
 FOREIGN = (
@@ -126,7 +127,7 @@ def end_group(process: subprocess.Popen[str]) -> tuple[str, str]:
         pass
     finally:
         signal_group(process.pid, signal.SIGKILL)
-    return _rest(process, GRACE_SECONDS)
+    return _rest(process, KILLED_SECONDS)
 
 
 def _rest(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
