@@ -38,6 +38,27 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return inside.run_files(options, handed_over)
 
 
+# What takes longest starts first, so that no worker is left alone with it in the end.
+LONGEST = (
+    "test_inside.py",
+    "test_own_checks.py",
+    "test_accounts_schemathesis.py",
+    "generated/test_docs.py",
+    "test_wheel.py",
+    "test_cruft.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((at for at, name in enumerate(LONGEST) if path.endswith(name)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Work in a folder that no other run of pytest touches.
 
