@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy import event, update
 
-from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
-from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, register, sign_in
 from .client import Client
