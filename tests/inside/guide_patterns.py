@@ -1,6 +1,6 @@
 """Applies every pattern of a migration guide, checks it and rolls it back.
 
-It runs inside a generated service: ``python docs_patterns.py <database> <guide>``, on the database
+It runs inside a generated service: ``python guide_patterns.py <database> <guide>``, on the database
 of DATABASE_URL. In a multi-tenant service each pattern goes to three tenants: the third
 replays what the others executed.
 """
@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from my_service import migrate, migrations
 from my_service.database.backend import connect
+from my_service.errors import ActionableError
 from my_service.settings import load_settings
 
 TENANTS = ("acme", "globex", "initech")
@@ -210,7 +211,7 @@ class Trial:
         before = [self.snapshot(schema) for schema in self.schemas]
         try:
             self.up()
-        except (AssertionError, migrate.MigrationError) as error:
+        except (AssertionError, ActionableError) as error:
             assert "1 users have an address without a domain" in str(error), error
         else:
             raise AssertionError("it did not fail")

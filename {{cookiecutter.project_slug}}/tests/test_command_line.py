@@ -15,6 +15,8 @@ from .schema import BEFORE_SEEDS, SEED_RUN
 
 NAMES = sorted(path.stem for path in config.versions.glob("[0-9]*.py"))
 
+COUNT = "1 migration" if len(NAMES) == 1 else f"{len(NAMES)} migrations"
+
 Command = Callable[[str], tuple[int, str]]
 
 
@@ -43,12 +45,12 @@ def command(
 
 def test_a_day_with_migrations(command: Command) -> None:
     assert command("migrate current") == (0, "none")
-    assert command("migrate latest") == (0, f"Batch 1 run: {len(NAMES)} migrations")
+    assert command("migrate latest") == (0, f"Batch 1 run: {COUNT}")
     assert command("migrate latest") == (0, "Already up to date")
     assert NAMES[-1].startswith(command("migrate current")[1])
     assert command("migrate rollback --verbose") == (
         0,
-        "\n".join([f"Batch 1 rolled back: {len(NAMES)} migrations", *NAMES[::-1]]),
+        "\n".join([f"Batch 1 rolled back: {COUNT}", *NAMES[::-1]]),
     )
     assert command("migrate rollback") == (0, "Already at the base migration")
 
@@ -75,6 +77,23 @@ def test_an_error_says_problem_impact_and_solution(command: Command) -> None:
         "Impact",
         "Solution",
     ]
+
+
+def test_programs_read_why_a_command_failed(command: Command) -> None:
+    code, output = command("migrate up nowhere --json")
+    said, _, lines = output.partition("\n")
+    error = json.loads(said)["error"]
+    assert (code, sorted(error)) == (1, ["code", "impact", "problem", "solution"])
+    assert lines.startswith(f"Problem:  {error['problem']} [{error['code']}]\n")
+
+
+def test_programs_read_why_a_command_could_not_begin(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "none")
+    code, output = command("migrate list --json")
+    said = json.loads(output.partition("\n")[0])
+    assert (code, said["success"], said["error"]["code"]) == (1, False, "settings-invalid")
 
 
 def test_misuse_exits_with_2(command: Command) -> None:

@@ -9,7 +9,7 @@ from {{ cookiecutter.package_name }}.migrate import (
     rollback_migrations,
     run_migrations,
 )
-from {{ cookiecutter.package_name }}.migrate.config import context_options
+from {{ cookiecutter.package_name }}.migrate.alembic_bridge import context_options
 from {{ cookiecutter.package_name }}.migrations import config
 
 from .schema import open_session, prepare
@@ -34,7 +34,7 @@ def test_running_twice_changes_nothing(engine: Engine) -> None:
 
 def test_the_models_and_the_migrated_database_do_not_differ(engine: Engine) -> None:
     run_migrations(engine).raise_for_error()
-    options = context_options(config, engine.dialect.name)
+    options = context_options(config)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, options["target_metadata"]) == []

@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
-from {{ cookiecutter.package_name }}.errors import HttpProblem
+from {{ cookiecutter.package_name }}.errors import HttpError
 
 EMAIL = "ada.lovelace@example.com"
 
@@ -26,7 +26,7 @@ EMAIL = "ada.lovelace@example.com"
     ],
 )
 def test_a_hopeless_password_is_refused(password: str) -> None:
-    with pytest.raises(HttpProblem) as refusal:
+    with pytest.raises(HttpError) as refusal:
         Passwords(4).check(password, EMAIL)
     assert refusal.value.status == 422
     assert password not in str(refusal.value)

@@ -52,7 +52,7 @@ def test_an_error_is_problem_json(client: TestClient, method: str, path: str, st
     answer = client.request(method, path)
     said = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (answer.status_code, said["status"], said["type"]) == (status, status, "about:blank")
+    assert (answer.status_code, said["status"]) == (status, status)
     assert said["title"] and said["detail"] == said["problem"]
     assert said["impact"] and said["solution"]
     assert said["request_id"] == answer.headers["X-Request-ID"]
@@ -83,7 +83,7 @@ def test_a_large_body_is_refused_whether_or_not_it_says_so(settings: Settings) -
         for content in (b"x" * 1001, chunks()):
             headers = {"Content-Type": "application/json"}
             answer = client.post("/auth/login", content=content, headers=headers)
-            assert (answer.status_code, answer.json()["title"][:7]) == (413, "Request")
+            assert (answer.status_code, answer.json()["code"]) == (413, "request-too-large")
         assert client.post("/auth/login", content=b"x" * 1000).status_code == 422
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.errors import Problem
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -34,14 +34,14 @@ def test_production_refuses_a_missing_or_weak_secret(
     monkeypatch.setenv("ENVIRONMENT", "production")
     if secret is not None:
         monkeypatch.setenv("JWT_SECRET", secret)
-    with pytest.raises(Problem, match="JWT_SECRET"):
+    with pytest.raises(ActionableError, match="JWT_SECRET"):
         load_settings()
 
 
 def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", STRONG)
-    with pytest.raises(Problem, match="DATABASE_URL"):
+    with pytest.raises(ActionableError, match="DATABASE_URL"):
         load_settings()
 
 
@@ -69,7 +69,7 @@ def test_production_refuses_weak_accounts(
     for variable, sound in {**good, name: value}.items():
         if sound is not None:
             monkeypatch.setenv(variable, sound)
-    with pytest.raises(Problem, match=name):
+    with pytest.raises(ActionableError, match=name):
         load_settings()
 
 
@@ -80,7 +80,7 @@ def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_address_of_another_database_is_refused() -> None:
     settings = Settings(_env_file=None, database_url=SecretStr("mysql://root@localhost/app"))
-    with pytest.raises(Problem, match="address"):
+    with pytest.raises(ActionableError, match="address"):
         connect(settings)
 
 
@@ -88,7 +88,7 @@ def test_a_value_that_cannot_be_understood_is_refused_and_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DB_POOL_MAX", "hunter2")
-    with pytest.raises(Problem, match="DB_POOL_MAX") as refusal:
+    with pytest.raises(ActionableError, match="DB_POOL_MAX") as refusal:
         load_settings()
     assert "hunter2" not in str(refusal.value)
 

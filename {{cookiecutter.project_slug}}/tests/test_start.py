@@ -10,7 +10,7 @@ from sqlalchemy import inspect
 
 from {{ cookiecutter.package_name }} import migrations
 from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.migrate import MigrationError
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
@@ -40,7 +40,7 @@ def test_a_migration_that_fails_keeps_the_service_from_starting(
     settings: Settings, broken_migration: Path
 ) -> None:
     with (
-        pytest.raises(MigrationError, match=broken_migration.stem),
+        pytest.raises(ActionableError, match=broken_migration.stem),
         TestClient(create_app(settings)),
     ):
         pass

@@ -1,1 +1,1 @@
-"""Tests of the migration engine. They run inside a baked service: see ``tests/test_engine.py``."""
+"""The migration engine, tested inside a baked service: see ``tests/generated/test_inside.py``."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import MigrationError, make_migration, migrate_up, run_migrations
+from my_service.errors import ActionableError
+from my_service.migrate import make_migration, migrate_up, run_migrations
 
 from engine.support import Command, Folder
 
@@ -100,7 +101,7 @@ def test_capitals_spaces_and_hyphens_become_a_file_name(
 def test_what_cannot_be_a_file_name_is_refused(
     engine: sa.Engine, folder: Folder, typed: str
 ) -> None:
-    with pytest.raises(MigrationError, match="cannot be the name of a migration"):
+    with pytest.raises(ActionableError, match="cannot be the name of a migration"):
         make_migration(engine, typed, empty=True, config=folder.config())
     assert list(folder.versions.iterdir()) == []
 
@@ -110,9 +111,9 @@ def test_two_heads_are_refused_with_the_command_that_merges_them(
 ) -> None:
     folder.tables("base", "left")
     folder.add("right", after="001")
-    with pytest.raises(MigrationError) as refused:
+    with pytest.raises(ActionableError) as refused:
         make_migration(engine, "x", config=folder.config())
-    assert refused.value.problem == "2 migrations claim to be the last one: 002_left, 003_right"
+    assert refused.value.problem == "Multiple heads: 002_left, 003_right"
     assert run_migrations(engine, config=folder.config()).error.problem == refused.value.problem
     assert refused.value.solution == "Join them: migrate make --merge NAME"
     code, out, _ = command("migrate make --merge both")
@@ -124,7 +125,7 @@ def test_two_heads_are_refused_with_the_command_that_merges_them(
 
 def test_there_is_nothing_to_merge_in_a_chain(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
-    with pytest.raises(MigrationError, match="only one last migration"):
+    with pytest.raises(ActionableError, match="only one head"):
         make_migration(engine, "x", merge=True, config=folder.config())
 
 

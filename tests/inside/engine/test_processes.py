@@ -102,7 +102,7 @@ def test_a_killed_holder_needs_no_human(slow: Process, database: Database, folde
     assert f"pid {slow.pid}" in waiting.first_error_line()
     slow.kill()
     code, out, _ = finish(waiting)
-    assert (code, out) == (0, "Batch 1 run: 1 migrations\n")
+    assert (code, out) == (0, "Batch 1 run: 1 migration\n")
     assert database.tables() == {"a"}
 
 

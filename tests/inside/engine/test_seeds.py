@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import MigrationError
+from my_service.errors import ActionableError
 from my_service.migrate.seeds import make_seed, run_seeds
 
 from engine.support import Command, Database
@@ -38,10 +38,10 @@ def test_make_numbers_seeds_and_never_overwrites(seeds: Path) -> None:
     assert make_seed(seeds, "Demo users").name == "001_demo_users.py"
     assert make_seed(seeds, "more").name == "002_more.py"
     (seeds / "001_demo_users.py").write_text("mine")
-    with pytest.raises(MigrationError, match="already a seed called 'demo_users'"):
+    with pytest.raises(ActionableError, match="already a seed called 'demo_users'"):
         make_seed(seeds, "demo-users")
     assert (seeds / "001_demo_users.py").read_text() == "mine"
-    with pytest.raises(MigrationError, match="cannot be the name of a seed"):
+    with pytest.raises(ActionableError, match="cannot be the name of a seed"):
         make_seed(seeds, "../x")
 
 
@@ -54,7 +54,7 @@ def test_all_run_in_file_order_or_one_by_any_of_its_names(
     for name in ("b", "002_b", "002_b.py"):
         assert run_seeds(engine, seeds, name) == ["002_b"]
     assert rows(database).count("002_b") == 4
-    with pytest.raises(MigrationError, match="No seed is called 'nowhere'"):
+    with pytest.raises(ActionableError, match="No seed is called 'nowhere'"):
         run_seeds(engine, seeds, "nowhere")
 
 
@@ -64,7 +64,7 @@ def test_a_seed_that_fails_is_undone_and_those_before_it_stay(
     seed(seeds, "001_a")
     seed(seeds, "002_b", "    1 / 0")
     seed(seeds, "003_c")
-    with pytest.raises(MigrationError, match="Seed 002_b failed: ZeroDivisionError"):
+    with pytest.raises(ActionableError, match="Seed 002_b failed: ZeroDivisionError"):
         run_seeds(engine, seeds)
     assert rows(database) == ["001_a"]
 
@@ -75,7 +75,7 @@ def test_all_are_validated_before_the_first_runs(
 ) -> None:
     seed(seeds, "001_a")
     (seeds / "002_b.py").write_text(text)
-    with pytest.raises(MigrationError, match=r"Seed 002_b\.py does not load"):
+    with pytest.raises(ActionableError, match=r"Seed 002_b\.py does not load"):
         run_seeds(engine, seeds)
     assert rows(database) == []
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from my_service.errors import ActionableError
 from my_service.migrate import get_lock_holder, run_migrations, unlock
 from my_service.migrate.lock import migration_lock
-from my_service.migrate.results import MigrationError
 
 from engine.support import KIND, Database, Folder
 
@@ -81,7 +81,7 @@ def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
     with migration_lock(engine, 1):
         holder = get_lock_holder(engine)
         assert holder is not None
-        with pytest.raises(MigrationError, match="SQLite cannot end") as refused:
+        with pytest.raises(ActionableError, match="SQLite cannot end") as refused:
             unlock(engine)
     assert refused.value.solution == f"End the process: kill {holder.process}"
 

@@ -1,1 +1,1 @@
-"""Schema-per-tenant, tested inside a baked service: see ``tests/test_tenants.py``."""
+"""Schema-per-tenant, tested inside a baked service: see ``tests/generated/test_inside.py``."""

@@ -123,7 +123,7 @@ class Service:
         )
 
     def make(self, *tenants: str) -> None:
-        """Make tenants, by witnesses and replay."""
+        """Make tenants, by canaries and replay."""
         self.all().public.raise_for_error()
         self.register(*tenants)
         run = self.all()

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from my_service.database.tenant_session import TenantNotReady, TenantSession, UnknownTenant
-from my_service.migrate import MigrationResult, audit_tenants
-from my_service.migrate.tenants.drop import drop_tenant
+from my_service.database.tenant_session import TenantSession
+from my_service.errors import HttpError
+from my_service.migrate import MigrationResult, audit_tenants, drop_tenant
 from sqlalchemy import text
 
 from tenants.support import Service
@@ -148,10 +148,13 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     service.add(ADD, REMOVE)
     assert service.all().success
     code, out, _ = service.command("migrate rollback --tenant a")
-    assert (code, out) == (0, "Batch 2 rolled back: 1 migrations\n")
+    assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
     assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
     info = {"tenant": "a", "role": False}
-    with TenantSession(service.engine, info=info) as session, pytest.raises(TenantNotReady):
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="tenant-not-ready"),
+    ):
         session.execute(text("SELECT 1"))
     rows = service.command("migrate status --tenants")[1].splitlines()[-2:]
     assert rows == ["002\tbehind\t1", "003\tready\t1"]
@@ -165,7 +168,10 @@ def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None
     service.make("a")
     service.ask("CREATE TABLE public.users AS SELECT 1 AS id")
     info = {"tenant": "nobody", "role": False}
-    with TenantSession(service.engine, info=info) as session, pytest.raises(UnknownTenant):
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="tenant-unknown"),
+    ):
         session.execute(text("SELECT * FROM users"))
 
 

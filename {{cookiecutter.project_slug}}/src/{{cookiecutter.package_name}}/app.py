@@ -7,9 +7,8 @@ import structlog
 from fastapi import FastAPI
 
 from . import TITLE
-from .errors import Problem
+from .errors import ActionableError
 from .mail import mailer_for
-from .migrate import MigrationError
 from .observability.logging import configure_logging
 from .routes import ROUTERS
 from .settings import Settings, load_settings
@@ -26,7 +25,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Its lifespan connects, migrates, then opens the door.
 
     Raises:
-        Problem: the settings cannot work, or are unsafe in production.
+        ActionableError: the settings cannot work, or are unsafe in production.
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
@@ -52,12 +51,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    for problem in settings.problems():
-        log.warning(problem.problem, impact=problem.impact, solution=problem.solution)
+    for unsafe in settings.problems():
+        log.warning(unsafe.problem, **_details(unsafe))
     try:
         app.state.engine = start_database(settings)
-    except (Problem, MigrationError) as error:
-        log.error(error.problem, impact=error.impact, solution=error.solution)
+    except ActionableError as error:
+        log.error(error.problem, **_details(error))
         raise
     except Exception:
         log.exception("The service did not start")
@@ -67,3 +66,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.engine.dispose()
+
+
+def _details(error: ActionableError) -> dict[str, str]:
+    return {"code": error.code, "impact": error.impact, "solution": error.solution}

@@ -1,15 +1,35 @@
-"""Errors that say what is wrong, what it means and what to do."""
+"""Errors that say what is wrong, what it means and what to do.
+
+    Exception
+      ActionableError    printed by the command line, logged when the service does not start
+        HttpError        raised at or below a route; answers the request
+
+There are no further classes: what tells one error from another is its ``code``. Each package has
+its errors in a file ``errors.py`` (or ``…_errors.py``), one function for each. The function's
+docstring gives the cause and the cure; it appears in the guide and on the service's page
+``/errors``. May import: nothing of the service. Imported by: everything above.
+"""
 
 from collections.abc import Mapping
+from typing import Self
 
 INDENT = "\n" + " " * 10
 
 
-class Problem(Exception):
-    """An error a person can act on: problem, impact, solution."""
+class ActionableError(Exception):
+    """An error that a person can act on.
 
-    def __init__(self, problem: str, impact: str, solution: str) -> None:
+    Attributes:
+        code: stable name of this kind of error in kebab-case, unique in the service. Programs
+            compare it; people look it up in the guide and on the page ``/errors``.
+        problem: what is wrong, one sentence.
+        impact: what that means: what was not done, what stays as it was.
+        solution: what to do; a command to type where there is one.
+    """
+
+    def __init__(self, code: str, problem: str, impact: str, solution: str) -> None:
         super().__init__(problem)
+        self.code = code
         self.problem = problem
         self.impact = impact
         self.solution = solution
@@ -20,22 +40,39 @@ class Problem(Exception):
             f"{name + ':':10}{line.replace(chr(10), INDENT)}" for name, line in lines.items()
         )
 
+    def as_dict(self) -> dict[str, str]:
+        """The error for JSON and for the log."""
+        return {
+            "problem": self.problem,
+            "impact": self.impact,
+            "solution": self.solution,
+            "code": self.code,
+        }
 
-class HttpProblem(Problem):
-    """A problem that answers a request: raise it anywhere below a route.
 
-    ``problem_json`` writes it as RFC 9457 asks.
+class HttpError(ActionableError):
+    """An error that answers a request, as RFC 9457 asks. ``web.problem_details`` writes it.
+
+    Attributes:
+        status: the HTTP status of the answer.
+        headers: further headers of the answer, for example Retry-After.
     """
 
     def __init__(
         self,
         status: int,
+        code: str,
         problem: str,
         impact: str,
         solution: str,
         *,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(problem, impact, solution)
+        super().__init__(code, problem, impact, solution)
         self.status = status
         self.headers = headers
+
+    @classmethod
+    def from_error(cls, error: ActionableError, status: int) -> Self:
+        """The same error as the answer to a request."""
+        return cls(status, error.code, error.problem, error.impact, error.solution)

@@ -3,6 +3,7 @@
 from .accounts.auth_routes import router as auth
 from .accounts.user_routes import admin, me
 from .tenants.routes import router as tenants
+from .web.error_page import router as errors
 from .web.health import router as health
 
-ROUTERS = (health, auth, me, admin, tenants)
+ROUTERS = (health, errors, auth, me, admin, tenants)

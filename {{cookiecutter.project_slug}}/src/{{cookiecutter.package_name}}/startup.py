@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .database.backend import connect
+from .database.errors import unreachable_at_start
 from .database.session import ping
-from .errors import Problem
-from .migrate import MigrationError
+from .errors import ActionableError
 from .migrations import config_for
 from .migrations.target import bring_up_to_date, can_serve
 from .settings import Settings
@@ -20,8 +20,8 @@ def start_database(settings: Settings) -> Engine:
     """Connect and, when AUTO_MIGRATE says so, migrate.
 
     Raises:
-        Problem: the database does not answer.
-        MigrationError: a migration failed.
+        ActionableError: the database does not answer.
+        ActionableError: a migration failed.
     """
     engine = connect(settings)
     try:
@@ -30,11 +30,7 @@ def start_database(settings: Settings) -> Engine:
             bring_up_to_date(engine, config_for(settings))
     except SQLAlchemyError as error:
         engine.dispose()
-        raise Problem(
-            f"The database {engine.url.render_as_string()} does not answer: {_cause(error)}",
-            "The service does not start: without its database it could only fail.",
-            "Start the database, or correct DATABASE_URL.",
-        ) from error
+        raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
     except BaseException:
         engine.dispose()
         raise
@@ -52,5 +48,5 @@ def readiness(engine: Engine, settings: Settings) -> tuple[bool, str | None]:
         return can_serve(engine, config_for(settings))
     except SQLAlchemyError:
         return False, "the database does not answer"
-    except MigrationError as error:
+    except ActionableError as error:
         return False, error.problem

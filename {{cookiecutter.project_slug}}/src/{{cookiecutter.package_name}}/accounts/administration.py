@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from ..errors import HttpProblem
+from . import errors
 from .models import User
 
 
@@ -30,13 +30,11 @@ def set_active(session: Session, user_id: UUID, active: bool) -> User:
     """Let a user in, or keep them out: their tokens end at once.
 
     Raises:
-        HttpProblem: 404, there is no such user.
+        HttpError: 404, there is no such user.
     """
     statement = update(User).where(User.id == user_id).values(is_active=active).returning(User)
     user = session.scalar(statement)
     session.commit()
     if user is None:
-        raise HttpProblem(
-            404, "There is no such user.", "Nothing was changed.", "List them: GET /users"
-        )
+        raise errors.user_unknown()
     return user

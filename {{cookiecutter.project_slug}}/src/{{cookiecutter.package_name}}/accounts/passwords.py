@@ -4,7 +4,8 @@ import unicodedata
 
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-from ..errors import HttpProblem
+from ..errors import HttpError
+from . import errors
 
 MIN_LENGTH = 8
 MAX_BYTES = 72  # bcrypt reads no further
@@ -28,26 +29,27 @@ class Passwords:
         """Refuse what is too easy to guess, and what bcrypt would cut.
 
         Raises:
-            HttpProblem: 422, with the reason.
+            HttpError: 422, with the reason.
         """
+        if fault := self._fault(password, email):
+            raise fault
+
+    def _fault(self, password: str, email: str) -> HttpError | None:
         text = _normal(password)
         folded = text.casefold()
         if len(text.encode()) > MAX_BYTES:
-            fault = f"The password is longer than {MAX_BYTES} bytes."
-        elif len(text) < MIN_LENGTH:
-            fault = f"The password is shorter than {MIN_LENGTH} characters."
-        elif folded in {email, email.partition("@")[0]}:
-            fault = "The password is the email address."
-        elif (
+            return errors.password_too_long(MAX_BYTES)
+        if len(text) < MIN_LENGTH:
+            return errors.password_too_short(MIN_LENGTH)
+        if folded in {email, email.partition("@")[0]}:
+            return errors.password_is_the_address()
+        if (
             "".join(filter(str.isalpha, folded)) in HOPELESS
             or folded in COUNTING
             or len(set(folded)) < MIN_DIFFERENT_LETTERS
         ):
-            fault = "The password is among the first that anyone would guess."
-        else:
-            return
-        solution = f"Choose another of {MIN_LENGTH} characters or more: four random words do well."
-        raise HttpProblem(422, fault, "Nothing was saved.", solution)
+            return errors.password_guessable()
+        return None
 
     def hash(self, password: str) -> str:
         """The hash to keep. Takes as long as the cost says: hold no transaction meanwhile."""

@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from ..database.backend import insert
 from ..database.types import utc_now
-from ..errors import HttpProblem
 from ..mail import Mail, Mailer, deliver
 from ..settings import Settings
 from ..web.dependencies import SessionDep, TokenBindingDep
-from . import messages
+from . import errors, messages
 from .models import User
 from .passwords import Passwords
 from .schemas import AccessToken, PasswordChange, PasswordReset, Registration
@@ -44,7 +43,11 @@ class Accounts:
     passwords: Passwords
 
     def register(self, new: Registration) -> Mail:
-        """Keep the account unless the address has one. Either way there is a mail to send."""
+        """Keep the account unless the address has one. Either way there is a mail to send.
+
+        Raises:
+            HttpError: 422, the password is too easy to guess or too long.
+        """
         self.passwords.check(new.password, new.email)
         password_hash = self.passwords.hash(new.password)
         token, user_id = random_token(), uuid4()
@@ -69,7 +72,11 @@ class Accounts:
         return messages.already_registered(self.settings, user.email, reset)
 
     def verify_email(self, token: str) -> None:
-        """Confirm the address that this token was mailed to. It works once."""
+        """Confirm the address that this token was mailed to. It works once.
+
+        Raises:
+            HttpError: 400, the token is unknown, expired or used.
+        """
         statement = (
             update(User)
             .where(User.verification_token == digest(token), User.is_active)
@@ -80,46 +87,56 @@ class Accounts:
         user_id = self.session.scalar(statement)
         self.session.commit()
         if user_id is None:
-            raise _dead_link("/auth/request-verification")
+            raise errors.link_not_valid("/auth/request-verification")
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
-        """A token for whoever knows the password of an active account with a confirmed address."""
+        """A token for whoever knows the password of an active account with a confirmed address.
+
+        Raises:
+            HttpError: 401, whatever the reason.
+        """
         user = self._find(email)
         if not self.passwords.verify(password, user.password_hash if user else None):
-            raise _not_signed_in()
+            raise errors.credentials_refused()
         # Unconfirmed ones get the same answer, else registering and signing in would tell whether
         # an address was free.
         if user is None or not (user.is_active and user.email_verified):
-            raise _not_signed_in()
+            raise errors.credentials_refused()
         values: dict[str, Any] = {"last_login_at": utc_now()}
         if self.passwords.outdated(user.password_hash):
             values["password_hash"] = self.passwords.hash(password)
         changed = self._change(user, **values)
         if changed is None:
-            raise _not_signed_in()
+            raise errors.credentials_refused()
         return self._issue(changed)
 
     def change_password(self, user: User, change: PasswordChange) -> AccessToken:
-        """Replace the password. Every token ends; the answer is a new one."""
+        """Replace the password. Every token ends; the answer is a new one.
+
+        Raises:
+            HttpError: 403, the current password is wrong.
+            HttpError: 422, the new one is too easy to guess or too long.
+            HttpError: 401, the account was closed meanwhile, or its password changed.
+        """
         self.session.commit()
         if not self.passwords.verify(change.current_password, user.password_hash):
-            raise HttpProblem(
-                403,
-                "The current password is not that.",
-                "The password stays as it is.",
-                "Type it again, or have a link sent: POST /auth/request-password-reset",
-            )
+            raise errors.current_password_wrong()
         changed = self._replace_password(user, change.password)
         if changed is None:
-            raise unauthenticated()
+            raise errors.not_signed_in()
         return self._issue(changed)
 
     def reset_password(self, reset: PasswordReset) -> None:
-        """Replace a forgotten password. Whoever has the mail owns the address, too."""
+        """Replace a forgotten password. Whoever has the mail owns the address, too.
+
+        Raises:
+            HttpError: 400, the token is expired or used.
+            HttpError: 422, the password is too easy to guess or too long.
+        """
         user = self.user_of(reset.token, "password-reset")
         self.session.commit()
         if user is None or not self._replace_password(user, reset.password, **CONFIRMED):
-            raise _dead_link("/auth/request-password-reset")
+            raise errors.link_not_valid("/auth/request-password-reset")
 
     def user_of(self, token: str, purpose: Purpose) -> User | None:
         """Whose token this is, if it is good: the account active, the password the same."""
@@ -189,34 +206,3 @@ def get_accounts(request: Request, session: SessionDep, binding: TokenBindingDep
 
 
 AccountsDep = Annotated[Accounts, Depends(get_accounts)]
-
-
-def unauthenticated() -> HttpProblem:
-    """The token is missing or no longer good."""
-    return HttpProblem(
-        401,
-        "You are not signed in.",
-        "The request did nothing.",
-        "Sign in at POST /auth/login and send the token: Authorization: Bearer …",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
-
-
-def _not_signed_in() -> HttpProblem:
-    return HttpProblem(
-        401,
-        "No active account with a confirmed address has that email and password.",
-        "You are not signed in.",
-        "Check both. Confirm your address by the link that was mailed, or have links sent: "
-        "POST /auth/request-verification, POST /auth/request-password-reset",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
-
-
-def _dead_link(source: str) -> HttpProblem:
-    return HttpProblem(
-        400,
-        "The link is not, or no longer, good.",
-        "Nothing was changed.",
-        f"Have a new one sent: POST {source}",
-    )

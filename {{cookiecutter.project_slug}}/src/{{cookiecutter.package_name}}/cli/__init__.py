@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ..errors import Problem
+from ..errors import ActionableError
+from .output import print_failure
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for module in iter_modules(__path__):
@@ -26,12 +27,9 @@ def main() -> NoReturn:
     """Run the command line. Exit 0: done or nothing to do; 1: failed; 2: misuse."""
     try:
         app()
-    except Exception as error:
-        from ..migrate import MigrationError
-
-        if not isinstance(error, (Problem, MigrationError)):
-            raise
-        print(error, file=sys.stderr)
+    except ActionableError as error:
+        # The option's own value ended with the command that failed.
+        print_failure(error, as_json="--json" in sys.argv)
     sys.exit(1)
 
 

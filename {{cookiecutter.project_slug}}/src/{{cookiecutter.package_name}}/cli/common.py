@@ -1,5 +1,6 @@
 """What the command groups share."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,17 @@ OptionalName = Annotated[
 
 @contextmanager
 def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
-    """The engine and the migrations' configuration that the environment asks for."""
+    """The engine and the migrations' configuration that the environment asks for.
+
+    Raises:
+        ActionableError: the settings cannot work.
+    """
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings
 
     settings = load_settings(serving=False)
-    engine = connect(settings)
+    engine = connect(settings, migrating=True)
     try:
         yield engine, config_for(settings)
     finally:
@@ -35,15 +40,13 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
 
 
 def report(result: "MigrationResult", done: str, **how: bool) -> None:
-    """Print what a run did.
-
-    Raises:
-        MigrationError: the run did not succeed.
-    """
-    from .output import print_result
+    """Print what a run did, and leave with 1 when it did not succeed."""
+    from .output import print_failure, print_result
 
     print_result(result, done, **how)
-    result.raise_for_error()
+    if result.error is not None:
+        print_failure(result.error)
+        sys.exit(1)
 
 
 def relative(path: Path) -> Path:

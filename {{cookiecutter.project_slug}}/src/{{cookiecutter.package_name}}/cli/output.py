@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..words import count
+
 if TYPE_CHECKING:
+    from ..errors import ActionableError
     from ..migrate import CompletedMigration, MigrationResult, MigrationStatus
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
@@ -26,21 +29,37 @@ def print_result(
         print(json.dumps(shown(result)))
     elif result.migrations:
         batch = "All batches" if everything else f"Batch {result.batch}"
-        print(f"{batch} {done}: {len(result.migrations)} migrations")
+        print(f"{batch} {done}: {count(len(result.migrations), 'migration')}")
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success:
         print(NOTHING_TO_DO[done])
 
 
+def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
+    """Say on standard error why a command failed; ``as_json``: on standard output, for programs."""
+    if as_json:
+        print(json.dumps({"success": False, "error": error.as_dict()}))
+    print(error, file=sys.stderr)
+
+
 def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
     """List completed and pending migrations."""
     if as_json:
-        print(json.dumps(asdict(status) | {"current": status.current}, default=str))
+        print(json.dumps(_status_as_dict(status), default=str))
         return
     rows = [_row(migration) for migration in status.completed]
     rows += [(name, "", "", "", "pending") for name in status.pending]
     print_rows(COLUMNS, rows)
+
+
+def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
+    return {
+        "completed": [asdict(migration) for migration in status.completed],
+        "pending": status.pending,
+        "current": status.current,
+        "problem": status.problem and status.problem.as_dict(),
+    }
 
 
 def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -89,12 +108,10 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
 
 def shown(result: "MigrationResult") -> dict[str, Any]:
     """A result as programs read it."""
-    error = result.error
-    lines = error and {name: getattr(error, name) for name in ("problem", "impact", "solution")}
     return {
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
-        "error": lines,
+        "error": result.error and result.error.as_dict(),
         "duration": result.duration,
     }

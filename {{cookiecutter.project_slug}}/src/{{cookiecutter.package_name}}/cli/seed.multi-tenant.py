@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import Problem
+from . import errors
 from .common import OptionalName, database, relative
 
 SEEDS = Path(__file__).parents[1] / "seeds"
@@ -34,11 +34,7 @@ def seed_run(
     from ..settings import load_settings
 
     if load_settings(serving=False).in_production and not force:
-        raise Problem(
-            "Seeds are for development, and ENVIRONMENT is production.",
-            "Nothing was run: demonstration rows have no place among real ones.",
-            "If it must be: seed run --force",
-        )
+        raise errors.seeds_in_production()
     with database() as (engine, config):
         find_tenant(engine, tenant)
         scope = TenantScope(tenant, None, role=config.tenant_roles)

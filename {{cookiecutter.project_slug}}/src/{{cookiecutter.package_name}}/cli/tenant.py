@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import Problem
 from .common import Json, database
-from .output import print_rows, shown
+from .output import print_failure, print_rows, shown
+from .tenant_errors import drop_not_confirmed
 
 if TYPE_CHECKING:
-    from ..migrate import AllTenantsResult, MigrationError, TenantResult
+    from ..migrate import AllTenantsResult, TenantResult
 
 LINE_SECONDS = 5.0
 
@@ -33,7 +33,7 @@ def create(
     from ..migrate import run_tenant_migrations
 
     with database() as (engine, config):
-        result = run_tenant_migrations(engine, tenant, label=name, config=config)
+        result = run_tenant_migrations(engine, tenant, display_name=name, config=config)
     if result.error is not None:
         raise result.error
     print(f"Created tenant {tenant}" if result.created else f"Tenant {tenant} already exists")
@@ -91,11 +91,7 @@ def drop(
     from ..migrate import drop_tenant
 
     if not yes:
-        raise Problem(
-            f"Dropping {tenant} removes all its rows, and --yes was not given.",
-            "Nothing was removed.",
-            f"If it must be: tenant drop {tenant} --yes",
-        )
+        raise drop_not_confirmed(tenant)
     with database() as (engine, config):
         drop_tenant(engine, tenant, config=config)
     print(f"Dropped tenant {tenant}")
@@ -138,11 +134,7 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
 
 
 def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
-    """Say what happened to the tenants, and leave with 1 when one failed.
-
-    Raises:
-        MigrationError: the shared schema could not be moved.
-    """
+    """Say what happened to the tenants, and leave with 1 when one or the shared schema failed."""
     if as_json:
         tenants = {"tenants": [_shown(result) for result in run.tenants]}
         print(json.dumps(shown(run.public) | tenants))
@@ -150,8 +142,9 @@ def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
         print(f"Tenants: {len(run.tenants) - len(run.failed)} migrated, {len(run.failed)} failed")
         for result in run.failed:
             print(f"{result.tenant}: {result.error.problem if result.error else 'failed'}")
-    run.public.raise_for_error()
-    if run.failed:
+    if run.public.error is not None:
+        print_failure(run.public.error)
+    if not run.success:
         sys.exit(1)
 
 
@@ -173,12 +166,11 @@ class Lines:
 
 
 def _shown(result: "TenantResult") -> dict[str, object]:
-    error: MigrationError | None = result.error
     return {
         "tenant": result.tenant,
         "success": result.success,
         "created": result.created,
         "migrations": result.migrations,
-        "error": error and error.problem,
+        "error": result.error and result.error.as_dict(),
         "duration": result.duration,
     }

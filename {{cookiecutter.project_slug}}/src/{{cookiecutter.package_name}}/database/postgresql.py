@@ -15,16 +15,20 @@ UuidType = Uuid
 NEW_ID: dict[str, Any] = {"server_default": text("gen_random_uuid()")}
 
 
-def connect(settings: DatabaseSettings) -> Engine:
+def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
 
     Outside production, an embedded server starts when they name none.
 
+    Args:
+        migrating: whether the engine is for migrations (MIGRATION_DATABASE_URL).
+
     Raises:
-        Problem: DATABASE_URL is no PostgreSQL address.
+        ActionableError: DATABASE_URL is no PostgreSQL address.
     """
+    address = settings.migration_address if migrating else settings.database_address
     return create_engine(
-        settings.database_address or _embedded_server(),
+        address or _embedded_server(),
         poolclass=QueuePool,
         pool_size=settings.db_pool_min,
         max_overflow=settings.db_pool_max - settings.db_pool_min,

@@ -40,11 +40,14 @@ class UuidType(TypeDecorator[UUID]):
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
 
-def connect(settings: DatabaseSettings) -> Engine:
+def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
 
+    Args:
+        migrating: whether the engine is for migrations; here it is the same.
+
     Raises:
-        Problem: DATABASE_URL is no SQLite address.
+        ActionableError: DATABASE_URL is no SQLite address.
     """
     url = settings.database_address
     if in_memory(url):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session, SessionTransaction
 
-from ..errors import HttpProblem
+from .tenant_errors import tenant_not_ready, tenant_unknown
 
 # One statement checks, quotes and enters. Where the row is missing nothing is entered.
 _ENTER = text(
@@ -20,36 +20,12 @@ _ENTER = text(
 )
 
 
-class UnknownTenant(HttpProblem):
-    """There is no such tenant."""
-
-    def __init__(self, tenant: str) -> None:
-        super().__init__(
-            404,
-            f"There is no tenant {tenant!r}.",
-            "The request did nothing.",
-            "Correct the header X-Tenant-ID, or ask an administrator to make the tenant.",
-        )
-
-
-class TenantNotReady(HttpProblem):
-    """The tenant exists and cannot be served now."""
-
-    def __init__(self, tenant: str, status: str) -> None:
-        super().__init__(
-            503,
-            f"Tenant {tenant!r} is not ready: {status}.",
-            "The request did nothing.",
-            "Try again later; administrators see the cause with: tenant list",
-        )
-
-
 class TenantSession(Session):
     """A session whose every transaction enters the schema of the tenant in ``info["tenant"]``.
 
     Raises:
-        UnknownTenant: when a transaction begins and there is no such tenant.
-        TenantNotReady: when a transaction begins and the tenant is being made, moved or removed.
+        HttpError: when a transaction begins and there is no such tenant (404, tenant-unknown), or
+            the tenant is being made, migrated or removed (503, tenant-not-ready).
     """
 
 
@@ -59,9 +35,9 @@ def _enter(session: Session, transaction: SessionTransaction, connection: Connec
         return  # a savepoint keeps what its transaction entered
     row = connection.execute(_ENTER, dict(session.info)).first()
     if row is None:
-        raise UnknownTenant(session.info["tenant"])
+        raise tenant_unknown(session.info["tenant"])
     if row.status != "ready":
-        raise TenantNotReady(session.info["tenant"], row.status)
+        raise tenant_not_ready(session.info["tenant"], row.status)
 
 
 @contextmanager

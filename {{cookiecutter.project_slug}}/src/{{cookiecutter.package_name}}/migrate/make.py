@@ -10,33 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from .config import MigrationConfig, context_options
-from .folder import as_slug, check_one_head, load_scripts
-from .plan import make_plan, read_stand
-from .results import MigrationError, NewMigration
-from .transaction import reading
+from ..errors import ActionableError
+from . import errors
+from .backends import backend
+from .config import MigrationConfig
+from .folder import Folder, file_name
+from .plan import make_plan, read_state
+from .results import NewMigration
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
-
-_NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
-_NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
-
-
-def file_name(name: str, kind: str = "migration") -> str:
-    """``name`` as part of a file name: lower case, underscores for spaces and hyphens.
-
-    Raises:
-        MigrationError: nothing sensible comes of it.
-    """
-    slug = as_slug(name)
-    if _NAME.match(slug) and len(slug) <= _NAME_LENGTH:
-        return slug
-    raise MigrationError(
-        f"{name!r} cannot be the name of a {kind}.",
-        "No file was written.",
-        f"Use letters, digits and underscores, {_NAME_LENGTH} at most: add_user_avatar",
-    )
 
 
 def make_migration(
@@ -51,22 +34,19 @@ def make_migration(
         merge: join all heads instead of following the only one.
 
     Raises:
-        MigrationError: the name cannot be a file name, or the folder is not in order.
+        ActionableError: the name cannot be a file name, or the folder is not in order.
     """
     slug = file_name(name)
-    scripts = load_scripts(config)
+    folder = Folder(config)
+    scripts = folder.directory
     if not merge:
-        check_one_head(scripts)
-    elif len(scripts.get_heads()) < 2:
-        raise MigrationError(
-            "There is only one last migration.",
-            "No file was written: nothing is to be merged.",
-            f"Make an ordinary one: migrate make {slug}",
-        )
+        folder.check_one_head()
+    elif len(folder.heads) < 2:
+        raise errors.nothing_to_merge(slug)
     body: dict[str, Any] = {}
     note = None
     if not empty and not merge:
-        body, note = _difference(engine, config)
+        body, note = _difference(engine, config, folder)
     script = scripts.generate_revision(
         _next_revision(scripts),
         slug,
@@ -88,12 +68,14 @@ def _next_revision(scripts: "ScriptDirectory") -> str:
     return f"{later:%Y%m%d%H%M%S}"
 
 
-def _difference(engine: Engine, config: MigrationConfig) -> tuple[dict[str, Any], str | None]:
+def _difference(
+    engine: Engine, config: MigrationConfig, folder: Folder
+) -> tuple[dict[str, Any], str | None]:
     """Template values for the difference, and why there are none."""
     try:
-        if make_plan(config, read_stand(engine, config)).pending:
+        if make_plan(folder, read_state(engine, config)).pending:
             return {}, "the database is behind: run migrate latest, then make it again"
-    except MigrationError as error:
+    except ActionableError as error:
         return {}, error.problem
     body = _autogenerate(engine, config)
     if "op." not in body["upgrades"]:
@@ -105,8 +87,10 @@ def _autogenerate(engine: Engine, config: MigrationConfig) -> dict[str, Any]:
     from alembic.autogenerate import produce_migrations, render_python_code
     from alembic.runtime.migration import MigrationContext
 
-    options = context_options(config, engine.dialect.name)
-    with reading(engine, config.scope) as connection:
+    from .alembic_bridge import context_options
+
+    options = context_options(config)
+    with backend.reading(engine, config.scope) as connection:
         context = MigrationContext.configure(connection, opts=options)
         found = produce_migrations(context, options["target_metadata"])
     imports: set[str] = set()

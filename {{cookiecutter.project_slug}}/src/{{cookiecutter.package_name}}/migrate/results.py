@@ -5,24 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-
-class MigrationError(Exception):
-    """A migration matter that a person must settle: problem, impact, solution."""
-
-    def __init__(self, problem: str, impact: str, solution: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.impact = impact
-        self.solution = solution
-
-    def __str__(self) -> str:
-        return f"Problem:  {self.problem}\nImpact:   {self.impact}\nSolution: {self.solution}"
-
-
-def cause(error: BaseException) -> str:
-    """The kind of an error and the first line it says, in the driver's words where it has any."""
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
+from ..errors import ActionableError
 
 
 @dataclass(frozen=True)
@@ -31,24 +14,24 @@ class MigrationResult:
 
     Attributes:
         success: whether everything asked for was done; also when there was nothing to do.
-        batch: the batch that was run or rolled back, or None when nothing was.
-        migrations: names of the migrations that were run or rolled back and are so still,
-            in the order in which that happened.
+        batch: number of the batch that was run or rolled back; None when nothing was.
+        migrations: names of the migrations that were run or rolled back, in that order, as the
+            database has recorded it.
         error: why it stopped, when ``success`` is false.
-        duration: seconds, the wait for other migrators included.
+        duration: seconds, including the wait for other migrators.
     """
 
     success: bool
     batch: int | None = None
     migrations: tuple[str, ...] = ()
-    error: MigrationError | None = None
+    error: ActionableError | None = None
     duration: float = 0.0
 
     def raise_for_error(self) -> Self:
         """This result again.
 
         Raises:
-            MigrationError: the run did not succeed.
+            ActionableError: the run did not succeed.
         """
         if self.error is not None:
             raise self.error
@@ -60,11 +43,11 @@ class CompletedMigration:
     """A migration that this database has.
 
     Attributes:
-        batch: None when it was not the engine that applied it (``alembic stamp``).
+        batch: None when the engine did not apply it: it was taken over (``alembic stamp``).
         applied_at: when it began, in UTC.
         duration: seconds.
-        changed: its file is not the one that was applied.
-        missing: its file is gone.
+        changed: its file does something else now than when it was applied.
+        missing: no file has its revision.
     """
 
     name: str
@@ -78,10 +61,17 @@ class CompletedMigration:
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """Where a database stands: ``completed`` oldest first, ``pending`` next first."""
+    """What a database has, and what it has not.
+
+    Attributes:
+        completed: what is applied, oldest first.
+        pending: names of what is not, next first.
+        problem: why nothing can be run, when files are missing or have changed.
+    """
 
     completed: tuple[CompletedMigration, ...]
     pending: tuple[str, ...]
+    problem: ActionableError | None = None
 
     @property
     def current(self) -> str | None:

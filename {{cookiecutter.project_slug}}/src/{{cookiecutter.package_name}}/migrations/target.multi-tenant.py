@@ -25,7 +25,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     A tenant that fails is logged and answers 503; it does not keep the others from being served.
 
     Raises:
-        MigrationError: a migration of the shared schema failed.
+        ActionableError: a migration of the shared schema failed.
     """
     run = run_all_tenant_migrations(engine, config=config)
     public = run.public.raise_for_error()
@@ -48,7 +48,7 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     failed answers 503 itself, one that waits for its turn is still served.
 
     Raises:
-        MigrationError: the database does not answer, or the migration files are not in order.
+        ActionableError: the database does not answer, or the migration files are not in order.
     """
     status = get_migration_status(engine, config=config)
     if status.pending:

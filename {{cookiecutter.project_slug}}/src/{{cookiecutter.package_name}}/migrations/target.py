@@ -23,7 +23,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations.
 
     Raises:
-        MigrationError: a migration failed.
+        ActionableError: a migration failed.
     """
     result = run_migrations(engine, config=config).raise_for_error()
     count = len(result.migrations)
@@ -34,7 +34,7 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     """Whether the schema is the one that this version of the service needs, and why not.
 
     Raises:
-        MigrationError: the database does not answer, or the migration files are not in order.
+        ActionableError: the database does not answer, or the migration files are not in order.
     """
     pending = get_migration_status(engine, config=config).pending
     return not pending, f"{len(pending)} migrations are pending" if pending else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..errors import Problem
+from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
 from .logging import LogSettings
@@ -33,36 +33,21 @@ def load_settings(*, serving: bool = True) -> Settings:
         serving: whether requests will be answered; migrating alone needs no secrets.
 
     Raises:
-        Problem: a variable has a value that it cannot have, or is unsafe in production.
+        ActionableError: a variable has a value that it cannot have, or is unsafe in production.
     """
     in_development = os.environ.get("ENVIRONMENT", "development") == "development"
     try:
         settings = Settings(_env_file=Path(".env") if in_development else None)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise errors.settings_invalid(_faults(error)) from None
     if settings.in_production and (problems := settings.problems(serving=serving)):
-        raise _all(problems)
+        raise problems[0] if len(problems) == 1 else errors.settings_unsafe(problems)
     return settings
 
 
-def _invalid(error: ValidationError) -> Problem:
+def _faults(error: ValidationError) -> list[str]:
     # The values stay out of the message: one of them may be a password.
-    faults = [
+    return [
         f"{'_'.join(map(str, fault['loc'])).upper() or 'Settings'}: {fault['msg']}"
         for fault in error.errors(include_input=False, include_url=False)
     ]
-    return Problem(
-        "; ".join(faults),
-        "The service does not start with settings it cannot understand.",
-        "Correct them in the environment or in .env; .env.example describes each.",
-    )
-
-
-def _all(problems: list[Problem]) -> Problem:
-    if len(problems) == 1:
-        return problems[0]
-    return Problem(
-        "\n".join(problem.problem for problem in problems),
-        "\n".join(problem.impact for problem in problems),
-        "\n".join(problem.solution for problem in problems),
-    )

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from ..errors import Problem
-from .base import MAKE_A_SECRET, SERVICE, BasePart, random_secret, secret_problem
+from ..errors import ActionableError
+from . import errors
+from .base import SERVICE, BasePart, fault_of_secret, random_secret
+from .errors import MAKE_A_SECRET
 
 
 def _rates(value: str) -> str:
@@ -56,11 +58,9 @@ class AccountSettings(BasePart):
         """JWT_SECRET or, outside production, a random one that ends with the process."""
         return self.jwt_secret or random_secret()
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: a missing or weak JWT_SECRET."""
         found = super().problems(serving=serving)
-        if serving:
-            impact = "Whoever guesses it can sign in as anyone."
-            weak = secret_problem("JWT_SECRET", self.jwt_secret, impact)
-            found += [weak] if weak else []
+        if serving and (fault := fault_of_secret(self.jwt_secret)):
+            found.append(errors.jwt_secret_unsafe(fault))
         return found

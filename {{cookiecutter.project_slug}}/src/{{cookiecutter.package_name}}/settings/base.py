@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ..errors import Problem
+from ..errors import ActionableError
 
 SERVICE = "{{ cookiecutter.project_slug }}"
 Environment = Literal["development", "production", "test"]
@@ -14,7 +14,6 @@ Environment = Literal["development", "production", "test"]
 SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key is at least as long as its hash
 SECRET_LETTERS = 10
 EXAMPLES = ("change", "example", "secret", "password", "placeholder", "your-")
-MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 def _split(value: Any) -> Any:
@@ -37,7 +36,7 @@ class BasePart(BaseSettings):
         """Whether unsafe settings stop the start."""
         return self.environment == "production"
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """What would be unsafe in production. Each part adds its own to what ``super()`` found.
 
         Args:
@@ -46,12 +45,9 @@ class BasePart(BaseSettings):
         return []
 
 
-def secret_problem(name: str, secret: SecretStr | None, impact: str) -> Problem | None:
-    """What is wrong with a secret, if anything is."""
-    fault = "is not set" if secret is None else _weakness(secret)
-    if fault is None:
-        return None
-    return Problem(f"{name} {fault}.", impact, f"Set it to the output of: {MAKE_A_SECRET}")
+def fault_of_secret(secret: SecretStr | None) -> str | None:
+    """What is wrong with a secret, as the end of a sentence; None where nothing is."""
+    return "is not set" if secret is None else _weakness(secret)
 
 
 def random_secret() -> SecretStr:

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from ..errors import Problem
+from ..errors import ActionableError
+from . import errors
 from .base import SERVICE, BasePart
 
 
@@ -33,7 +34,7 @@ class MailSettings(BasePart):
         """FRONTEND_URL, ready for a path."""
         return self.frontend_url.rstrip("/")
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no server, no sender, links that others can read."""
         found = super().problems(serving=serving)
         missing = [] if self.smtp_host else ["SMTP_HOST is not set"]
@@ -42,12 +43,5 @@ class MailSettings(BasePart):
         if not self.frontend_url.startswith("https://"):
             missing.append("FRONTEND_URL is not https")
         if serving and missing:
-            found.append(
-                Problem(
-                    f"{', '.join(missing)}.",
-                    "Nobody can confirm an address or get a new password, or others read the links.",
-                    "Set SMTP_HOST, MAIL_FROM=service@example.com and "
-                    "FRONTEND_URL=https://app.example.com",
-                )
-            )
+            found.append(errors.mail_incomplete(missing))
         return found

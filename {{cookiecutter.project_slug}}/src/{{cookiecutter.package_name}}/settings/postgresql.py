@@ -6,7 +6,8 @@ from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..errors import Problem
+from ..errors import ActionableError
+from . import postgresql_errors as errors
 from .pool import PoolSettings
 
 DRIVER = "postgresql+psycopg"
@@ -28,6 +29,10 @@ class DatabaseSettings(PoolSettings):
         description="Server on which tests may make databases (ENVIRONMENT=test). "
         "An embedded one when this is empty.",
     )
+    migration_database_url: SecretStr | None = Field(
+        None,
+        description="The same database, past any pooler, for migrations. Default: DATABASE_URL.",
+    )
     db_host: str | None = Field(None, description="Database in parts: its host.")
     db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
     db_user: str = Field("postgres", description="User.")
@@ -44,10 +49,21 @@ class DatabaseSettings(PoolSettings):
         """The address that the environment asks for; None asks for the embedded server.
 
         Raises:
-            Problem: it is no PostgreSQL address.
+            ActionableError: it is no PostgreSQL address.
         """
         testing = self.environment == "test"
-        url = _parse(self.test_database_url) if testing else self._service_address
+        return self._encrypted(_parse(self.test_database_url) if testing else self._service_address)
+
+    @property
+    def migration_address(self) -> URL | None:
+        """The address to migrate through: MIGRATION_DATABASE_URL or the service's own.
+
+        Raises:
+            ActionableError: it is no PostgreSQL address.
+        """
+        return self._encrypted(_parse(self.migration_database_url)) or self.database_address
+
+    def _encrypted(self, url: URL | None) -> URL | None:
         if url is None or (self.db_ssl_mode is None and "sslmode" in url.query):
             return url
         default = "require" if self.in_production else "prefer"
@@ -70,29 +86,20 @@ class DatabaseSettings(PoolSettings):
             database=self.db_name,
         )
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
-        """Adds: no database, a password that can be guessed."""
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
+        """Adds: no database, a password that can be guessed.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         url = self._service_address
         if url is None:
-            return [
-                *found,
-                Problem(
-                    "Neither DATABASE_URL nor DB_HOST is set.",
-                    "In production the service would have nowhere to keep its data.",
-                    f"Set DATABASE_URL={DRIVER}://user:password@host:5432/name",
-                ),
-            ]
+            return [*found, errors.database_not_set(DRIVER)]
         password = str(url.password or "").lower()
         # Over a socket the operating system vouches for the user.
         if url.host and (password in GUESSABLE_PASSWORDS or password == url.username):
-            found.append(
-                Problem(
-                    f"The password of database user {url.username!r} is empty or a default.",
-                    "Whoever reaches the database's port owns its data.",
-                    "Give the user a random password and set it in DATABASE_URL or DB_PASSWORD.",
-                )
-            )
+            found.append(errors.database_password_guessable(url.username))
         return found
 
 
@@ -104,9 +111,5 @@ def _parse(address: SecretStr | None) -> URL | None:
     except ArgumentError:
         url = None
     if url is None or url.drivername not in {"postgres", "postgresql", DRIVER}:
-        raise Problem(
-            "The database's address is not one of PostgreSQL.",
-            "The service cannot reach its database.",
-            f"Write DATABASE_URL as {DRIVER}://user:password@host:5432/name",
-        )
+        raise errors.address_not_postgresql(DRIVER)
     return url.set(drivername=DRIVER)

@@ -4,7 +4,8 @@ from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..errors import Problem
+from ..errors import ActionableError
+from . import sqlite_errors as errors
 from .pool import PoolSettings
 
 DATABASE = "{{ cookiecutter.package_name }}.db"
@@ -28,23 +29,21 @@ class DatabaseSettings(PoolSettings):
         """The address that the environment asks for.
 
         Raises:
-            Problem: it is no SQLite address.
+            ActionableError: it is no SQLite address.
         """
         testing = self.environment == "test"
         address = self.test_database_url if testing else self.database_url
         return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
-        """Adds: no file that would outlive the process."""
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
+        """Adds: no file that would outlive the process.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         if self.database_url is None or in_memory(_parse(self.database_url)):
-            found.append(
-                Problem(
-                    "DATABASE_URL names no database file.",
-                    "In production all data would be lost or land where nobody looks.",
-                    f"Set DATABASE_URL=sqlite:////data/{DATABASE} (four slashes: an absolute path).",
-                )
-            )
+            found.append(errors.database_not_kept(DATABASE))
         return found
 
 
@@ -59,9 +58,5 @@ def _parse(address: SecretStr) -> URL:
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() != "sqlite":
-        raise Problem(
-            "The database's address is not one of SQLite.",
-            "The service cannot open its database.",
-            f"Write DATABASE_URL as {DEFAULT_URL}",
-        )
+        raise errors.address_not_sqlite(DEFAULT_URL)
     return url

@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from ..errors import Problem
+from ..errors import ActionableError
 from . import postgresql
-from .base import MAKE_A_SECRET
+from . import tenant_errors as errors
 from .web import WebSettings
 
 
@@ -20,15 +20,13 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
         False, description="Give each tenant a database role that can reach nothing else."
     )
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
-        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP."""
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
+        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         if serving and self.admin_key is None:
-            found.append(
-                Problem(
-                    "ADMIN_KEY is not set.",
-                    "Nobody can make a tenant.",
-                    f"Set it to the output of: {MAKE_A_SECRET}",
-                )
-            )
+            found.append(errors.admin_key_missing())
         return found

@@ -2,8 +2,9 @@
 
 from pydantic import Field, SecretStr
 
-from ..errors import Problem
-from .base import BasePart, CommaSeparated, secret_problem
+from ..errors import ActionableError
+from . import errors
+from .base import BasePart, CommaSeparated, fault_of_secret
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -47,22 +48,13 @@ class WebSettings(BasePart):
         """DOCS_ENABLED or its default."""
         return not self.in_production if self.docs_enabled is None else self.docs_enabled
 
-    def problems(self, *, serving: bool = True) -> list[Problem]:
+    def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: a weak ADMIN_KEY, CORS for everybody."""
         found = super().problems(serving=serving)
         if not serving:
             return found
-        if self.admin_key is not None:
-            weak = secret_problem(
-                "ADMIN_KEY", self.admin_key, "Whoever guesses it governs every account."
-            )
-            found += [weak] if weak else []
+        if self.admin_key is not None and (fault := fault_of_secret(self.admin_key)):
+            found.append(errors.admin_key_unsafe(fault))
         if "*" in self.cors_origins:
-            found.append(
-                Problem(
-                    "CORS_ORIGINS is *.",
-                    "Every web page may call the service from its visitors' browsers.",
-                    "Name the pages that need it: CORS_ORIGINS=https://app.example.com",
-                )
-            )
+            found.append(errors.cors_open_to_all())
         return found

@@ -4,10 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
-from ..database.tenant_session import UnknownTenant
-from ..errors import HttpProblem
+from ..database.tenant_errors import tenant_unknown
+from ..errors import ActionableError, HttpError
 from ..migrate import (
-    MigrationError,
     TenantRow,
     drop_tenant,
     list_tenants,
@@ -38,13 +37,13 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
     """Make a tenant. Asking twice makes one."""
     try:
         schema_of(new.id)
-    except MigrationError as error:
-        raise _problem(422, error) from None
+    except ActionableError as error:
+        raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
-    result = run_tenant_migrations(state.engine, new.id, label=new.name, config=config)
+    result = run_tenant_migrations(state.engine, new.id, display_name=new.name, config=config)
     if result.error is not None:
-        raise _problem(503, result.error)
+        raise HttpError.from_error(result.error, 503)
     if not result.created:
         response.status_code = status.HTTP_200_OK
     return find_tenant(state.engine, new.id)
@@ -67,8 +66,8 @@ def read_tenant(tenant: str, request: Request) -> TenantRow:
     """One tenant."""
     try:
         return find_tenant(request.app.state.engine, tenant)
-    except MigrationError:
-        raise UnknownTenant(tenant) from None
+    except ActionableError:
+        raise tenant_unknown(tenant) from None
 
 
 @router.delete("/{tenant}", status_code=status.HTTP_204_NO_CONTENT)
@@ -78,9 +77,5 @@ def remove_tenant(tenant: str, request: Request) -> None:
     state = request.app.state
     try:
         drop_tenant(state.engine, tenant, config=config_for(state.settings))
-    except MigrationError as error:
-        raise _problem(503, error) from None
-
-
-def _problem(status_code: int, error: MigrationError) -> HttpProblem:
-    return HttpProblem(status_code, error.problem, error.impact, error.solution)
+    except ActionableError as error:
+        raise HttpError.from_error(error, 503) from None

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader
 
-from ..errors import HttpProblem
+from . import errors
 from .rate_limits import limit
 
 _header = APIKeyHeader(
@@ -24,19 +24,16 @@ def require_admin(request: Request, given: Annotated[str | None, Security(_heade
     """Let administrators pass.
 
     Raises:
-        HttpProblem: 403, the key is missing, wrong or not set.
+        HttpError: 403, the key is missing, wrong or not set.
     """
     expected = request.app.state.settings.admin_key
     if expected is None:
-        solution = "Operators turn administration on by setting ADMIN_KEY."
-    elif given is not None and secrets.compare_digest(
+        raise errors.administration_off()
+    if given is None or not secrets.compare_digest(
         given.encode(), expected.get_secret_value().encode()
     ):
-        return
-    else:
         limit(request, "admin")
-        solution = "Send the administrators' key in the header X-Admin-Key."
-    raise HttpProblem(403, "This is for administrators only.", "The request did nothing.", solution)
+        raise errors.admin_key_refused()
 
 
 AdminDep = Security(require_admin)

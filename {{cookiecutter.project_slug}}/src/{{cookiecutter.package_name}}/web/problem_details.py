@@ -1,7 +1,6 @@
 """Every error over HTTP: RFC 9457's problem details, with problem, impact and solution in them."""
 
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -12,32 +11,22 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import HttpProblem
+from ..errors import HttpError
+from . import errors
+from .error_catalogue import Entry, read_catalogue
+from .request_log import ERROR_CODE
 
 MEDIA_TYPE = "application/problem+json"
-NOTHING_DONE = "The request did nothing."
+PAGE = "/errors"  # web.error_page; each code is an anchor on it
+EXAMPLE_ID = "2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e"
 
-Lines = tuple[str, str, str]
-
-# What the framework says, in this service's words: by its text or by its status.
-_IN_OUR_WORDS: dict[str | int, Lines] = {
-    "Invalid host header": (
-        "This service does not answer to that host name.",
-        NOTHING_DONE,
-        "Use its own name. Operators name those it answers to in ALLOWED_HOSTS.",
-    ),
-    400: (
-        "The request cannot be read.",
-        NOTHING_DONE,
-        "Send a body that is whole and of the content type it claims.",
-    ),
-    404: ("There is nothing here.", NOTHING_DONE, "Compare the address with the API's paths."),
-    405: (
-        "This address does not know that method.",
-        NOTHING_DONE,
-        "Use one that the header Allow names.",
-    ),
-    413: ("The request is too large.", NOTHING_DONE, "Send less at once."),
+# What the framework refuses, in this service's words: by its text or by its status.
+_OF_FRAMEWORK: dict[str | int, Callable[[], HttpError]] = {
+    "Invalid host header": errors.host_refused,
+    400: errors.request_unreadable,
+    404: errors.path_unknown,
+    405: errors.method_not_allowed,
+    413: errors.request_too_large,
 }
 
 
@@ -51,10 +40,11 @@ class Fault(BaseModel):
 class ProblemDetails(BaseModel):
     """An error: RFC 9457's members, then what is wrong, what it means and what to do."""
 
-    type: str = "about:blank"
+    type: str = Field(description="Where the error is explained: the page /errors, at its code.")
     title: str
     status: int
     detail: str
+    code: str = Field(description="Stable name of this kind of error, for programs to compare.")
     problem: str
     impact: str
     solution: str
@@ -70,17 +60,20 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def speak_problem_json(app: FastAPI) -> None:
     """Answer errors below the routes with problem details, and describe them in OpenAPI."""
-    app.add_exception_handler(HttpProblem, _on_problem)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HttpError, _on_http_error)
+    app.add_exception_handler(HTTPException, _on_framework_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = describe()
+        # One for each status: the last, so those of this package, which any route may answer.
+        entries = sorted(read_catalogue(), key=lambda entry: entry.package == "web")
+        examples = {entry.status: entry for entry in entries}
         for path in schema["paths"].values():
             for operation in path.values():
                 for status, answer in operation["responses"].items():
-                    _describe(int(status), answer.get("content", {}))
+                    _describe(int(status), answer.get("content", {}), examples)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -107,9 +100,8 @@ class PlainTextProblems:
                 await send(message)
             elif not message.get("more_body"):
                 said = message["body"].decode()
-                answer = _answer(
-                    refusal["status"], *_lines(refusal["status"], said), headers=refusal["headers"]
-                )
+                ours = _in_our_words(refusal["status"], said)
+                answer = _answer(scope, ours, headers=refusal["headers"])
                 await answer(scope, receive, send)
 
         await self.app(scope, receive, translate if scope["type"] == "http" else send)
@@ -133,76 +125,81 @@ class UnexpectedErrors:
             await self.app(scope, receive, watch)
         except Exception:
             if scope["type"] == "http" and not started:
-                answer = _answer(
-                    500,
-                    "The service failed in a way that it did not expect.",
-                    "The request may not have been carried out.",
-                    "Try again. If it stays so, tell the operators the request id.",
-                )
-                await answer(scope, receive, send)
+                await _answer(scope, errors.unexpected())(scope, receive, send)
             raise
 
 
-def _on_problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HttpProblem)
-    lines = (error.problem, error.impact, error.solution)
-    return _answer(error.status, *lines, headers=error.headers)
+def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
+    return _answer(request.scope, error, headers=error.headers)
 
 
-def _on_http_exception(_request: Request, error: Exception) -> Response:
+def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    lines = _lines(error.status_code, str(error.detail))
-    return _answer(error.status_code, *lines, headers=error.headers)
+    ours = _in_our_words(error.status_code, str(error.detail))
+    return _answer(request.scope, ours, headers=error.headers)
 
 
-def _on_invalid(_request: Request, error: Exception) -> Response:
+def _on_invalid(request: Request, error: Exception) -> Response:
     # The values stay out of the answer: one of them may be a password.
     assert isinstance(error, RequestValidationError)
     faults = [
         Fault(where=".".join(map(str, fault["loc"])), problem=fault["msg"])
         for fault in error.errors()
     ]
-    return _answer(
-        422,
-        "; ".join(f"{fault.where}: {fault.problem}" for fault in faults),
-        NOTHING_DONE,
-        "Correct the values that errors names.",
-        errors=faults,
-    )
+    ours = errors.values_invalid("; ".join(f"{fault.where}: {fault.problem}" for fault in faults))
+    return _answer(request.scope, ours, faults=faults)
 
 
-def _lines(status: int, said: str) -> Lines:
-    fallback = (said, NOTHING_DONE, "Correct the request and send it again.")
-    return _IN_OUR_WORDS.get(said) or _IN_OUR_WORDS.get(status) or fallback
+def _in_our_words(status: int, said: str) -> HttpError:
+    ours = _OF_FRAMEWORK.get(said) or _OF_FRAMEWORK.get(status)
+    return ours() if ours else errors.request_refused(status, said)
 
 
 def _answer(
-    status: int,
-    *lines: str,
+    scope: Scope,
+    error: HttpError,
+    *,
     headers: Mapping[str, str] | None = None,
-    errors: list[Fault] | None = None,
+    faults: list[Fault] | None = None,
 ) -> Response:
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    details = _details(status, *lines, request_id=request_id, errors=errors)
-    return Response(details.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
-
-
-def _details(status: int, problem: str, impact: str, solution: str, **more: Any) -> ProblemDetails:
-    return ProblemDetails(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=problem,
-        problem=problem,
-        impact=impact,
-        solution=solution,
-        **more,
+    scope[ERROR_CODE] = error.code
+    details = ProblemDetails(
+        # Behind a proxy that serves the API below a path, root_path is that path.
+        type=f"{scope.get('root_path', '')}{PAGE}#{error.code}",
+        title=_title(error.code),
+        status=error.status,
+        detail=error.problem,
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        errors=faults,
+        **error.as_dict(),
     )
+    body = details.model_dump_json(exclude_none=True)
+    return Response(body, error.status, headers, MEDIA_TYPE)
 
 
-def _describe(status: int, content: dict[str, Any]) -> None:
+def _title(code: str) -> str:
+    # Not HTTPStatus(…).phrase: 413 and 422 have other phrases from Python 3.13 on.
+    return code.replace("-", " ").capitalize()
+
+
+def _describe(status: int, content: dict[str, Any], examples: dict[str, Entry]) -> None:
     reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
     if reference.endswith(f"/{ProblemDetails.__name__}"):
-        lines = _lines(status, f"{HTTPStatus(status).phrase}.")
-        example = _details(status, *lines, request_id="2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e")
         content[MEDIA_TYPE] = content.pop("application/json")
-        content[MEDIA_TYPE]["example"] = example.model_dump(exclude_none=True)
+        if entry := examples.get(str(status)):
+            content[MEDIA_TYPE]["example"] = _example(status, entry)
+
+
+def _example(status: int, entry: Entry) -> dict[str, Any]:
+    return ProblemDetails(
+        type=f"{PAGE}#{entry.code}",
+        title=_title(entry.code),
+        status=status,
+        detail=entry.problem,
+        code=entry.code,
+        problem=entry.problem,
+        impact=entry.impact,
+        solution=entry.solution,
+        request_id=EXAMPLE_ID,
+    ).model_dump(exclude_none=True)

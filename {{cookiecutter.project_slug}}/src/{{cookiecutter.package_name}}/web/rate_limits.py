@@ -9,8 +9,8 @@ from limits import RateLimitItem, parse_many
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
-from ..errors import HttpProblem
 from ..settings import Settings
+from . import errors
 
 IPV6_NETWORK_BITS = 64  # what one subscriber gets
 
@@ -29,7 +29,7 @@ class RateLimiter:
         """Count one attempt.
 
         Raises:
-            HttpProblem: 429, too many.
+            HttpError: 429, too many.
         """
         self._count(self._per_address, action, "address", address)
         if account is not None:
@@ -40,20 +40,14 @@ class RateLimiter:
             if not self._limiter.hit(item, *who):
                 reset = self._limiter.get_window_stats(item, *who).reset_time
                 seconds = max(1, math.ceil(reset - time.time()))
-                raise HttpProblem(
-                    429,
-                    "There were too many attempts.",
-                    "The request did nothing.",
-                    f"Try again in {seconds} seconds.",
-                    headers={"Retry-After": str(seconds)},
-                )
+                raise errors.rate_limited(seconds)
 
 
 def limit(request: Request, action: str, account: str | None = None) -> None:
     """Count an attempt of whoever asks and, if given, at this account.
 
     Raises:
-        HttpProblem: 429, too many.
+        HttpError: 429, too many.
     """
     limiter: RateLimiter = request.app.state.limiter
     limiter.count(action, _network(request.client.host if request.client else ""), account)

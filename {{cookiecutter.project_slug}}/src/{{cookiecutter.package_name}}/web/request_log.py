@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID_HEADER = "X-Request-ID"
+ERROR_CODE = "error_code"  # key of a request's scope: the code of the error that answered it
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 
 
@@ -47,6 +48,7 @@ class RequestLog:
                     path=scope["path"],
                     status=status,
                     milliseconds=milliseconds,
+                    **({"code": scope[ERROR_CODE]} if ERROR_CODE in scope else {}),
                 )
 
 

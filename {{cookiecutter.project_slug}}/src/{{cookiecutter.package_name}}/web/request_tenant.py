@@ -6,9 +6,9 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from ..errors import HttpProblem
-from ..migrate import MigrationError
+from ..errors import ActionableError, HttpError
 from ..migrate.tenants import schema_of
+from .tenant_errors import tenant_not_named
 
 _header = APIKeyHeader(
     name="X-Tenant-ID",
@@ -26,20 +26,19 @@ async def request_tenant(
     Asynchronous, so that what it binds to the logs is there for the whole request.
 
     Raises:
-        HttpProblem: 400, the request names no tenant, or none that could be.
+        HttpError: 400, the request names no tenant, or none that could be.
     """
     tenant = header
     if tenant is None and request.app.state.settings.tenant_from_host:
         tenant = (request.url.hostname or "").partition(".")[0]
+    if not tenant:
+        raise tenant_not_named()
     try:
-        schema_of(tenant or "")
-    except MigrationError as error:
-        problem = error.problem if tenant else "The request names no tenant."
-        raise HttpProblem(
-            400, problem, "The request did nothing.", "Send the tenant's id in X-Tenant-ID."
-        ) from None
+        schema_of(tenant)
+    except ActionableError as error:
+        raise HttpError.from_error(error, 400) from None
     structlog.contextvars.bind_contextvars(tenant=tenant)
-    return str(tenant)
+    return tenant
 
 
 TenantDep = Annotated[str, Depends(request_tenant)]

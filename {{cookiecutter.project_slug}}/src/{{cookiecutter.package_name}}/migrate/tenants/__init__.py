@@ -15,10 +15,12 @@ from .api import (
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from .audit import Finding, audit_tenants
 from .bulk import TenantResult
-from .drop import Finding, audit_tenants, drop_tenant
+from .drop import drop_tenant
 from .registry import (
     TenantRow,
+    TenantStatus,
     count_by_revision,
     count_tenants_behind,
     find_tenant,
@@ -33,6 +35,7 @@ __all__ = [
     "TenantResult",
     "TenantRow",
     "TenantScope",
+    "TenantStatus",
     "audit_tenants",
     "count_by_revision",
     "count_tenants_behind",

@@ -1,0 +1,21 @@
+"""PostgreSQL, through psycopg 3."""
+
+from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .lock import Lock
+
+DIALECT = "postgresql"
+DRIVER = "postgresql+psycopg://…"
+ALEMBIC_OPTIONS = {"render_as_batch": False, "compare_server_default": True}
+
+__all__ = [
+    "ALEMBIC_OPTIONS",
+    "DIALECT",
+    "DRIVER",
+    "Lock",
+    "ended_transaction",
+    "explain",
+    "migrating",
+    "reading",
+    "row_checks",
+    "timed_out",
+]

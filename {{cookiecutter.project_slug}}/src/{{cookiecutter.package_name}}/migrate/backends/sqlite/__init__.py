@@ -1,0 +1,21 @@
+"""SQLite, through the driver of Python's standard library."""
+
+from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .lock import Lock
+
+DIALECT = "sqlite"
+DRIVER = "sqlite:///…"
+ALEMBIC_OPTIONS = {"render_as_batch": True, "compare_server_default": False}
+
+__all__ = [
+    "ALEMBIC_OPTIONS",
+    "DIALECT",
+    "DRIVER",
+    "Lock",
+    "ended_transaction",
+    "explain",
+    "migrating",
+    "reading",
+    "row_checks",
+    "timed_out",
+]

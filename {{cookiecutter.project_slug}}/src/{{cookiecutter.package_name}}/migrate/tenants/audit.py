@@ -1,0 +1,118 @@
+"""Compares the registry with the schemas that are there.
+
+PostgreSQL locks each table that a transaction touches until it ends, and has room for some
+thousands; so an audit goes in chunks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, text
+
+from ...errors import ActionableError
+from ..backends import backend
+from ..config import MigrationConfig, default_config
+from .registry import Registry, TenantStatus, check_registry
+from .scope import PREFIX, schema_of
+
+CHUNK = 100  # schemas looked at by one transaction
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A place where registry and schemas do not agree, and what a repair does about it."""
+
+    tenant: str
+    problem: str
+    repair: str
+
+
+def audit_tenants(
+    engine: Engine, *, repair: bool = False, config: MigrationConfig | None = None
+) -> list[Finding]:
+    """Compare the registry with the schemas and what each says of itself.
+
+    Args:
+        repair: make the registry say what is true; schemas are not touched.
+    """
+    version_table = (config or default_config()).version_table
+    check_registry(engine)
+    findings = []
+    with backend.reading(engine) as connection:
+        schemas = Registry(connection).schemas()
+    for start in range(0, len(schemas), CHUNK):
+        with engine.begin() as connection:
+            chunk = schemas[start : start + CHUNK]
+            findings += list(_audit(connection, chunk, version_table, repair=repair))
+    return findings
+
+
+def _audit(
+    connection: Connection, schemas: Sequence[str], version_table: str, *, repair: bool
+) -> Iterator[Finding]:
+    registry = Registry(connection)
+    registered = registry.lock(schemas)
+    revisions = _revisions(connection, schemas, version_table)
+    for schema in schemas:
+        row, tenant, revision = (
+            registered.get(schema),
+            schema.removeprefix(PREFIX),
+            revisions.get(schema),
+        )
+        if row is None:
+            if schema not in revisions:
+                continue  # it was removed just now
+            problem = f"schema {schema} is not registered"
+            if not _is_legal(tenant):
+                yield Finding(tenant, problem, "nothing: it cannot be a tenant's; rename it")
+                continue
+            yield Finding(tenant, problem, "it is registered")
+        elif row.status == TenantStatus.DROPPING:
+            yield Finding(tenant, "its removal was cut short", f"tenant drop {tenant} --yes")
+            continue
+        elif schema not in revisions and row.revision is not None:
+            lost = f"restore it from a backup, or give it up: tenant drop {tenant} --yes"
+            yield Finding(tenant, "its schema is gone, and with it all its rows", lost)
+            continue
+        elif revision != row.revision:
+            problem = f"its schema is at {revision}, the registry says {row.revision}"
+            yield Finding(tenant, problem, f"the registry says {revision}")
+        else:
+            continue
+        if repair:
+            registry.put_right(tenant, schema, revision, version_table)
+
+
+def _revisions(
+    connection: Connection, schemas: Sequence[str], version_table: str
+) -> dict[str, str | None]:
+    """Schemas that are there, each with the revision in its own version table."""
+    values = {"schemas": list(schemas), "version_table": version_table}
+    found = connection.execute(_VERSIONED, values).all()
+    revisions: dict[str, str | None] = {schema: None for schema, _ in found}
+    selects = [
+        f"SELECT '{schema}', (SELECT max(version_num) FROM {table})"
+        for schema, table in found
+        if table is not None
+    ]
+    if selects:
+        rows = connection.exec_driver_sql(" UNION ALL ".join(selects))
+        revisions.update((row[0], row[1]) for row in rows)
+    return revisions
+
+
+def _is_legal(tenant: str) -> bool:
+    try:
+        schema_of(tenant)
+    except ActionableError:
+        return False
+    return True
+
+
+_VERSIONED = text(
+    "SELECT n.nspname,"
+    " CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END"
+    " FROM pg_namespace n LEFT JOIN pg_class c"
+    " ON c.relnamespace = n.oid AND c.relname = :version_table AND c.relkind = 'r'"
+    " WHERE n.nspname = ANY(:schemas)"
+)

@@ -1,0 +1,143 @@
+"""Requests: what any route may answer."""
+
+from ..errors import HttpError
+
+NOTHING_DONE = "The request did nothing."
+
+
+def host_refused() -> HttpError:
+    """The request's host name is not in ALLOWED_HOSTS. Use the service's own name; operators add
+    the name to ALLOWED_HOSTS.
+    """
+    return HttpError(
+        400,
+        "host-refused",
+        "This service does not answer to that host name.",
+        NOTHING_DONE,
+        "Use its own name. Operators name those it answers to in ALLOWED_HOSTS.",
+    )
+
+
+def request_unreadable() -> HttpError:
+    """The body is cut off, or is not of the content type that its header claims. Send the whole
+    body with the right Content-Type.
+    """
+    return HttpError(
+        400,
+        "request-unreadable",
+        "The request cannot be read.",
+        NOTHING_DONE,
+        "Send a body that is whole and of the content type it claims.",
+    )
+
+
+def administration_off() -> HttpError:
+    """The request is for administrators, and this service has no ADMIN_KEY. Operators set
+    ADMIN_KEY and start the service again.
+    """
+    return HttpError(
+        403,
+        "administration-off",
+        "Administration is off.",
+        NOTHING_DONE,
+        "Operators turn administration on by setting ADMIN_KEY.",
+    )
+
+
+def admin_key_refused() -> HttpError:
+    """The request is for administrators, and its header X-Admin-Key is missing or wrong. Send the
+    key that the setting ADMIN_KEY holds.
+    """
+    return HttpError(
+        403,
+        "admin-key-refused",
+        "This is for administrators only.",
+        NOTHING_DONE,
+        "Send the administrators' key in the header X-Admin-Key.",
+    )
+
+
+def path_unknown() -> HttpError:
+    """The service has no such path. Compare it with those of the API; in development: /docs"""
+    return HttpError(
+        404,
+        "path-unknown",
+        "There is nothing here.",
+        NOTHING_DONE,
+        "Compare the address with the API's paths.",
+    )
+
+
+def method_not_allowed() -> HttpError:
+    """The path exists and does not take this method. Use a method that the answer's header Allow
+    names.
+    """
+    return HttpError(
+        405,
+        "method-not-allowed",
+        "This address does not know that method.",
+        NOTHING_DONE,
+        "Use one that the header Allow names.",
+    )
+
+
+def request_too_large() -> HttpError:
+    """The body is larger than MAX_BODY_BYTES. Send less at once; operators raise MAX_BODY_BYTES."""
+    return HttpError(
+        413, "request-too-large", "The request is too large.", NOTHING_DONE, "Send less at once."
+    )
+
+
+def values_invalid(faults: str) -> HttpError:
+    """A value in the path, the query or the body is missing, or is not what it must be. Correct
+    the values; the answer's member ``errors`` names each. The values themselves are not repeated,
+    because one of them may be a password.
+    """
+    return HttpError(
+        422,
+        "values-invalid",
+        f"These values cannot be taken: {faults}",
+        NOTHING_DONE,
+        "Correct the values that errors names.",
+    )
+
+
+def rate_limited(seconds: int) -> HttpError:
+    """There were more attempts than RATE_LIMIT_PER_ADDRESS or RATE_LIMIT_PER_ACCOUNT allow. Wait
+    as long as the answer's header Retry-After says. If all clients share one address, the service
+    may stand behind a proxy that TRUSTED_PROXIES does not name.
+    """
+    return HttpError(
+        429,
+        "rate-limited",
+        "There were too many attempts.",
+        NOTHING_DONE,
+        f"Try again in {seconds} seconds.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def unexpected() -> HttpError:
+    """A defect in the service, or a failure that nobody foresaw. Operators find the traceback in
+    the log by the request id.
+    """
+    return HttpError(
+        500,
+        "unexpected",
+        "The service failed in a way that it did not expect.",
+        "The request may not have been carried out.",
+        "Try again. If it stays so, tell the operators the request id.",
+    )
+
+
+def request_refused(status: int, said: str) -> HttpError:
+    """A library that the service uses refused the request; the problem is in its words. Correct
+    the request as the problem says.
+    """
+    return HttpError(
+        status,
+        "request-refused",
+        f"The request was refused: {said}",
+        NOTHING_DONE,
+        "Correct the request and send it again.",
+    )

@@ -1,0 +1,16 @@
+"""The tenant of a request."""
+
+from ..errors import HttpError
+
+
+def tenant_not_named() -> HttpError:
+    """The request has no header X-Tenant-ID. With TENANT_FROM_HOST, its host name has no first
+    label either. Send the tenant's id in X-Tenant-ID.
+    """
+    return HttpError(
+        400,
+        "tenant-not-named",
+        "The request names no tenant.",
+        "The request did nothing.",
+        "Send the tenant's id in X-Tenant-ID.",
+    )

@@ -1,0 +1,143 @@
+"""Every error has a code, and the code leads to its explanation."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.errors import ActionableError, HttpError
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.error_catalogue import read_catalogue
+
+from .accounts import QUICK, sign_in
+from .client import Client
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    app = create_app(settings.model_copy(update={**QUICK, "rate_limit_per_account": "1/hour"}))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("hunter2")
+
+    @app.get("/teapot")
+    def teapot() -> None:
+        raise HTTPException(418, "I am a teapot")
+
+    with Client(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_codes_are_unique_and_in_kebab_case() -> None:
+    codes = [entry.code for entry in read_catalogue()]
+    assert len(codes) > 20
+    assert len(set(codes)) == len(codes)
+    assert [code for code in codes if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)] == []
+
+
+def test_every_error_says_what_is_wrong_what_it_means_what_to_do_and_why_it_came() -> None:
+    for entry in read_catalogue():
+        for line in (entry.problem, entry.impact, entry.solution, entry.cause_and_cure):
+            assert line.strip(), entry.code
+
+
+def test_an_error_as_text_has_three_parts() -> None:
+    error = ActionableError("some-code", "One.\nTwo.", "Nothing was done.", "Type this.")
+    assert str(error).splitlines() == [
+        "Problem:  One.",
+        "          Two.",
+        "Impact:   Nothing was done.",
+        "Solution: Type this.",
+    ]
+
+
+def test_an_error_can_become_the_answer_to_a_request() -> None:
+    error = ActionableError("some-code", "One.", "Nothing was done.", "Type this.")
+    answer = HttpError.from_error(error, 503)
+    assert (answer.status, answer.as_dict()) == (503, error.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "code"),
+    [
+        ("GET", "/nowhere", {}, "path-unknown"),
+        ("PUT", "/users/me", {}, "method-not-allowed"),
+        ("GET", "/users/me", {}, "not-signed-in"),
+        ("GET", "/users", {}, "administration-off"),
+        ("GET", "/broken", {}, "unexpected"),
+        ("GET", "/teapot", {}, "request-refused"),
+        ("POST", "/auth/login", {"json": {}}, "values-invalid"),
+        ("POST", "/auth/login", {"content": b"x" * 2_000_000}, "request-too-large"),
+        ("POST", "/auth/verify-email", {"json": {"token": "x" * 43}}, "link-not-valid"),
+    ],
+)
+def test_the_type_of_an_answer_leads_to_its_explanation(
+    client: TestClient, method: str, path: str, sent: dict[str, Any], code: str
+) -> None:
+    answer = client.request(method, path, **sent)
+    said = answer.json()
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (said["code"], said["type"]) == (code, f"/errors#{code}")
+    page, _, anchor = said["type"].partition("#")
+    assert f'id="{anchor}"' in client.get(page).text
+
+
+def test_what_other_middleware_refuses_has_a_code_too(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"allowed_hosts": ("api.example.com",)}))
+    with Client(app) as client:
+        answer = client.get("/users/me", headers={"Host": "evil.example.com"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "host-refused")
+
+
+def test_the_page_explains_every_code_and_needs_nothing_else(client: TestClient) -> None:
+    page = client.get("/errors")
+    assert page.status_code == 200
+    assert re.findall(r'<section id="([^"]+)"', page.text) == [
+        entry.code for entry in read_catalogue()
+    ]
+    assert re.findall(r"<(script|link|img)|(?:src|href)=", page.text) == []
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+
+
+def test_production_serves_the_page_and_not_the_api_s(settings: Settings) -> None:
+    production = settings.model_copy(update={"environment": "production", "docs_enabled": None})
+    client = TestClient(create_app(production), base_url="http://localhost")
+    assert client.get("/errors").status_code == 200
+    assert client.get("/docs").status_code == 404
+
+
+def test_behind_a_path_of_a_proxy_the_type_carries_that_path(settings: Settings) -> None:
+    client = TestClient(create_app(settings), root_path="/api")
+    assert client.get("/nowhere").json()["type"] == "/api/errors#path-unknown"
+
+
+def test_the_log_of_a_request_names_the_code(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        sign_in(client)
+    client.get("/health/live")
+    logged = [record.msg for record in caplog.records if record.name == "request"]
+    assert [line.get("code") for line in logged if isinstance(line, dict)] == [
+        "credentials-refused",
+        "rate-limited",
+        None,
+    ]
+
+
+def test_the_api_s_description_names_a_code_for_each_error(client: TestClient) -> None:
+    codes = {entry.code for entry in read_catalogue()}
+    found = 0
+    for operations in client.get("/openapi.json").json()["paths"].values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                if described := answer.get("content", {}).get("application/problem+json"):
+                    assert described["example"]["code"] in codes
+                    found += 1
+    assert found > 20
