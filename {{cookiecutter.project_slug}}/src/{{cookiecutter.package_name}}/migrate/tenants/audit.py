@@ -34,6 +34,9 @@ def audit_tenants(
 
     Args:
         repair: make the registry say what is true; schemas are not touched.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
     """
     version_table = (config or default_config()).version_table
     check_registry(engine)

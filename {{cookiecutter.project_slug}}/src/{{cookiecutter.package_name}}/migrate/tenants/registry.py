@@ -268,7 +268,11 @@ def check_registry(engine: Engine) -> None:
 
 
 def list_tenants(engine: Engine, *, after: str = "", limit: int | None = None) -> list[TenantRow]:
-    """Tenants by id, those behind ``after`` first, ``limit`` at most."""
+    """Tenants by id, those behind ``after`` first, ``limit`` at most.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).page(after, limit)
@@ -278,7 +282,7 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
     """One tenant.
 
     Raises:
-        ActionableError: there is no such tenant.
+        ActionableError: no-such-tenant, no-registry, database-away, database-refuses.
     """
     check_registry(engine)
     with backend.reading(engine) as connection:
@@ -289,14 +293,22 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
 
 
 def count_tenants_behind(engine: Engine, revision: str | None) -> int:
-    """How many tenants are not ready at ``revision``."""
+    """How many tenants are not ready at ``revision``.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).count_behind(revision)
 
 
 def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
-    """Revision, status, and how many tenants have both."""
+    """Revision, status, and how many tenants have both.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).count_by_revision()

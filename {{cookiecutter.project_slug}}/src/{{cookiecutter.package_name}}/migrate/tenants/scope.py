@@ -108,6 +108,11 @@ class TenantScope(Scope):
         return own
 
     def begin(self, connection: Connection) -> None:
+        """Look the tenant up, and make its schema where it is missing.
+
+        Raises:
+            ActionableError: no-such-tenant, tenant-being-removed, schema-missing.
+        """
         registry = Registry(connection)
         if self.display_name is not None:
             registry.add(self.tenant, self.display_name, self.name)
