@@ -23,6 +23,7 @@ from my_service.migrate import (
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from my_service.migrate.tenants import bulk
 
 FILE = '''"""{name}."""
 
@@ -151,6 +152,19 @@ class Service:
         ):
             cli.main()
         return int(str(end.value.code or 0)), out.getvalue(), err.getvalue()
+
+
+def replays(service: Service) -> list[int]:
+    """A list that grows with each transaction that is replayed."""
+    taken: list[int] = []
+    execute = bulk.execute
+
+    def counted(*arguments: Any) -> None:
+        taken.append(1)
+        execute(*arguments)
+
+    service.patch.setattr(bulk, "execute", counted)
+    return taken
 
 
 def dies_at(statement: int, act: Callable[[], object]) -> bool:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from my_service.migrate.tenants import bulk, scope
 from my_service.migrate.tenants.recording import is_several
 
-from tenants.support import Service
+from tenants.support import Service, replays
 
 ALONE, REPLAYED = "alone", tuple(f"t{n}" for n in range(5))
 SET = {
@@ -78,19 +78,6 @@ def dump(service: Service, tenant: str) -> str:
     return "\n".join(lines).replace(schema, "SCHEMA")
 
 
-def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows with each tenant that is replayed."""
-    taken: list[int] = []
-    execute = bulk.execute
-
-    def counted(*arguments: Any) -> None:
-        taken.append(1)
-        execute(*arguments)
-
-    monkeypatch.setattr(bulk, "execute", counted)
-    return taken
-
-
 @pytest.mark.parametrize("from_nothing", [True, False], ids=["provisioned", "migrated"])
 def test_a_replayed_schema_dumps_as_one_migrated_alone(
     service: Service, monkeypatch: pytest.MonkeyPatch, from_nothing: bool
@@ -99,7 +86,7 @@ def test_a_replayed_schema_dumps_as_one_migrated_alone(
         service.make(ALONE, *REPLAYED)
     for body in SET.values():
         service.add(body)
-    taken = replays(monkeypatch)
+    taken = replays(service)
     if from_nothing:
         service.all()
         service.register(*REPLAYED)
@@ -140,7 +127,7 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     service.make(ALONE, *REPLAYED[:4])
     service.ask("INSERT INTO tenant_t3.users (email, password_hash) VALUES ('x', 'y')")
     service.add(body, extra=extra)
-    taken = replays(monkeypatch)
+    taken = replays(service)
     assert service.one(ALONE).success
     assert service.all().success
     assert taken == []
