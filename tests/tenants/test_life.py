@@ -196,7 +196,7 @@ def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> 
     run = service.all(on_result=drop_some)
     assert run.success
     assert {result.tenant for result in run.tenants} == {*names} - {"t5", "t6"}
-    assert totals[0] == 8 and totals[-1] in (6, 7)
+    assert totals[0] == 8
     assert service.stands()["t6"] == ("dropping", "002")
 
 
@@ -319,6 +319,6 @@ def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) 
     alone = service.one("c")
     assert alone.error is not None and alone.error.code == "schema-missing"
     assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_c'") == [(0,)]
-    assert service.stands() == {t: ("ready", "003") for t in "abd"} | {"c": ("ready", "002")}
+    assert service.stands() == {t: ("ready", "003") for t in "abd"} | {"c": ("failed", "002")}
     assert service.command("tenant drop c --yes")[0] == 0
     assert service.one("c").created
