@@ -4,9 +4,10 @@ It runs inside a generated service, with that service's interpreter:
 
     python docs/generated.py <package> <slug> <database> <folder>
 
-and writes ``settings.<database>.md``, ``er.<database>.md`` and ``tables.<database>.md``, which the
-service's pages include. ``tests/test_docs_generated.py`` runs it for every database, compares, and
-writes the parts anew with UPDATE_DOCS=1.
+and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
+``errors.<database>.md`` and ``http_errors.<database>.md``, which the service's pages include.
+``tests/test_docs_generated.py`` runs it for every database, compares, and writes the parts anew
+with UPDATE_DOCS=1.
 """
 
 from __future__ import annotations
@@ -14,18 +15,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 
 def main(package: str, slug: str, database: str, folder: str) -> None:
-    """Write the three parts."""
+    """Write all parts."""
     metadata = import_module(f"{package}.migrations").load_metadata()
     dialect = import_module(f"sqlalchemy.dialects.{database.partition('-')[0]}").dialect()
+    catalogue = import_module(f"{package}.web.error_catalogue").read_catalogue()
     parts = {
         "settings": settings(import_module(f"{package}.settings").Settings),
         "er": diagram(metadata, dialect),
         "tables": tables(metadata, dialect),
+        "errors": errors(entry for entry in catalogue if not entry.status),
+        "http_errors": http_errors(entry for entry in catalogue if entry.status),
     }
     for name, lines in parts.items():
         text = "\n".join(lines)
@@ -53,6 +58,48 @@ def shown(default: Any) -> str:
     if default is None or default == () or default == "":
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+# -- Errors --------------------------------------------------------------------------------------
+
+
+# The guide's order: what a reader of the migration guide meets first.
+PACKAGES = ("migrate", "database", "settings", "cli")
+
+
+def errors(entries: Iterator[Any]) -> Iterator[str]:
+    """The errors of the terminal and the log, each under its code: the anchor that leads to it."""
+    for section, group in groupby(sorted(entries, key=place), lambda entry: entry.section):
+        yield f"### {section}"
+        yield ""
+        for entry in group:
+            yield f"#### {entry.code}"
+            yield ""
+            yield f"`{one_line(entry.problem)}`"
+            yield ""
+            yield f"- Impact: {one_line(entry.impact)}"
+            yield f"- Solution: {one_line(entry.solution)}"
+            yield f"- Cause and cure: {entry.cause_and_cure}"
+            yield ""
+
+
+def http_errors(entries: Iterator[Any]) -> Iterator[str]:
+    """A row for each error that answers a request: its status, its code, its problem."""
+    yield "| Status | `code` | Problem |"
+    yield "| --- | --- | --- |"
+    for entry in sorted(entries, key=lambda entry: (entry.status, entry.code)):
+        yield f"| {entry.status} | `{entry.code}` | {one_line(entry.problem)} |"
+
+
+def place(entry: Any) -> tuple[int, str]:
+    """Where an error's package stands in the guide; unknown ones come last."""
+    package = entry.package.partition("/")[0]
+    return (PACKAGES.index(package) if package in PACKAGES else len(PACKAGES), entry.package)
+
+
+def one_line(text: str) -> str:
+    """A text of several lines in one, ready for a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 # -- Models --------------------------------------------------------------------------------------

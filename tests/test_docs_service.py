@@ -21,15 +21,6 @@ PATTERNS = TEMPLATE / "tests" / "docs_patterns.py"
 # What a page shows and nobody can run here: docker needs its daemon.
 NOT_RUN = {"README.md": ["Deploy"], GUIDE: []}
 
-# Errors that one database's engine code holds and the other database never meets.
-SQLITE_ONLY = {
-    "… rows point to rows that are gone, the first from … to ….",
-    "The lock … cannot be written: …",
-    "… holds the lock, and SQLite cannot end another process's session.",
-    "The database … forgot what was written to it.",
-}
-POSTGRESQL_ONLY = {"The migration lock was lost: its database session has ended."}
-
 
 @pytest.fixture
 def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> Shell:
@@ -84,39 +75,40 @@ def test_every_pattern_is_applied_checked_and_rolled_back(
 
 
 @each_database
-def test_the_catalogue_holds_the_errors_of_the_code_and_no_others(
-    bake: Bake, database: str
-) -> None:
+def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, database: str) -> None:
     folder = bake(database=database)
-    text = read(folder / GUIDE)
-    chapter = text[text.index("## 9.", text.index("## 8. ")) : text.index("\n## 10. ")]
-    listed = [row[0].strip("`") for row in rows(chapter) if row[0] != "Problem"]
-    assert sorted(set(listed)) == sorted(listed)
-    elsewhere = POSTGRESQL_ONLY if database == "sqlite" else SQLITE_ONLY
-    assert set(listed) == problems(folder / "src" / "my_service" / "migrate") - elsewhere
+    codes = [code for path in sources(folder) for code in codes_made(path)]
+    explained = re.findall(r"^#### ([\w-]+)$", read(folder / GUIDE), re.MULTILINE)
+    explained += re.findall(
+        r"^\| (?:\d+|…) \| `([\w-]+)` \|", read(folder / "README.md"), re.MULTILINE
+    )
+    assert sorted(explained) == sorted(codes)
+    assert len(set(codes)) == len(codes)
 
 
-def problems(folder: Path) -> set[str]:
-    """The problems that a folder's code can tell of, with … for what is filled in."""
-    calls = [
-        node
-        for path in folder.glob("*.py")
+@each_database
+def test_every_error_stands_in_a_file_of_errors(bake: Bake, database: str) -> None:
+    for path in sources(bake(database=database)):
+        if path.name != "errors.py" and not path.name.endswith("_errors.py"):
+            assert codes_made(path) == [], path
+
+
+def sources(folder: Path) -> list[Path]:
+    """The service's own Python files."""
+    return sorted((folder / "src" / "my_service").rglob("*.py"))
+
+
+def codes_made(path: Path) -> list[str]:
+    """The codes of the errors that a file makes; one that passes on another's code makes none."""
+    places = {"ActionableError": 0, "HttpError": 1}
+    codes = [
+        node.args[places[node.func.id]]
         for node in ast.walk(ast.parse(read(path)))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ActionableError"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places
     ]
-    found = {normalised(call.args[0]) for call in calls}
-    return {problem for problem in found if re.search(r"\w", problem)}
-
-
-def normalised(text: ast.expr) -> str:
-    """A string, or an f-string with … for its holes."""
-    if isinstance(text, ast.JoinedStr):
-        return "".join(
-            str(getattr(part, "value", "")) if isinstance(part, ast.Constant) else "…"
-            for part in text.values
-        )
-    assert isinstance(text, ast.Constant), f"not a text that can be looked up: {ast.dump(text)}"
-    return str(text.value)
+    passed_on = (ast.Attribute, ast.Constant)
+    assert all(isinstance(code, passed_on) for code in codes), f"{path}: not a literal code"
+    return [str(code.value) for code in codes if isinstance(code, ast.Constant)]
 
 
 @each_database

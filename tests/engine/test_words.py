@@ -23,13 +23,13 @@ def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder)
     assert command("migrate latest") == (0, "Already up to date\n", "")
     assert command("migrate up") == (0, "Already up to date\n", "")
     folder.tables("c", "d")
-    assert command("migrate up --verbose") == (0, "Batch 2 run: 1 migrations\n003_c\n", "")
-    assert command("migrate latest --verbose") == (0, "Batch 3 run: 1 migrations\n004_d\n", "")
+    assert command("migrate up --verbose") == (0, "Batch 2 run: 1 migration\n003_c\n", "")
+    assert command("migrate latest --verbose") == (0, "Batch 3 run: 1 migration\n004_d\n", "")
     assert command("migrate current") == (0, "004\n", "")
-    assert command("migrate rollback") == (0, "Batch 3 rolled back: 1 migrations\n", "")
+    assert command("migrate rollback") == (0, "Batch 3 rolled back: 1 migration\n", "")
     assert command("migrate down --verbose") == (
         0,
-        "Batch 2 rolled back: 1 migrations\n003_c\n",
+        "Batch 2 rolled back: 1 migration\n003_c\n",
         "",
     )
     assert command("migrate rollback --verbose") == (

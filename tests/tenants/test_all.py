@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from my_service.database.tenant_session import TenantSession
-from my_service.migrate import MigrationResult, audit_tenants, drop_tenant
 from my_service.errors import HttpError
+from my_service.migrate import MigrationResult, audit_tenants
+from my_service.migrate import drop_tenant
 from sqlalchemy import text
 
 from tenants.support import Service
@@ -24,7 +25,7 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
 ) -> None:
     service.make(*NAMES)
     service.add(ADD, REMOVE)
-    for tenant in ("t0", "t5"):  # one that would be a canary, and one that would replay
+    for tenant in ("t0", "t5"):  # one that would be a witness, and one that would replay
         service.ask(BREAK.format(tenant))
     code, out, err = service.command("tenant migrate")
     assert code == 1
@@ -151,7 +152,10 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
     assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
     info = {"tenant": "a", "role": False}
-    with TenantSession(service.engine, info=info) as session, pytest.raises(HttpError, match="not ready"):
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="tenant-not-ready"),
+    ):
         session.execute(text("SELECT 1"))
     rows = service.command("migrate status --tenants")[1].splitlines()[-2:]
     assert rows == ["002\tbehind\t1", "003\tready\t1"]
@@ -165,7 +169,10 @@ def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None
     service.make("a")
     service.ask("CREATE TABLE public.users AS SELECT 1 AS id")
     info = {"tenant": "nobody", "role": False}
-    with TenantSession(service.engine, info=info) as session, pytest.raises(HttpError, match="no tenant"):
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="tenant-unknown"),
+    ):
         session.execute(text("SELECT * FROM users"))
 
 

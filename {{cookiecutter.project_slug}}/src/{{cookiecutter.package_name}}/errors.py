@@ -35,11 +35,7 @@ class ActionableError(Exception):
         self.solution = solution
 
     def __str__(self) -> str:
-        lines = {
-            "Problem": f"{self.problem} [{self.code}]",
-            "Impact": self.impact,
-            "Solution": self.solution,
-        }
+        lines = {"Problem": self.problem, "Impact": self.impact, "Solution": self.solution}
         return "\n".join(
             f"{name + ':':10}{line.replace(chr(10), INDENT)}" for name, line in lines.items()
         )

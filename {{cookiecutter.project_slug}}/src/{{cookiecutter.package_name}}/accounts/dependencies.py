@@ -20,7 +20,11 @@ _bearer = OAuth2PasswordBearer(
 def get_current_user(
     accounts: AccountsDep, token: Annotated[str | None, Security(_bearer)]
 ) -> User:
-    """The user whose token came with the request, looked up anew each time."""
+    """The user whose token came with the request, looked up anew each time.
+
+    Raises:
+        HttpError: 401, there is no token, or it is not valid.
+    """
     user = accounts.user_of(token, "access") if token else None
     if user is None:
         raise errors.not_signed_in()

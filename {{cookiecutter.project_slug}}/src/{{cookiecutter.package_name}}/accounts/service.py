@@ -43,7 +43,11 @@ class Accounts:
     passwords: Passwords
 
     def register(self, new: Registration) -> Mail:
-        """Keep the account unless the address has one. Either way there is a mail to send."""
+        """Keep the account unless the address has one. Either way there is a mail to send.
+
+        Raises:
+            HttpError: 422, the password is too easy to guess or too long.
+        """
         self.passwords.check(new.password, new.email)
         password_hash = self.passwords.hash(new.password)
         token, user_id = random_token(), uuid4()
@@ -68,7 +72,11 @@ class Accounts:
         return messages.already_registered(self.settings, user.email, reset)
 
     def verify_email(self, token: str) -> None:
-        """Confirm the address that this token was mailed to. It works once."""
+        """Confirm the address that this token was mailed to. It works once.
+
+        Raises:
+            HttpError: 400, the token is unknown, expired or used.
+        """
         statement = (
             update(User)
             .where(User.verification_token == digest(token), User.is_active)
@@ -82,7 +90,11 @@ class Accounts:
             raise errors.link_not_valid("/auth/request-verification")
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
-        """A token for whoever knows the password of an active account with a confirmed address."""
+        """A token for whoever knows the password of an active account with a confirmed address.
+
+        Raises:
+            HttpError: 401, whatever the reason.
+        """
         user = self._find(email)
         if not self.passwords.verify(password, user.password_hash if user else None):
             raise errors.credentials_refused()
@@ -99,7 +111,13 @@ class Accounts:
         return self._issue(changed)
 
     def change_password(self, user: User, change: PasswordChange) -> AccessToken:
-        """Replace the password. Every token ends; the answer is a new one."""
+        """Replace the password. Every token ends; the answer is a new one.
+
+        Raises:
+            HttpError: 403, the current password is wrong.
+            HttpError: 422, the new one is too easy to guess or too long.
+            HttpError: 401, the account was closed meanwhile, or its password changed.
+        """
         self.session.commit()
         if not self.passwords.verify(change.current_password, user.password_hash):
             raise errors.current_password_wrong()
@@ -109,7 +127,12 @@ class Accounts:
         return self._issue(changed)
 
     def reset_password(self, reset: PasswordReset) -> None:
-        """Replace a forgotten password. Whoever has the mail owns the address, too."""
+        """Replace a forgotten password. Whoever has the mail owns the address, too.
+
+        Raises:
+            HttpError: 400, the token is expired or used.
+            HttpError: 422, the password is too easy to guess or too long.
+        """
         user = self.user_of(reset.token, "password-reset")
         self.session.commit()
         if user is None or not self._replace_password(user, reset.password, **CONFIRMED):

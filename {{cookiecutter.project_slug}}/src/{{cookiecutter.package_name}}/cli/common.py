@@ -22,7 +22,11 @@ OptionalName = Annotated[
 
 @contextmanager
 def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
-    """The engine and the migrations' configuration that the environment asks for."""
+    """The engine and the migrations' configuration that the environment asks for.
+
+    Raises:
+        ActionableError: the settings cannot work.
+    """
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings

@@ -4,9 +4,8 @@ from ..errors import ActionableError
 
 
 def seeds_in_production() -> ActionableError:
-    """Cause: ``seed run`` was typed where ENVIRONMENT is production.
-
-    Cure: check where you are. ``--force`` runs the seeds all the same.
+    """``seed run`` was typed where ENVIRONMENT is production. Check where you are. ``--force``
+    runs the seeds all the same.
     """
     return ActionableError(
         "seeds-in-production",

@@ -4,10 +4,8 @@ from ..errors import ActionableError
 
 
 def unreachable_at_start(address: str, cause: str) -> ActionableError:
-    """Cause: the database server is down, its address or the password is wrong, or the database
-    does not exist. The text after the colon is the driver's.
-
-    Cure: start the server, or correct the address.
+    """The database server is down, its address or the password is wrong, or the database does not
+    exist. The text after the colon is the driver's. Start the server, or correct the address.
     """
     return ActionableError(
         "database-unreachable-at-start",

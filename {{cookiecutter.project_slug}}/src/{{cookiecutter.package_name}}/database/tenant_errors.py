@@ -4,9 +4,8 @@ from ..errors import HttpError
 
 
 def tenant_unknown(tenant: str) -> HttpError:
-    """Cause: the registry has no tenant of this id: it was never made, or it was dropped.
-
-    Cure: correct the id, or make the tenant.
+    """The registry has no tenant of this id: it was never made, or it was dropped. Correct the id,
+    or make the tenant.
     """
     return HttpError(
         404,
@@ -18,9 +17,8 @@ def tenant_unknown(tenant: str) -> HttpError:
 
 
 def tenant_not_ready(tenant: str, status: str) -> HttpError:
-    """Cause: the tenant is being made or removed, or its last migration failed.
-
-    Cure: wait, or see the cause with ``tenant list`` and run ``tenant migrate`` again.
+    """The tenant is being made or removed, or its last migration failed. Wait, or see the cause
+    with ``tenant list`` and run ``tenant migrate`` again.
     """
     return HttpError(
         503,

@@ -18,7 +18,8 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionMap
 from alembic.util import load_python_file
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
 
 from .backends import backend
@@ -153,6 +154,7 @@ def print_steps(
     scripts: Sequence[Script],
     *,
     heads: Iterable[str],
+    has_version_table: bool,
     each_alone: bool,
     first: Callable[[MigrationContext], None],
     options: dict[str, Any],
@@ -160,7 +162,8 @@ def print_steps(
     """Write the SQL of an upgrade.
 
     Args:
-        heads: where the database is.
+        heads: what is applied.
+        has_version_table: whether Alembic's table is there already.
         each_alone: whether each migration is a transaction of its own.
         first: writes what comes before the first migration.
     """
@@ -181,8 +184,34 @@ def print_steps(
             transaction_per_migration=each_alone,
             **options,
         )
+        context: Any = env.get_context()
+        _write_exactly(
+            context, output, without=options["version_table"] if has_version_table else ""
+        )
         with env.begin_transaction():
             env.run_migrations()
+
+
+def _write_exactly(context: Any, output: TextIO, *, without: str) -> None:
+    """Write each statement as it is. Alembic would turn tabs into spaces, also inside values, and let
+    a comment at the end swallow the semicolon.
+
+    Args:
+        without: the table that is there already and is not created.
+    """
+
+    def write(construct: Any, *_: object, **__: object) -> None:
+        if isinstance(construct, CreateTable) and construct.element.name == without:
+            return
+        if isinstance(construct, str):
+            construct = text(construct)
+        is_ddl = isinstance(construct, ExecutableDDLElement)
+        values = {} if is_ddl else {"compile_kwargs": {"literal_binds": True}}
+        statement = str(construct.compile(dialect=context.dialect, **values)).strip()
+        last_line = statement.rpartition("\n")[2]
+        output.write(statement + ("\n;\n\n" if "--" in last_line else ";\n\n"))
+
+    context.impl._exec = write
 
 
 def _step(

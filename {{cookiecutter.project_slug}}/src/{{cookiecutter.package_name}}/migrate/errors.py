@@ -87,7 +87,7 @@ def revision_unusable(path: Path, revision: object, longest: int) -> ActionableE
     """``revision`` is text of 1 to 32 characters. Use the number that the file's name starts with."""
     return ActionableError(
         "revision-unusable",
-        f"{path.name} has the revision {revision!r}, which is empty, too long or no text.",
+        f"{path.name} has the revision {revision!r}, too long for version_num or no text.",
         "Nothing was run: alembic_version could not hold it.",
         f"Use the number that the file's name starts with; {longest} characters at most.",
     )
@@ -105,9 +105,10 @@ def revision_taken(first: str, second: str, revision: str, path: Path) -> Action
 
 def parent_missing(name: str, attribute: str, parent: str, folder: Path) -> ActionableError:
     """The file that it follows or depends on is missing. Restore it, or correct the line."""
+    follows = "depends on" if attribute == "depends_on" else "follows"
     return ActionableError(
         "parent-missing",
-        f"{attribute} of {name} is {parent!r}, which no file has.",
+        f"{name} {follows} revision {parent!r}, which no file has.",
         "Nothing was run: what the missing migration does is not known.",
         f"Restore the missing file in {folder}, or correct {attribute}.",
     )
@@ -306,9 +307,10 @@ def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
 
 def orphaned_rows(number: int, table: str, parent: str) -> ActionableError:
     """The migration broke a foreign key. Keep the parents' rows, or remove the children first."""
+    points = "points" if number == 1 else "point"
     return ActionableError(
         "orphaned-rows",
-        f"The migration left {count(number, 'row')} without the row that it points to,"
+        f"{count(number, 'row')} {points} to rows that are gone,"
         f" the first from {table} to {parent}.",
         "It breaks a foreign key.",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
@@ -399,7 +401,7 @@ def database_lost(names: Sequence[str], error: BaseException) -> ActionableError
     """The connection broke. What was not committed is undone; see ``migrate status``."""
     return ActionableError(
         "database-lost",
-        f"The database was lost while {', '.join(names)} ran: {cause(error)}",
+        f"The database was lost while {names[0]} or what follows ran: {cause(error)}",
         "What was not committed is undone; nobody can say yet how far it came.",
         "When the database answers again, see how far it came: migrate status",
     )

@@ -159,10 +159,10 @@ def read_history(
     return [HistoryRow(**row) for row in connection.execute(applied).mappings()]
 
 
-def read_heads(connection: Connection, config: MigrationConfig) -> set[str]:
-    """What Alembic says is applied."""
+def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | None:
+    """What Alembic says is applied; None when its table is not there."""
     if not inspect(connection).has_table(config.version_table):
-        return set()
+        return None
     return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock
-from .config import MigrationConfig
+from .events import Observer
 
 POLL_SECONDS = 0.1
 REMIND_SECONDS = 10.0
@@ -25,19 +25,26 @@ _one_thread = RLock()
 
 
 @contextmanager
-def migration_lock(engine: Engine, config: MigrationConfig) -> Iterator[MigrationLock]:
-    """Hold the lock of the configuration's scope, waiting for it ``lock_timeout`` seconds.
+def migration_lock(
+    engine: Engine, timeout: float, scope: str = "", observer: Observer | None = None
+) -> Iterator[MigrationLock]:
+    """Hold the lock.
+
+    Args:
+        timeout: seconds to wait for it.
+        scope: what it is for; "" is the database.
+        observer: hears that another migrator has it.
 
     Raises:
         ActionableError: lock-timeout; database-away.
     """
-    deadline = time.monotonic() + config.lock_timeout
-    if not _one_thread.acquire(timeout=config.lock_timeout):
-        raise errors.lock_timeout("another thread of this process", config.lock_timeout)
+    deadline = time.monotonic() + timeout
+    if not _one_thread.acquire(timeout=timeout):
+        raise errors.lock_timeout("another thread of this process", timeout)
     lock: MigrationLock | None = None
     try:
-        lock = backend.Lock(engine, config.scope.name)
-        _wait(lock, deadline, config)
+        lock = backend.Lock(engine, scope)
+        _wait(lock, deadline, timeout, observer or Observer())
         yield lock
     finally:
         if lock is not None:
@@ -45,13 +52,13 @@ def migration_lock(engine: Engine, config: MigrationConfig) -> Iterator[Migratio
         _one_thread.release()
 
 
-def _wait(lock: MigrationLock, deadline: float, config: MigrationConfig) -> None:
+def _wait(lock: MigrationLock, deadline: float, timeout: float, observer: Observer) -> None:
     remind_at = 0.0
     while not lock.acquire():
         now = time.monotonic()
         if now >= deadline:
-            raise errors.lock_timeout(lock.holder() or JUST_FINISHED, config.lock_timeout)
+            raise errors.lock_timeout(lock.holder() or JUST_FINISHED, timeout)
         if now >= remind_at:
-            config.observer.waiting(lock.holder() or JUST_FINISHED)
+            observer.waiting(lock.holder() or JUST_FINISHED)
             remind_at = now + REMIND_SECONDS
         time.sleep(POLL_SECONDS)

@@ -60,7 +60,7 @@ def _run_on(engine: Engine, config: MigrationConfig, *, each_alone: bool, reads:
             _run(connection, config, each_alone=each_alone)
         return
     with (
-        migration_lock(engine, config) as lock,
+        migration_lock(engine, config.lock_timeout) as lock,
         backend.migrating(engine, config, lock.verify) as connection,
     ):
         _run(connection, config, each_alone=each_alone)

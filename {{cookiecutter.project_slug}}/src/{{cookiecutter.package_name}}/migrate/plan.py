@@ -27,11 +27,13 @@ class DatabaseState:
         heads: the newest applied revisions, as Alembic has them.
         history: the engine's rows of what is applied, in the order in which it was.
         columns: those of the history table; an older version of the engine had fewer.
+        has_version_table: whether Alembic's table is there, if only empty.
     """
 
     heads: frozenset[str]
     history: tuple[HistoryRow, ...]
     columns: frozenset[str]
+    has_version_table: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
         history = read_history(connection, config, columns)
         heads = read_heads(connection, config)
     _check_service(config, history)
-    return DatabaseState(frozenset(heads), tuple(history), columns)
+    return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
 
 def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:

@@ -108,7 +108,10 @@ class _Run:
             folder, read_state(self.engine, self.config)
         ):
             return
-        with migration_lock(self.engine, self.config) as lock:
+        config = self.config
+        with migration_lock(
+            self.engine, config.lock_timeout, config.scope.name, config.observer
+        ) as lock:
             self._run(folder, lock)
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:

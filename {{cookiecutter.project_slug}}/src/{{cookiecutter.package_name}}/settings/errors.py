@@ -1,4 +1,4 @@
-"""The settings: values that cannot work, and values that are unsafe in production."""
+"""The settings."""
 
 from collections.abc import Sequence
 
@@ -8,23 +8,21 @@ MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 def settings_invalid(faults: Sequence[str]) -> ActionableError:
-    """Cause: an environment variable has a value of the wrong type or outside its limits.
-
-    Cure: correct the variables that the problem names. The values are not repeated, because one
-    of them may be a password.
+    """An environment variable has a value of the wrong type or outside its limits. Correct the
+    variables that the problem names. The values are not repeated, because one of them may be a
+    password.
     """
     return ActionableError(
         "settings-invalid",
-        f"{'; '.join(faults)}",
+        f"Settings cannot be understood: {'; '.join(faults)}",
         "The service does not start with settings it cannot understand.",
         "Correct them in the environment or in .env; .env.example describes each.",
     )
 
 
 def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
-    """Cause: ENVIRONMENT is production, and several settings are missing or unsafe there.
-
-    Cure: set each of them; the impact and the solution have one line for each, in the same order.
+    """ENVIRONMENT is production, and several settings are missing or unsafe there. Set each of
+    them; the impact and the solution have one line for each, in the same order.
     """
     problems = "\n".join(f"{error.problem} ({error.code})" for error in found)
     impacts = "\n".join(error.impact for error in found)
@@ -38,35 +36,32 @@ def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
 
 
 def jwt_secret_unsafe(fault: str) -> ActionableError:
-    """Cause: JWT_SECRET is not set, shorter than 32 bytes, repetitive or copied from an example.
-
-    Cure: set it to a random value and keep that out of git. All tokens end when it changes.
+    """JWT_SECRET is not set, shorter than 32 bytes, repetitive or copied from an example. Set it
+    to a random value and keep that out of git. All tokens end when it changes.
     """
     return ActionableError(
         "jwt-secret-unsafe",
-        f"JWT_SECRET {fault}.",
+        f"JWT_SECRET is unsafe: it {fault}.",
         "Whoever guesses it can sign in as anyone.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
 
 
 def admin_key_unsafe(fault: str) -> ActionableError:
-    """Cause: ADMIN_KEY is shorter than 32 bytes, repetitive or copied from an example.
-
-    Cure: set it to a random value, or leave it empty to turn administration over HTTP off.
+    """ADMIN_KEY is shorter than 32 bytes, repetitive or copied from an example. Set it to a random
+    value, or leave it empty to turn administration over HTTP off.
     """
     return ActionableError(
         "admin-key-unsafe",
-        f"ADMIN_KEY {fault}.",
+        f"ADMIN_KEY is unsafe: it {fault}.",
         "Whoever guesses it governs every account.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
 
 
 def cors_open_to_all() -> ActionableError:
-    """Cause: CORS_ORIGINS contains an asterisk, which allows every web page.
-
-    Cure: list the origins of your own front ends, separated by commas.
+    """CORS_ORIGINS contains an asterisk, which allows every web page. List the origins of your own
+    front ends, separated by commas.
     """
     return ActionableError(
         "cors-open-to-all",
@@ -77,13 +72,12 @@ def cors_open_to_all() -> ActionableError:
 
 
 def mail_incomplete(faults: Sequence[str]) -> ActionableError:
-    """Cause: production has no mail server, no sender, or links that are not encrypted.
-
-    Cure: set the variables that the problem names.
+    """Production has no mail server, no sender, or links that are not encrypted. Set the variables
+    that the problem names.
     """
     return ActionableError(
         "mail-incomplete",
-        f"{', '.join(faults)}.",
+        f"Mail is not set up: {', '.join(faults)}.",
         "Nobody can confirm an address or get a new password, or others read the links.",
         "Set SMTP_HOST, MAIL_FROM=service@example.com and FRONTEND_URL=https://app.example.com",
     )

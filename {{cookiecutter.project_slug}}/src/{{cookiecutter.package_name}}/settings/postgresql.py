@@ -87,7 +87,11 @@ class DatabaseSettings(PoolSettings):
         )
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no database, a password that can be guessed."""
+        """Adds: no database, a password that can be guessed.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         url = self._service_address
         if url is None:

@@ -21,7 +21,11 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
     )
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP."""
+        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         if serving and self.admin_key is None:
             found.append(errors.admin_key_missing())

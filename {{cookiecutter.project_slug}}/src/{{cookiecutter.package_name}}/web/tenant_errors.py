@@ -4,10 +4,8 @@ from ..errors import HttpError
 
 
 def tenant_not_named() -> HttpError:
-    """Cause: the request has no header X-Tenant-ID. With TENANT_FROM_HOST, its host name has no
-    first label either.
-
-    Cure: send the tenant's id in X-Tenant-ID.
+    """The request has no header X-Tenant-ID. With TENANT_FROM_HOST, its host name has no first
+    label either. Send the tenant's id in X-Tenant-ID.
     """
     return HttpError(
         400,

@@ -17,7 +17,11 @@ class MigrationLock(Protocol):
     """What both databases' locks can do."""
 
     def acquire(self) -> bool:
-        """Take the lock if it is free; never waits."""
+        """Take the lock if it is free; never waits.
+
+        Raises:
+            ActionableError: database-away, database-refuses or, on SQLite, cannot-lock.
+        """
 
     def release(self) -> None:
         """Give the lock back. Harmless when it was not taken."""
@@ -30,7 +34,11 @@ class MigrationLock(Protocol):
         """
 
     def holder(self) -> LockHolder | None:
-        """Who has the lock now."""
+        """Who has the lock now.
+
+        Raises:
+            ActionableError: database-away, database-refuses.
+        """
 
     def end_holder(self) -> LockHolder | None:
         """End the session that holds the lock; what it was doing is undone.

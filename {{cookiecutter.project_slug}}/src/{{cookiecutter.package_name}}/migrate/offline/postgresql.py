@@ -50,6 +50,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
             plan.folder.directory,
             scripts,
             heads=plan.state.heads,
+            has_version_table=plan.state.has_version_table,
             each_alone=any(map(runs_alone, scripts)),
             first=first,
             options=context_options(config, writer),

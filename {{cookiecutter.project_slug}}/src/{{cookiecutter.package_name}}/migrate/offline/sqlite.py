@@ -1,6 +1,8 @@
 """Records SQL on a copy of the database in memory, which runs the migrations for real."""
 
+import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
@@ -15,6 +17,8 @@ from ..select import all_pending
 
 # A script that fails must end as failed in sqlite3, and what it began is undone when it ends.
 STOP_ON_ERROR = ".bail on\n"
+# A placeholder, or what may hold a question mark that is none.
+_PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\?""", re.S)
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
@@ -42,28 +46,49 @@ class _Recorder:
     def __init__(self, engine: Engine) -> None:
         self.statements: list[str] = []
         self._is_new = True
+        self._last = ""
         with closing(engine.raw_connection()) as connection:
             raw = cast(sqlite3.Connection, connection.dbapi_connection)
             raw.set_trace_callback(self._traced)
+        self._exact: str | None = None
         event.listen(engine, "do_execute", self._executes)
         event.listen(engine, "do_executemany", self._executes_many)
 
     def _traced(self, statement: str) -> None:
         # SQLite tells of a statement once more for each trigger that it sets off.
-        if self._is_new or statement != self.statements[-1]:
-            self.statements.append(statement)
-        self._is_new = False
+        if self._is_new or statement != self._last:
+            self.statements.append(self._exact or statement)
+        self._is_new, self._exact, self._last = False, None, statement
 
-    def _executes(self, *_: object) -> None:
-        self._is_new = True
+    def _executes(self, _cursor: Any, statement: str, values: Any, _context: object) -> None:
+        self._note(statement, values)
 
     def _executes_many(self, cursor: Any, statement: str, rows: Any, _context: object) -> bool:
-        cursor.executemany(statement, map(self._noted, rows))
+        cursor.executemany(statement, (self._note(statement, row) for row in rows))
         return True
 
-    def _noted(self, row: Any) -> Any:
+    def _note(self, statement: str, values: Any) -> Any:
+        # SQLite itself would write floats with 15 digits, which are not always the same number.
         self._is_new = True
-        return row
+        self._exact = _with_values(statement, values) if isinstance(values, tuple) else None
+        return values
+
+
+def _with_values(statement: str, values: Sequence[Any]) -> str:
+    left = iter(values)
+    return _PLACEHOLDER.sub(
+        lambda found: _literal(next(left)) if found[0] == "?" else found[0], statement
+    )
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, int | float):
+        return repr(value + 0)  # True is 1
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _terminated(statement: str) -> str:

@@ -102,7 +102,7 @@ class BulkMigration:
         """
         if not self._not_at_target():
             return ()
-        with migration_lock(self.engine, self.config):
+        with migration_lock(self.engine, self.config.lock_timeout):
             tenants = self._not_at_target()  # again: nobody else migrates them now
             progress = _Progress(len(tenants), max_failures, on_result)
             for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
@@ -275,7 +275,7 @@ class BulkMigration:
                 if Registry(connection).is_ready_at(scope.tenant, self.target):
                     return None
             with (
-                migration_lock(self.engine, scoped) as lock,
+                migration_lock(self.engine, scoped.lock_timeout, scoped.scope.name) as lock,
                 backend.migrating(self.engine, scoped, lock.verify) as connection,
                 connection.begin(),  # the scope does the rest when it commits
             ):

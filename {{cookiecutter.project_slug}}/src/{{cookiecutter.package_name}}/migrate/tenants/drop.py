@@ -4,8 +4,6 @@ PostgreSQL locks each thing that a transaction drops until it ends: tables with 
 functions and types as well. It has room for some thousands, so a schema is emptied in chunks.
 """
 
-from dataclasses import replace
-
 from sqlalchemy import Engine, text
 
 from ..config import MigrationConfig, default_config
@@ -26,7 +24,7 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
     scope = TenantScope(tenant, None)
     schema = scope.name
     find_tenant(engine, tenant)
-    with migration_lock(engine, replace(config, scope=scope)):
+    with migration_lock(engine, config.lock_timeout, schema):
         with engine.begin() as connection:
             Registry(connection).begin_removal(tenant)
         while _drop_chunk(engine, schema):
