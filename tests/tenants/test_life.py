@@ -122,11 +122,12 @@ def test_wherever_a_removal_dies_it_can_be_continued(
 
 LARGE = {
     "partitions": [
+        'op.execute("CREATE TABLE parts_of (id bigint PRIMARY KEY)")',
         'op.execute("CREATE TABLE parts (id bigint PRIMARY KEY) PARTITION BY RANGE (id)")',
         "for n in range(600):",
         '    op.execute(f"CREATE TABLE part_{n} PARTITION OF parts'
         ' FOR VALUES FROM ({n}) TO ({n + 1})")',
-        'op.execute("CREATE TABLE to_parts (id bigint REFERENCES parts)")',
+        'op.execute("ALTER TABLE parts ADD FOREIGN KEY (id) REFERENCES parts_of")',
     ],
     "foreign keys to one table": [
         'op.execute("CREATE TABLE hub (id int PRIMARY KEY)")',
@@ -175,7 +176,7 @@ def test_a_large_schema_goes_in_chunks_that_fit_the_lock_table(service: Service,
     code, _, _ = service.command("tenant drop acme")
     assert code == 1 and service.stands() != {}
     drop_tenant(service.engine, "acme", config=service.config)
-    assert 0 < most < 500
+    assert 0 < most < 700
     assert service.stands() == {}
     assert service.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'tenant_acme'") == []
     assert service.command("tenant drop acme --yes")[0] == 1
