@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from support import TEMPLATE
 FOLDER = TEMPLATE / "tests" / "tenants"
 
 
-@pytest.mark.parametrize("part", ["life", "all", "replay", "isolation", "making"])
+PARTS = ["life", "all", "replay", "replay_bodies", "replay_observing", "citus", "isolation", "making"]
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_tenants_keep_their_promises(
     bake: Bake,
     service_environment: ServiceEnvironment,
@@ -23,5 +27,8 @@ def test_tenants_keep_their_promises(
         bake(database="postgresql-multi-tenant"),
         *("-m", "pytest", "-rs", "-c", str(FOLDER / "pytest.ini")),
         *("--basetemp", str(tmp_path / "tenants"), str(FOLDER / f"test_{part}.py")),
-        TENANTS_SERVER=postgres_server.replace("postgresql:", "postgresql+psycopg:"),
+        # A Citus cluster that is there, where these two name its coordinator and its workers.
+        TENANTS_SERVER=os.environ.get("TENANTS_SERVER")
+        or postgres_server.replace("postgresql:", "postgresql+psycopg:"),
+        TENANTS_CITUS_WORKERS=os.environ.get("TENANTS_CITUS_WORKERS", ""),
     )

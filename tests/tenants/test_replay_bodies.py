@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,14 @@ from my_service.database.backend import connect
 from my_service.settings import Settings
 
 from tenants.comparison import ALONE, MIGRATED, dump, fill, history
-from tenants.support import Service, on_server, replays, server_url
+from tenants.support import (
+    Service,
+    create_database,
+    drop_database,
+    replays,
+    server_url,
+    workers,
+)
 
 BIND = "bind = op.get_bind()"
 ITEMS = 'items = sa.table("items", sa.column("id"), sa.column("name"), sa.column("data", sa.JSON))'
@@ -403,29 +411,38 @@ def count_items():
 
 
 
+def make_tenants(name: str, folder: Path) -> None:
+    """Make a database with all tenants and their rows."""
+    create_database(name)
+    url = server_url(name).render_as_string(hide_password=False)
+    engine = connect(Settings(_env_file=None, environment="development", database_url=url))
+    with pytest.MonkeyPatch.context() as patch:
+        service = Service(engine, folder / "migrations", patch)
+        service.make(*MIGRATED, *ALONE)
+        fill(service)
+    engine.dispose()
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a database with all tenants and their rows, to copy."""
     name = f"filled_{uuid4().hex}"
-    on_server(f"CREATE DATABASE {name}")
-    url = server_url(name).render_as_string(hide_password=False)
-    engine = connect(Settings(_env_file=None, environment="development", database_url=url))
-    with pytest.MonkeyPatch.context() as patch:
-        service = Service(engine, tmp_path_factory.mktemp("filled") / "migrations", patch)
-        service.make(*MIGRATED, *ALONE)
-        fill(service)
-    engine.dispose()
+    make_tenants(name, tmp_path_factory.mktemp("filled"))
     yield name
-    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(name)
 
 
 @pytest.fixture
-def address(filled: str) -> Iterator[str]:
-    """The address of a copy of it."""
+def address(filled: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a copy of it; a cluster's database cannot be copied and is made anew."""
     name = f"tenants_{uuid4().hex}"
-    on_server(f"CREATE DATABASE {name} TEMPLATE {filled}")
+    if workers():
+        make_tenants(name, tmp_path)
+        (tmp_path / "migrations").rename(tmp_path / "made")
+    else:
+        create_database(name, template=filled)
     yield server_url(name).render_as_string(hide_password=False)
-    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(name)
 
 
 @pytest.mark.parametrize("name", [*BLIND, *SEEING])
