@@ -38,6 +38,7 @@ class SharedScope(Scope):
     """The schema ``public``: tables that belong to no tenant."""
 
     schemas = "shared"
+    needs_entering = True
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
@@ -58,6 +59,11 @@ class SharedScope(Scope):
                 )
         return shared
 
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        # A pooled connection may have been left with another path.
+        local = "" if for_session else "LOCAL "
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}")
+
 
 class TenantScope(Scope):
     """One tenant's schema. The registry's row changes in the transactions of its migrations.
@@ -72,6 +78,8 @@ class TenantScope(Scope):
             unchanged when left out.
         has_begun: whether the schema was touched, if only to undo it again.
     """
+
+    needs_entering = True
 
     def __init__(
         self,
