@@ -12,16 +12,16 @@ import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.settings import Settings
 
-from tenants.support import Service, on_server, server_url
+from tenants.support import Service, create_database, drop_database, server_url
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
     """The address of an empty database."""
     name = f"tenants_{uuid4().hex}"
-    on_server(f"CREATE DATABASE {name}")
+    create_database(name)
     yield server_url(name).render_as_string(hide_password=False)
-    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(name)
 
 
 @pytest.fixture

@@ -23,7 +23,10 @@ from my_service.migrate import (
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from my_service.migrate.tenants import bulk
 from processes import Process
+
+WORKERS = "TENANTS_CITUS_WORKERS"
 
 FILE = '''"""{name}."""
 
@@ -50,10 +53,38 @@ def server_url(database: str) -> sa.URL:
     return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
 
 
-def on_server(statement: str) -> list[Any]:
+def workers() -> list[sa.URL]:
+    """The addresses of a Citus cluster's workers, where ``TENANTS_CITUS_WORKERS`` names them."""
+    named = [worker.rpartition(":") for worker in os.environ.get(WORKERS, "").split()]
+    return [server_url("postgres").set(host=host, port=int(port)) for host, _, port in named]
+
+
+def create_database(name: str, template: str | None = None) -> None:
+    """Make a database; on a cluster, one on each of its machines.
+
+    Args:
+        template: the database to copy.
+
+    """
+    copied = f" TEMPLATE {template}" if template and not workers() else ""
+    for server in [server_url("postgres"), *workers()]:
+        on_server(f"CREATE DATABASE {name}{copied}", server)
+        if workers():
+            on_server("CREATE EXTENSION citus", server.set(database=name))
+    for worker in workers():
+        on_server(f"SELECT citus_add_node('{worker.host}', {worker.port})", server_url(name))
+
+
+def drop_database(name: str) -> None:
+    """Remove what ``create_database`` made."""
+    for server in [server_url("postgres"), *workers()]:
+        on_server(f"DROP DATABASE {name} WITH (FORCE)", server)
+
+
+def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
     """Run a statement outside a transaction; return the first column."""
     engine = sa.create_engine(
-        server_url("postgres"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+        server or server_url("postgres"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
     )
     with engine.connect() as connection:
         result = connection.exec_driver_sql(statement)
@@ -162,6 +193,19 @@ def command_line(*words: str) -> None:
     """The service's own command line."""
     sys.argv = ["service", *words]
     cli.main()
+
+
+def replays(service: Service) -> list[int]:
+    """A list that grows with each transaction that is replayed."""
+    taken: list[int] = []
+    execute = bulk.execute
+
+    def counted(*arguments: Any) -> None:
+        taken.append(1)
+        execute(*arguments)
+
+    service.patch.setattr(bulk, "execute", counted)
+    return taken
 
 
 def dies_at(statement: int, act: Callable[[], object]) -> bool:

