@@ -18,13 +18,14 @@ What belongs to the database rather than to a schema (event triggers, publicatio
 servers, default privileges without a schema) is told with the schema ``public``.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+from ..rows import Row
 
 # How the server writes expressions depends on these; so does how long the query takes.
 _SETTINGS = {
@@ -74,8 +75,6 @@ _TOKENS = (
     r"""|[A-Za-z0-9_$\u0080-\uffff]+\.?|[^A-Za-z0-9_$\u0080-\uffff'"]+"""
 )
 
-Row = tuple[str, str, str]
-
 
 def read_rows(
     connection: Connection,
@@ -105,7 +104,7 @@ def read_hashes(
 ) -> dict[str, str]:
     """The hash of each schema's rows, made by the server in one query; of none that is missing.
 
-    It is SHA-256 in hexadecimal, the same that :func:`hash_of_rows` makes of the rows.
+    It is what :func:`~..rows.hash_of_rows` makes of the rows.
 
     Args:
         connection: as for :func:`read_rows`.
@@ -116,12 +115,6 @@ def read_hashes(
     values = _values(schemas, excluded, column_order)
     with _plain_settings(connection):
         return {row[0]: row[1] for row in connection.execute(_HASHES, values)}
-
-
-def hash_of_rows(rows: Iterable[Row]) -> str:
-    """The hash that the server makes of the same rows."""
-    lines = sorted("\x1f".join(row) for row in rows)
-    return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()
 
 
 def version(connection: Connection) -> str:

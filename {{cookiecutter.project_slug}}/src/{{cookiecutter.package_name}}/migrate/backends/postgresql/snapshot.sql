@@ -18,6 +18,13 @@ WITH schemas AS MATERIALIZED (
         quote_ident(n.nspname) || '.' AS prefix,
         -- The same as it begins a literal: 'schema.users_id_seq'::regclass
         '''' || replace(quote_ident(n.nspname), '''', '''''') || '.' AS literal_prefix,
+        -- Text without this holds neither; quotes are doubled in quotes.
+        CASE WHEN n.nspname ~ '["'']' THEN substring(n.nspname FROM '^[^"'']*')
+             ELSE quote_ident(n.nspname) || '.' END AS needle,
+        -- "users.id" in a view: of a schema, or of a table, users?
+        (
+            SELECT c.oid FROM pg_class AS c WHERE c.relname = n.nspname AND c.relnamespace = n.oid
+        ) AS namesake,
         CASE n.nspowner
             WHEN 'pg_database_owner'::regrole
             THEN (SELECT datdba FROM pg_database WHERE datname = current_database())
@@ -61,7 +68,7 @@ usual_owners AS MATERIALIZED (
 objects AS (
 
     -- Schema: its comment and privileges
-    SELECT s.nsp, 'schema' AS kind, '' AS name, '' AS facts, NULL::text AS source,
+    SELECT s.nsp, 'schema' AS kind, 'itself' AS name, '' AS facts, NULL::text AS source,
         'pg_namespace'::regclass::oid AS class, s.nsp AS oid, 0 AS sub,
         CASE WHEN s.nspowner <> 'pg_database_owner'::regrole THEN s.nspowner END AS owner,
         s.nspacl AS acl, 'n' AS acl_kind
@@ -93,9 +100,9 @@ objects AS (
             'tablespace: ' || (
                 SELECT quote_ident(ts.spcname) FROM pg_tablespace AS ts WHERE ts.oid = c.reltablespace
             ),
-            'replica identity: ' || CASE c.relreplident
+            'replica identity: ' || CASE WHEN r.relkind <> 'f' THEN CASE c.relreplident
                 WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'an index'
-            END,
+            END END,
             'row security: ' || CASE
                 WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'on, for the owner too'
                 WHEN c.relrowsecurity THEN 'on'
@@ -363,8 +370,8 @@ objects AS (
             CASE WHEN p.prosecdef THEN 'security definer: yes' END,
             CASE WHEN p.proleakproof THEN 'leakproof: yes' END,
             'parallel: ' || CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' END,
-            'cost: ' || p.procost,
-            'rows: ' || nullif(p.prorows, 0),
+            'cost: ' || nullif(p.procost, CASE WHEN p.prolang IN (12, 13) THEN 1 ELSE 100 END),  -- internal, C
+            'rows: ' || nullif(nullif(p.prorows, 0), 1000),
             'support: ' || nullif(p.prosupport, 0)::regproc,
             'settings: ' || replace((
                 SELECT string_agg(CASE
@@ -409,11 +416,15 @@ objects AS (
             )
         ),
         CASE WHEN p.prokind <> 'a' AND p.prosqlbody IS NULL THEN
-            E'\nbody:\n  ' || replace(p.prosrc, E'\n', E'\n  ')
+            E'\nbody:\n  ' || replace(replace(p.prosrc, E'\r\n', E'\n'), E'\n', E'\n  ')
         END,
         'pg_proc'::regclass, p.oid, 0, p.proowner, p.proacl, 'f'
     FROM schemas AS s
     JOIN pg_proc AS p ON p.pronamespace = s.nsp
+    WHERE NOT EXISTS (  -- constructors that come with a range type
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
+    )
 
     UNION ALL  -- Triggers. A partition's copy is told where it is switched otherwise than the original.
     SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
@@ -436,7 +447,7 @@ objects AS (
     UNION ALL  -- Rules
     SELECT r.nsp, 'rule', r.name || '.' || quote_ident(rw.rulename),
         concat_ws(E'\n',
-            'definition: ' || replace(regexp_replace(pg_get_ruledef(rw.oid), '^CREATE RULE ', ''), E'\n', E'\n  '),
+            'definition: ' || replace(regexp_replace(pg_get_ruledef(rw.oid), '^CREATE RULE |;$', '', 'g'), E'\n', E'\n  '),
             'enabled: ' || CASE rw.ev_enabled
                 WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
             END
@@ -480,7 +491,7 @@ objects AS (
     UNION ALL  -- Collations
     SELECT s.nsp, 'collation', quote_ident(co.collname),
         concat_ws(E'\n',
-            'provider: ' || co.collprovider::text,
+            'provider: ' || CASE co.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' WHEN 'b' THEN 'builtin' ELSE 'default' END,
             'locale: ' || coalesce(
                 to_jsonb(co) ->> 'colllocale', to_jsonb(co) ->> 'colliculocale', nullif(concat_ws(', ', co.collcollate, co.collctype), '')
             ),
@@ -612,7 +623,10 @@ objects AS (
         WHEN p.pronamespace <> 'pg_catalog'::regnamespace THEN p.pronamespace
         ELSE 'public'::regnamespace
     END
-    WHERE ca.oid >= 16384
+    WHERE ca.oid >= 16384 AND NOT EXISTS (  -- that of a range type to its multirange
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_cast'::regclass AND d.objid = ca.oid AND d.deptype = 'i'
+    )
 
     UNION ALL  -- Default privileges for what is made later
     SELECT s.nsp, 'default privileges',
@@ -737,21 +751,29 @@ objects AS (
 )
 
 SELECT s.nspname AS schema, o.kind,
-    CASE WHEN strpos(o.name, s.prefix) = 0 THEN o.name ELSE (
+    -- Types in a name are the server's text; other names have no prefix.
+    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator') OR strpos(o.name, s.needle) = 0
+        THEN o.name ELSE (
         SELECT string_agg(CASE WHEN token = s.prefix THEN '' ELSE token END, '' ORDER BY place)
         FROM regexp_matches(o.name, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
         CROSS JOIN LATERAL (SELECT part.tokens[1] AS token) AS t
     ) END AS name,
     ltrim(concat(
-        CASE WHEN strpos(o.facts, s.prefix) = 0 THEN o.facts ELSE (
+        CASE WHEN strpos(o.facts, s.needle) = 0 THEN o.facts ELSE (
             SELECT string_agg(CASE
-                WHEN token = s.prefix THEN ''
+                WHEN token = s.prefix AND NOT qualified AND NOT EXISTS (
+                    SELECT FROM pg_attribute AS a
+                    WHERE a.attrelid = s.namesake AND quote_ident(a.attname) = next_token
+                ) THEN ''
                 WHEN starts_with(token, s.literal_prefix) AND token ~ '''::reg[a-z]+$'
                 THEN '''' || substr(token, length(s.literal_prefix) + 1)
                 ELSE token
             END, '' ORDER BY place)
-            FROM regexp_matches(o.facts, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
-            CROSS JOIN LATERAL (SELECT part.tokens[1] AS token) AS t
+            FROM (
+                SELECT tokens[1] AS token, place, lag(tokens[1], 1, '') OVER (ORDER BY place) LIKE '%.' AS qualified,
+                    rtrim(lead(tokens[1], 1, '') OVER (ORDER BY place), '.') AS next_token
+                FROM regexp_matches(o.facts, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
+            ) AS t
         ) END,
         CASE WHEN strpos(o.source, s.nspname) = 0 THEN o.source ELSE replace(
             regexp_replace(
@@ -779,15 +801,14 @@ SELECT s.nspname AS schema, o.kind,
                     FROM aclexplode(coalesce(
                         (SELECT ip.initprivs FROM pg_init_privs AS ip
                          WHERE ip.objoid = o.oid AND ip.classoid = o.class AND ip.objsubid = o.sub),
-                        CASE WHEN o.acl_kind = 'none' THEN CAST('{}' AS aclitem[])
-                             ELSE acldefault(o.acl_kind::"char", o.owner) END
+                        CASE WHEN o.acl_kind <> 'none' THEN acldefault(o.acl_kind::"char", o.owner) END
                     )) AS x
                 ) AS a
                 GROUP BY a.grantee
             ) AS g
             WHERE g.granted IS DISTINCT FROM g.usual
         ) END,
-        E'\ncomment: ' || replace(c.description, E'\n', E'\n  ')
+        E'\ncomment: ' || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
     ), E'\n') AS definition
 FROM objects AS o
 JOIN schemas AS s ON s.nsp = o.nsp
