@@ -67,6 +67,8 @@ def compare(
         )
     rights = {(item.kind, item.name): item for item in expected.items}
     haves = {(item.kind, item.name): item for item in found.items}
+    _add_silent(rights, haves)
+    _add_silent(haves, rights)
     missing = [item for key, item in rights.items() if key not in haves]
     unexpected = [item for key, item in haves.items() if key not in rights]
     both = [(item, haves[key]) for key, item in rights.items() if key in haves]
@@ -80,7 +82,26 @@ def compare(
             for difference in _facts(right, have, expected.schema, found.schema, expected_by)
         ),
     ]
-    return sorted(differences, key=lambda one: (one.name, one.kind, one.change, one.fact))
+    moved = {one.name for one in differences if one.fact == "inherits from"}
+    told = (
+        one for one in differences if one.fact != "inherited" or _holder(one.name) not in moved
+    )
+    return sorted(told, key=lambda one: (one.name, one.kind, one.change, one.fact))
+
+
+_Items = dict[tuple[str, str], Item]
+
+# Kinds whose items may say of something that goes without saying only what is unusual about it:
+# the index of a constraint, a partition's copy of a trigger. A whole item has this fact.
+_WHOLE = {"schema": "", "default privileges": "", "index": "table", "trigger": "definition"}
+
+
+def _add_silent(items: _Items, others: _Items) -> None:
+    """Add what is there but has no item because nothing of it is worth telling."""
+    for key, item in others.items():
+        whole = _WHOLE.get(item.kind)
+        if whole is not None and whole not in item.facts:
+            items.setdefault(key, Item(item.kind, item.name))
 
 
 # -- Items that are missing or unexpected ----------------------------------------------------------
@@ -116,7 +137,7 @@ def _whole_difference(
         cause = "It was dropped or renamed by hand, or a migration was recorded without being run."
         action = "Make it again as the migration does, or write a migration that drops it."
     else:
-        sentence = f"{subject} is there, and not by {expected_by}"
+        sentence = f"{subject} is there; {expected_by} do not make it"
         cause = "It was made by hand or by another tool, or a migration that failed left it behind."
         action = "Drop it, write a migration that makes it, or exclude it by its name."
     if twin:
@@ -141,37 +162,54 @@ def _could_be_renamed(one: Item, other: Item) -> bool:
 
 
 class _Words(NamedTuple):
-    """How a fact that is either there or not is said: ``column a.b may be null``."""
+    """How a fact is said when it has a value ({}), and when it has none."""
 
     present: str
     absent: str
 
 
-_YES_OR_NO: Mapping[str, _Words] = {
+_WORDS: Mapping[str, _Words] = {
     "all tables": _Words("is for all tables", "is not for all tables"),
     "being detached": _Words("is being detached", "is not being detached"),
+    "collation": _Words("has collation {}", "has the usual collation"),
+    "compression": _Words("is compressed with {}", "is compressed as usual"),
     "cycles": _Words("starts again at its end", "stops at its end"),
     "defined": _Words("is only a name", "is defined"),
     "deterministic": _Words("is not deterministic", "is deterministic"),
+    "enabled": _Words("is enabled: {}", "is enabled"),
     "enforced": _Words("is not enforced: its triggers are disabled", "is enforced"),
-    "inherited": _Words("is only inherited", "is not only inherited"),
+    "generated": _Words("is generated as {}", "is not generated"),
+    "generated when read": _Words("is generated as {} when it is read", "is not generated"),
+    "identity": _Words("is an identity column, generated {}", "is no identity column"),
+    "inherited": _Words("is inherited", "is its own"),
+    "inherits from": _Words("inherits from {}", "inherits from no table"),
     "leakproof": _Words("is leakproof", "is not leakproof"),
     "not null": _Words("is NOT NULL", "may be null"),
-    "replica identity": _Words("is the replica identity", "is not the replica identity"),
+    "of type": _Words("is of type {}", "is of no type"),
+    "owned by": _Words("is owned by column {}", "is owned by no column"),
+    "owner": _Words("belongs to {}", "belongs to the usual owner"),
+    "parallel": _Words("is parallel {}", "is parallel unsafe"),
+    "partition": _Words("is the partition {}", "is no partition"),
+    "partitioned by": _Words("is partitioned by {}", "is not partitioned"),
+    "row security": _Words("has row security {}", "has row security off"),
     "security definer": _Words(
         "runs with its owner's rights", "runs with the rights of who calls it"
     ),
+    "statistics target": _Words("has statistics target {}", "has the usual statistics target"),
+    "storage": _Words("is stored {}", "is stored as usual"),
     "strict": _Words("gives null for null", "is also called with null"),
-    "table is clustered on it": _Words(
-        "is what CLUSTER orders by", "is not what CLUSTER orders by"
-    ),
+    "strict types": _Words("checks its types", "does not check its types"),
+    "table": _Words("is on table {}", "is on no table"),
+    "table is clustered on it": _Words("is what CLUSTER sorts by", "is not what CLUSTER sorts by"),
     "unique": _Words("is unique", "is not unique"),
     "unlogged": _Words("is unlogged: a crash empties it", "is logged"),
     "valid": _Words("is not valid", "is valid"),
     "validated": _Words("is not validated: older rows may break it", "is validated"),
+    "volatility": _Words("is {}", "is volatile"),
     "without rowid": _Words("has no rowid", "has a rowid"),
-    "strict types": _Words("checks its types", "does not check its types"),
 }
+# Where these have a value something is wrong, and it goes without saying what would be right.
+_FAULTS = {"enabled", "enforced", "valid", "validated"}
 
 # What could have caused a difference in a fact, and what to do. {name} is the item's name, {holder}
 # its table, {local} its name within that table.
@@ -268,15 +306,21 @@ def _said(fact: str, expected: str | None, found: str | None, expected_by: str) 
             f"grants {who} {_privileges(who, found)}; {expected_by} grant {who}"
             f" {_privileges(who, expected)}"
         )
-    words = _YES_OR_NO.get(fact)
-    if words and {expected, found} <= {None, "yes", "no"}:
-        is_, should = (
-            words.absent if value is None else words.present for value in (found, expected)
-        )
-        return f"{is_}; by {expected_by} it {should}"
+    if fact in _WORDS and "\n" not in f"{expected}{found}":
+        if expected is None and fact in _FAULTS:
+            return _in_words(fact, found)
+        return f"{_in_words(fact, found)}; by {expected_by} it {_in_words(fact, expected)}"
     if "\n" in f"{expected}{found}":
         return f"has another {fact} than {expected_by} give"
     return f"has {_value(fact, found)}; {expected_by} give {_short(expected)}"
+
+
+def _in_words(fact: str, value: str | None) -> str:
+    if value is None:
+        return _WORDS[fact].absent
+    if fact == "enabled" and value in ("no", "yes"):
+        return "is disabled" if value == "no" else "is enabled where the table's own is not"
+    return _WORDS[fact].present.format(_short(value))
 
 
 def _privileges(who: str, granted: str | None) -> str:
@@ -304,6 +348,8 @@ def _short(value: str | None) -> str:
 def _subject(item: Item) -> str:
     if item.kind == "schema":
         return "the schema"
+    if item.kind == "default privileges":
+        return f"the default of privileges {item.name}"
     if item.kind == "identity":
         return f"the sequence of identity column {item.name}"
     return f"{item.kind} {item.name}"

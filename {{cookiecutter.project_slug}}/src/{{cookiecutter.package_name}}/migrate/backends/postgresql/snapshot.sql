@@ -21,6 +21,10 @@ WITH schemas AS MATERIALIZED (
         -- Text without this holds neither; quotes are doubled in quotes.
         CASE WHEN n.nspname ~ '["'']' THEN substring(n.nspname FROM '^[^"'']*')
              ELSE quote_ident(n.nspname) || '.' END AS needle,
+        -- The same for what people write: quotes where they need not be, and quotes in a literal.
+        coalesce(substring(n.nspname FROM '^[^"'']*'), '') AS source_needle,
+        format('(^|[^A-Za-z0-9_$."\u0080-\uffff])("?)(?:%s|%s)\2\.', form.plain, replace(form.plain, '''', ''''''))
+            AS name_in_source,
         -- "users.id" in a view: of a schema, or of a table, users?
         (
             SELECT c.oid FROM pg_class AS c WHERE c.relname = n.nspname AND c.relnamespace = n.oid
@@ -31,6 +35,9 @@ WITH schemas AS MATERIALIZED (
             ELSE n.nspowner
         END AS real_owner
     FROM pg_namespace AS n
+    CROSS JOIN LATERAL (
+        SELECT replace(regexp_replace(n.nspname, '([.*+?^${}()|\[\]\\-])', '\\\1', 'g'), '"', '""') AS plain
+    ) AS form
     WHERE n.nspname = ANY (CAST(:schemas AS name[]))
 ),
 
@@ -70,7 +77,7 @@ objects AS (
     -- Schema: its comment and privileges
     SELECT s.nsp, 'schema' AS kind, 'itself' AS name, '' AS facts, NULL::text AS source,
         'pg_namespace'::regclass::oid AS class, s.nsp AS oid, 0 AS sub,
-        CASE WHEN s.nspowner <> 'pg_database_owner'::regrole THEN s.nspowner END AS owner,
+        s.nspowner AS owner,
         s.nspacl AS acl, 'n' AS acl_kind
     FROM schemas AS s
 
@@ -195,7 +202,7 @@ objects AS (
             CASE WHEN con.contype = 'f' AND EXISTS (
                 SELECT FROM pg_trigger AS tg
                 WHERE tg.tgconstraint = con.oid AND tg.tgisinternal AND tg.tgenabled <> 'O'
-            ) THEN 'enforced: no, its triggers are disabled' END
+            ) THEN 'enforced: no' END
         ),
         NULL, 'pg_constraint'::regclass, con.oid, 0, NULL, NULL, NULL
     FROM relations AS r
@@ -429,9 +436,9 @@ objects AS (
     UNION ALL  -- Triggers. A partition's copy is told where it is switched otherwise than the original.
     SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
         concat_ws(E'\n',
-            'definition: ' || replace(
+            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(
                 regexp_replace(pg_get_triggerdef(tg.oid), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'), E'\n', E'\n  '
-            ),
+            ) END,
             'enabled: ' || CASE tg.tgenabled
                 WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
                 ELSE CASE WHEN tg.tgparentid <> 0 THEN 'yes' END
@@ -654,15 +661,21 @@ objects AS (
     SELECT DISTINCT used.nsp, 'extension used', quote_ident(used.extname), '',
         NULL, NULL::oid, NULL::oid, NULL::int, NULL::oid, NULL::aclitem[], NULL
     FROM (
-        SELECT coalesce(r.nsp, i.nsp, s.nsp) AS nsp, m.extname
+        SELECT coalesce(r.nsp, s.nsp) AS nsp, m.extname
         FROM members AS m
         JOIN pg_depend AS d ON d.refclassid = m.class AND d.refobjid = m.oid AND d.deptype IN ('n', 'a')
-        LEFT JOIN relations AS r ON d.classid = 'pg_class'::regclass AND d.objid = r.oid
-        LEFT JOIN (
-            SELECT ix.indexrelid, r2.nsp FROM relations AS r2 JOIN pg_index AS ix ON ix.indrelid = r2.oid
-        ) AS i ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-        LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-        LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
+            AND NOT EXISTS (SELECT FROM members AS own WHERE own.class = d.classid AND own.oid = d.objid)
+        LEFT JOIN pg_index AS i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+        LEFT JOIN pg_attrdef AS ad ON d.classid = 'pg_attrdef'::regclass AND ad.oid = d.objid
+        LEFT JOIN pg_constraint AS con ON d.classid = 'pg_constraint'::regclass AND con.oid = d.objid
+        LEFT JOIN pg_trigger AS tg ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid
+        LEFT JOIN pg_rewrite AS rw ON d.classid = 'pg_rewrite'::regclass AND rw.oid = d.objid
+        LEFT JOIN relations AS r ON r.oid = coalesce(
+            i.indrelid, ad.adrelid, con.conrelid, tg.tgrelid, rw.ev_class,
+            CASE WHEN d.classid = 'pg_class'::regclass THEN d.objid END
+        )
+        LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+        LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid AND t.typcategory <> 'A'
         LEFT JOIN schemas AS s ON s.nsp = coalesce(p.pronamespace, t.typnamespace)
         WHERE m.extname <> 'plpgsql'
     ) AS used
@@ -739,6 +752,13 @@ objects AS (
     FROM schemas AS s
     JOIN pg_foreign_data_wrapper AS fw ON s.shared
 
+    UNION ALL  -- Access methods
+    SELECT s.nsp, 'access method', quote_ident(am.amname),
+        concat_ws(E'\n', 'for: ' || CASE am.amtype WHEN 't' THEN 'tables' ELSE 'indexes' END, 'handler: ' || am.amhandler),
+        NULL, 'pg_am'::regclass, am.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_am AS am ON s.shared AND am.oid >= 16384
+
     UNION ALL  -- Languages
     SELECT s.nsp, 'language', quote_ident(l.lanname),
         concat_ws(E'\n',
@@ -775,29 +795,28 @@ SELECT s.nspname AS schema, o.kind,
                 FROM regexp_matches(o.facts, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
             ) AS t
         ) END,
-        CASE WHEN strpos(o.source, s.nspname) = 0 THEN o.source ELSE replace(
-            regexp_replace(
-                o.source,
-                '(^|[^A-Za-z0-9_$."\u0080-\uffff])("?)' || regexp_replace(s.nspname, '([.*+?^${}()|\[\]\\-])', '\\\1', 'g') || '\2\.',
-                '\1{schema}.', 'g'
-            ),
+        CASE WHEN strpos(o.source, s.source_needle) = 0 THEN o.source ELSE replace(
+            regexp_replace(o.source, s.name_in_source, '\1{schema}.', 'g'),
             quote_literal(s.nspname), '''{schema}'''
         ) END,
-        CASE WHEN o.sub = 0 AND o.owner <> uo.owner AND o.kind <> 'default privileges'
+        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind <> 'default privileges'
             THEN E'\nowner: ' || quote_ident(pg_get_userbyid(o.owner)) END,
         CASE WHEN o.acl IS NOT NULL THEN (
             SELECT string_agg(format(E'\ngranted to %s: %s', g.who, coalesce(g.granted, 'nothing')), '' ORDER BY g.who COLLATE "C")
             FROM (
-                SELECT CASE a.grantee
-                        WHEN 0 THEN 'PUBLIC' WHEN o.owner THEN 'the owner' ELSE quote_ident(pg_get_userbyid(a.grantee))
+                SELECT CASE
+                        WHEN a.grantee IS NULL THEN 'the owner'
+                        WHEN a.grantee = 0 THEN 'PUBLIC'
+                        ELSE quote_ident(pg_get_userbyid(a.grantee))
                     END AS who,
                     string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE a.now) AS granted,
                     string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE NOT a.now) AS usual
                 FROM (
-                    SELECT DISTINCT true AS now, x.grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
+                    SELECT DISTINCT true AS now, nullif(x.grantee, o.owner) AS grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
                     FROM aclexplode(o.acl) AS x
                     UNION ALL
-                    SELECT false, x.grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
+                    -- The owner granted what is usual, and may have been another one.
+                    SELECT false, nullif(x.grantee, x.grantor), x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
                     FROM aclexplode(coalesce(
                         (SELECT ip.initprivs FROM pg_init_privs AS ip
                          WHERE ip.objoid = o.oid AND ip.classoid = o.class AND ip.objsubid = o.sub),
