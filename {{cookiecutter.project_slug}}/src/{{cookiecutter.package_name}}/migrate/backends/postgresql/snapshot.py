@@ -47,7 +47,7 @@ _SET = text("SELECT " + ", ".join(f"set_config('{n}', '{v}', true)" for n, v in 
 # These would say nothing: the schema is there, and so is the index of a constraint.
 _LISTED = """
 SELECT * FROM ({catalog}) AS listed
-WHERE definition <> '' OR kind NOT IN ('schema', 'index', 'default privileges')
+WHERE kind NOT IN ('schema', 'index', 'default privileges') OR definition <> ''
 """.format(catalog=Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
 
 _ROWS = text(
@@ -74,6 +74,10 @@ _TOKENS = (
     r"""'(?:[^']|'')*'(?:::reg[a-z]+)?|"(?:[^"]|"")*"\.?"""
     r"""|[A-Za-z0-9_$\u0080-\uffff]+\.?|[^A-Za-z0-9_$\u0080-\uffff'"]+"""
 )
+# Where U+0001 marks the prefix: literals without it, and names in literals that begin with it; and
+# what is left over when it stands anywhere but at the start of a name.
+_HARMLESS = "'[^'\x01]*'|'\x01[^'\"\x01]*'::reg"
+_DOUBTFUL = "['\"]|[A-Za-z0-9_$.\\u0080-\\uffff]\x01"
 
 
 def read_rows(
@@ -136,6 +140,8 @@ def _values(
         "excluded": patterns,
         "column_order": column_order,
         "tokens": _TOKENS,
+        "harmless": _HARMLESS,
+        "doubtful": _DOUBTFUL,
     }
 
 

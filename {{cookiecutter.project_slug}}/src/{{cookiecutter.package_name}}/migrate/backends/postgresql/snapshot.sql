@@ -59,6 +59,25 @@ relations AS MATERIALIZED (
         )
 ),
 
+plain_indexes AS MATERIALIZED (
+    -- pg_get_indexdef() looks up the table, and takes longer than all else here. Most indexes are
+    -- plain: columns in their usual order, collation and operator class. They are written here.
+    SELECT i.indexrelid AS oid,
+        format('%s (%s)', am.amname, string_agg(quote_ident(a.attname), ', ' ORDER BY key.place)) AS line
+    FROM relations AS r
+    JOIN pg_index AS i ON i.indrelid = r.oid AND i.indpred IS NULL AND NOT i.indnullsnotdistinct
+    JOIN pg_class AS c ON c.oid = i.indexrelid AND c.reloptions IS NULL
+    CROSS JOIN LATERAL unnest(i.indkey, i.indclass, i.indcollation, i.indoption)
+        WITH ORDINALITY AS key(attnum, opclass, coll, option, place)
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = key.attnum
+        AND a.attcollation = key.coll AND key.option = 0
+    JOIN pg_opclass AS oc ON oc.oid = key.opclass AND oc.oid < 16384 AND oc.opcdefault
+        AND (a.atttypid = oc.opcintype OR (a.atttypid, oc.opcintype) = ('varchar'::regtype, 'text'::regtype))
+    JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname IN ('btree', 'hash')
+    GROUP BY i.indexrelid, i.indnatts, am.amname
+    HAVING count(*) = i.indnatts
+),
+
 usual_owners AS MATERIALIZED (
     -- The one to whom most belongs; the schema itself counts once and decides a tie.
     SELECT DISTINCT ON (v.nsp) v.nsp, v.owner
@@ -98,7 +117,9 @@ objects AS (
             'access method: ' || (
                 SELECT am.amname FROM pg_am AS am WHERE am.oid = c.relam AND am.amname <> 'heap'
             ),
-            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o),
+            'options: ' || CASE WHEN c.reloptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
+            ) END,
             'toast options: ' || (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C")
                 FROM pg_class AS toast, unnest(toast.reloptions) AS o
@@ -134,7 +155,9 @@ objects AS (
     UNION ALL  -- Views
     SELECT r.nsp, CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, r.name,
         concat_ws(E'\n',
-            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o),
+            'options: ' || CASE WHEN c.reloptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
+            ) END,
             'access method: ' || (
                 SELECT am.amname FROM pg_am AS am WHERE am.oid = c.relam AND am.amname <> 'heap'
             ),
@@ -172,10 +195,12 @@ objects AS (
             END,
             'compression: ' || CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
             'statistics target: ' || nullif(a.attstattarget, -1),
-            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o),
-            'foreign options: ' || (
+            'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
+            ) END,
+            'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
-            ),
+            ) END,
             CASE WHEN NOT a.attislocal THEN 'inherited: yes' END
         ),
         NULL, 'pg_class'::regclass, r.oid, a.attnum,
@@ -238,22 +263,8 @@ objects AS (
     JOIN pg_class AS c ON c.oid = i.indexrelid AND NOT c.relispartition
     LEFT JOIN pg_constraint AS con
         ON con.conrelid = r.oid AND con.conindid = c.oid AND con.contype IN ('p', 'u', 'x')
-    -- pg_get_indexdef() looks up the table and takes ten times as long as all else here. Most
-    -- indexes are plain: columns in their usual order, collation and operator class.
-    LEFT JOIN LATERAL (
-        SELECT format('%s (%s)', am.amname, string_agg(quote_ident(a.attname), ', ' ORDER BY key.place)) AS line
-        FROM unnest(i.indkey, i.indclass, i.indcollation, i.indoption)
-            WITH ORDINALITY AS key(attnum, opclass, coll, option, place)
-        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = key.attnum
-            AND a.attcollation = key.coll AND key.option = 0
-        JOIN pg_opclass AS oc ON oc.oid = key.opclass AND oc.oid < 16384 AND oc.opcdefault AND a.atttypid IN (
-            oc.opcintype, CASE oc.opcintype WHEN 'text'::regtype THEN 'varchar'::regtype END
-        )
-        JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname IN ('btree', 'hash')
-        WHERE con.oid IS NULL AND i.indpred IS NULL AND c.reloptions IS NULL AND NOT i.indnullsnotdistinct
-        GROUP BY am.amname
-        HAVING count(*) = i.indnatts
-    ) AS plain ON true
+    LEFT JOIN plain_indexes AS plain ON plain.oid = c.oid
+
     UNION ALL  -- Sequences. That of an identity column goes by the column: its name is made up.
     SELECT r.nsp, CASE d.deptype WHEN 'i' THEN 'identity' ELSE 'sequence' END,
         CASE d.deptype
@@ -380,7 +391,7 @@ objects AS (
             'cost: ' || nullif(p.procost, CASE WHEN p.prolang IN (12, 13) THEN 1 ELSE 100 END),  -- internal, C
             'rows: ' || nullif(nullif(p.prorows, 0), 1000),
             'support: ' || nullif(p.prosupport, 0)::regproc,
-            'settings: ' || replace((
+            'settings: ' || CASE WHEN p.proconfig IS NOT NULL THEN replace((
                 SELECT string_agg(CASE
                     WHEN o LIKE 'search_path=%' THEN 'search_path=' || (
                         SELECT string_agg(
@@ -392,14 +403,14 @@ objects AS (
                     ELSE o
                 END, '; ' ORDER BY o COLLATE "C")
                 FROM unnest(p.proconfig) AS o
-            ), E'\n', E'\n  '),
-            'transforms: ' || (
+            ), E'\n', E'\n  ') END,
+            'transforms: ' || CASE WHEN p.protrftypes IS NOT NULL THEN (
                 SELECT string_agg(format_type(tt, NULL), ', ' ORDER BY format_type(tt, NULL) COLLATE "C")
                 FROM unnest(p.protrftypes) AS tt
-            ),
+            ) END,
             'library: ' || p.probin,
             'body: ' || replace(pg_get_function_sqlbody(p.oid), E'\n', E'\n  '),
-            (
+            CASE WHEN p.prokind = 'a' THEN (
                 SELECT concat_ws(E'\n',
                     'aggregate kind: ' || CASE ag.aggkind
                         WHEN 'o' THEN 'ordered set' WHEN 'h' THEN 'hypothetical set'
@@ -420,7 +431,7 @@ objects AS (
                     'sort operator: ' || nullif(ag.aggsortop, 0)::regoperator
                 )
                 FROM pg_aggregate AS ag WHERE ag.aggfnoid = p.oid
-            )
+            ) END
         ),
         CASE WHEN p.prokind <> 'a' AND p.prosqlbody IS NULL THEN
             E'\nbody:\n  ' || replace(replace(p.prosrc, E'\r\n', E'\n'), E'\n', E'\n  ')
@@ -779,7 +790,12 @@ SELECT s.nspname AS schema, o.kind,
         CROSS JOIN LATERAL (SELECT part.tokens[1] AS token) AS t
     ) END AS name,
     ltrim(concat(
-        CASE WHEN strpos(o.facts, s.needle) = 0 THEN o.facts ELSE (
+        CASE
+            WHEN strpos(o.facts, s.needle) = 0 THEN o.facts
+            -- The prefix stands at the start of names alone: in no literal and no quoted name.
+            WHEN s.namesake IS NULL AND regexp_replace(marked.facts, :harmless, '', 'g') !~ :doubtful
+            THEN replace(marked.facts, chr(1), '')
+            ELSE (
             SELECT string_agg(CASE
                 WHEN token = s.prefix AND NOT qualified AND NOT EXISTS (
                     SELECT FROM pg_attribute AS a
@@ -831,6 +847,9 @@ SELECT s.nspname AS schema, o.kind,
     ), E'\n') AS definition
 FROM objects AS o
 JOIN schemas AS s ON s.nsp = o.nsp
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN strpos(o.facts, s.needle) > 0 THEN replace(o.facts, s.prefix, chr(1)) END AS facts
+) AS marked
 JOIN usual_owners AS uo ON uo.nsp = o.nsp
 LEFT JOIN pg_description AS c ON c.objoid = o.oid AND c.classoid = o.class AND c.objsubid = o.sub
     AND NOT (o.kind = 'schema' AND c.description = 'standard public schema')
