@@ -793,7 +793,8 @@ SELECT s.nspname AS schema, o.kind,
         CASE
             WHEN strpos(o.facts, s.needle) = 0 THEN o.facts
             -- The prefix stands at the start of names alone: in no literal and no quoted name.
-            WHEN s.namesake IS NULL AND regexp_replace(marked.facts, :harmless, '', 'g') !~ :doubtful
+            WHEN s.namesake IS NULL AND s.needle = s.prefix
+                AND regexp_replace(marked.facts, :harmless, '', 'g') !~ :doubtful
             THEN replace(marked.facts, chr(1), '')
             ELSE (
             SELECT string_agg(CASE
