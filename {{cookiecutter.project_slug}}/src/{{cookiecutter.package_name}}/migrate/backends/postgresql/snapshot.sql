@@ -746,7 +746,11 @@ objects AS (
             'wrapper: ' || quote_ident(fw.fdwname),
             'type: ' || fs.srvtype,
             'version: ' || fs.srvversion,
-            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(fs.srvoptions) AS o)
+            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(fs.srvoptions) AS o),
+            'users: ' || (
+                SELECT string_agg(quote_ident(um.usename), ', ' ORDER BY um.usename COLLATE "C")
+                FROM pg_user_mappings AS um WHERE um.srvid = fs.oid
+            )
         ),
         NULL, 'pg_foreign_server'::regclass, fs.oid, 0, fs.srvowner, fs.srvacl, 'S'
     FROM schemas AS s
