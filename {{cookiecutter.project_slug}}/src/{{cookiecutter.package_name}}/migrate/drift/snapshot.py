@@ -6,8 +6,8 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
-from ..backends import rows
-from ..backends.{{ cookiecutter.__backend }} import snapshot as catalog
+from ..backends import backend
+from ..backends.rows import hash_of_rows
 from .bookkeeping import BOOKKEEPING
 
 _HEADER = "# Schema snapshot 1: "
@@ -60,7 +60,7 @@ class Snapshot:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the items; the one that :func:`read_fingerprints` gives."""
-        return rows.hash_of_rows((item.kind, item.name, item.definition) for item in self.items)
+        return hash_of_rows((item.kind, item.name, item.definition) for item in self.items)
 
     def to_text(self) -> str:
         """The snapshot as lines to keep in a file: fit to be read, and to be compared by git."""
@@ -105,9 +105,11 @@ def take_snapshot(
             Default: the tables in :data:`BOOKKEEPING`.
         column_order: whether the order of a table's columns counts.
     """
-    found = catalog.read_rows(connection, schema, excluded=excluded, column_order=column_order)
+    found = backend.snapshot.read_rows(
+        connection, schema, excluded=excluded, column_order=column_order
+    )
     items = tuple(sorted(Item(*row) for row in found))
-    return Snapshot(catalog.version(connection), schema, items)
+    return Snapshot(backend.snapshot.version(connection), schema, items)
 
 
 def read_fingerprints(
@@ -118,7 +120,9 @@ def read_fingerprints(
     column_order: bool = False,
 ) -> dict[str, str]:
     """The fingerprint of each schema that is there, in one query. Arguments as above."""
-    return catalog.read_hashes(connection, schemas, excluded=excluded, column_order=column_order)
+    return backend.snapshot.read_hashes(
+        connection, schemas, excluded=excluded, column_order=column_order
+    )
 
 
 def _read_items(lines: Iterable[str]) -> Iterator[Item]:
