@@ -1,0 +1,28 @@
+"""``fails-on-rows``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..model import Dialect, Hit, Linted, Rule
+
+
+def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
+    """New columns that must not be empty, and are, in each row that is there already."""
+    for effect in linted.effects:
+        for old, new in effect.changes("column"):
+            if old is None and new is not None and new.facts["not_null"] and not _filled(new.facts):
+                what = f"{new.table}.{new.name} may not be empty, and has no default."
+                yield Hit(effect, what, new.table)
+
+
+def _filled(facts: Mapping[str, Any]) -> bool:
+    return bool(facts["default"] is not None or facts.get("identity") or facts.get("generated"))
+
+
+RULE = Rule(
+    code="fails-on-rows",
+    title="It works on an empty table only",
+    why="On a table with rows the statement fails, and with it the run.",
+    instead="Give the column a default, or leave it nullable until every row has a value.",
+    check=check,
+)

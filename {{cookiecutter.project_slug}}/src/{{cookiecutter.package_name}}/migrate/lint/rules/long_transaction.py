@@ -1,0 +1,42 @@
+"""``long-transaction``."""
+
+from collections.abc import Iterator
+
+from ..model import Dialect, Effect, Hit, Linted, Rule, Step, as_code
+from .blocks_all import LOCK
+
+MANY = 3  # tables that one transaction locks away from everybody, each by its own statement
+
+
+def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
+    """Strong locks of earlier statements under which rows are worked on, or which pile up."""
+    for effect in linted.effects:
+        if effect.worked_on and effect.held:
+            yield _hit(linted, effect, f"while {', '.join(sorted(effect.worked_on))} is worked on")
+        elif _piles_up(effect):
+            yield _hit(linted, effect, f"while it waits for {', '.join(sorted(effect.locks))}")
+
+
+def _hit(linted: Linted, effect: Effect, meanwhile: str) -> Hit:
+    table, (lock, _) = sorted(effect.held.items())[0]
+    held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
+    apart = Step(as_code(linted), transaction=False, phase=linted.migration.phase)
+    what = f"Its transaction holds {held} {meanwhile}."
+    return Hit(effect, what, table, lock, rewrite=(apart.code(),))
+
+
+def _piles_up(effect: Effect) -> bool:
+    statements = {by for lock, by in effect.held.values() if lock == LOCK}
+    mine = [t for t, lock in effect.locks.items() if lock == LOCK and t not in effect.held]
+    return bool(mine) and len(statements) == MANY - 1
+
+
+RULE = Rule(
+    code="long-transaction",
+    title="A lock outlives the statement that needed it",
+    why="A lock is kept until its transaction ends: what was brief by itself lasts as long as all "
+    "that follows.",
+    instead="Run the statements in transactions of their own: transaction = False, or one release "
+    "after the other.",
+    check=check,
+)
