@@ -119,12 +119,13 @@ class Effect:
             (old, new)
             for old, new in pairs
             if (thing := old or new) is not None
-            and (not kinds or thing.kind in kinds)
+            and (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
             and (thing.of in self.existing or thing.kind not in _ON_TABLES)
             and (old is None or new is None or (old.name, old.facts) != (new.name, new.facts))
         ]
 
 
+_NOT_MADE = {"lock", "setting"}
 _ON_TABLES = {"table", "column", "index", "constraint", "trigger", "policy"}
 
 

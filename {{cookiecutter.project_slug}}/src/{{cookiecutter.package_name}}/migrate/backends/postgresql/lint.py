@@ -25,7 +25,8 @@ STRONGEST = STRONG[-1]
 # Errors of statements that want no transaction around them: CREATE INDEX CONCURRENTLY, VACUUM, a
 # COMMIT in a procedure; and of a new value of an enum that is used too early.
 _NEED_AUTOCOMMIT = {"25001", "2D000", "55P04"}
-_READS_OR_WRITES_ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+_WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+_HIDE_STATEMENTS = ("DO", "CALL", "SELECT")
 
 _TOKEN = re.compile(
     r"""e'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*" | \$(\w*)\$.*?\$\1\$
@@ -37,6 +38,7 @@ _TOKEN = re.compile(
 def prepare(connection: Connection) -> None:
     """Plan as for large tables, and wait for a lock no longer than a migration should."""
     connection.exec_driver_sql("SET enable_seqscan = off")
+    connection.exec_driver_sql("SET jit = off")  # it would compile each look at the catalog
     connection.exec_driver_sql("SET lock_timeout = '5s'")
     connection.commit()
 
@@ -129,8 +131,12 @@ class _Measured:
         emptied = {key for key in self.tables if self._is_emptied(key)}
         rewritten = {key for key in self.tables if self._moved(key)} - emptied
         indexed = set(self._indexed()) - rewritten - emptied
-        scanned = {key for key in self.tables if self._scans(key)} - rewritten - emptied - indexed
-        touched = set(self._touched(raw, scanned))
+        scanned = {key for key in self.tables if self._scans(key)} | set(self._checked())
+        scanned -= rewritten | emptied | indexed
+        plan = self._plan(raw)
+        touched = self._touched(plan, scanned)
+        if plan is not None:
+            scanned = set()  # what is not touched is bounded
         changed = {
             (old or new).of
             for old, new in self._changes()
@@ -225,6 +231,8 @@ class _Measured:
         for key, lock in self.after.items():
             if lock.kind != "lock" or lock.name not in STRONG or lock.of not in self.watch.existing:
                 continue
+            if self.after[lock.of].facts["kind"] == "m" and lock.name != STRONGEST:
+                continue  # nobody writes a materialized view
             if key not in self.before or lock.of in owned:
                 found[lock.of] = max(found.get(lock.of, ""), lock.name, key=_strength)
         return found
@@ -250,28 +258,40 @@ class _Measured:
             for key in locks
         }
 
-    def _touched(self, raw: Any, scanned: set[str]) -> Iterator[str]:
-        if self.alone:
-            return
-        plan = _plan(raw, self.sql) if self.command in _READS_OR_WRITES_ROWS else None
+    def _checked(self) -> Iterator[str]:
+        # A new foreign key is checked by a query, which may read indexes instead of tables.
+        for key, new in self.after.items():
+            if key in self.before or new.facts.get("type") != "f" or not new.facts["validated"]:
+                continue
+            both = (new.of, new.measures["target"])
+            indexes = [index for table in both for index in self._indexes(table, self.before)]
+            if new.of in self.tables and any(map(self._scans, (*both, *indexes))):
+                yield new.of
+
+    def _plan(self, raw: Any) -> Any:
+        return None if self.alone or self.command not in _WITH_A_PLAN else _plan(raw, self.sql)
+
+    def _touched(self, plan: Any, scanned: set[str]) -> set[str]:
+        touched = set()
         if plan is not None:
             unique = {t.name for t in self.after.values() if t.facts.get("unique")}
             names = set(_unbounded(plan, unique))
-            by_name = {
-                (t.measures["schema"], t.measures["name"]): k for k, t in self.tables.items()
+            touched = {
+                key
+                for key, table in self.tables.items()
+                if (table.measures["schema"], table.measures["name"]) in names
             }
-            yield from (by_name[name] for name in names if name in by_name)
-        # Inside a function the plan is hidden; there the counters speak.
-        writes = {lock.of for lock in self.after.values() if lock.name == "RowExclusiveLock"}
-        if plan is None or self.command == "SELECT":
-            for key in writes & set(self.tables):
-                slow = [
-                    index
-                    for index in self._indexes(key, self.after)
-                    if self._scans(index) and not self.after[index].facts["unique"]
-                ]
-                if self.command in ("DO", "CALL", "SELECT") and (key in scanned or slow):
-                    yield key
+        if self.command in _HIDE_STATEMENTS:
+            # The plans of what a function runs are hidden; there the counters speak.
+            writes = {lock.of for lock in self.after.values() if lock.name == "RowExclusiveLock"}
+            slow = {
+                self.after[index].of
+                for table in writes
+                for index in self._indexes(table, self.after)
+                if self._scans(index) and not self.after[index].facts["unique"]
+            }
+            touched |= writes & set(self.tables) & (scanned | slow)
+        return touched
 
 
 def _strength(mode: str) -> int:
@@ -293,7 +313,7 @@ def _plan(raw: Any, sql: str) -> Any:
 def _unbounded(node: Any, unique: set[str], *, bounded: bool = False) -> Iterator[tuple[str, str]]:
     """Schema and name of each table that a plan reads without a limit and without a key."""
     kind = node["Node Type"]
-    bounded = bounded or kind in ("Limit", "Aggregate")
+    bounded = bounded or kind == "Limit" or node.get("Strategy") == "Plain"  # an aggregate
     if kind.endswith("Scan") and "Relation Name" in node and not bounded:
         scan = node["Plans"][0] if kind == "Bitmap Heap Scan" else node
         if not _has_key(scan, unique, is_inner=node.get("Parent Relationship") == "Inner"):

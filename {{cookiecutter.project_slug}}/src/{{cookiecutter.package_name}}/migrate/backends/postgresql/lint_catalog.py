@@ -91,6 +91,7 @@ jsonb_build_object(
     'validated', convalidated
 ), jsonb_build_object(
     'child', conparentid <> 0,
+    'target', 'table:' || confrelid,
     'index', CASE WHEN contype IN ('u', 'p') THEN pg_get_indexdef(conindid, 0, true) END,
     'columns', ARRAY(
         SELECT attname FROM unnest(conkey) WITH ORDINALITY AS k (n, at)

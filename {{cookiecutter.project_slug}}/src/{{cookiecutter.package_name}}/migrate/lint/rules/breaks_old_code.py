@@ -32,7 +32,7 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
         elif old.kind == "label" and key in now and now[key].name != old.name:
             found[name] = f"Old code writes {old.name}, which {_where(now, key)}."
         elif old.kind == "table" and new is not None:
-            for what in _table(old, new, now):
+            for what in _table(old, now[key]) if key in now else ():
                 found["table", old.name, what] = what
         elif ("table", "", old.table) not in there:
             continue  # said of the table already
@@ -56,7 +56,7 @@ def _is_off(old: Thing, new: Thing) -> bool:
     return bool(old.facts.get("enabled")) and not new.facts.get("enabled")
 
 
-def _table(old: Thing, new: Thing, now: Catalog) -> Iterator[str]:
+def _table(old: Thing, new: Thing) -> Iterator[str]:
     if new.facts.get("row_security") and not old.facts.get("row_security"):
         yield f"Old code no longer sees rows of {old.name} that no policy gives it."
     if old.facts.get("partition_of") and not new.facts.get("partition_of"):

@@ -3,7 +3,7 @@
 from ..model import Effect
 
 # Statements that lock for longer than they need to: PostgreSQL has a form of each that does not.
-_AVOIDABLE = ("DROP INDEX", "LOCK TABLE", "REFRESH MATERIALIZED VIEW")
+_AVOIDABLE = ("DROP INDEX", "LOCK TABLE")
 
 
 def lasting(effect: Effect, table: str) -> str:
@@ -20,8 +20,8 @@ def lasting(effect: Effect, table: str) -> str:
 
 
 def _could_do_without(effect: Effect, table: str) -> bool:
-    if effect.command == "DO" and effect.before.keys() == effect.after.keys() - _locks(effect):
-        return not effect.changes()  # LOCK TABLE in a block
+    if effect.command == "DO" and not effect.changes():  # LOCK TABLE in a block
+        return True
     return effect.command in _AVOIDABLE or any(
         new is not None
         and old is not None
@@ -30,7 +30,3 @@ def _could_do_without(effect: Effect, table: str) -> bool:
         and not new.facts["partition_of"]
         for old, new in effect.changes("table")
     )
-
-
-def _locks(effect: Effect) -> set[str]:
-    return {key for key, thing in effect.after.items() if thing.kind == "lock"}
