@@ -62,7 +62,12 @@ def _finding(one: Linted, rule: Rule, hit: Hit, dialect: Dialect) -> Finding:
 def _joined(finding: Finding, rule: Rule, hit: Hit) -> Finding:
     codes = (*finding.codes, rule.code) if rule.code not in finding.codes else finding.codes
     detail = finding.detail if hit.detail in finding.detail else f"{finding.detail} {hit.detail}"
-    return replace(finding, codes=codes, detail=detail, lock=finding.lock or hit.lock)
+    rewrite = (
+        *finding.rewrite,
+        *(code for code in hit.rewrite or () if code not in finding.rewrite),
+    )
+    lock = finding.lock or hit.lock
+    return replace(finding, codes=codes, detail=detail, lock=lock, rewrite=rewrite)
 
 
 # -- What the author accepts ---------------------------------------------------------------------

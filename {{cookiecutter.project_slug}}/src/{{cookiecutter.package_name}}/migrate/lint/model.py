@@ -120,13 +120,12 @@ class Effect:
             for old, new in pairs
             if (thing := old or new) is not None
             and (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
-            and (thing.of in self.existing or thing.kind not in _ON_TABLES)
+            and (thing.of in self.existing or not thing.of.startswith("table:"))
             and (old is None or new is None or (old.name, old.facts) != (new.name, new.facts))
         ]
 
 
 _NOT_MADE = {"lock", "setting"}
-_ON_TABLES = {"table", "column", "index", "constraint", "trigger", "policy"}
 
 
 @dataclass(frozen=True)
@@ -312,10 +311,12 @@ class Watch:
     Attributes:
         existing: keys of the tables to watch.
         taken: lock -> the statement that took it, in this transaction.
+        renamed: key by the present name -> key, where the database itself tells things by name.
     """
 
     existing: frozenset[str]
     taken: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     line: int | None = None
 
 

@@ -8,13 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...lint.model import Effect, Rewrite, Step, Thing, execute, text
-
-_STRING = r"""'(?:''|[^'])*'|"(?:""|[^"])*"|\$(\w*)\$.*?\$\1\$"""
-_TARGET = re.compile(
-    r"(?is)^\s*(?:UPDATE|DELETE\s+FROM)\s+(?:ONLY\s+)?(?P<table>\"[^\"]+\"|[\w.]+)"
-    r"(?:\s+(?:AS\s+)?(?P<alias>(?!(?:SET|WHERE|USING|RETURNING)\b)\w+))?"
-)
+from ...lint.chunks import chunked, target
+from ...lint.model import Effect, Rewrite, Step, Thing, execute
 
 
 class _NoSafeForm(Exception):
@@ -37,18 +32,18 @@ class _Steps:
                 tuple(self.backfill),
                 transaction=False,
                 phase="backfill",
-                when="As a migration of its own, after the one above.",
+                when="As a migration of its own, after the one above." if self.expand else "",
             ),
             Step(
                 tuple(self.constrain),
                 transaction=False,
                 when="As a migration of its own, once every row has a value."
-                if self.expand
+                if self.expand or self.backfill
                 else "",
             ),
             Step(
                 tuple(self.contract),
-                transaction=len(self.contract) < 3,
+                transaction=len(self.contract) < 3 and not _alone(self.contract),
                 phase="contract",
                 when="For the release after next: when no running code needs the old form.",
             ),
@@ -70,7 +65,14 @@ def rewrite(effect: Effect) -> Rewrite:
             steps.expand.append(execute(_refresh_concurrently(effect)))
         elif effect.command == "REINDEX":
             steps.expand.append(
-                execute(re.sub(r"(?i)\b(INDEX|TABLE)\b", r"\1 CONCURRENTLY", effect.sql, count=1))
+                execute(
+                    re.sub(
+                        r"(?i)\b(INDEX|TABLE|SCHEMA|DATABASE)\b",
+                        r"\1 CONCURRENTLY",
+                        effect.sql,
+                        count=1,
+                    )
+                )
             )
         else:
             _changes(effect, steps)
@@ -93,8 +95,11 @@ def undo(kind: str, thing: Thing) -> str:
 
 def _changes(effect: Effect, steps: _Steps) -> None:
     pairs = effect.changes()
-    if not pairs:
+    if not pairs and not effect.emptied:
         raise _NoSafeForm
+    if effect.emptied or any((old or new).kind in _TYPES for old, new in pairs):  # type: ignore[union-attr]
+        steps.contract.append(execute(effect.sql))
+        return
     # The definitions of indexes and constraints follow what they are about.
     for kind in ("table", "column"):
         deep = [
@@ -108,10 +113,10 @@ def _changes(effect: Effect, steps: _Steps) -> None:
     for old, new in pairs:
         thing = new or old
         assert thing is not None
-        writer = _WRITERS.get(thing.kind)
-        if writer is None:
-            raise _NoSafeForm
-        writer(effect, old, new, steps)
+        if thing.kind in _WRITERS:
+            _WRITERS[thing.kind](effect, old, new, steps)
+        elif thing.kind != "sequence":  # that comes and goes with its column
+            steps.contract.append(execute(effect.sql))
 
 
 def _is_deep(old: Thing | None, new: Thing | None) -> bool:
@@ -143,9 +148,9 @@ def _table(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) 
         ]
     elif old.facts["partition_of"] and not new.facts["partition_of"]:
         detach = f"DETACH PARTITION {new.name} CONCURRENTLY"
-        steps.expand.append(execute(f"ALTER TABLE {old.facts['partition_of']} {detach}"))
+        steps.contract.append(execute(f"ALTER TABLE {old.facts['partition_of']} {detach}"))
     else:
-        raise _NoSafeForm
+        steps.contract.append(execute(effect.sql))
 
 
 def _column(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) -> None:
@@ -223,13 +228,55 @@ def _retyped(effect: Effect, old: Thing, new: Thing, steps: _Steps) -> None:
     steps.backfill += _chunks(effect, f"UPDATE {table} SET {other} = {value}")
     if new.facts["not_null"]:
         steps.constrain += _not_null(table, other)
+    indexes = _indexes_of(effect, old)
+    steps.constrain += [_moved_index(index, name, other) for index in indexes]
     steps.contract += _drop_trigger(table, other)
     steps.contract.append(execute(f"ALTER TABLE {table} DROP COLUMN {name}"))
     steps.contract.append(execute(f"ALTER TABLE {table} RENAME COLUMN {other} TO {name}"))
+    steps.contract += [line for index in indexes for line in _take_over(effect, index)]
+    if new.facts["identity"]:
+        kind = "ALWAYS" if new.facts["identity"] == "a" else "BY DEFAULT"
+        number = f"ALTER TABLE {table} ALTER COLUMN {name} ADD GENERATED {kind} AS IDENTITY"
+        setval = f"setval(pg_get_serial_sequence('{table}', '{_bare(name)}'), max({name}))"
+        steps.contract += [execute(number), execute(f"SELECT {setval} FROM {table}")]
     if default := new.facts["default"]:
         steps.contract.append(
             execute(f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT {default}")
         )
+
+
+def _indexes_of(effect: Effect, column: Thing) -> list[Thing]:
+    return [
+        thing
+        for thing in effect.before.values()
+        if thing.kind == "index"
+        and thing.of == column.of
+        and column.measures["name"] in thing.measures["columns"]
+    ]
+
+
+def _moved_index(index: Thing, old: str, new: str) -> str:
+    head, columns = index.facts["definition"].split(" USING ", 1)
+    moved = re.sub(rf"(?<![\w\"]){re.escape(old)}(?![\w\"])", new, columns)
+    name = _quoted(f"{_bare(index.name)}_new")
+    head = re.sub(r"INDEX (\S+) ON", f"INDEX CONCURRENTLY {name} ON", head)
+    return execute(f"{head} USING {moved}")
+
+
+def _take_over(effect: Effect, index: Thing) -> list[str]:
+    name = _quoted(f"{_bare(index.name)}_new")
+    if not index.facts["backs"]:
+        return [execute(f"ALTER INDEX {name} RENAME TO {index.name}")]
+    constraint = next(
+        thing
+        for thing in effect.before.values()
+        if thing.kind == "constraint"
+        and thing.of == index.of
+        and _bare(thing.name) == index.facts["backs"]
+    )
+    kind = "PRIMARY KEY" if constraint.facts["type"] == "p" else "UNIQUE"
+    add = f"ADD CONSTRAINT {constraint.name} {kind} USING INDEX {name}"
+    return [execute(f"ALTER TABLE {index.table} {add}")]
 
 
 def _index(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) -> None:
@@ -240,14 +287,17 @@ def _index(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) 
     if new is None:
         steps.expand.append(_drop_index(thing))
         return
-    parts = [t.name for t in effect.after.values() if t.facts.get("partition_of") == new.table]
+    parts = [
+        (thing.name, thing.table)
+        for key, thing in effect.after.items()
+        if thing.kind == "index" and thing.measures["child"] and key not in effect.before
+    ]
     if not parts:
         steps.expand.append(_create_index(new))
         return
     definition = new.facts["definition"]
     steps.expand.append(execute(re.sub(r" ON (ONLY )?", " ON ONLY ", definition, count=1)))
-    for part in parts:
-        child = _quoted(f"{_bare(part)}_{_bare(new.name)}")
+    for child, part in parts:
         its = re.sub(
             r"INDEX (\S+) ON (?:ONLY )?(\S+)", f"INDEX CONCURRENTLY {child} ON {part}", definition
         )
@@ -261,7 +311,8 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
         if new is None and not thing.measures["child"]:
             steps.expand.append(execute(f"ALTER TABLE {thing.table} DROP CONSTRAINT {thing.name}"))
         return
-    add = f"ALTER TABLE {new.table} ADD CONSTRAINT {new.name}"
+    owner = f"ALTER {'DOMAIN' if new.of.startswith('type:') else 'TABLE'} {new.table}"
+    add = f"{owner} ADD CONSTRAINT {new.name}"
     if new.facts["type"] == "x":
         raise _NoSafeForm
     if new.measures["child"]:
@@ -269,7 +320,7 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
     if new.facts["type"] in ("c", "f"):
         definition = new.facts["definition"].removesuffix(" NOT VALID")
         steps.expand.append(execute(f"{add} {definition} NOT VALID"))
-        steps.expand.append(execute(f"ALTER TABLE {new.table} VALIDATE CONSTRAINT {new.name}"))
+        steps.expand.append(execute(f"{owner} VALIDATE CONSTRAINT {new.name}"))
         return
     kind, rest = re.match(
         r"(UNIQUE|PRIMARY KEY)[^(]*\([^)]*\)(.*)", new.facts["definition"]
@@ -282,24 +333,12 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
     )
 
 
-def _type(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) -> None:
-    if old is None:
-        raise _NoSafeForm
-    if effect.sql and execute(effect.sql) not in steps.contract:
-        steps.contract.append(execute(effect.sql))
-
-
+_TYPES = ("type", "label", "function", "extension", "schema")  # what code names, tables aside
 _WRITERS: dict[str, Any] = {
     "table": _table,
     "column": _column,
     "index": _index,
     "constraint": _constraint,
-    "type": _type,
-    "label": _type,
-    "function": _type,
-    "sequence": lambda *_: None,  # it comes and goes with its column
-    "trigger": _type,
-    "extension": _type,
 }
 
 
@@ -365,26 +404,11 @@ def _refresh_concurrently(effect: Effect) -> str:
 
 
 def _chunks(effect: Effect, sql: str) -> list[str]:
-    """A loop that runs an UPDATE or DELETE for a thousand keys at a time."""
-    target = _TARGET.match(sql)
-    key = _key(effect, target["table"]) if target else None
-    if target is None or key is None:
+    table = target(sql)
+    key = _key(effect, table) if table else None
+    if key is None:
         raise _NoSafeForm
-    head, condition, tail = _split_where(sql)
-    table = target["table"]
-    where = f"({condition}) AND " * bool(condition) + f"{target['alias'] or table}.{key}"
-    dml = f"{head} WHERE {where} BETWEEN :first AND :last{tail}"
-    some = f"SELECT {key} FROM {table}"
-    order = f"ORDER BY {key} LIMIT 1000"
-    return [
-        "bind = op.get_bind()",
-        f"keys = bind.scalars(sa.text({text(f'{some} {order}')})).all()",
-        "while keys:",
-        '    chunk = {"first": keys[0], "last": keys[-1]}',
-        f"    bind.execute(sa.text({text(dml, 'first', 'last')}), chunk)",
-        f"    after = sa.text({text(f'{some} WHERE {key} > :last {order}', 'last')})",
-        '    keys = bind.scalars(after, {"last": keys[-1]}).all()',
-    ]
+    return chunked(sql, key)
 
 
 def _key(effect: Effect, table: str) -> str | None:
@@ -401,17 +425,6 @@ def _key(effect: Effect, table: str) -> str | None:
     ]
     usable = [(rank, name) for rank, name in found if columns[table, name].facts["not_null"]]
     return min(usable)[1] if usable else None
-
-
-def _split_where(sql: str) -> tuple[str, str, str]:
-    """A statement before its WHERE, the condition, and RETURNING with what follows."""
-    depth, at = 0, {"WHERE": len(sql), "RETURNING": len(sql)}
-    for token in re.finditer(rf"(?is){_STRING}|[()]|\b(?P<word>WHERE|RETURNING)\b", sql):
-        depth += (token[0] == "(") - (token[0] == ")")
-        if token["word"] and not depth:
-            at[token["word"].upper()] = token.start()
-    where, returning = min(at["WHERE"], at["RETURNING"]), at["RETURNING"]
-    return sql[:where].rstrip(), sql[where + 5 : returning].strip(), f" {sql[returning:]}".rstrip()
 
 
 def _bare(name: str) -> str:

@@ -8,9 +8,12 @@ from ..model import Dialect, Hit, Linted, Rule
 
 def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
     """New columns that must not be empty, and are, in each row that is there already."""
+    known = {(t.table, t.name) for t in linted.start.values() if t.kind == "column"}
     for effect in linted.effects:
         for old, new in effect.changes("column"):
-            if old is None and new is not None and new.facts["not_null"] and not _filled(new.facts):
+            if old is not None or new is None or (new.table, new.name) in known:
+                continue
+            if new.facts["not_null"] and not _filled(new.facts):
                 what = f"{new.table}.{new.name} may not be empty, and has no default."
                 yield Hit(effect, what, new.table)
 

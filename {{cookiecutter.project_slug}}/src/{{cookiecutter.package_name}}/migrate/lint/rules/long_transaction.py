@@ -2,27 +2,40 @@
 
 from collections.abc import Iterator
 
-from ..model import Dialect, Effect, Hit, Linted, Rule, Step, as_code
+from ..model import Dialect, Effect, Hit, Linted, Rewrite, Rule, Step, as_code, execute
 from .blocks_all import LOCK
 
 MANY = 3  # tables that one transaction locks away from everybody, each by its own statement
 
 
-def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
+def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
     """Strong locks of earlier statements under which rows are worked on, or which pile up."""
     for effect in linted.effects:
         if effect.worked_on and effect.held:
-            yield _hit(linted, effect, f"while {', '.join(sorted(effect.worked_on))} is worked on")
+            yield _hit(
+                linted, effect, dialect, f"while {', '.join(sorted(effect.worked_on))} is worked on"
+            )
         elif _piles_up(effect):
-            yield _hit(linted, effect, f"while it waits for {', '.join(sorted(effect.locks))}")
+            yield _hit(
+                linted, effect, dialect, f"while it waits for {', '.join(sorted(effect.locks))}"
+            )
 
 
-def _hit(linted: Linted, effect: Effect, meanwhile: str) -> Hit:
+def _hit(linted: Linted, effect: Effect, dialect: Dialect, meanwhile: str) -> Hit:
     table, (lock, _) = sorted(effect.held.items())[0]
     held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
-    apart = Step(as_code(linted), transaction=False, phase=linted.migration.phase)
     what = f"Its transaction holds {held} {meanwhile}."
-    return Hit(effect, what, table, lock, rewrite=(apart.code(),))
+    return Hit(
+        effect, what, table, lock, rewrite=tuple(s.code() for s in _apart(linted, effect, dialect))
+    )
+
+
+def _apart(linted: Linted, effect: Effect, dialect: Dialect) -> Rewrite:
+    phase = linted.migration.phase
+    if effect.worked_on and (safe := dialect.rewrite(effect)):
+        others = tuple(execute(other.sql) for other in linted.effects if other is not effect)
+        return (Step(others, phase=phase), *safe)
+    return (Step(as_code(linted), transaction=False, phase=phase),)
 
 
 def _piles_up(effect: Effect) -> bool:

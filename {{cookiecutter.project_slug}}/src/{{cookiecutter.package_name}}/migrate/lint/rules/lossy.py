@@ -9,7 +9,8 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
     """Data that the upgrade destroys: no downgrade brings it back."""
     for effect in linted.effects:
         for table, what in _lost(effect, dialect):
-            yield Hit(effect, f"{what} cannot be brought back.", table)
+            if not _was_copied(linted, effect, table):
+                yield Hit(effect, f"{what} cannot be brought back.", table)
 
 
 def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
@@ -25,6 +26,11 @@ def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
                 yield old.table, f"What {old.table}.{old.name} holds"
         elif old.kind == "column" and new is not None and _narrows(old, new, dialect):
             yield old.table, f"What does not fit into {new.facts['type']} any more"
+
+
+def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
+    # SQLite changes a table by building another, copying the rows, and giving it the old name.
+    return effect.command == "DROP TABLE" and any(table in e.rewritten for e in linted.effects)
 
 
 def _narrows(old: Thing, new: Thing, dialect: Dialect) -> bool:

@@ -18,7 +18,7 @@ RULE = Rule(
     code="rewrites-table",
     title="A table is written anew",
     why="It takes the longer the more rows there are, needs room for a second copy, and keeps "
-    "everybody out meanwhile.",
+    "others out meanwhile.",
     instead="Add a new column beside the old one, fill it in chunks, and change over in a later "
     "release.",
     check=check,
