@@ -51,8 +51,7 @@ CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW;
 CREATE FUNCTION rename_all() RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN UPDATE users SET name = upper(name); END $$;
 CREATE TRIGGER orders_touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
-CREATE ROLE reader;
-GRANT SELECT ON users TO reader;
+GRANT SELECT ON users TO pg_monitor;
 """
 
 
@@ -104,9 +103,7 @@ RISKY: dict[str, Case] = {
     "an index outside a transaction that is not built concurrently": Case(
         sql("CREATE INDEX x ON users (age)"), codes="blocks-writes", head=ALONE
     ),
-    "dropping an index": Case(
-        'op.drop_index("users_is_active_idx", "users")', codes="blocks-all"
-    ),
+    "dropping an index": Case('op.drop_index("users_is_active_idx", "users")', codes="blocks-all"),
     "reindexing a table": Case(sql("REINDEX TABLE users"), codes="blocks-writes"),
     "reindexing a schema": Case(sql("REINDEX SCHEMA public"), codes="blocks-writes", head=ALONE),
     "an index built concurrently inside a transaction": Case(
@@ -267,7 +264,9 @@ RISKY: dict[str, Case] = {
     "row security": Case(
         sql("ALTER TABLE users ENABLE ROW LEVEL SECURITY"), codes="breaks-old-code"
     ),
-    "a right taken away": Case(sql("REVOKE SELECT ON users FROM reader"), codes="breaks-old-code"),
+    "a right taken away": Case(
+        sql("REVOKE SELECT ON users FROM pg_monitor"), codes="breaks-old-code"
+    ),
     "a trigger dropped": Case(sql("DROP TRIGGER orders_touch ON orders"), codes="breaks-old-code"),
     "a trigger switched off": Case(
         sql("ALTER TABLE orders DISABLE TRIGGER orders_touch"), codes="breaks-old-code"
@@ -303,7 +302,9 @@ RISKY: dict[str, Case] = {
         sql("INSERT INTO tags SELECT DISTINCT status FROM orders"), codes="touches-all-rows"
     ),
     "rows moved by a CTE": Case(
-        sql("WITH gone AS (DELETE FROM orders RETURNING status) INSERT INTO tags SELECT * FROM gone"),
+        sql(
+            "WITH gone AS (DELETE FROM orders RETURNING status) INSERT INTO tags SELECT * FROM gone"
+        ),
         codes="touches-all-rows",
     ),
     "rows fetched to be changed one by one": Case(
@@ -380,7 +381,9 @@ RISKY: dict[str, Case] = {
 }
 
 
-NEW = 'op.create_table("new", sa.Column("id", sa.Integer, primary_key=True), sa.Column("x", sa.Text))'
+NEW = (
+    'op.create_table("new", sa.Column("id", sa.Integer, primary_key=True), sa.Column("x", sa.Text))'
+)
 
 SAFE: dict[str, Case] = {
     # -- New tables may be worked on as one likes ------------------------------------------------
@@ -415,9 +418,7 @@ SAFE: dict[str, Case] = {
         ),
         sql("DROP TABLE events_2026"),
     ),
-    "a new view": Case(
-        sql("CREATE VIEW names AS SELECT name FROM users"), sql("DROP VIEW names")
-    ),
+    "a new view": Case(sql("CREATE VIEW names AS SELECT name FROM users"), sql("DROP VIEW names")),
     "a new materialized view": Case(
         sql("CREATE MATERIALIZED VIEW names AS SELECT name FROM users"),
         sql("DROP MATERIALIZED VIEW names"),
@@ -441,7 +442,7 @@ SAFE: dict[str, Case] = {
     ),
     "a column with the time as default": Case(
         'op.add_column("users", sa.Column("at", sa.DateTime(timezone=True),'
-        ' server_default=sa.func.now(), nullable=False))',
+        " server_default=sa.func.now(), nullable=False))",
         'op.drop_column("users", "at")',
     ),
     "a column with a new enum": Case(
@@ -561,16 +562,14 @@ SAFE: dict[str, Case] = {
     ),
     "a constraint dropped": Case(
         'op.drop_constraint("tags_label", "tags")',
-        "op.create_check_constraint(\"tags_label\", \"tags\", \"label <> ''\")",
+        'op.create_check_constraint("tags_label", "tags", "label <> \'\'")',
     ),
     "an index renamed": Case(
         sql("ALTER INDEX users_email_idx RENAME TO users_mail_idx"),
         sql("ALTER INDEX users_mail_idx RENAME TO users_email_idx"),
     ),
     # -- Enums, functions, rights ----------------------------------------------------------------
-    "a new value of an enum": Case(
-        sql("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'happy'"), "pass"
-    ),
+    "a new value of an enum": Case(sql("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'happy'"), "pass"),
     "a function with a new body": Case(
         sql(
             "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS"
@@ -582,10 +581,12 @@ SAFE: dict[str, Case] = {
         ),
     ),
     "a view with one more column": Case(
-        sql("CREATE OR REPLACE VIEW active_users AS SELECT id, email, name FROM users WHERE is_active")
+        sql(
+            "CREATE OR REPLACE VIEW active_users AS SELECT id, email, name FROM users WHERE is_active"
+        )
     ),
     "a right given": Case(
-        sql("GRANT SELECT ON orders TO reader"), sql("REVOKE SELECT ON orders FROM reader")
+        sql("GRANT SELECT ON orders TO pg_monitor"), sql("REVOKE SELECT ON orders FROM pg_monitor")
     ),
     "a sequence started anew": Case(sql("ALTER SEQUENCE numbers RESTART WITH 100")),
     # -- Rows ------------------------------------------------------------------------------------
@@ -605,7 +606,9 @@ SAFE: dict[str, Case] = {
         sql("UPDATE orders SET note = '' WHERE note IS NULL AND id BETWEEN 1 AND 1000"), head=ALONE
     ),
     "an UPDATE of a thousand rows": Case(
-        sql("UPDATE orders SET note = '' WHERE id IN (SELECT id FROM orders WHERE note IS NULL LIMIT 1000)"),
+        sql(
+            "UPDATE orders SET note = '' WHERE id IN (SELECT id FROM orders WHERE note IS NULL LIMIT 1000)"
+        ),
         head=ALONE,
     ),
     "rows counted": Case("assert not op.get_bind().scalar(sa.text('SELECT count(*) FROM users'))"),

@@ -57,7 +57,9 @@ RISKY: dict[str, Case] = {
         + batch("plain", 'batch.create_foreign_key("f", "orgs", ["org_id"], ["id"])'),
         codes="rewrites-table",
     ),
-    "dropping a column that an index leans on": Case('op.drop_column("plain", "name")', codes="fails"),
+    "dropping a column that an index leans on": Case(
+        'op.drop_column("plain", "name")', codes="fails"
+    ),
     "dropping a column without an index": Case(
         'op.drop_column("children", "parent_id")', codes="breaks-old-code lossy"
     ),

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import sqlalchemy as sa
 
-from engine.lint_cases import CONTRACT, RISKY, SAFE, SHOP, SMALL_TABLES, Case, sql
+from engine.lint_cases import ALONE, CONTRACT, RISKY, SAFE, SHOP, SMALL_TABLES, Case, sql
 from engine.linting import found, from_module, lint_cases, load, migration
 from engine.support import KIND, Database
 
@@ -24,15 +24,13 @@ from my_service.migrate.lint.observe import observe
 
 
 @pytest.fixture
-def shop(database: Database) -> Iterator[sa.Engine]:
+def shop(database: Database) -> sa.Engine:
     """A scratch database with the tables of a shop."""
     engine = sa.create_engine(database.address, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA IF EXISTS attic CASCADE")
         connection.exec_driver_sql(SHOP)
-    yield engine
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP OWNED BY reader; DROP ROLE reader")
+    return engine
 
 
 @pytest.fixture
@@ -62,6 +60,111 @@ def test_what_does_not_hurt_stays_silent(check: Callable[..., Report], name: str
     assert report.findings == (), as_text(report)
 
 
+# -- Whole runs ----------------------------------------------------------------------------------
+
+
+def test_what_one_migration_creates_the_next_may_work_on(check: Callable[..., Report]) -> None:
+    first = Case('op.create_table("new", sa.Column("x", sa.Integer))')
+    then = Case(
+        'op.create_index("new_x", "new", ["x"])\nop.alter_column("new", "x", nullable=False)'
+    )
+    assert check(first, then).findings == ()
+
+
+def test_a_lock_of_one_migration_is_held_through_the_next(check: Callable[..., Report]) -> None:
+    first = Case(sql("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID"))
+    then = Case(sql("ALTER TABLE users VALIDATE CONSTRAINT a"))
+    (finding,) = check(first, then).findings
+    assert (finding.code, finding.migration) == ("long-transaction", "1.py")
+
+
+def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
+    check: Callable[..., Report],
+) -> None:
+    first = Case(sql("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID"))
+    then = Case(sql("ALTER TABLE users VALIDATE CONSTRAINT a"))
+    assert check(first, then, Case("pass", head=ALONE)).findings == ()
+
+
+def test_what_an_earlier_migration_broke_is_said_once(check: Callable[..., Report]) -> None:
+    report = check(Case('op.drop_table("carts")'), Case('op.drop_table("tags")'))
+    assert [finding.detail.split(",")[0] for finding in report.findings] == [
+        "Old code asks for table carts",
+        "Old code asks for table tags",
+    ]
+
+
+def test_an_expand_after_a_contract_is_refused(check: Callable[..., Report]) -> None:
+    contract = Case('op.drop_table("carts")', head=CONTRACT)
+    expand = Case('op.add_column("users", sa.Column("nick", sa.Text))')
+    (finding,) = check(contract, expand).findings
+    assert (finding.code, finding.migration) == ("expand-after-contract", "1.py")
+    assert "0.py" in finding.detail
+
+
+def test_an_expand_before_a_contract_is_fine(check: Callable[..., Report]) -> None:
+    contract = Case('op.drop_table("carts")', head=CONTRACT)
+    expand = Case('op.add_column("users", sa.Column("nick", sa.Text))')
+    assert check(expand, contract).findings == ()
+
+
+def test_nothing_runs_after_a_migration_that_fails(check: Callable[..., Report]) -> None:
+    report = check(Case(sql("SELECT nothing")), Case("pass"))
+    assert report.linted == ("0.py",)
+    assert found(report) == {"fails"}
+
+
+# -- Reports -------------------------------------------------------------------------------------
+
+INDEX = RISKY["an index"]
+
+
+def test_a_finding_says_where_what_why_and_what_instead(check: Callable[..., Report]) -> None:
+    report = check(INDEX)
+    (finding,) = report.findings
+    assert finding.line == 5
+    assert finding.statement == "CREATE INDEX users_name_idx ON users (name)"
+    assert (finding.table, finding.lock) == ("users", "ShareLock")
+    said = as_text(report)
+    for part in (finding.detail, finding.why, finding.instead, "postgresql_concurrently=True"):
+        assert part in said
+    assert said.endswith("1 migration linted, 1 finding.")
+
+
+def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> None:
+    report = check(SAFE["columns of two tables"])
+    said = [line for line in as_text(report).splitlines() if "AccessExclusiveLock" in line]
+    assert said == [
+        "0.py: notice: Briefly: AccessExclusiveLock on orders, AccessExclusiveLock on users."
+    ]
+
+
+def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> None:
+    report = check(SAFE["a nullable column"])
+    assert "The downgrade drops users.nick, with what is in it." in as_text(report)
+
+
+def test_what_is_accepted_is_shown_with_its_reason(check: Callable[..., Report]) -> None:
+    report = check(SAFE["what is accepted, with a reason"])
+    assert report.success
+    assert "accepted: While an index of users is built" in as_text(report)
+    assert "(the table is read-only)" in as_text(report)
+
+
+def test_the_report_is_json_too(check: Callable[..., Report]) -> None:
+    rows = json.loads(as_json(check(INDEX)))
+    assert rows["success"] is False
+    assert rows["linted"] == ["0.py"]
+    assert rows["findings"][0]["code"] == "blocks-writes"
+    assert rows["findings"][0]["line"] == 5
+
+
+def test_github_shows_findings_at_their_lines(check: Callable[..., Report]) -> None:
+    (line,) = as_github(check(INDEX)).splitlines()[:1]
+    assert line.startswith("::error file=0.py,line=5,title=blocks-writes::While an index")
+    assert "%0Adef upgrade() -> None:%0A" in line
+
+
 # -- The safe forms ------------------------------------------------------------------------------
 
 ROWS = """
@@ -80,13 +183,13 @@ DIFFERENT = {
     "a generated column": "a trigger computes it",
     "an identity column": "a default numbers it",
     "detaching a partition": "PostgreSQL leaves the partition's check behind",
-    "renaming a table": "its old name is gone, its rows are not",
 }
 NO_OTHER_FORM = {
     "LOCK TABLE",
     "LOCK TABLE in a DO block",
     "VACUUM FULL",
     "CLUSTER",
+    "a check on a domain",
     "an exclusion constraint",
     "an unlogged table",
     "an UPDATE in a DO block",

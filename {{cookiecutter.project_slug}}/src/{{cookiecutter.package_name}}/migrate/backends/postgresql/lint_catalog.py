@@ -13,7 +13,10 @@ space AS (
     SELECT oid, nspname FROM pg_namespace
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ),
-member AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e'),
+member AS (
+    SELECT classid, objid FROM pg_depend
+    WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+),
 rel AS (
     SELECT c.*, space.nspname, c.oid::regclass::text AS shown, 'table:' || c.oid AS key
     FROM pg_class AS c JOIN space ON space.oid = c.relnamespace

@@ -41,7 +41,7 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
                 found[name] = f"Old code asks for {old.table}.{old.name}, which {_where(now, key)}."
             elif what := _column(old, new, dialect):
                 found[name] = what
-        elif old.kind == "trigger" and (new is None or _is_off(old, new)):
+        elif old.kind == "trigger" and _is_off(old, new or now.get(key)):
             found[name] = f"Old code leans on trigger {old.name} of {old.table}, which is off."
     for name, what in _new_columns(base, now):
         found[name] = what
@@ -52,8 +52,8 @@ def _where(now: Catalog, key: str) -> str:
     return f"is now called {now[key].name}" if key in now else "is gone"
 
 
-def _is_off(old: Thing, new: Thing) -> bool:
-    return bool(old.facts.get("enabled")) and not new.facts.get("enabled")
+def _is_off(old: Thing, new: Thing | None) -> bool:
+    return bool(old.facts.get("enabled")) and not (new and new.facts.get("enabled"))
 
 
 def _table(old: Thing, new: Thing) -> Iterator[str]:

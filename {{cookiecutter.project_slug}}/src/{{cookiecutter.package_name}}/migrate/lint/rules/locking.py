@@ -20,7 +20,7 @@ def lasting(effect: Effect, table: str) -> str:
 
 
 def _could_do_without(effect: Effect, table: str) -> bool:
-    if effect.command == "DO" and not effect.changes():  # LOCK TABLE in a block
+    if effect.command == "DO" and not (effect.changes() or effect.emptied):  # LOCK TABLE in a block
         return True
     return effect.command in _AVOIDABLE or any(
         new is not None
