@@ -1,4 +1,4 @@
-"""Linting, tested inside the services that carry it, on the oldest and newest PostgreSQL to be had."""
+"""Linting, tested inside services: on SQLite, and on the oldest and newest PostgreSQL."""
 
 from __future__ import annotations
 

@@ -63,6 +63,7 @@ class Case:
         up, down: the bodies. Without a downgrade there is no round trip.
         codes: what must be found; nothing when it is safe.
         head: attributes of the module.
+
     """
 
     up: str
@@ -180,7 +181,8 @@ RISKY: dict[str, Case] = {
         codes="rewrites-table breaks-old-code lossy",
     ),
     "a column whose default differs for each row": Case(
-        'op.add_column("users", sa.Column("key", sa.Uuid, server_default=sa.text("gen_random_uuid()")))',
+        'op.add_column("users", sa.Column("key", sa.Uuid,'
+        ' server_default=sa.text("gen_random_uuid()")))',
         codes="rewrites-table",
     ),
     "a serial column": Case(
@@ -191,7 +193,8 @@ RISKY: dict[str, Case] = {
         codes="rewrites-table",
     ),
     "a generated column": Case(
-        'op.add_column("users", sa.Column("low", sa.Text, sa.Computed("lower(name)", persisted=True)))',
+        'op.add_column("users", sa.Column("low", sa.Text,'
+        ' sa.Computed("lower(name)", persisted=True)))',
         codes="rewrites-table",
     ),
     "a column that may not be empty": Case(
@@ -309,7 +312,8 @@ RISKY: dict[str, Case] = {
     ),
     "rows fetched to be changed one by one": Case(
         "for row in op.get_bind().execute(sa.text('SELECT id, name FROM users')):\n"
-        "    op.execute(sa.text('UPDATE users SET name = :n WHERE id = :i').bindparams(n='', i=row.id))",
+        "    op.execute(sa.text('UPDATE users SET name = :n WHERE id = :i')"
+        ".bindparams(n='', i=row.id))",
         codes="touches-all-rows",
     ),
     "a table's objects changed by SQLAlchemy": Case(
@@ -447,7 +451,8 @@ SAFE: dict[str, Case] = {
     ),
     "a column with a new enum": Case(
         'sa.Enum("a", "b", name="kind").create(op.get_bind())\n'
-        'op.add_column("users", sa.Column("kind", sa.Enum("a", "b", name="kind", create_type=False)))',
+        'op.add_column("users", sa.Column("kind",'
+        ' sa.Enum("a", "b", name="kind", create_type=False)))',
         'op.drop_column("users", "kind")\nop.execute("DROP TYPE kind")',
     ),
     "a nullable column with a foreign key, in one statement": Case(
@@ -582,7 +587,8 @@ SAFE: dict[str, Case] = {
     ),
     "a view with one more column": Case(
         sql(
-            "CREATE OR REPLACE VIEW active_users AS SELECT id, email, name FROM users WHERE is_active"
+            "CREATE OR REPLACE VIEW active_users AS"
+            " SELECT id, email, name FROM users WHERE is_active"
         )
     ),
     "a right given": Case(
@@ -607,7 +613,8 @@ SAFE: dict[str, Case] = {
     ),
     "an UPDATE of a thousand rows": Case(
         sql(
-            "UPDATE orders SET note = '' WHERE id IN (SELECT id FROM orders WHERE note IS NULL LIMIT 1000)"
+            "UPDATE orders SET note = '' WHERE id IN"
+            " (SELECT id FROM orders WHERE note IS NULL LIMIT 1000)"
         ),
         head=ALONE,
     ),
