@@ -13,10 +13,12 @@ class Scope:
     Attributes:
         name: different scopes have different names, and locks.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
+        needs_entering: whether its tables are not where the database looks by itself.
     """
 
     name = ""
     schemas: str | None = None
+    needs_entering = False
 
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""

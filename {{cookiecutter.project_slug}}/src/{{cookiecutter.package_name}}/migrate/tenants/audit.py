@@ -6,6 +6,7 @@ thousands; so an audit goes in chunks.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
@@ -55,35 +56,33 @@ def _audit(
 ) -> Iterator[Finding]:
     registry = Registry(connection)
     registered = registry.lock(schemas)
-    revisions = _revisions(connection, schemas, version_table)
+    # What is being dropped may be gone in a moment. Of the others nobody drops one: their rows are
+    # locked.
+    stable = [name for name in schemas if not _is_dropping(registered.get(name))]
+    revisions = _revisions(connection, stable, version_table)
     for schema in schemas:
-        row, tenant, revision = (
-            registered.get(schema),
-            schema.removeprefix(PREFIX),
-            revisions.get(schema),
-        )
-        if row is None:
-            if schema not in revisions:
-                continue  # it was removed just now
-            problem = f"schema {schema} is not registered"
-            if not _is_legal(tenant):
-                yield Finding(tenant, problem, "nothing: it cannot be a tenant's; rename it")
-                continue
-            yield Finding(tenant, problem, "it is registered")
-        elif row.status == TenantStatus.DROPPING:
+        tenant, row = schema.removeprefix(PREFIX), registered.get(schema)
+        exists, revision = schema in revisions, revisions.get(schema)
+        if _is_dropping(row):
             yield Finding(tenant, "its removal was cut short", f"tenant drop {tenant} --yes")
-            continue
-        elif schema not in revisions and row.revision is not None:
-            lost = f"restore it from a backup, or give it up: tenant drop {tenant} --yes"
-            yield Finding(tenant, "its schema is gone, and with it all its rows", lost)
-            continue
-        elif revision != row.revision:
-            problem = f"its schema is at {revision}, the registry says {row.revision}"
-            yield Finding(tenant, problem, f"the registry says {revision}")
-        else:
-            continue
-        if repair:
-            registry.put_right(tenant, schema, revision, version_table)
+        elif row is None and not exists:
+            pass  # it was removed just now
+        elif row is None and not _is_legal(tenant):
+            nothing = "nothing: it cannot be a tenant's; rename it"
+            yield Finding(tenant, f"schema {schema} is not registered", nothing)
+        elif row is not None and row.revision is not None and not exists:
+            lost = "its schema is gone, and with it all its rows"
+            yield Finding(tenant, lost, f"restore a backup, or: tenant drop {tenant} --yes")
+            if repair:
+                registry.note_failure(tenant, f"{tenant}: {lost}")
+        elif row is None or revision != row.revision:
+            if row is None:
+                yield Finding(tenant, f"schema {schema} is not registered", "it is registered")
+            else:
+                problem = f"its schema is at {revision}, the registry says {row.revision}"
+                yield Finding(tenant, problem, f"the registry says {revision}")
+            if repair:
+                registry.put_right(tenant, schema, revision, version_table)
 
 
 def _revisions(
@@ -102,6 +101,10 @@ def _revisions(
         rows = connection.exec_driver_sql(" UNION ALL ".join(selects))
         revisions.update((row[0], row[1]) for row in rows)
     return revisions
+
+
+def _is_dropping(row: Any) -> bool:
+    return row is not None and bool(row.status == TenantStatus.DROPPING)
 
 
 def _is_legal(tenant: str) -> bool:

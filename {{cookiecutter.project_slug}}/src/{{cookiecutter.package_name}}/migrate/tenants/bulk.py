@@ -31,9 +31,9 @@ from ..folder import Folder, name_of
 from ..lock import migration_lock
 from ..plan import Plan
 from .connections import RenewedConnections
-from .inputs import find_outside_input
+from .inputs import find_outside_input, remembers
 from .recording import Recording
-from .registry import Registry, TenantAtRevision
+from .registry import Registry, TenantAtRevision, TenantStatus
 from .replay import Replay, execute
 from .scope import TenantScope, has_citus
 
@@ -89,6 +89,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
+        self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
         self, max_failures: int | None = None, on_result: OnResult | None = None
@@ -127,14 +128,16 @@ class BulkMigration:
             recording=recording,
         )
         scoped = replace(self.config, scope=scope)
+        # What a file remembers of one tenant must not reach the next.
+        folder = Folder(self.config) if self._remembers else self.folder
         with recording or nullcontext():
             if self.is_upgrade:
                 # Whether files changed is for public to say; a tenant takes them as they are.
                 result = run.upgrade(
-                    self.engine, scoped, self._choose, folder=self.folder, allow_changed=True
+                    self.engine, scoped, self._choose, folder=folder, allow_changed=True
                 )
             else:
-                result = run.downgrade(self.engine, scoped, self._choose, folder=self.folder)
+                result = run.downgrade(self.engine, scoped, self._choose, folder=folder)
         error = result.error
         if error is None and not result.migrations:
             error = self._follow_schema(scoped, scope)
@@ -169,7 +172,25 @@ class BulkMigration:
                 not_replayed = self._replay(replay, tenants, progress)
             for tenant in not_replayed:
                 if not progress.is_over:
-                    progress.add(self.migrate_one(tenant.id))
+                    self._migrate_alone(tenant, progress)
+
+    def _migrate_alone(
+        self, tenant: TenantAtRevision, progress: "_Progress", recording: Recording | None = None
+    ) -> TenantResult | None:
+        """Migrate one of several; None when it is no tenant any more."""
+        if self._is_there(tenant):
+            result = self.migrate_one(tenant.id, recording=recording)
+            if result.success or self._is_there(tenant):
+                progress.add(result)
+                return result
+        progress.leave_out()
+        return None
+
+    def _is_there(self, tenant: TenantAtRevision) -> bool:
+        """Whether it is still a tenant: it may be dropped while others are migrated."""
+        with backend.reading(self.engine) as connection:
+            row = Registry(connection).find(tenant.id)
+        return row is not None and row.status != TenantStatus.DROPPING
 
     def _record_canaries(
         self, tenants: deque[TenantAtRevision], progress: "_Progress"
@@ -182,9 +203,8 @@ class BulkMigration:
         migrations: tuple[str, ...] = ()
         while tenants and len(recordings) < CANARIES and not progress.is_over:
             recording = Recording()
-            result = self.migrate_one(tenants.popleft().id, recording=recording)
-            progress.add(result)
-            if result.success:
+            result = self._migrate_alone(tenants.popleft(), progress, recording)
+            if result is not None and result.success:
                 recordings.append(recording)
                 migrations = result.migrations
         if not tenants or len(recordings) < CANARIES:
@@ -294,6 +314,11 @@ class _Progress:
     def is_over(self) -> bool:
         """Whether so many tenants failed that the rest is left alone."""
         return self.failures_left <= 0
+
+    def leave_out(self) -> None:
+        """One of the tenants is no longer there."""
+        with self._turn:
+            self._total -= 1
 
     def add(self, result: TenantResult) -> None:
         with self._turn:

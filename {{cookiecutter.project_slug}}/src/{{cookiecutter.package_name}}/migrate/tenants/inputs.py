@@ -1,6 +1,6 @@
-"""Finds what a migration's file takes from outside: time, chance, files, the network.
+"""Reads a migration's file: what it takes from outside, and whether it can remember.
 
-Two canaries show chance only where it gives two tenants something else. So the file is read: it may
+From outside come time, chance, files, the network. Two canaries show chance only where it gives two tenants something else. So the file is read: it may
 use modules and names that give the same answer for every tenant, and no others.
 """
 
@@ -36,6 +36,43 @@ def find_outside_input(path: Path) -> str | None:
     """What in the file may give two tenants something else; None when there is nothing."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
     return next((name for node in ast.walk(tree) for name in _outside(node)), None)
+
+
+def remembers(path: Path) -> bool:
+    """Whether the file can keep something from one tenant to the next. When in doubt, it can."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return not all(map(_is_fixed, tree.body)) or any(map(_keeps, ast.walk(tree)))
+
+
+def _is_fixed(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.FunctionDef(decorator_list=[]):
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            return all(map(_is_constant, defaults))
+        case ast.Expr(value=value) | ast.Assign(value=value):
+            return _is_constant(value)
+        case ast.AnnAssign(value=value):
+            return value is None or _is_constant(value)
+    return False
+
+
+def _is_constant(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant():
+            return True
+        case ast.UnaryOp(operand=operand):
+            return _is_constant(operand)
+        case ast.Tuple(elts=parts):
+            return all(map(_is_constant, parts))
+    return False
+
+
+def _keeps(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.Global)
 
 
 def _outside(node: ast.AST) -> Iterator[str]:

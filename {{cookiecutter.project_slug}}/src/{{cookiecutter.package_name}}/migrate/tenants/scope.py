@@ -38,9 +38,15 @@ class SharedScope(Scope):
     """The schema ``public``: tables that belong to no tenant."""
 
     schemas = "shared"
+    needs_entering = True
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
+
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        # The server's own path may begin with a schema that has the user's name.
+        local = "" if for_session else "LOCAL "
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
     def tables(self, metadata: MetaData) -> MetaData:
         shared = MetaData(naming_convention=metadata.naming_convention)
@@ -52,6 +58,11 @@ class SharedScope(Scope):
                     referred_schema_fn=lambda *_: BLANK_SCHEMA,  # type: ignore[arg-type]
                 )
         return shared
+
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        # A pooled connection may have been left with another path.
+        local = "" if for_session else "LOCAL "
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}")
 
 
 class TenantScope(Scope):
@@ -67,6 +78,8 @@ class TenantScope(Scope):
             unchanged when left out.
         has_begun: whether the schema was touched, if only to undo it again.
     """
+
+    needs_entering = True
 
     def __init__(
         self,

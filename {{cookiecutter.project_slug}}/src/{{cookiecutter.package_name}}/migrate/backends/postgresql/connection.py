@@ -218,7 +218,11 @@ class _StatementsAlone:
         # leaves an invalid index behind.
         raw = driver_connection(self._connection)
         if raw.execute("SELECT pg_backend_pid()").fetchone()[0] != raw.info.backend_pid:
-            raise errors.needs_a_direct_connection(" ".join(statement.split())[:100])
+            # A pooler is in between, so what is set for the session may not hold for the statement.
+            if self._config.scope.needs_entering:
+                raise errors.needs_a_direct_connection(" ".join(statement.split())[:100])
+            execute()
+            return
         self.used_session = True
         with self._unwatched():
             name = func.set_config("application_name", my_name(), False)

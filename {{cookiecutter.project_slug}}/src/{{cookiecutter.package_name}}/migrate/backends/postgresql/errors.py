@@ -11,3 +11,19 @@ def lock_lost() -> ActionableError:
         "The transaction was undone, so that no two migrators run at once.",
         "Run it again: migrate latest",
     )
+
+
+def pooler_too_small(seconds: float) -> ActionableError:
+    """Migrations run on one connection while the lock is held on another.
+
+    Give the pooler at least two connections for this database and user (PgBouncer:
+    ``default_pool_size``), or set ``MIGRATION_DATABASE_URL`` to the server itself.
+    """
+    return ActionableError(
+        "pooler-too-small",
+        f"While the migration lock held one connection, the pooler gave no other for {seconds:g}"
+        " seconds.",
+        "Nothing was run: it needs two connections at once.",
+        "Raise the pooler's default_pool_size to 2 or more, or set MIGRATION_DATABASE_URL to the"
+        " address of the server itself.",
+    )

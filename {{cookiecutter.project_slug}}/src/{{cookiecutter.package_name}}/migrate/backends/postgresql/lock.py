@@ -1,19 +1,22 @@
 """The lock of PostgreSQL: an advisory lock of a transaction."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC
+from select import select as wait_for
 from zlib import crc32
 
+import psycopg
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...results import LockHolder
-from ..common import my_name
+from ..common import driver_connection, my_name
 from . import errors
 from .connection import connect_apart, explain, reading
 
 # Any number does, as long as every version of the service uses the same.
 ADVISORY_KEY = 1835624306
+SECOND_CONNECTION_SECONDS = 10.0
 
 
 def advisory_key(scope: str) -> tuple[int, int]:
@@ -50,7 +53,10 @@ class Lock:
         if not self._session.scalar(select(func.pg_try_advisory_xact_lock(first, second))):
             self._session.rollback()
             return False
-        self._session.execute(select(func.set_config("application_name", my_name(), True)))
+        name = func.set_config("application_name", my_name(), True)
+        pid = self._session.execute(select(func.pg_backend_pid(), name)).scalar_one()
+        if pid != driver_connection(self._session).info.backend_pid:
+            _check_second_connection(self._engine)
         # The transaction stays idle for as long as the migrations take.
         self._session.execute(
             text(
@@ -106,3 +112,17 @@ class Lock:
                     {"pid": holder.process, "name": holder.name},
                 )
         return holder
+
+
+def _check_second_connection(engine: Engine) -> None:
+    """Refuse a pooler that has no connection left when the lock holds one.
+
+    Raises:
+        ActionableError: pooler-too-small.
+    """
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    with closing(psycopg.connect(*arguments, **options)) as raw:
+        raw.pgconn.send_query(b"SELECT 1")
+        answered, _, _ = wait_for([raw.pgconn.socket], [], [], SECOND_CONNECTION_SECONDS)
+        if not answered:
+            raise errors.pooler_too_small(SECOND_CONNECTION_SECONDS)

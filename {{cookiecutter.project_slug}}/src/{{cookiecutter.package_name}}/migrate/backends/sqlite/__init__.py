@@ -1,5 +1,6 @@
 """SQLite, through the driver of Python's standard library."""
 
+from . import snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
 from .lock import Lock
 
@@ -17,5 +18,6 @@ __all__ = [
     "migrating",
     "reading",
     "row_checks",
+    "snapshot",
     "timed_out",
 ]
