@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -62,7 +63,7 @@ class Service:
         while not (links := self.links(email)):
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.02)
-        self.post("/auth/verify-email", token=links[-1].partition("#token=")[2])
+        self.post("/auth/verify-email", token=parse_qs(urlsplit(links[-1]).fragment)["token"][0])
 
     def links(self, email: str) -> list[str]:
         """The links mailed to an address so far: outside production, the log has them."""
