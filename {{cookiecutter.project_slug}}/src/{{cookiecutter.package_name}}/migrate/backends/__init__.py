@@ -6,6 +6,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds.
+- ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
 - ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``: what only it can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,

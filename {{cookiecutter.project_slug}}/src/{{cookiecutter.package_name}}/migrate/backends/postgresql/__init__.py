@@ -1,6 +1,7 @@
 """PostgreSQL, through psycopg 3."""
 
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .enums import enum_types, render_type
 from .lock import Lock
 
 DIALECT = "postgresql"
@@ -13,9 +14,11 @@ __all__ = [
     "DRIVER",
     "Lock",
     "ended_transaction",
+    "enum_types",
     "explain",
     "migrating",
     "reading",
+    "render_type",
     "row_checks",
     "timed_out",
 ]
