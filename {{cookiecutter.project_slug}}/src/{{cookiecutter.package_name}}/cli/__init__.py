@@ -15,6 +15,8 @@ from ..errors import ActionableError
 from .output import print_failure
 from .serve import serve
 
+KNEX_NAMES = {"currentVersion": "current"}  # the others are the same
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(serve)
 for module in iter_modules(__path__):
@@ -26,8 +28,14 @@ for module in iter_modules(__path__):
 def main() -> NoReturn:
     """Run the command line. Exit 0: done or nothing to do; 1: failed; 2: misuse."""
     try:
-        app()
+        app(in_words(sys.argv[1:]))
     except ActionableError as error:
         # The option's own value ended with the command that failed.
         print_failure(error, as_json="--json" in sys.argv)
     sys.exit(1)
+
+
+def in_words(arguments: list[str]) -> list[str]:
+    """Knex's spelling in this command line's: ``migrate:currentVersion`` is ``migrate current``."""
+    words = [*arguments[0].split(":"), *arguments[1:]] if arguments else []
+    return [*words[:1], *(KNEX_NAMES.get(word, word) for word in words[1:2]), *words[2:]]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Connection, Enum, MetaData, inspect
+from sqlalchemy import Column, Connection, Dialect, Enum, MetaData, inspect
 from sqlalchemy.dialects.postgresql import ENUM, CreateEnumType, DropEnumType, dialect
 
 from ..common import EnumStatements
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.operations import ops
 
 
-_DIALECT = dialect()
+_DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]
 
 
 def enum_types(
