@@ -37,6 +37,7 @@ class Reloader(BaseReload):
         self.engine = engine
         self.settings = settings
         self.seen = times_of_change()
+        self.told_of: list[Path] = []  # changed migrations, since the last start
 
     def should_restart(self) -> list[Path] | None:
         """The code files that changed since the last look, if any did."""
@@ -45,14 +46,16 @@ class Reloader(BaseReload):
         files = before | self.seen
         changed = sorted(path for path in files if before.get(path) != self.seen.get(path))
         migrations = [p for p in changed if p.is_relative_to(migrations_config.versions)]
-        # A service that did not start may wait for that very change.
-        if migrations and self.process.is_alive():
+        if migrations:
             tell_what_is_pending(self.engine, self.settings)
+            self.told_of += migrations
             changed = [path for path in changed if path not in migrations]
-        return changed or None
+        # A service that did not start may wait for that very migration.
+        return changed or (self.told_of if not self.process.is_alive() else None) or None
 
     def restart(self) -> None:
         os.environ["AUTO_MIGRATE"] = "false"
+        self.told_of = []
         super().restart()
 
 
