@@ -50,8 +50,9 @@ class Reloader(BaseReload):
             tell_what_is_pending(self.engine, self.settings)
             self.told_of += migrations
             changed = [path for path in changed if path not in migrations]
-        # A service that did not start may wait for that very migration.
-        return changed or (self.told_of if not self.process.is_alive() else None) or None
+        if not self.process.is_alive():  # it did not start, and may wait for that very migration
+            changed += self.told_of
+        return changed or None
 
     def restart(self) -> None:
         os.environ["AUTO_MIGRATE"] = "false"
