@@ -10,8 +10,9 @@ from ..errors import ActionableError, HttpError
 from ..migrate.tenants import schema_of
 from .tenant_errors import tenant_not_named
 
+HEADER = "X-Tenant-ID"
 _header = APIKeyHeader(
-    name="X-Tenant-ID",
+    name=HEADER,
     scheme_name="Tenant",
     description="The tenant's id.",
     auto_error=False,
