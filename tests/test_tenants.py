@@ -11,7 +11,10 @@ from support import TEMPLATE
 FOLDER = TEMPLATE / "tests" / "tenants"
 
 
-@pytest.mark.parametrize("part", ["life", "all", "replay", "isolation", "making"])
+@pytest.mark.parametrize(
+    "part",
+    ["life", "all", "replay", "isolation", "leaving", "leftovers", "roles", "making"],
+)
 def test_tenants_keep_their_promises(
     bake: Bake,
     service_environment: ServiceEnvironment,

@@ -12,7 +12,7 @@ from .database.errors import unreachable_at_start
 from .database.session import ping
 from .errors import ActionableError
 from .migrations import config_for
-from .migrations.target import bring_up_to_date, can_serve
+from .migrations.target import bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
 
 
@@ -28,6 +28,7 @@ def start_database(settings: Settings) -> Engine:
         ping(engine)
         if settings.auto_migrate:
             bring_up_to_date(engine, config_for(settings))
+        look_at_start(engine, config_for(settings))
     except SQLAlchemyError as error:
         engine.dispose()
         raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
