@@ -40,11 +40,6 @@ class SharedScope(Scope):
     schemas = "shared"
     needs_entering = True
 
-    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # The service's connections look nowhere by default.
-        local = "" if for_session else "LOCAL "
-        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
-
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
@@ -60,9 +55,9 @@ class SharedScope(Scope):
         return shared
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # A pooled connection may have been left with another path.
+        # The service's connections look nowhere by default, and pooled ones who knows where.
         local = "" if for_session else "LOCAL "
-        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}")
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
 
 class TenantScope(Scope):
