@@ -34,7 +34,9 @@ def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_starting_creates_the_tables(client: TestClient) -> None:
     engine = client.app.state.engine  # type: ignore[attr-defined]
-    assert "alembic_version" in inspect(engine).get_table_names()
+    with engine.connect() as connection:
+        migrations.config.scope.enter(connection)
+        assert "alembic_version" in inspect(connection).get_table_names()
 
 
 def test_a_migration_that_fails_keeps_the_service_from_starting(

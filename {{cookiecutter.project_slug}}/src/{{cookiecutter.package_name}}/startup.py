@@ -19,7 +19,7 @@ from .database.session import ping
 from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
-from .migrations.target import bring_up_to_date, can_serve
+from .migrations.target import bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -38,6 +38,7 @@ def start_database(settings: Settings) -> Engine:
             bring_up_to_date(engine, config_for(settings))
         else:
             tell_what_is_pending(engine, settings)
+        look_at_start(engine, config_for(settings))
     except SQLAlchemyError as error:
         engine.dispose()
         raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
