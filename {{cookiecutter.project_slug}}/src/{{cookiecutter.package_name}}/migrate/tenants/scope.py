@@ -43,11 +43,6 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
-    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # The server's own path may begin with a schema that has the user's name.
-        local = "" if for_session else "LOCAL "
-        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
-
     def tables(self, metadata: MetaData) -> MetaData:
         shared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
