@@ -3,6 +3,8 @@ database ?= sqlite
 port ?= 8000
 only ?=
 databases := sqlite postgresql postgresql-multi-tenant
+# What is typed here is for this Makefile; the one of the service refuses what it does not know.
+MAKEOVERRIDES :=
 
 # uv from the PATH or, when there is none, from PyPI into .uv. Whatever make starts finds it, the
 # generated service's make included.

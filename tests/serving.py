@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -61,7 +62,8 @@ class Service:
     def confirm(self, email: str) -> None:
         """Follow the link in the newest mail, as soon as it is sent."""
         wait_until(lambda: bool(self.links(email)), self.log)
-        self.post("/auth/verify-email", token=self.links(email)[-1].partition("#token=")[2])
+        token = parse_qs(urlsplit(self.links(email)[-1]).fragment)["token"][0]
+        self.post("/auth/verify-email", token=token)
 
     def links(self, email: str) -> list[str]:
         """The links mailed to an address so far: outside production, the log has them."""

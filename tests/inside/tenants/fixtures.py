@@ -33,7 +33,9 @@ def engine(address: str) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def service(engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
+def service(
+    engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
     """The service's own migrations, in a folder to add to, and what it says when called."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -41,4 +43,7 @@ def service(engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     url = engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("DATABASE_URL", url)
     assert os.environ["DATABASE_URL"] == url
-    return Service(engine, tmp_path / "migrations", monkeypatch)
+    service = Service(engine, tmp_path / "migrations", monkeypatch)
+    yield service
+    service.forget_roles()
+    service.engine.dispose()

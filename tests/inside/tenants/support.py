@@ -16,14 +16,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from my_service import cli, migrations
+from my_service.database.backend import connect
 from my_service.migrate import (
     AllTenantsResult,
     MigrationConfig,
     TenantResult,
+    drop_tenant,
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
 from my_service.migrate.tenants import bulk
+from my_service.settings import Settings
 from processes import Process
 
 WORKERS = "TENANTS_CITUS_WORKERS"
@@ -137,6 +140,26 @@ class Service:
         """Turn TENANT_ROLES on."""
         self.config = replace(self.config, tenant_roles=True)
         self.patch.setenv("TENANT_ROLES", "true")
+
+    def forget_roles(self) -> None:
+        """Remove the tenants' roles: they belong to the whole server."""
+        if self.config.tenant_roles:
+            for (tenant,) in self.ask("SELECT id FROM public.tenants"):
+                drop_tenant(self.engine, tenant, config=self.config)
+
+    def ordinary_user(self) -> None:
+        """Be no superuser: one who owns the database, and may make roles."""
+        on_server("DROP ROLE IF EXISTS tenants_service")
+        on_server("CREATE ROLE tenants_service LOGIN CREATEROLE")
+        on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO tenants_service")
+        self.ask("ALTER SCHEMA public OWNER TO tenants_service")
+        self.engine.dispose()
+        url = self.engine.url.set(username="tenants_service")
+        address = url.render_as_string(hide_password=False)
+        self.patch.setenv("DATABASE_URL", address)
+        self.engine = connect(
+            Settings(_env_file=None, environment="development", database_url=address)
+        )
 
     def all(self, **how: Any) -> AllTenantsResult:
         """Migrate everything."""

@@ -2,6 +2,7 @@
 
 from . import snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .enums import enum_types, render_type
 from .lock import Lock
 
 DIALECT = "sqlite"
@@ -14,9 +15,11 @@ __all__ = [
     "DRIVER",
     "Lock",
     "ended_transaction",
+    "enum_types",
     "explain",
     "migrating",
     "reading",
+    "render_type",
     "row_checks",
     "snapshot",
     "timed_out",
