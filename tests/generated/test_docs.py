@@ -152,7 +152,7 @@ def test_imports_are_kept_apart(
     lint = service_environment.python.parent / "lint-imports"
     command = f"import subprocess, sys; sys.exit(subprocess.call([{str(lint)!r}, '--no-cache']))"
     service_environment.succeed(folder, "-c", command)
-    users = folder / "src" / "my_service" / "users" / "service.py"
+    users = folder / "src" / "my_service" / "accounts" / "service.py"
     users.write_text(read(users) + "\nfrom ..cli import app\n", encoding="utf-8")
-    with pytest.raises(AssertionError, match="Domain packages do not know the command line"):
+    with pytest.raises(AssertionError, match="Nobody imports the application or the command line"):
         service_environment.succeed(folder, "-c", command)
