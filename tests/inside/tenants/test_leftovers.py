@@ -51,7 +51,10 @@ LEFTOVERS = {
         "SET search_path TO tenant_t1",
         "SELECT count(*) FROM pg_settings WHERE name = 'search_path' AND setting = 'tenant_t1'",
     ),
-    "role": ("SET ROLE pg_monitor", "SELECT count(*) FROM (SELECT 1) s WHERE current_user = 'pg_monitor'"),
+    "role": (
+        "SET ROLE pg_monitor",
+        "SELECT count(*) FROM (SELECT 1) s WHERE current_user = 'pg_monitor'",
+    ),
 }
 LASTVAL = "SELECT nextval('numbers')"
 
