@@ -66,6 +66,7 @@ def create_database(name: str, template: str | None = None) -> None:
     """Make a database; on a cluster, one on each of its machines.
 
     Args:
+        name: what it is called.
         template: the database to copy.
 
     """

@@ -76,7 +76,7 @@ def test_a_tenant_finds_nothing_that_another_left(
 ) -> None:
     service.add('op.execute(sa.schema.CreateSequence(sa.Sequence("numbers")))')
     service.make("t1", "t2")
-    found = []
+    found: list[tuple[str, ...]] = []
     with service_engine(service, through, tmp_path) as engine:
         for what, (_, question) in LEFTOVERS.items():
             for end in ("commit", "raw COMMIT", "driver.commit"):
@@ -95,9 +95,11 @@ def test_a_tenant_finds_nothing_that_another_left(
         with tenant_session(engine, "t1") as session:
             session.execute(sa.text(LASTVAL))
             session.commit()
-        with tenant_session(engine, "t2") as session:
-            with pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined"):
-                session.execute(sa.text("SELECT lastval()"))
+        with (
+            tenant_session(engine, "t2") as session,
+            pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined"),
+        ):
+            session.execute(sa.text("SELECT lastval()"))
     assert found == []
 
 

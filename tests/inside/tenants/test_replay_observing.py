@@ -33,7 +33,7 @@ Look = Callable[[], object]
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-class Base(DeclarativeBase):
+class Base(DeclarativeBase):  # type: ignore[misc]
     """Models of this test."""
 
 
@@ -79,7 +79,8 @@ def why(connection: sa.Connection, context: MigrationContext) -> Iterator[Callab
             recording.wrap(lambda: look() and None)()
         if not connection.closed:
             connection.rollback()
-        return recording.not_replayable_because
+        why: str | None = recording.not_replayable_because
+        return why
 
     yield reason
 
@@ -105,7 +106,7 @@ def test_whatever_is_used_of_a_connection_is_seen(
     why: Callable[[Look], Any], connection: sa.Connection
 ) -> None:
     every = [*names(connection), "engine", "dialect", "__enter__", "__exit__", "_any_private_name"]
-    unseen = {name for name in every if why(lambda n=name: getattr(op.get_bind(), n)) is None}
+    unseen = {name for name in every if why(lambda n=name: getattr(op.get_bind(), n)) is None}  # type: ignore[misc]
     assert unseen == CONNECTION_HARMLESS
     assert why(lambda: op.get_bind().__enter__())
     assert why(lambda: setattr(op.get_bind(), "info", {}))
@@ -125,7 +126,7 @@ def test_whatever_is_used_of_a_result_is_seen(
         "__parameters__", "__slots__",
     }  # fmt: skip
     for name in every:
-        assert why(lambda n=name: getattr(op.get_bind().execute(sa.text(sql)), n)), name
+        assert why(lambda n=name: getattr(op.get_bind().execute(sa.text(sql)), n)), name  # type: ignore[misc]
     assert why(lambda: iter(op.get_bind().execute(sa.text("SELECT 1"))))
     assert why(lambda: next(op.get_bind().execute(sa.text("SELECT 1"))))
     assert why(lambda: op.get_bind().execute(sa.text("SELECT 1")).__enter__())
@@ -170,8 +171,8 @@ SESSION_HARMLESS = {
 def test_whatever_a_session_asks_the_database_is_seen(why: Callable[[Look], Any]) -> None:
     assert set(names(Session)) == SESSION_LOOKS.keys() | SESSION_HARMLESS
     for name, look in SESSION_LOOKS.items():
-        assert why(lambda look=look: look(Session(op.get_bind()))), name
-        assert why(lambda look=look: look(Session(bind=op.get_context().bind))), name
+        assert why(lambda look=look: look(Session(op.get_bind()))), name  # type: ignore[misc]
+        assert why(lambda look=look: look(Session(bind=op.get_context().bind))), name  # type: ignore[misc]
     assert why(lambda: Session(op.get_bind()).get_bind()) is None
 
 
@@ -182,10 +183,10 @@ def test_whatever_is_used_of_alembics_context_is_seen(
     why: Callable[[Look], Any], context: MigrationContext
 ) -> None:
     every = {*names(context), "opts", "connection", "impl", "script"}
-    unseen = {name for name in every if why(lambda n=name: getattr(op.get_context(), n)) is None}
+    unseen = {name for name in every if why(lambda n=name: getattr(op.get_context(), n)) is None}  # type: ignore[misc]
     assert unseen == CONTEXT_HARMLESS
     for name in [*names(TenantScope("acme", None)), "__dict__"]:
-        look = lambda n=name: getattr(op.get_context().opts["scope"], n)  # noqa: E731
+        look = lambda n=name: getattr(op.get_context().opts["scope"], n)  # noqa: E731  # type: ignore[misc]
         assert (why(look) is None) == (name == "runs"), name
 
 
@@ -283,7 +284,8 @@ def test_a_stand_in_tells_of_operators_as_well() -> None:
     assert isinstance(rows, Rows) and told == []
     looks: list[Callable[[], object]] = [
         lambda: len(rows), lambda: rows[0], lambda: rows(), lambda: list(rows), lambda: 1 in rows,
-        lambda: rows + [3], lambda: rows.append(3), lambda: bool(rows),
+        lambda: rows + [3],  # noqa: RUF005
+        lambda: rows.append(3), lambda: bool(rows),
     ]  # fmt: skip
     for look in looks:
         told.clear()

