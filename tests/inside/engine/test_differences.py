@@ -13,7 +13,8 @@ from my_service.errors import ActionableError
 from my_service.migrate import make_migration, rollback_migrations, run_migrations
 from sqlalchemy.dialects import postgresql, sqlite
 
-from engine.support import KIND, PROCESS, Command, Database, Folder
+from engine import command_line
+from engine.support import KIND, Command, Database, Folder
 from engine.test_making import neat
 
 on_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="a type of PostgreSQL")
@@ -156,7 +157,7 @@ def test_drops_are_red_on_a_terminal(engine: sa.Engine, folder: Folder, database
     run_migrations(engine, config=folder.config())
     reader, writer = pty.openpty()
     subprocess.run(
-        [sys.executable, str(PROCESS), str(folder.path), "make", "change"],
+        [sys.executable, str(command_line.__file__), str(folder.path), "make", "change"],
         env=os.environ | {"ENVIRONMENT": "development", "DATABASE_URL": database.address},
         cwd=folder.path,
         stdin=subprocess.DEVNULL,

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from my_service.migrate.drift import Snapshot, compare, read_fingerprints, take_snapshot
 
-from engine.conftest import on_server, server_url
 from engine.drift_schemas import DATABASE, POSTGRESQL, ROLES, drifts
+from engine.fixtures import on_server, server_url
 from engine.support import KIND
 
 pytestmark = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")

@@ -63,12 +63,7 @@ def workers() -> list[sa.URL]:
 
 
 def create_database(name: str, template: str | None = None) -> None:
-    """Make a database; on a cluster, one on each of its machines.
-
-    Args:
-        template: the database to copy.
-
-    """
+    """Make a database, a copy of ``template`` if given; on a cluster, one on each machine."""
     copied = f" TEMPLATE {template}" if template and not workers() else ""
     for server in [server_url("postgres"), *workers()]:
         on_server(f"CREATE DATABASE {name}{copied}", server)

@@ -1,4 +1,4 @@
-"""However a session leaves its tenant's transaction, its next statement runs in the tenant again."""
+"""However a session leaves its tenant's transaction, its next statement runs in the tenant."""
 
 from __future__ import annotations
 
@@ -102,7 +102,6 @@ WAYS: dict[str, Callable[[Session], object]] = {
 }
 
 
-
 def copied(session: Session) -> list[tuple[Any, ...]]:
     """Ask by COPY."""
     with driver(session).cursor().copy(f"COPY ({WHO}) TO STDOUT") as copy:
@@ -200,7 +199,10 @@ def test_what_cannot_be_kept_in_the_tenant_is_refused(
                 lambda session, sql: driver(session).execute(sql.encode()),
                 lambda session, sql: driver(session).execute(psycopg.sql.SQL(sql)),
             ):
-                with tenant_session(engine, "t1") as session, pytest.raises(ActionableError, match="several statements"):
+                with (
+                    tenant_session(engine, "t1") as session,
+                    pytest.raises(ActionableError, match="several statements"),
+                ):
                     execute(session, several)
         with tenant_session(engine, "t1") as session:  # these leave nothing
             connection = session.connection()
@@ -231,7 +233,10 @@ def test_a_row_of_the_registry_that_names_another_schema_leads_nowhere(service: 
     prepare(service, role=False)
     service.ask("ALTER TABLE public.tenants DROP CONSTRAINT IF EXISTS tenants_schema_of_id_check")
     service.ask("UPDATE public.tenants SET schema_name = 'public' WHERE id = 't1'")
-    with tenant_session(service.engine, "t1") as session, pytest.raises(ActionableError, match="no tenant"):
+    with (
+        tenant_session(service.engine, "t1") as session,
+        pytest.raises(ActionableError, match="no tenant"),
+    ):
         session.execute(sa.text(WHO))
 
 

@@ -51,7 +51,10 @@ LEFTOVERS = {
         "SET search_path TO tenant_t1",
         "SELECT count(*) FROM pg_settings WHERE name = 'search_path' AND setting = 'tenant_t1'",
     ),
-    "role": ("SET ROLE pg_monitor", "SELECT count(*) FROM (SELECT 1) s WHERE current_user = 'pg_monitor'"),
+    "role": (
+        "SET ROLE pg_monitor",
+        "SELECT count(*) FROM (SELECT 1) s WHERE current_user = 'pg_monitor'",
+    ),
 }
 LASTVAL = "SELECT nextval('numbers')"
 
@@ -73,7 +76,7 @@ def test_a_tenant_finds_nothing_that_another_left(
 ) -> None:
     service.add('op.execute(sa.schema.CreateSequence(sa.Sequence("numbers")))')
     service.make("t1", "t2")
-    found = []
+    found: list[tuple[str, ...]] = []
     with service_engine(service, through, tmp_path) as engine:
         for what, (_, question) in LEFTOVERS.items():
             for end in ("commit", "raw COMMIT", "driver.commit"):
@@ -92,9 +95,9 @@ def test_a_tenant_finds_nothing_that_another_left(
         with tenant_session(engine, "t1") as session:
             session.execute(sa.text(LASTVAL))
             session.commit()
-        with tenant_session(engine, "t2") as session:
-            with pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined"):
-                session.execute(sa.text("SELECT lastval()"))
+        undefined = pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined")
+        with tenant_session(engine, "t2") as session, undefined:
+            session.execute(sa.text("SELECT lastval()"))
     assert found == []
 
 

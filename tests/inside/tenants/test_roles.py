@@ -15,7 +15,7 @@ from tenants.support import Service, dies_at
 
 # One of each kind of thing that somebody owns.
 THINGS = (
-    'op.execute("CREATE TYPE mood AS ENUM (\'good\')")',
+    "op.execute(\"CREATE TYPE mood AS ENUM ('good')\")",
     'op.execute("CREATE DOMAIN positive AS integer CHECK (value > 0)")',
     'op.execute("CREATE TABLE marks (id serial, n integer GENERATED ALWAYS AS IDENTITY, m mood)")',
     'op.execute("CREATE TABLE parts (n integer) PARTITION BY RANGE (n)")',
@@ -24,8 +24,8 @@ THINGS = (
     'op.execute("CREATE MATERIALIZED VIEW kept AS SELECT * FROM marks")',
     'op.execute("CREATE SEQUENCE numbers")',
     'op.execute("CREATE TYPE pair AS (a integer, b integer)")',
-    'op.execute("CREATE FUNCTION one(integer) RETURNS integer LANGUAGE sql AS \'SELECT 1\'")',
-    'op.execute("CREATE PROCEDURE two() LANGUAGE sql AS \'SELECT 1\'")',
+    "op.execute(\"CREATE FUNCTION one(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'\")",
+    "op.execute(\"CREATE PROCEDURE two() LANGUAGE sql AS 'SELECT 1'\")",
 )
 STRANGERS = """
 SELECT n.nspname, o.name FROM (
@@ -95,12 +95,17 @@ def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> Non
     service.roles()
     service.make("t1", "t2", "t3")
     for statement in ("SELECT * FROM tenant_t1.users", "DELETE FROM tenant_t1.users"):
-        with service.engine.connect() as connection, pytest.raises(ProgrammingError, match="denied"):
+        with (
+            service.engine.connect() as connection,
+            pytest.raises(ProgrammingError, match="denied"),
+        ):
             connection.execute(sa.text(statement))
     with tenant_session(service.engine, "t1", role=True) as session:
         for reach in ("tenant_t2.users", "tenant_t1.users"):
             with pytest.raises(ProgrammingError, match="permission denied"):
-                session.connection().exec_driver_sql(f"DO $$ BEGIN RESET ROLE; PERFORM * FROM {reach}; END $$")
+                session.connection().exec_driver_sql(
+                    f"DO $$ BEGIN RESET ROLE; PERFORM * FROM {reach}; END $$"
+                )
             session.rollback()
 
 
@@ -117,7 +122,9 @@ def test_wherever_the_making_of_roles_dies_it_can_be_continued(
         deaths += 1
         point += 4
         if service.ask(STRANGERS):
-            assert [finding.tenant for finding in audit_tenants(service.engine, config=service.config)] == ["t1"]
+            assert [
+                finding.tenant for finding in audit_tenants(service.engine, config=service.config)
+            ] == ["t1"]
     assert deaths > 3
     assert make_tenant_roles(service.engine, config=service.config) in ([], ["t1"])
     assert service.ask(STRANGERS) == []

