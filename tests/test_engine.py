@@ -11,7 +11,11 @@ from conftest import Bake, ServiceEnvironment
 from support import TEMPLATE
 
 ENGINE = TEMPLATE / "tests" / "engine"
-SLOW = {"processes": ["test_processes.py"], "sequences": ["test_sequences.py"]}
+SLOW = {
+    "drift": ["test_drift_postgresql.py", "test_drift_sqlite.py", "test_snapshots.py"],
+    "processes": ["test_processes.py"],
+    "sequences": ["test_sequences.py"],
+}
 QUICK = sorted({path.name for path in ENGINE.glob("test_*.py")}.difference(*SLOW.values()))
 
 
