@@ -145,7 +145,26 @@ def main() -> int:
     refusals = refusals or list(refuse_stale_copies(context, answers))
     if refusals:
         report(refusals, corrected_command(context, answers, refusals))
+        remove_folders(context, answers["project_slug"])
     return 1 if refusals else 0
+
+
+def remove_folders(context: dict[str, object], slug: str) -> None:
+    """Remove what cookiecutter made for a slug that is a path: it removes only the last folder.
+
+    The first folder goes, and all in it, if no file is in there.
+    """
+    output = os.path.realpath(str(context.get("_output_dir") or os.curdir))
+    first = os.path.join(output, re.split(r"[/\\]", os.path.normpath(slug))[0])
+    inside = os.path.dirname(first) == output and os.path.basename(first) not in ("", "..")
+    if not inside or os.path.realpath(os.curdir) == first:
+        return
+    os.chdir(output)
+    for folder, _, _ in os.walk(first, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:  # something is in it
+            break
 
 
 def read_context() -> dict[str, object]:
