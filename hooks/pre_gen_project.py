@@ -15,6 +15,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 Answers = dict[str, str]
@@ -152,19 +153,18 @@ def main() -> int:
 def remove_folders(context: dict[str, object], slug: str) -> None:
     """Remove what cookiecutter made for a slug that is a path: it removes only the last folder.
 
-    The first folder goes, and all in it, if no file is in there.
+    Folders that hold a file stay.
     """
-    output = os.path.realpath(str(context.get("_output_dir") or os.curdir))
-    first = os.path.join(output, re.split(r"[/\\]", os.path.normpath(slug))[0])
-    inside = os.path.dirname(first) == output and os.path.basename(first) not in ("", "..")
-    if not inside or os.path.realpath(os.curdir) == first:
+    output = Path(str(context.get("_output_dir") or os.curdir)).resolve()
+    first = output / re.split(r"[/\\]", os.path.normpath(slug))[0]
+    if first.parent != output or first.name == ".." or Path.cwd().resolve() == first:
         return
     os.chdir(output)
     for folder, _, _ in os.walk(first, topdown=False):
         try:
-            os.rmdir(folder)
-        except OSError:  # something is in it
-            break
+            Path(folder).rmdir()
+        except OSError:
+            return
 
 
 def read_context() -> dict[str, object]:
