@@ -1,7 +1,7 @@
 """The schemas: ``public`` for what belongs to no tenant, and one for each tenant."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
@@ -9,6 +9,7 @@ from sqlalchemy.schema import BLANK_SCHEMA
 from ..backends.common import in_autocommit
 from ..scope import Scope
 from . import errors
+from .creation import check_release
 from .recording import Recording
 from .registry import Registry, TenantStatus, follow_schema
 
@@ -44,7 +45,8 @@ class SharedScope(Scope):
         return schemas in ("shared", "all")
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # The server's own path may begin with a schema that has the user's name.
+        # The server's own path may begin with a schema that has the user's name, and a pooled
+        # connection may have been left with another.
         local = "" if for_session else "LOCAL "
         connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
@@ -59,11 +61,6 @@ class SharedScope(Scope):
                 )
         return shared
 
-    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # A pooled connection may have been left with another path.
-        local = "" if for_session else "LOCAL "
-        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}")
-
 
 class TenantScope(Scope):
     """One tenant's schema. The registry's row changes in the transactions of its migrations.
@@ -73,6 +70,7 @@ class TenantScope(Scope):
         display_name: the name a new tenant gets in the registry; without one it must be there.
         role: whether the schema belongs to a role of its own.
         version_table: name of Alembic's table.
+        known_revisions: those of this release; while a tenant is made, public must be at one.
         recording: records what the migrations execute.
         status_when_not_at_target: the status of the tenant at any revision but the target;
             unchanged when left out.
@@ -89,6 +87,7 @@ class TenantScope(Scope):
         display_name: str | None = None,
         role: bool = False,
         version_table: str = "alembic_version",
+        known_revisions: Collection[str] | None = None,
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
@@ -98,6 +97,7 @@ class TenantScope(Scope):
         self.display_name = display_name
         self.role = role
         self.version_table = version_table
+        self.known_revisions = known_revisions
         self.recording = recording
         self.status_when_not_at_target = status_when_not_at_target
         self.has_begun = False
@@ -148,6 +148,8 @@ class TenantScope(Scope):
             self.recording.commit()
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
+        if self.known_revisions is not None:
+            check_release(connection, self.tenant, self.known_revisions, self.version_table)
         follow = follow_schema(
             self.tenant, self.target, self.version_table, self.status_when_not_at_target
         )
