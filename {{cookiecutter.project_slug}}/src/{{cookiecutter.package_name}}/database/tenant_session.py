@@ -38,15 +38,28 @@ def _enter(session: Session, transaction: SessionTransaction, connection: Connec
         raise tenant_unknown(session.info["tenant"])
     if row.status != "ready":
         raise tenant_not_ready(session.info["tenant"], row.status)
+    _renew_after(session.info.get("tenants_per_connection"), session.info["tenant"], connection)
+
+
+def _renew_after(tenants: int | None, tenant: str, connection: Connection) -> None:
+    # The server's process keeps what it learned of each tenant's tables, as long as it lives.
+    served: set[str] = connection.info.setdefault("tenants", set())
+    served.add(tenant)
+    if tenants is not None and len(served) >= tenants:
+        connection.connection.invalidate(soft=True)  # replaced when it is taken the next time
 
 
 @contextmanager
-def tenant_session(engine: Engine, tenant: str, *, role: bool = False) -> Iterator[Session]:
+def tenant_session(
+    engine: Engine, tenant: str, *, role: bool = False, tenants_per_connection: int | None = None
+) -> Iterator[Session]:
     """A tenant's session outside a request. Call ``session.commit()`` to keep what was written.
 
     Args:
         role: whether tenants have roles of their own (TENANT_ROLES).
+        tenants_per_connection: after how many tenants a connection is replaced by a new one; never
+            when left out (TENANTS_PER_CONNECTION).
     """
-    info = {"tenant": tenant, "role": role}
+    info = {"tenant": tenant, "role": role, "tenants_per_connection": tenants_per_connection}
     with TenantSession(engine, info=info, expire_on_commit=False) as session:
         yield session
