@@ -141,6 +141,12 @@ LARGE = {
         "for n in range(600):",
         '    op.execute(f"CREATE TABLE spoke_{n} (hub int REFERENCES hub)")',
     ],
+    "foreign keys both ways": [
+        "for n in range(300):",
+        '    op.execute(f"CREATE TABLE left_{n} (id int PRIMARY KEY)")',
+        '    op.execute(f"CREATE TABLE right_{n} (id int PRIMARY KEY REFERENCES left_{n})")',
+        '    op.execute(f"ALTER TABLE left_{n} ADD FOREIGN KEY (id) REFERENCES right_{n}")',
+    ],
     "heirs of one table": [
         'op.execute("CREATE TABLE ancestor (id int)")',
         "for n in range(600):",
