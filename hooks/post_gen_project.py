@@ -52,6 +52,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/cli/tenant.py",
         "src/<package>/cli/tenant_errors.py",
         "src/<package>/database/tenant_errors.py",
+        "src/<package>/database/tenant_guard.py",
         "src/<package>/database/tenant_session.py",
         "src/<package>/migrate/__init__.multi-tenant.py",
         "src/<package>/migrate/tenants/",

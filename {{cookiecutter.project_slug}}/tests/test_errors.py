@@ -1,5 +1,7 @@
 """Every error has a code, and the code leads to its explanation."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -103,6 +105,8 @@ def test_the_page_explains_every_code_and_needs_nothing_else(client: TestClient)
     assert re.findall(r"<(script|link|img)|(?:src|href)=", page.text) == []
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
+    (style,) = re.findall("<style>(.*?)</style>", page.text)
+    assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
 
 
 def test_production_serves_the_page_and_not_the_api_s(settings: Settings) -> None:

@@ -67,9 +67,9 @@ class Accounts:
         ).one()
         self.session.commit()
         if user.id == user_id:
-            return messages.verification(self.settings, user.email, token)
+            return messages.verification(self.settings, user.email, self.tokens.fragment(token))
         reset = self.tokens.issue(user, "password-reset")
-        return messages.already_registered(self.settings, user.email, reset)
+        return messages.already_registered(self.settings, user.email, self.tokens.fragment(reset))
 
     def verify_email(self, token: str) -> None:
         """Confirm the address that this token was mailed to. It works once.
@@ -159,13 +159,15 @@ class Accounts:
         """A new link to confirm an address. It ends the one before."""
         user, token = self._find(email), random_token()
         if user and not user.email_verified and self._change(user, **self._awaiting(token)):
-            self.send(messages.verification(self.settings, user.email, token))
+            fragment = self.tokens.fragment(token)
+            self.send(messages.verification(self.settings, user.email, fragment))
 
     def send_password_reset(self, email: str) -> None:
         """A link to choose a new password."""
         if (user := self._find(email)) and user.is_active:
             token = self.tokens.issue(user, "password-reset")
-            self.send(messages.password_reset(self.settings, user.email, token))
+            fragment = self.tokens.fragment(token)
+            self.send(messages.password_reset(self.settings, user.email, fragment))
 
     def _find(self, email: str | None) -> User | None:
         user = self.session.scalar(select(User).where(User.email == email))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import jwt
@@ -74,6 +75,10 @@ class Tokens:
             return UUID(claims["sub"]), str(claims["pwd"])
         except ValueError as error:
             raise jwt.InvalidTokenError("names no user") from error
+
+    def fragment(self, token: str) -> str:
+        """What a mailed link says behind #: the token, and what the page's request must name."""
+        return urlencode({"token": token, **self.binding})
 
     @property
     def _key(self) -> str:

@@ -4,19 +4,21 @@ A module of this folder that has a ``group`` is a group of commands under its ow
 inside the commands: asking for a status need not load a web framework.
 """
 
-import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
 from ..errors import ActionableError
 from .output import print_failure
+from .serve import serve
+
+KNEX_NAMES = {"currentVersion": "current"}  # the others are the same
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command()(serve)
 for module in iter_modules(__path__):
     group = getattr(import_module(f".{module.name}", __name__), "group", None)
     if group is not None:
@@ -26,47 +28,14 @@ for module in iter_modules(__path__):
 def main() -> NoReturn:
     """Run the command line. Exit 0: done or nothing to do; 1: failed; 2: misuse."""
     try:
-        app()
+        app(in_words(sys.argv[1:]))
     except ActionableError as error:
         # The option's own value ended with the command that failed.
         print_failure(error, as_json="--json" in sys.argv)
     sys.exit(1)
 
 
-@app.command()
-def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. Default: LISTEN_HOST.")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on. Default: PORT.")] = None,
-    reload: Annotated[bool, typer.Option(help="Start again when a file changes.")] = False,
-) -> None:
-    """Migrate, then answer requests until Ctrl-C."""
-    import signal
-
-    import uvicorn
-
-    from ..database.backend import connect
-    from ..settings import load_settings
-
-    settings = load_settings()
-    # Uvicorn hands the signal back when it has shut down; leaving through SystemExit lets the
-    # embedded database, if there is one, stop as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if reload:
-        # The reloader kills its children: an embedded database must belong to this process.
-        url = connect(settings).url.render_as_string(hide_password=False)
-        os.environ["DATABASE_URL"] = url
-    host, port = host or settings.listen_host, port or settings.port
-    print(f"http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr)
-    uvicorn.run(
-        f"{__package__.rpartition('.')[0]}.app:create_app",
-        factory=True,
-        host=host,
-        port=port,
-        reload=reload,
-        reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
-    )
+def in_words(arguments: list[str]) -> list[str]:
+    """Knex's spelling in this command line's: ``migrate:currentVersion`` is ``migrate current``."""
+    words = [*arguments[0].split(":"), *arguments[1:]] if arguments else []
+    return [*words[:1], *(KNEX_NAMES.get(word, word) for word in words[1:2]), *words[2:]]

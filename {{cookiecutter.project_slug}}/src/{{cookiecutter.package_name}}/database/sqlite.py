@@ -21,6 +21,7 @@ from sqlalchemy.types import TypeDecorator
 from ..settings.sqlite import DatabaseSettings, in_memory
 
 BUSY_TIMEOUT_MS = 5_000
+INSTRUCTIONS_BETWEEN_SIGNALS = 100_000  # of SQLite's virtual machine: some milliseconds
 
 
 class UuidType(TypeDecorator[UUID]):
@@ -72,6 +73,9 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    # Python heeds a signal only between its own instructions, and a long statement has none: so
+    # one runs now and then. Where Ctrl-C raises KeyboardInterrupt in it, SQLite stops.
+    connection.set_progress_handler(lambda: None, INSTRUCTIONS_BETWEEN_SIGNALS)
 
 
 def _begin(connection: Connection) -> None:

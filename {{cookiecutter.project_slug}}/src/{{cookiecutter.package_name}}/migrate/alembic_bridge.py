@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from alembic import op
+from alembic.autogenerate.render import _repr_type
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
@@ -124,11 +125,14 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
     }
 
 
-def _render_stored_type(type_: str, item: Any, _context: "AutogenContext") -> str | Literal[False]:
-    # A migration shows what the database stores, not a class that may change under it.
-    if type_ == "type" and isinstance(item, TypeDecorator):
-        return f"sa.{item.impl_instance!r}"
-    return False
+def _render_stored_type(type_: str, item: Any, context: "AutogenContext") -> str | Literal[False]:
+    if type_ != "type":
+        return False
+    if isinstance(item, TypeDecorator):
+        # A migration shows what the database stores, not a class that may change under it.
+        assert context.dialect is not None
+        return _repr_type(item.load_dialect_impl(context.dialect), context)
+    return backend.render_type(item, context.imports) or False
 
 
 def run_steps(

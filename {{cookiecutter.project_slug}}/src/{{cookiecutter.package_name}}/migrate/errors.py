@@ -207,6 +207,19 @@ def nothing_to_merge(slug: str) -> ActionableError:
     )
 
 
+def database_behind(pending: Sequence[str]) -> ActionableError:
+    """A new migration is what the models have more than a database with every migration.
+
+    Bring the database up to date first. ``--empty`` compares nothing.
+    """
+    return ActionableError(
+        "database-behind",
+        f"The database is behind by {count(len(pending), 'migration')}: {', '.join(pending)}",
+        "No file was written: it would repeat what they do.",
+        "Apply them, then make it again: migrate latest",
+    )
+
+
 # -- Choosing what to run --------------------------------------------------------------------------
 
 

@@ -85,15 +85,32 @@ class MigrationStatus:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Something in which the models and the database differ.
+
+    Attributes:
+        text: what makes the database like the models: ``add column users.avatar_url``.
+        drops: whether that removes something.
+        left_out: whether the file has it as a comment only.
+    """
+
+    text: str
+    drops: bool = False
+    left_out: bool = False
+
+
+@dataclass(frozen=True)
 class NewMigration:
     """A file that ``make_migration`` wrote.
 
     Attributes:
+        differences: what the models and the database differ in.
         note: why the file is blank, when it was meant to be filled in and is not.
     """
 
     path: Path
     revision: str
+    differences: tuple[Difference, ...] = ()
     note: str | None = None
 
 

@@ -6,7 +6,12 @@ import structlog
 from sqlalchemy import Engine
 
 from ..migrate import MigrationConfig, get_migration_status
-from ..migrate.tenants import SharedScope, count_tenants_behind, run_all_tenant_migrations
+from ..migrate.tenants import (
+    SharedScope,
+    count_tenants_behind,
+    run_all_tenant_migrations,
+    tenants_without_role,
+)
 from ..settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -42,6 +47,23 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     )
     for result in run.failed:
         log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+
+
+def look_at_start(engine: Engine, config: MigrationConfig) -> None:
+    """Log what keeps tenants from being served though nothing is pending: roles that are missing.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    lacking = tenants_without_role(engine) if config.tenant_roles else []
+    if lacking:
+        log.error(
+            "Tenants have no database role, or not all that they have is their role's",
+            tenants=len(lacking),
+            first=lacking[0],
+            impact="Their requests are answered 503.",
+            solution="tenant roles",
+        )
 
 
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:

@@ -30,6 +30,10 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
 
 
+def look_at_start(engine: Engine, config: MigrationConfig) -> None:
+    """There is nothing to look at beside migrations."""
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the schema is the one that this version of the service needs, and why not.
 

@@ -1,6 +1,6 @@
 """Where the PostgreSQL database is."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -16,7 +16,14 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 
 
 class DatabaseSettings(PoolSettings):
-    """The server, the database and the user."""
+    """The server, the database and the user.
+
+    Attributes:
+        default_search_path: where connections look for tables unless a transaction sets a path of
+            its own. None leaves that to the server.
+    """
+
+    default_search_path: ClassVar[str | None] = None
 
     database_url: SecretStr | None = Field(
         None,

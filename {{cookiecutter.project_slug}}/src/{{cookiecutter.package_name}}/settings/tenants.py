@@ -1,5 +1,7 @@
 """How tenants are told apart. A multi-tenant service has these beside its database's settings."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from ..errors import ActionableError
@@ -10,6 +12,9 @@ from .web import WebSettings
 
 class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
     """The database and its tenants."""
+
+    # Nothing is in it: who left his tenant finds no table, least of all one of public.
+    default_search_path: ClassVar[str | None] = "no_tenant"
 
     tenant_from_host: bool = Field(
         False,

@@ -7,7 +7,10 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from ..database.tenant_session import tenant_session
-from .request_tenant import TenantDep
+from .request_tenant import HEADER, TenantDep
+
+# The header that carries each claim of ``token_binding`` in a request.
+BINDING_HEADERS = {"tenant": HEADER}
 
 
 def get_session(request: Request, tenant: TenantDep) -> Iterator[Session]:

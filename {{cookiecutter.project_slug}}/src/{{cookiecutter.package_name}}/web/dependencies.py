@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from ..database.session import open_session
 
+# The header that carries each claim of ``token_binding`` in a request.
+BINDING_HEADERS: dict[str, str] = {}
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 

@@ -46,10 +46,15 @@ class RateLimiter:
 def limit(request: Request, action: str, account: str | None = None) -> None:
     """Count an attempt of whoever asks and, if given, at this account.
 
+    Accounts count by the request's tenant: who tries one in acme locks nobody out of another's.
+    Addresses do not, or each tenant's name would be worth as many attempts again.
+
     Raises:
         HttpError: 429, too many.
     """
     limiter: RateLimiter = request.app.state.limiter
+    if account is not None:
+        account = f"{getattr(request.state, 'tenant', '')}/{account}"
     limiter.count(action, _network(request.client.host if request.client else ""), account)
 
 

@@ -14,3 +14,16 @@ def tenant_not_named() -> HttpError:
         "The request did nothing.",
         "Send the tenant's id in X-Tenant-ID.",
     )
+
+
+def tenant_named_twice() -> HttpError:
+    """The request has the header X-Tenant-ID more than once; a proxy may have looked at one of
+    them, and the service would look at the other. Send it once.
+    """
+    return HttpError(
+        400,
+        "tenant-named-twice",
+        "The request names its tenant twice.",
+        "The request did nothing.",
+        "Send the header X-Tenant-ID once.",
+    )

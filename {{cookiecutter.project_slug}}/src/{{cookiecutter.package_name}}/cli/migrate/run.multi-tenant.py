@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..output import print_new
 from ..tenant import progress, report_tenants
 from . import group
 
@@ -27,9 +28,7 @@ def migrate_make(
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
-    print(f"Created {relative(new.path)}")
-    if new.note:
-        print(f"It is blank: {new.note}")
+    print_new(new, relative(new.path))
 
 
 @group.command("latest")

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -11,6 +12,14 @@ from .. import errors
 from ..results import LockHolder
 
 Body = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class EnumStatements:
+    """The SQL that makes some enum types, and the SQL that drops them."""
+
+    create: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
 
 
 class MigrationLock(Protocol):

@@ -26,6 +26,7 @@ from .registry import (
     find_tenant,
     list_tenants,
 )
+from .roles import make_tenant_roles, tenants_without_role
 from .scope import SharedScope, TenantScope, schema_of
 
 __all__ = [
@@ -43,9 +44,11 @@ __all__ = [
     "find_tenant",
     "for_making",
     "list_tenants",
+    "make_tenant_roles",
     "rollback_all_tenants",
     "rollback_tenant",
     "run_all_tenant_migrations",
     "run_tenant_migrations",
     "schema_of",
+    "tenants_without_role",
 ]

@@ -14,6 +14,7 @@ from ...errors import ActionableError
 from ..backends import backend
 from ..config import MigrationConfig, default_config
 from .registry import Registry, TenantStatus, check_registry
+from .roles import BECOME_OWNER, tenants_without_role
 from .scope import PREFIX, schema_of
 
 CHUNK = 100  # schemas looked at by one transaction
@@ -35,17 +36,45 @@ def audit_tenants(
 
     Args:
         repair: make the registry say what is true; schemas are not touched.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
     """
-    version_table = (config or default_config()).version_table
+    config = config or default_config()
     check_registry(engine)
-    findings = []
+    if wrong := _wrong_rows(engine):
+        return wrong  # the rest starts from these rows
+    findings = [
+        Finding(tenant, "it has no role, or not all that it has is its role's", "tenant roles")
+        for tenant in (tenants_without_role(engine) if config.tenant_roles else ())
+    ]
+    findings += _audit_binding(engine, repair=repair)
     with backend.reading(engine) as connection:
         schemas = Registry(connection).schemas()
     for start in range(0, len(schemas), CHUNK):
         with engine.begin() as connection:
             chunk = schemas[start : start + CHUNK]
-            findings += list(_audit(connection, chunk, version_table, repair=repair))
+            findings += list(_audit(connection, chunk, config.version_table, repair=repair))
     return findings
+
+
+def _wrong_rows(engine: Engine) -> list[Finding]:
+    with backend.reading(engine) as connection:
+        return [
+            Finding(tenant, f"its row names the schema {schema}", "nothing: correct the row")
+            for tenant, schema in Registry(connection).rows_of_other_schemas()
+        ]
+
+
+def _audit_binding(engine: Engine, *, repair: bool) -> Iterator[Finding]:
+    # Services made with 0.1.0 have a registry without it, and their migrations are theirs.
+    with engine.begin() as connection:
+        registry = Registry(connection)
+        if not registry.is_bound():
+            problem = "its column schema_name may name any schema"
+            yield Finding("public.tenants", problem, "a CHECK binds it to the id")
+            if repair:
+                registry.bind()
 
 
 def _audit(
@@ -89,14 +118,12 @@ def _revisions(
     values = {"schemas": list(schemas), "version_table": version_table}
     found = connection.execute(_VERSIONED, values).all()
     revisions: dict[str, str | None] = {schema: None for schema, _ in found}
-    selects = [
-        f"SELECT '{schema}', (SELECT max(version_num) FROM {table})"
-        for schema, table in found
-        if table is not None
-    ]
-    if selects:
-        rows = connection.exec_driver_sql(" UNION ALL ".join(selects))
-        revisions.update((row[0], row[1]) for row in rows)
+    for schema, table in found:
+        if table is not None:
+            connection.execute(BECOME_OWNER, {"schema": schema})
+            query = f"SELECT max(version_num) FROM {table}"
+            revisions[schema] = connection.exec_driver_sql(query).scalar()
+            connection.exec_driver_sql("SET LOCAL ROLE NONE")
     return revisions
 
 

@@ -225,6 +225,7 @@ class BulkMigration:
             target=self.target,
             is_upgrade=self.is_upgrade,
             citus=citus,
+            dialect=self.engine.dialect,
         )
 
     def _replay(

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
 from .registry import Registry, find_tenant
+from .roles import BECOME_OWNER
 from .scope import TenantScope
 
 CHUNK = 50  # things dropped by one transaction
@@ -30,7 +31,9 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
         while _drop_chunk(engine, schema):
             pass
         with engine.begin() as connection:
+            connection.execute(BECOME_OWNER, {"schema": schema})
             connection.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+            connection.exec_driver_sql("SET LOCAL ROLE NONE")
             if connection.scalar(_ROLE_IS_FREE, {"schema": schema}):
                 connection.exec_driver_sql(f'DROP ROLE "{schema}"')
             Registry(connection).remove(tenant)
@@ -39,6 +42,7 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
 def _drop_chunk(engine: Engine, schema: str) -> bool:
     with engine.begin() as connection:
         statements = connection.scalars(_DROPS, {"schema": schema, "chunk": CHUNK}).all()
+        connection.execute(BECOME_OWNER, {"schema": schema})
         for statement in statements:
             connection.exec_driver_sql(statement)
     return bool(statements)

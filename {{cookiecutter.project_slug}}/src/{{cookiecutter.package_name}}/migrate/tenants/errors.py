@@ -121,3 +121,15 @@ def foreign_key_to_shared(table: str, column: str, target: str) -> ActionableErr
         " could no longer be deleted.",
         "Keep the value without a foreign key, or move the table to the same side.",
     )
+
+
+def tenant_without_role(tenant: str) -> ActionableError:
+    """TENANT_ROLES is on, and the tenant was made while it was off. Make its role, and give it
+    what is in the schema: ``tenant roles``.
+    """
+    return ActionableError(
+        "tenant-without-role",
+        f"{tenant} has no database role, or not all that it has is its role's.",
+        "Nothing was run in it.",
+        "Make what is missing: tenant roles",
+    )

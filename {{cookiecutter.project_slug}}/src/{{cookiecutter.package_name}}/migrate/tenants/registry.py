@@ -208,9 +208,34 @@ class Registry:
             revision=revision,
         )
 
-    def follow_schema(self, follow: Statement) -> None:
-        """Execute what :func:`follow_schema` gives."""
-        self._connection.exec_driver_sql(str(follow.query), follow.parameters)
+    def execute(self, statement: Statement) -> None:
+        """Execute what :func:`note_revision` or :func:`follow_schema` gives."""
+        self._connection.exec_driver_sql(str(statement.query), statement.parameters)
+
+    def rows_of_other_schemas(self) -> list[tuple[str, str]]:
+        """Ids and schemas of rows that name a schema which is not theirs."""
+        rows = self._rows(
+            "SELECT id, schema_name FROM public.tenants"
+            " WHERE schema_name <> 'tenant_' || id ORDER BY id"
+        )
+        return [(tenant, schema) for tenant, schema in rows]
+
+    def is_bound(self) -> bool:
+        """Whether a CHECK lets a row name no schema but its own."""
+        return bool(
+            self._scalar(
+                "SELECT count(*) FROM pg_constraint WHERE conrelid = 'public.tenants'::regclass"
+                " AND conname = :name AND contype = 'c' AND convalidated",
+                name=SCHEMA_OF_ID,
+            )
+        )
+
+    def bind(self) -> None:
+        """Add that CHECK, which the registry of a new service has from the start."""
+        self._execute(
+            f"ALTER TABLE public.tenants ADD CONSTRAINT {SCHEMA_OF_ID}"
+            " CHECK (schema_name = 'tenant_' || id)"
+        )
 
     def _execute(self, query: str, **values: Any) -> None:
         self._connection.execute(text(query), values)
@@ -222,6 +247,7 @@ class Registry:
         return self._connection.scalar(text(query), values)
 
 
+SCHEMA_OF_ID = "tenants_schema_of_id_check"
 _COLUMNS = ", ".join(TenantRow.__dataclass_fields__)
 
 
@@ -231,24 +257,34 @@ def must_have(tenant: str) -> Statement:
     return Statement(query, (tenant,))
 
 
+def note_revision(version_table: str) -> Statement:
+    """A statement that keeps the revision of the schema in the path for :func:`follow_schema`.
+
+    They are two, because one reads what is the tenant's, and the other writes what is not.
+    """
+    query = (
+        "SELECT set_config('tenants.revision',"
+        f' (SELECT version_num FROM "{version_table}"), true)'
+    )
+    return Statement(query)
+
+
 def follow_schema(
     tenant: str,
     target: str | None,
-    version_table: str,
     status_when_not_at_target: TenantStatus | None = None,
 ) -> Statement:
-    """A statement that takes a tenant's revision from its own schema, and clears its error.
+    """A statement that makes a tenant's revision what was noted, and clears its error.
 
     Args:
         target: the revision at which the tenant is ready.
-        version_table: Alembic's table; the path leads to the tenant's.
         status_when_not_at_target: its status at any other revision; unchanged when left out.
     """
     query = (
         "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
         " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(%(target)s AS text)"
         " THEN 'ready' ELSE coalesce(CAST(%(otherwise)s AS text), t.status) END"
-        f' FROM (SELECT (SELECT version_num FROM "{version_table}") AS revision) AS v'
+        " FROM (SELECT nullif(current_setting('tenants.revision', true), '') AS revision) AS v"
         " WHERE t.id = %(id)s AND t.status <> 'dropping'"
     )
     otherwise = status_when_not_at_target
@@ -268,7 +304,11 @@ def check_registry(engine: Engine) -> None:
 
 
 def list_tenants(engine: Engine, *, after: str = "", limit: int | None = None) -> list[TenantRow]:
-    """Tenants by id, those behind ``after`` first, ``limit`` at most."""
+    """Tenants by id, those behind ``after`` first, ``limit`` at most.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).page(after, limit)
@@ -278,7 +318,7 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
     """One tenant.
 
     Raises:
-        ActionableError: there is no such tenant.
+        ActionableError: no-such-tenant, no-registry, database-away, database-refuses.
     """
     check_registry(engine)
     with backend.reading(engine) as connection:
@@ -289,14 +329,22 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
 
 
 def count_tenants_behind(engine: Engine, revision: str | None) -> int:
-    """How many tenants are not ready at ``revision``."""
+    """How many tenants are not ready at ``revision``.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).count_behind(revision)
 
 
 def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
-    """Revision, status, and how many tenants have both."""
+    """Revision, status, and how many tenants have both.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
     with backend.reading(engine) as connection:
         return Registry(connection).count_by_revision()

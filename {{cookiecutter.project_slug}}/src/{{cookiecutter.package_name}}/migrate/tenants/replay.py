@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from sqlalchemy import Dialect
 
 from ..backends.postgresql.lock import advisory_key
 from ..config import MigrationConfig
 from ..folder import name_of
 from .recording import Recording, Statement
-from .registry import follow_schema, must_have
-from .scope import FORGET_SESSION, create_schema, enter_schema, schema_of
+from .registry import follow_schema, must_have, note_revision
+from .scope import FORGET_SESSION, create_schema, enter_schema, grant_role, schema_of
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -32,6 +33,7 @@ class Replay:
         start: the tenant's revision before.
         target: its revision afterwards.
         citus: whether schemas can be spread over machines here.
+        dialect: of the engine, once it has connected: which server this is.
 
     Attributes:
         names: of the migrations.
@@ -48,12 +50,14 @@ class Replay:
         target: str | None,
         is_upgrade: bool,
         citus: bool,
+        dialect: Dialect,
     ) -> None:
         self.names = tuple(map(name_of, scripts))
         self.is_new = start is None
         self._config = config
         self._target = target
         self._citus = citus
+        self._dialect = dialect
         # Applying is one transaction; undoing is one for each migration.
         starts = [start] if is_upgrade else [script.revision for script in scripts]
         self._recorded = list(zip(starts, recording.transactions, strict=True))
@@ -62,10 +66,8 @@ class Replay:
     def transactions(self, tenant: str) -> "Iterator[list[Statement]]":
         """The statements of one tenant, transaction by transaction."""
         schema, config = schema_of(tenant), self._config
-        create = create_schema(
-            schema, owned=config.tenant_roles, role=config.tenant_roles, citus=self._citus
-        )
-        follow = follow_schema(tenant, self._target, config.version_table)
+        grant = grant_role(schema, self._dialect) if config.tenant_roles else None
+        create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
         now = datetime.now(UTC)
         for start, recorded in self._recorded:
             yield [
@@ -78,8 +80,9 @@ class Replay:
                 *([] if start is None else [_must_be_at(start, config)]),
                 *(_dated(statement, now) for statement in recorded),
                 *self._after,
+                note_revision(config.version_table),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
-                follow,
+                follow_schema(tenant, self._target),
             ]
 
 

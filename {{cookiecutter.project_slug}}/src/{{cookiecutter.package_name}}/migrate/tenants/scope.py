@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
 from ..backends.common import in_autocommit
@@ -11,7 +11,7 @@ from ..scope import Scope
 from . import errors
 from .creation import check_release
 from .recording import Recording
-from .registry import Registry, TenantStatus, follow_schema
+from .registry import Registry, TenantStatus, follow_schema, note_revision
 
 SHARED_SCHEMA = "public"
 PREFIX = "tenant_"
@@ -44,12 +44,6 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
-    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # The server's own path may begin with a schema that has the user's name, and a pooled
-        # connection may have been left with another.
-        local = "" if for_session else "LOCAL "
-        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
-
     def tables(self, metadata: MetaData) -> MetaData:
         shared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
@@ -60,6 +54,11 @@ class SharedScope(Scope):
                     referred_schema_fn=lambda *_: BLANK_SCHEMA,  # type: ignore[arg-type]
                 )
         return shared
+
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        # The service's connections look nowhere by default, and pooled ones who knows where.
+        local = "" if for_session else "LOCAL "
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
 
 class TenantScope(Scope):
@@ -113,6 +112,11 @@ class TenantScope(Scope):
         return own
 
     def begin(self, connection: Connection) -> None:
+        """Look the tenant up, and make its schema where it is missing.
+
+        Raises:
+            ActionableError: no-such-tenant, tenant-being-removed, schema-missing.
+        """
         registry = Registry(connection)
         if self.display_name is not None:
             registry.add(self.tenant, self.display_name, self.name)
@@ -121,15 +125,20 @@ class TenantScope(Scope):
             raise errors.no_such_tenant(self.tenant)
         if row.status == TenantStatus.DROPPING:
             raise errors.tenant_being_removed(self.tenant)
+        owner = connection.scalar(_OWNER, {"schema": self.name})
+        if owner is not None and self.role and owner != self.name:
+            raise errors.tenant_without_role(self.tenant)
         self.has_begun = True
         for statement in FORGET_SESSION:
             connection.exec_driver_sql(statement)
-        if not connection.scalar(_SCHEMA_EXISTS, {"schema": self.name}):
+        if owner is None:
             if row.revision is not None:
                 raise errors.schema_missing(self.tenant, self.name)
-            role = self.role and not self._role_exists(connection)
+            grant = None
+            if self.role and not self._role_exists(connection):
+                grant = grant_role(self.name, connection.dialect)
             citus = has_citus(connection)
-            for statement in create_schema(self.name, owned=self.role, role=role, citus=citus):
+            for statement in create_schema(self.name, owned=self.role, grant=grant, citus=citus):
                 connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
@@ -146,14 +155,14 @@ class TenantScope(Scope):
             return
         if self.recording is not None:
             self.recording.commit()
+        registry = Registry(connection)
+        registry.execute(note_revision(self.version_table))
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
         if self.known_revisions is not None:
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
-        follow = follow_schema(
-            self.tenant, self.target, self.version_table, self.status_when_not_at_target
-        )
-        Registry(connection).follow_schema(follow)
+        follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
+        registry.execute(follow)
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
@@ -162,22 +171,30 @@ class TenantScope(Scope):
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
 
 
-_SCHEMA_EXISTS = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+_OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")
 # A role belongs to the whole server: a tenant of that name in another database may have made it.
 _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 
 
-def create_schema(schema: str, *, owned: bool, role: bool, citus: bool) -> list[str]:
+def grant_role(schema: str, dialect: Dialect) -> str:
+    """The statement that lets the service's role become a tenant's, and be no more than that.
+
+    Before PostgreSQL 16 a role also inherits what it may become, unless it is NOINHERIT.
+    """
+    apart = (getattr(dialect, "server_version_info", None) or (0,)) >= (16,)
+    return f'GRANT "{schema}" TO CURRENT_USER' + (" WITH INHERIT FALSE, SET TRUE" if apart else "")
+
+
+def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -> list[str]:
     """Statements that make a tenant's schema: plain ones, so that Citus sees each.
 
     Args:
         owned: whether the schema belongs to a role of its own.
-        role: whether that role must be made.
+        grant: what follows the making of that role; None where it is there.
     """
     statements = ["SET LOCAL citus.enable_schema_based_sharding TO on"] if citus else []
-    if role:
-        statements.append(f'CREATE ROLE "{schema}" NOLOGIN')
-        statements.append(f'GRANT "{schema}" TO CURRENT_USER')
+    if grant is not None:
+        statements += [f'CREATE ROLE "{schema}" NOLOGIN', grant]
     owner = f' AUTHORIZATION "{schema}"' if owned else ""
     return [*statements, f'CREATE SCHEMA "{schema}"{owner}']
 

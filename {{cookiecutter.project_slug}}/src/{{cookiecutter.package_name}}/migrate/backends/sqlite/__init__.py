@@ -1,6 +1,8 @@
 """SQLite, through the driver of Python's standard library."""
 
+from . import snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .enums import enum_types, render_type
 from .lock import Lock
 
 DIALECT = "sqlite"
@@ -13,9 +15,12 @@ __all__ = [
     "DRIVER",
     "Lock",
     "ended_transaction",
+    "enum_types",
     "explain",
     "migrating",
     "reading",
+    "render_type",
     "row_checks",
+    "snapshot",
     "timed_out",
 ]
