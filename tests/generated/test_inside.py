@@ -18,7 +18,7 @@ from tools.services import (
 SLOW = {
     "sqlite": ("processes",),
     "postgresql": ("processes", "sequences"),
-    "postgresql-multi-tenant": ("all", "isolation", "life", "replay"),
+    "postgresql-multi-tenant": ("all", "isolation", "life", "replay", "replay_bodies"),
 }
 PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
 

@@ -16,7 +16,12 @@ BINDING_HEADERS = {"tenant": HEADER}
 def get_session(request: Request, tenant: TenantDep) -> Iterator[Session]:
     """One session for each request. Call ``session.commit()`` to keep what was written."""
     state = request.app.state
-    with tenant_session(state.engine, tenant, role=state.settings.tenant_roles) as session:
+    with tenant_session(
+        state.engine,
+        tenant,
+        role=state.settings.tenant_roles,
+        tenants_per_connection=state.settings.tenants_per_connection,
+    ) as session:
         yield session
 
 
