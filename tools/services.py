@@ -261,6 +261,7 @@ def inside_variables(project: Path, database: str, server: str) -> dict[str, str
         "TENANTS_CITUS_WORKERS": os.environ.get("TENANTS_CITUS_WORKERS", "") if cluster else "",
         # What a service does not install (Hypothesis) comes from the template's environment.
         "INSIDE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
 
 
