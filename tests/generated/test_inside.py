@@ -17,7 +17,7 @@ from tools.services import (
 # What takes long is a part of its own, so that two workers share the work. The rest is one part.
 SLOW = {
     "sqlite": ("processes",),
-    "postgresql": ("processes", "sequences"),
+    "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "sequences"),
     "postgresql-multi-tenant": ("all", "isolation", "life", "replay", "replay_bodies"),
 }
 PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
