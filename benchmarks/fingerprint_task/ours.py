@@ -102,7 +102,7 @@ def measured(engine: sa.Engine, names: list[str]) -> list[dict[str, Any]]:
         rows.append({"task": "single", "tenants": SINGLE, "seconds": seconds(one_by_one)})
         for count in (100, 1_000, 10_000):
             if count <= len(names):
-                took = seconds(lambda some=names[:count]: read_fingerprints(connection, some))
+                took = seconds(lambda some=names[:count]: read_fingerprints(connection, some))  # type: ignore[misc]
                 rows.append({"task": "together", "tenants": count, "seconds": took})
         right = take_snapshot(connection, names[0])
         altered = names[len(names) * 2 // 3]

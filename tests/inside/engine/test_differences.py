@@ -29,7 +29,8 @@ def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
     """Make a migration; give its text."""
     new = make_migration(engine, name, config=folder.config())
     neat(new.path)
-    return new.path.read_text()
+    text: str = new.path.read_text()
+    return text
 
 
 def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
@@ -41,7 +42,7 @@ def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
     assert again.note == "the models and the database do not differ"
 
 
-class Stored(sa.types.TypeDecorator[object]):
+class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc]
     """A class of the service over a type of one database."""
 
     impl = postgresql.JSONB if KIND == "postgresql" else sqlite.JSON

@@ -63,7 +63,13 @@ def workers() -> list[sa.URL]:
 
 
 def create_database(name: str, template: str | None = None) -> None:
-    """Make a database, a copy of ``template`` if given; on a cluster, one on each machine."""
+    """Make a database; on a cluster, one on each of its machines.
+
+    Args:
+        name: what it is called.
+        template: the database to copy.
+
+    """
     copied = f" TEMPLATE {template}" if template and not workers() else ""
     for server in [server_url("postgres"), *workers()]:
         on_server(f"CREATE DATABASE {name}{copied}", server)

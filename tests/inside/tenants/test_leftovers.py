@@ -95,8 +95,10 @@ def test_a_tenant_finds_nothing_that_another_left(
         with tenant_session(engine, "t1") as session:
             session.execute(sa.text(LASTVAL))
             session.commit()
-        undefined = pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined")
-        with tenant_session(engine, "t2") as session, undefined:
+        with (
+            tenant_session(engine, "t2") as session,
+            pytest.raises(sa.exc.OperationalError, match="lastval is not yet defined"),
+        ):
             session.execute(sa.text("SELECT lastval()"))
     assert found == []
 

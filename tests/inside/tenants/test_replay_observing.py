@@ -33,7 +33,7 @@ Look = Callable[[], object]
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-class Base(DeclarativeBase):
+class Base(DeclarativeBase):  # type: ignore[misc]
     """Models of this test."""
 
 
@@ -79,7 +79,8 @@ def why(connection: sa.Connection, context: MigrationContext) -> Iterator[Callab
             recording.wrap(lambda: look() and None)()
         if not connection.closed:
             connection.rollback()
-        return recording.not_replayable_because
+        why: str | None = recording.not_replayable_because
+        return why
 
     yield reason
 
@@ -185,7 +186,7 @@ def test_whatever_is_used_of_alembics_context_is_seen(
     unseen = {name for name in every if why(lambda n=name: getattr(op.get_context(), n)) is None}  # type: ignore[misc]
     assert unseen == CONTEXT_HARMLESS
     for name in [*names(TenantScope("acme", None)), "__dict__"]:
-        look = lambda n=name: getattr(op.get_context().opts["scope"], n)  # noqa: E731
+        look = lambda n=name: getattr(op.get_context().opts["scope"], n)  # noqa: E731  # type: ignore[misc]
         assert (why(look) is None) == (name == "runs"), name
 
 
@@ -283,7 +284,8 @@ def test_a_stand_in_tells_of_operators_as_well() -> None:
     assert isinstance(rows, Rows) and told == []
     looks: list[Callable[[], object]] = [
         lambda: len(rows), lambda: rows[0], lambda: rows(), lambda: list(rows), lambda: 1 in rows,
-        lambda: rows + [3], lambda: rows.append(3), lambda: bool(rows),  # noqa: RUF005
+        lambda: rows + [3],  # noqa: RUF005
+        lambda: rows.append(3), lambda: bool(rows),
     ]  # fmt: skip
     for look in looks:
         told.clear()
@@ -303,7 +305,7 @@ def test_a_stand_in_tells_of_operators_as_well() -> None:
         lambda: op.execute("CREATE TEMP TABLE a ()"),
         lambda: op.get_bind().execute(sa.text("SELECT :x"), {"x": memoryview(b"x")}),
     ],
-    ids=["error", "options", "options of a statement", "what is there", "several", "temp", "view"],
+    ids=["an error", "options", "options of a statement", "what is there", "several", "temp", "view"],
 )  # fmt: skip
 def test_these_are_reasons_too(why: Callable[[Look], Any], look: Look) -> None:
     assert why(look)
@@ -331,8 +333,7 @@ def test_one_statement_is_told_from_several(one: str) -> None:
         "CREATE TEMP TABLE a ()", "create temporary view a as select 1", "SELECT 1 INTO TEMP a",
         "SELECT currval('x')", "SELECT lastval()", "SET x.y = 1", "  -- why\n SET LOCAL x.y = 1",
         "COMMIT", "ROLLBACK", "SAVEPOINT a", "PREPARE a AS SELECT 1", "EXECUTE a", "LISTEN a",
-        "DECLARE a CURSOR WITH HOLD FOR SELECT 1",
-        "DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$",
+        "DECLARE a CURSOR WITH HOLD FOR SELECT 1", "DO $$ BEGIN PERFORM pg_advisory_lock(1); END $$",
         "SELECT set_config('a.b', 'c', false)", "DISCARD ALL", "INSERT INTO pg_temp.x VALUES (1)",
     ],
 )  # fmt: skip
@@ -357,13 +358,11 @@ HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
 @pytest.mark.parametrize(
     "line",
     [
-        "import random", "import uuid", "import time", "import os, json",
-        "from pathlib import Path",
+        "import random", "import uuid", "import time", "import os, json", "from pathlib import Path",
         "import my_service.migrations.helpers", "from . import helpers", "import psycopg",
         "from alembic import context", "from sqlalchemy import event", "from sqlalchemy import *",
         "from sqlalchemy import create_engine", "from sqlalchemy.engine import Engine",
-        "import sqlalchemy.event", "sa.event.listen(sa.Engine, 'x', print)",
-        "sa.create_engine('x')",
+        "import sqlalchemy.event", "sa.event.listen(sa.Engine, 'x', print)", "sa.create_engine('x')",
         "import datetime\nnow = datetime.datetime.now()", "from datetime import date\ndate.today()",
         "open('x')", "eval('1')", "__import__('random')", "id(op)", "op.__dict__", "hash('x')",
         "def upgrade():\n    import random",
@@ -379,8 +378,7 @@ def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
     [
         "", "import json, re", "from datetime import date\nday = date(2026, 1, 31)",
         "from decimal import Decimal", "sa.func.now()", "from sqlalchemy import Column, text, func",
-        "from sqlalchemy.dialects import postgresql",
-        "from sqlalchemy.dialects.postgresql import UUID",
+        "from sqlalchemy.dialects import postgresql", "from sqlalchemy.dialects.postgresql import UUID",
         "import sqlalchemy.types", "from sqlalchemy.orm import Session", "from typing import Any",
         "from my_service.migrate import tenant_only", "print(__name__)", "import collections.abc",
     ],
@@ -394,8 +392,7 @@ def test_what_is_the_same_for_all_tenants_is_no_input(tmp_path: Path, line: str)
     "line",
     [
         "seen = []", "seen: dict[str, int] = {}", "users = sa.table('users')",
-        "import functools\n@functools.cache\ndef f(): ...", "def f(x=[]): ...",
-        "class A: seen = []",
+        "import functools\n@functools.cache\ndef f(): ...", "def f(x=[]): ...", "class A: seen = []",
         "def f():\n    global n\n    n = 1", "def f(): f.n = 1", "for n in (1, 2):\n    pass",
     ],
 )  # fmt: skip
