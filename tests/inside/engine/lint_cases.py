@@ -264,6 +264,9 @@ RISKY: dict[str, Case] = {
         sql("ALTER TYPE mood ADD VALUE 'new'", "UPDATE users SET mood = 'new' WHERE id = NULL"),
         codes="needs-autocommit",
     ),
+    "a primary key dropped": Case(
+        sql("ALTER TABLE orders DROP CONSTRAINT orders_pkey"), codes="breaks-old-code"
+    ),
     "row security": Case(
         sql("ALTER TABLE users ENABLE ROW LEVEL SECURITY"), codes="breaks-old-code"
     ),
@@ -316,6 +319,13 @@ RISKY: dict[str, Case] = {
         ".bindparams(n='', i=row.id))",
         codes="touches-all-rows",
     ),
+    "rows changed in a loop of a DO block": Case(
+        sql(
+            "DO $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM users LOOP"
+            " UPDATE users SET age = 1 WHERE id = r.id; END LOOP; END $$"
+        ),
+        codes="touches-all-rows",
+    ),
     "a table's objects changed by SQLAlchemy": Case(
         'users = sa.table("users", sa.column("age"))\nop.execute(users.update().values(age=1))',
         codes="touches-all-rows",
@@ -337,6 +347,17 @@ RISKY: dict[str, Case] = {
     ),
     "several statements in one string": Case(
         sql("SELECT 1; CREATE INDEX x ON users (age); -- done"), codes="blocks-writes"
+    ),
+    "a statement past SQLAlchemy": Case(
+        'op.get_bind().connection.cursor().execute("CREATE INDEX x ON users (age)")',
+        codes="blocks-writes",
+    ),
+    "a foreign key validated in the transaction that adds it": Case(
+        sql(
+            "ALTER TABLE orders ADD CONSTRAINT f FOREIGN KEY (user_id) REFERENCES users NOT VALID",
+            "ALTER TABLE orders VALIDATE CONSTRAINT f",
+        ),
+        codes="long-transaction",
     ),
     # -- Round trips -----------------------------------------------------------------------------
     "no downgrade": Case(
@@ -627,6 +648,26 @@ SAFE: dict[str, Case] = {
         "while bind.execute(sa.text('UPDATE orders SET note = :n WHERE id IN (SELECT id FROM orders"
         " WHERE note IS NULL LIMIT 1000)').bindparams(n='')).rowcount:\n    pass",
         head=ALONE,
+    ),
+    "a chunk at a time, committed in a DO block": Case(
+        sql(
+            "DO $$ DECLARE n int; BEGIN LOOP UPDATE orders SET note = '' WHERE id IN"
+            " (SELECT id FROM orders WHERE note IS NULL LIMIT 1000);"
+            " GET DIAGNOSTICS n = ROW_COUNT; EXIT WHEN n = 0; COMMIT; END LOOP; END $$"
+        ),
+        head=ALONE,
+    ),
+    "an error that is caught": Case(
+        "try:\n    with op.get_bind().begin_nested():\n        op.execute('SELECT nothing')\n"
+        "except sa.exc.DBAPIError:\n    pass\n"
+        'op.add_column("users", sa.Column("nick", sa.Text))',
+        'op.drop_column("users", "nick")',
+    ),
+    "a temporary table": Case(
+        sql("CREATE TEMP TABLE t (x int) ON COMMIT DROP", "UPDATE t SET x = 1")
+    ),
+    "a new table with row security": Case(
+        NEW + '\nop.execute("ALTER TABLE new ENABLE ROW LEVEL SECURITY")', 'op.drop_table("new")'
     ),
     # -- Phases and silencing --------------------------------------------------------------------
     "a contract that drops a column": Case(
