@@ -157,7 +157,7 @@ def waiting(waits: list[dict[str, Any]]) -> list[str]:
     ]
     for row in waits:
         risky, safe = row["risky"], row["safe"]
-        numbers = (f"{risky['wait']:.2f}", f"{safe['wait']:.2f}")
-        numbers += (f"{risky['took']:.1f}", f"{safe['took']:.1f}")
+        numbers = [f"{risky['wait']:.2f}", f"{safe['wait']:.2f}"]
+        numbers += [f"{risky['took']:.1f}", f"{safe['took']:.1f}"]
         lines.append(f"| {row['name']} | `{row['codes'][0]}` | {' | '.join(numbers)} |")
     return lines
