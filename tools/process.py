@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-TIMEOUT_SECONDS = 300.0
+TIMEOUT_SECONDS = 900.0
 GRACE_SECONDS = 10.0
 KILLED_SECONDS = 60.0
 
