@@ -30,16 +30,25 @@ DATABASE_COPIES = {
         "__backend": "sqlite",
         "__database_settings": "sqlite",
         "__id_column": "sa.String(36)",
+        "__uuid_type": "sa.String(36)",
+        "__tokens_revision": "002",
+        "__tokens_follow": "001",
     },
     "postgresql": {
         "__backend": "postgresql",
         "__database_settings": "postgresql",
         "__id_column": _UUID_COLUMN,
+        "__uuid_type": "sa.Uuid()",
+        "__tokens_revision": "002",
+        "__tokens_follow": "001",
     },
     "postgresql-multi-tenant": {
         "__backend": "postgresql",
         "__database_settings": "tenants",
         "__id_column": _UUID_COLUMN,
+        "__uuid_type": "sa.Uuid()",
+        "__tokens_revision": "003",
+        "__tokens_follow": "002",
     },
 }
 QUESTIONS = (

@@ -1,4 +1,4 @@
-"""Tokens: signed ones that the service need not store, and random ones whose digest it does."""
+"""Tokens: signed ones that have a row each, and random ones whose digest is stored."""
 
 import hashlib
 import secrets
@@ -9,23 +9,38 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import jwt
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from ..database.types import utc_now
 from ..settings import Settings
-from .models import User
+from .models import Token, User
 
 ALGORITHM = "HS256"
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "pwd", "sub"]
 
+# No object of these rows is ever held in a session.
+UNWATCHED = {"synchronize_session": False}
+
 Purpose = Literal["access", "password-reset"]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says: its own id, the user's, and the fingerprint of the password."""
+
+    id: UUID
+    user_id: UUID
+    password: str
 
 
 @dataclass(frozen=True)
 class Tokens:
     """Issues and reads signed tokens, for one purpose each.
 
-    A token names the password it was issued under. Changing the password ends it, so a token to
-    reset the password works once and needs no column.
+    A token is good as long as its row is there; the row goes when the session ends, the account is
+    closed or the password changes, and nothing brings it back. It also names the password it was
+    issued under, so that one changed by other means ends it, too.
     """
 
     settings: Settings
@@ -39,45 +54,65 @@ class Tokens:
         }
         return timedelta(minutes=minutes[purpose])
 
-    def issue(self, user: User, purpose: Purpose) -> str:
-        """A token for this user and purpose."""
-        now = utc_now()
+    def issue(self, session: Session, user: User, purpose: Purpose) -> str:
+        """A token for this user and purpose. It counts once the session is committed."""
+        now, token_id = utc_now(), uuid4()
+        expires_at = now + self.lifetime(purpose)
+        gone = (Token.user_id == user.id, Token.expires_at < now)
+        session.execute(delete(Token).where(*gone), execution_options=UNWATCHED)
+        session.add(Token(id=token_id, user_id=user.id, expires_at=expires_at))
         claims = {
             "iss": self.settings.jwt_issuer,
             "sub": str(user.id),
             "aud": purpose,
             "iat": now,
-            "exp": now + self.lifetime(purpose),
-            "jti": uuid4().hex,
+            "exp": expires_at,
+            "jti": token_id.hex,
             "pwd": fingerprint(user),
             **self.binding,
         }
         return jwt.encode(claims, self._key, ALGORITHM)
 
-    def read(self, token: str, purpose: Purpose) -> tuple[UUID, str]:
-        """The user's id, and the fingerprint of the password at the time.
+    def read(self, token: str, purpose: Purpose) -> Claims | None:
+        """What a token says, if it is this service's, for this purpose and not too old.
 
-        Raises:
-            jwt.InvalidTokenError: it is not this service's, for something else, or too old.
+        Whether it was ended meanwhile, :func:`find_holder` sees.
         """
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            self._key,
-            algorithms=[ALGORITHM],
-            audience=purpose,
-            issuer=self.settings.jwt_issuer,
-            options={"require": [*CLAIMS, *self.binding]},
-        )
-        if any(claims[name] != value for name, value in self.binding.items()):
-            raise jwt.InvalidTokenError("bound to something else")
         try:
-            return UUID(claims["sub"]), str(claims["pwd"])
-        except ValueError as error:
-            raise jwt.InvalidTokenError("names no user") from error
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                audience=purpose,
+                issuer=self.settings.jwt_issuer,
+                options={"require": [*CLAIMS, *self.binding]},
+            )
+            if any(claims[name] != value for name, value in self.binding.items()):
+                return None
+            return Claims(UUID(claims["jti"]), UUID(claims["sub"]), str(claims["pwd"]))
+        except (jwt.InvalidTokenError, ValueError):
+            return None
 
     @property
     def _key(self) -> str:
         return self.settings.signing_key.get_secret_value()
+
+
+def find_holder(session: Session, claims: Claims) -> User | None:
+    """Whose token this is, if it was not ended, the account is active and the password the same."""
+    good = (Token.id == claims.id, User.id == claims.user_id, User.is_active)
+    user = session.scalar(select(User).join(Token, Token.user_id == User.id).where(*good))
+    return user if user is not None and fingerprint(user) == claims.password else None
+
+
+def end(session: Session, claims: Claims) -> None:
+    """End one token, for good once the session is committed."""
+    session.execute(delete(Token).where(Token.id == claims.id), execution_options=UNWATCHED)
+
+
+def end_all(session: Session, user_id: UUID) -> None:
+    """End every token of a user, for good once the session is committed."""
+    session.execute(delete(Token).where(Token.user_id == user_id), execution_options=UNWATCHED)
 
 
 def fingerprint(user: User) -> str:

@@ -1,6 +1,6 @@
 """Sessions, and the check that the database answers."""
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, StaticPool, text
 from sqlalchemy.orm import Session
 
 
@@ -12,6 +12,22 @@ def ping(engine: Engine) -> None:
     """
     with engine.execution_options(read_only=True).connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+def apart(engine: Engine) -> Engine:
+    """The same database by connections that are not the pool's, which may all be in use.
+
+    Each statement is a transaction of its own.
+    """
+    if isinstance(engine.pool, StaticPool):  # SQLite in memory: the database is its connection
+        return engine
+    return Engine(
+        engine.pool.recreate(),
+        engine.dialect,
+        engine.url,
+        hide_parameters=True,
+        execution_options={"isolation_level": "AUTOCOMMIT"},
+    )
 
 
 def open_session(engine: Engine, *, read_only: bool = False) -> Session:

@@ -101,8 +101,8 @@ class PlainTextProblems:
             elif not message.get("more_body"):
                 said = message["body"].decode()
                 ours = _in_our_words(refusal["status"], said)
-                answer = _answer(scope, ours, headers=refusal["headers"])
-                await answer(scope, receive, send)
+                response = answer(scope, ours, headers=refusal["headers"])
+                await response(scope, receive, send)
 
         await self.app(scope, receive, translate if scope["type"] == "http" else send)
 
@@ -125,22 +125,22 @@ class UnexpectedErrors:
             await self.app(scope, receive, watch)
         except Exception:
             if scope["type"] == "http" and not started:
-                await _answer(scope, errors.unexpected())(scope, receive, send)
+                await answer(scope, errors.unexpected())(scope, receive, send)
             raise
 
 
-def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
-    return _answer(request.scope, error, headers=error.headers)
+    return answer(request.scope, error)
 
 
-def _on_framework_error(request: Request, error: Exception) -> Response:
+async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     ours = _in_our_words(error.status_code, str(error.detail))
-    return _answer(request.scope, ours, headers=error.headers)
+    return answer(request.scope, ours, headers=error.headers)
 
 
-def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     # The values stay out of the answer: one of them may be a password.
     assert isinstance(error, RequestValidationError)
     faults = [
@@ -148,7 +148,7 @@ def _on_invalid(request: Request, error: Exception) -> Response:
         for fault in error.errors()
     ]
     ours = errors.values_invalid("; ".join(f"{fault.where}: {fault.problem}" for fault in faults))
-    return _answer(request.scope, ours, faults=faults)
+    return answer(request.scope, ours, faults=faults)
 
 
 def _in_our_words(status: int, said: str) -> HttpError:
@@ -156,13 +156,19 @@ def _in_our_words(status: int, said: str) -> HttpError:
     return ours() if ours else errors.request_refused(status, said)
 
 
-def _answer(
+def answer(
     scope: Scope,
     error: HttpError,
     *,
     headers: Mapping[str, str] | None = None,
     faults: list[Fault] | None = None,
 ) -> Response:
+    """An error as the answer to a request.
+
+    Args:
+        headers: in place of the error's own.
+        faults: the values that cannot be taken.
+    """
     scope[ERROR_CODE] = error.code
     details = ProblemDetails(
         # Behind a proxy that serves the API below a path, root_path is that path.
@@ -175,7 +181,7 @@ def _answer(
         **error.as_dict(),
     )
     body = details.model_dump_json(exclude_none=True)
-    return Response(body, error.status, headers, MEDIA_TYPE)
+    return Response(body, error.status, headers or error.headers, MEDIA_TYPE)
 
 
 def _title(code: str) -> str:
