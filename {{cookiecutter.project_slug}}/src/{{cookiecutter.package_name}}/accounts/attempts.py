@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from ..web.rate_limits import RateLimiter, counting, limit, network_of
+from ..web.client import network_of
+from ..web.rate_limits import RateLimiter, counting, limit
 from ..web.request_database import RequestDatabaseDep
 
 
@@ -14,7 +15,7 @@ class Attempts:
     def __init__(self, request: Request, tenant: tuple[str, ...]) -> None:
         self._request = request
         self._limiter: RateLimiter = request.app.state.limiter
-        self._network = network_of(request)
+        self._network = network_of(request.scope)
         self._tenant = tenant
 
     async def knock(self, action: str) -> None:

@@ -3,14 +3,16 @@
 from typing import Annotated
 
 import structlog
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import OAuth2PasswordBearer
+from sqlalchemy.orm import Session
 
-from ..web.dependencies import LanesDep, SessionDep
+from ..web.dependencies import SessionDep
+from ..web.lanes import Lanes
+from ..web.request_database import RequestDatabaseDep
 from . import errors
 from .models import User
-from .service import TokensDep
-from .tokens import Claims, find_holder
+from .tokens import Claims, Tokens, find_holder
 
 _bearer = OAuth2PasswordBearer(
     "auth/token",
@@ -20,12 +22,17 @@ _bearer = OAuth2PasswordBearer(
 )
 
 
-async def get_claims(tokens: TokensDep, token: Annotated[str | None, Security(_bearer)]) -> Claims:
+async def get_claims(
+    request: Request,
+    database: RequestDatabaseDep,
+    token: Annotated[str | None, Security(_bearer)],
+) -> Claims:
     """What the token says that came with the request. Forged ones get no further than this.
 
     Raises:
         HttpError: 401, there is none, or it is not good.
     """
+    tokens = Tokens(request.app.state.settings, database.binding)
     claims = tokens.read(token, "access") if token else None
     if claims is None:
         raise errors.not_signed_in()
@@ -35,7 +42,7 @@ async def get_claims(tokens: TokensDep, token: Annotated[str | None, Security(_b
 ClaimsDep = Annotated[Claims, Depends(get_claims)]
 
 
-async def get_current_user(claims: ClaimsDep, session: SessionDep, lanes: LanesDep) -> User:
+async def get_current_user(request: Request, claims: ClaimsDep, session: SessionDep) -> User:
     """The user whose token came with the request, looked up anew each time.
 
     Asynchronous, so that what it binds to the logs is there for the whole request.
@@ -43,6 +50,7 @@ async def get_current_user(claims: ClaimsDep, session: SessionDep, lanes: LanesD
     Raises:
         HttpError: 401, the token is not good any more.
     """
+    lanes: Lanes = request.app.state.lanes
     user = await lanes.database.in_thread(_look_up, session, claims)
     if user is None:
         raise errors.not_signed_in()
@@ -50,7 +58,7 @@ async def get_current_user(claims: ClaimsDep, session: SessionDep, lanes: LanesD
     return user
 
 
-def _look_up(session: SessionDep, claims: Claims) -> User | None:
+def _look_up(session: Session, claims: Claims) -> User | None:
     user = find_holder(session, claims)
     session.commit()  # the connection goes back: what comes next may wait
     return user

@@ -14,7 +14,8 @@ from ..database.types import utc_now
 from ..errors import HttpError
 from ..mail import Mail, Mailer, deliver
 from ..settings import Settings
-from ..web.rate_limits import RateLimiter, network_of
+from ..web.client import network_of
+from ..web.rate_limits import RateLimiter
 from ..web.request_database import RequestDatabase, RequestDatabaseDep
 from . import errors, messages
 from .models import User
@@ -215,27 +216,17 @@ def _change(session: Session, user: User, *known: Any, **values: Any) -> User | 
     return session.scalar(statement, execution_options=LATEST)
 
 
-async def get_tokens(request: Request, database: RequestDatabaseDep) -> Tokens:
-    """The tokens that count in this request."""
-    return Tokens(request.app.state.settings, database.binding)
-
-
-TokensDep = Annotated[Tokens, Depends(get_tokens)]
-
-
-async def get_accounts(
-    request: Request, database: RequestDatabaseDep, tokens: TokensDep
-) -> Accounts:
+async def get_accounts(request: Request, database: RequestDatabaseDep) -> Accounts:
     """The accounts of this request."""
     state = request.app.state
     return Accounts(
         database,
         state.settings,
         state.mailer,
-        tokens,
+        Tokens(state.settings, database.binding),
         Passwords(state.settings.bcrypt_cost),
         state.limiter,
-        network_of(request),
+        network_of(request.scope),
     )
 
 

@@ -6,15 +6,19 @@ inside the commands: asking for a status need not load a web framework.
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from ..errors import ActionableError
 from .output import print_failure
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for module in iter_modules(__path__):
@@ -44,29 +48,39 @@ def serve(
     """Migrate, then answer requests until Ctrl-C."""
     import signal
 
-    import uvicorn
-
-    from ..database.backend import connect
     from ..settings import load_settings
 
     settings = load_settings()
     # Uvicorn hands the signal back when it has shut down; leaving through SystemExit lets the
     # embedded database, if there is one, stop as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if reload:
-        # The reloader kills its children: an embedded database must belong to this process.
-        url = connect(settings).url.render_as_string(hide_password=False)
-        os.environ["DATABASE_URL"] = url
     host, port = host or settings.listen_host, port or settings.port
     print(f"http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr)
+    app = f"{__package__.rpartition('.')[0]}.app:create_app"
+    if reload:
+        _serve_and_reload(app, settings, host, port)
+    else:
+        from ..web.http_server import run
+
+        with suppress(KeyboardInterrupt):
+            run(app, settings, host=host, port=port)
+
+
+def _serve_and_reload(app: str, settings: "Settings", host: str, port: int) -> None:
+    import uvicorn
+
+    from ..database.backend import connect
+
+    # The reloader kills its children: an embedded database must belong to this process.
+    os.environ["DATABASE_URL"] = connect(settings).url.render_as_string(hide_password=False)
     uvicorn.run(
-        f"{__package__.rpartition('.')[0]}.app:create_app",
+        app,
         factory=True,
         host=host,
         port=port,
-        reload=reload,
-        reload_dirs=[str(Path(__file__).parents[1])] if reload else None,
+        reload=True,
+        reload_dirs=[str(Path(__file__).parents[1])],
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        proxy_headers=False,
     )

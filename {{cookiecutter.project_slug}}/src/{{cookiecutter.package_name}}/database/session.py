@@ -1,5 +1,7 @@
 """Sessions, and the check that the database answers."""
 
+from functools import lru_cache
+
 from sqlalchemy import Engine, StaticPool, text
 from sqlalchemy.orm import Session
 
@@ -36,4 +38,9 @@ def open_session(engine: Engine, *, read_only: bool = False) -> Session:
     Args:
         read_only: nothing will be written; SQLite then takes no write lock.
     """
-    return Session(engine.execution_options(read_only=read_only), expire_on_commit=False)
+    return Session(_reading(engine) if read_only else engine, expire_on_commit=False)
+
+
+@lru_cache(maxsize=2)
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(read_only=True)

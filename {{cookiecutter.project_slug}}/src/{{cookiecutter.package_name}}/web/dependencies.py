@@ -21,9 +21,7 @@ async def get_lanes(request: Request) -> Lanes:
 LanesDep = Annotated[Lanes, Depends(get_lanes)]
 
 
-async def get_session(
-    request: Request, database: RequestDatabaseDep, lanes: LanesDep
-) -> AsyncIterator[Session]:
+async def get_session(request: Request, database: RequestDatabaseDep) -> AsyncIterator[Session]:
     """One session for each request. Call ``session.commit()`` to keep what was written.
 
     The request waits here for its place among those that use the database, and gives it back
@@ -32,6 +30,7 @@ async def get_session(
     Raises:
         HttpError: 503, too many requests wait already, or this one waited too long.
     """
+    lanes: Lanes = request.app.state.lanes
     async with lanes.database.place():
         session = database.open(read_only=request.method in SAFE_METHODS)
         try:

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import HttpError
@@ -18,6 +19,7 @@ from .request_log import ERROR_CODE
 
 MEDIA_TYPE = "application/problem+json"
 PAGE = "/errors"  # web.error_page; each code is an anchor on it
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXAMPLE_ID = "2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e"
 
 # What the framework refuses, in this service's words: by its text or by its status.
@@ -137,7 +139,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     ours = _in_our_words(error.status_code, str(error.detail))
-    return answer(request.scope, ours, headers=error.headers)
+    headers = error.headers
+    if error.status_code == 405:
+        headers = {**(headers or {}), "Allow": ", ".join(_allowed(request))}
+    return answer(request.scope, ours, headers=headers)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -149,6 +154,17 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     ]
     ours = errors.values_invalid("; ".join(f"{fault.where}: {fault.problem}" for fault in faults))
     return answer(request.scope, ours, faults=faults)
+
+
+def _allowed(request: Request) -> list[str]:
+    # The framework names the methods of one route; a path may have several.
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    asked = ({**scope, "method": method} for method in METHODS)
+    return [
+        str(given["method"])
+        for given in asked
+        if any(route.matches(given)[0] is Match.FULL for route in request.app.router.routes)
+    ]
 
 
 def _in_our_words(status: int, said: str) -> HttpError:

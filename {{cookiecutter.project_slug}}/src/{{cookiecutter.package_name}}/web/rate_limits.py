@@ -5,10 +5,9 @@ does not answer, this process counts for itself meanwhile: nobody is locked out,
 without limit.
 """
 
-import ipaddress
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -20,8 +19,8 @@ from limits.storage import MemoryStorage, Storage, storage_from_string
 from ..errors import HttpError
 from ..settings import Settings
 from . import errors
+from .client import network_of
 
-IPV6_NETWORK_BITS = 64  # what one subscriber gets
 LONGEST_DELAY_SECONDS = 15 * 60
 FORGOTTEN_SECONDS = 60 * 60
 KNOWN_SECONDS = 30 * 24 * 60 * 60
@@ -64,7 +63,7 @@ class Counters:
 class RateLimiter:
     """The limits that the settings ask for.
 
-    ``network`` is whence somebody asks, see :func:`network_of`; ``account`` names an account within
+    ``network`` is whence somebody asks, see ``web.client``; ``account`` names an account within
     its tenant, whether or not it exists.
     """
 
@@ -147,25 +146,7 @@ async def limit(request: Request, action: str) -> None:
     Raises:
         HttpError: 429, too many.
     """
-    await counting(request, request.app.state.limiter.attempt, action, network_of(request))
-
-
-def network_of(request: Request) -> str:
-    """Whence somebody asks: an address or, of IPv6, the network that one subscriber gets."""
-    host = client_of(request.scope)
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return host
-    return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
-
-
-def client_of(scope: Mapping[str, Any]) -> str:
-    """The client's address. One of IPv4 is written as one, also where it came by IPv6."""
-    host = str((scope.get("client") or ("",))[0])
-    return host.removeprefix("::ffff:") if "." in host else host
+    await counting(request, request.app.state.limiter.attempt, action, network_of(request.scope))
 
 
 def _storage(address: str) -> Storage:
