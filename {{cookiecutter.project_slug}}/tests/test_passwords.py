@@ -47,7 +47,9 @@ def test_any_other_is_accepted_and_known_again(password: str) -> None:
     assert not passwords.verify(password + "x", kept)
 
 
-@pytest.mark.parametrize("alphabet", ["aB3$xyz9", "пароль12", "密碼長一二三四五", "\U0001f40e\U0001f50b🪑📎🦖🧲🪐🎷"])
+@pytest.mark.parametrize(
+    "alphabet", ["aB3$xyz9", "пароль12", "密碼長一二三四五", "\U0001f40e\U0001f50b🪑📎🦖🧲🪐🎷"]
+)
 def test_64_characters_of_any_alphabet_are_kept_and_none_is_cut(alphabet: str) -> None:
     passwords, password = Passwords(4), alphabet * 8
     passwords.check(password, EMAIL)

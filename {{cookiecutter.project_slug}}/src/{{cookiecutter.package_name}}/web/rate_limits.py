@@ -112,7 +112,9 @@ class RateLimiter:
         def note(storage: Storage) -> None:
             storage.clear(_key("guesses", network, *account))
             storage.clear(_key("gate", network, *account))
-            storage.incr(_key("known", network, *account), KNOWN_SECONDS)
+            if storage.incr(_key("known", network, *account), KNOWN_SECONDS) == 1:
+                for item in self._per_account:  # it was counted as if it might be wrong
+                    storage.incr(item.key_for("guess", *account), item.get_expiry(), -1)
 
         self.counters.use(note)
 
