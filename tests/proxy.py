@@ -25,6 +25,8 @@ class Door:
     def shut(self) -> None:
         """End every connection and take no new one, as a server that is down."""
         self._open = False
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake accept()
         self._listener.close()
         for end in self._pairs:
             with contextlib.suppress(OSError):

@@ -119,7 +119,7 @@ def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> I
     assert code in (0, -signal.SIGTERM), said.read_text()
 
 
-def ask(address: str, said: Path, seconds: float = 20) -> int:
+def ask(address: str, said: Path, seconds: float = 90) -> int:
     """Ask until the service answers; return the status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
