@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..web.dependencies import SessionDep
 from ..web.lanes import Lanes
-from ..web.request_database import RequestDatabaseDep
+from ..web.request_database import RequestDatabase, RequestDatabaseDep
 from . import errors
 from .models import User
 from .tokens import Claims, Tokens, find_holder
@@ -42,7 +42,9 @@ async def get_claims(
 ClaimsDep = Annotated[Claims, Depends(get_claims)]
 
 
-async def get_current_user(request: Request, claims: ClaimsDep, session: SessionDep) -> User:
+async def get_current_user(
+    request: Request, claims: ClaimsDep, session: SessionDep, database: RequestDatabaseDep
+) -> User:
     """The user whose token came with the request, looked up anew each time.
 
     Asynchronous, so that what it binds to the logs is there for the whole request.
@@ -51,14 +53,15 @@ async def get_current_user(request: Request, claims: ClaimsDep, session: Session
         HttpError: 401, the token is not good any more.
     """
     lanes: Lanes = request.app.state.lanes
-    user = await lanes.database.in_thread(_look_up, session, claims)
+    user = await lanes.database.in_thread(_look_up, database, session, claims)
     if user is None:
         raise errors.not_signed_in()
     structlog.contextvars.bind_contextvars(user=str(user.id))
     return user
 
 
-def _look_up(session: Session, claims: Claims) -> User | None:
+def _look_up(database: RequestDatabase, session: Session, claims: Claims) -> User | None:
+    database.begin_look_up(session)
     user = find_holder(session, claims)
     session.commit()  # the connection goes back: what comes next may wait
     return user

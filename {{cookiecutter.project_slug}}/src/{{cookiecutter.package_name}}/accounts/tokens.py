@@ -2,9 +2,11 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -78,16 +80,11 @@ class Tokens:
 
         Whether it was ended meanwhile, :func:`find_holder` sees.
         """
+        settings, required = self.settings, (*CLAIMS, *self.binding)
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._key,
-                algorithms=[ALGORITHM],
-                audience=purpose,
-                issuer=self.settings.jwt_issuer,
-                options={"require": [*CLAIMS, *self.binding]},
-            )
-            if any(claims[name] != value for name, value in self.binding.items()):
+            claims = _decode(token, self._key, purpose, settings.jwt_issuer, required)
+            bound = all(claims[name] == value for name, value in self.binding.items())
+            if not bound or claims["exp"] <= time.time():
                 return None
             return Claims(UUID(claims["jti"]), UUID(claims["sub"]), str(claims["pwd"]))
         except (jwt.InvalidTokenError, ValueError):
@@ -96,6 +93,23 @@ class Tokens:
     @property
     def _key(self) -> str:
         return self.settings.signing_key.get_secret_value()
+
+
+@lru_cache(maxsize=10_000)
+def _decode(
+    token: str, key: str, purpose: Purpose, issuer: str, required: tuple[str, ...]
+) -> dict[str, Any]:
+    # A client sends the same token with each request: its signature need be checked but once. Only
+    # tokens that were good are kept; when one expires is for the caller to see.
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=[ALGORITHM],
+        audience=purpose,
+        issuer=issuer,
+        options={"require": list(required)},
+    )
+    return claims
 
 
 # Every request that is signed in asks this: it is put together once.

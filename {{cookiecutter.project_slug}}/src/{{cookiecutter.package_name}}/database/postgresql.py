@@ -31,6 +31,9 @@ UuidType = Uuid
 # The database makes the UUID.
 NEW_ID: dict[str, Any] = {"server_default": text("gen_random_uuid()")}
 
+# One statement is a transaction of its own: without BEGIN and COMMIT, a round trip in place of three.
+LOOK_UP: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+
 
 def connect(settings: DatabaseSettings) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.

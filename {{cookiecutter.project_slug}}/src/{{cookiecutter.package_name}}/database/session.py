@@ -5,6 +5,8 @@ from functools import lru_cache
 from sqlalchemy import Engine, StaticPool, text
 from sqlalchemy.orm import Session
 
+from .backend import LOOK_UP
+
 
 def ping(engine: Engine) -> None:
     """Ask the database for one row.
@@ -39,6 +41,11 @@ def open_session(engine: Engine, *, read_only: bool = False) -> Session:
         read_only: nothing will be written; SQLite then takes no write lock.
     """
     return Session(_reading(engine) if read_only else engine, expire_on_commit=False)
+
+
+def begin_look_up(session: Session) -> None:
+    """Begin a transaction that reads one statement and ends: as cheap as the database has it."""
+    session.connection(execution_options=LOOK_UP)
 
 
 @lru_cache(maxsize=2)

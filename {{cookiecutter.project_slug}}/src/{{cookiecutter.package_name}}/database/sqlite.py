@@ -54,6 +54,9 @@ class UuidType(TypeDecorator[UUID]):
 # SQLite cannot make a UUID; the application does.
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
+# Reading one statement takes no write lock.
+LOOK_UP: dict[str, Any] = {"read_only": True}
+
 
 def connect(settings: DatabaseSettings) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.

@@ -27,6 +27,9 @@ class RequestDatabase:
         """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
         return TenantSession(self._engine, info=self._info, expire_on_commit=False)
 
+    def begin_look_up(self, session: Session) -> None:
+        """Nothing: each transaction begins by entering the tenant's schema."""
+
 
 async def request_database(request: Request, tenant: TenantDep) -> RequestDatabase:
     """The request's database."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
-from ..database.session import open_session
+from ..database.session import begin_look_up, open_session
 
 
 class RequestDatabase:
@@ -25,6 +25,10 @@ class RequestDatabase:
     def open(self, *, read_only: bool = False) -> Session:
         """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
         return open_session(self._engine, read_only=read_only)
+
+    def begin_look_up(self, session: Session) -> None:
+        """Begin a transaction of one statement that reads."""
+        begin_look_up(session)
 
 
 async def request_database(request: Request) -> RequestDatabase:
