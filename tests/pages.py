@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import ServiceEnvironment
-from support import clean_environment
+from serving import running, wait_until
+
+from tools.process import clean_environment, end_group, succeed
+from tools.services import INSIDE, ServiceEnvironment
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 SERVES = ("make dev", "serve --reload")
-WAIT_SECONDS = 40
+WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Shell:
     """
 
     def __init__(self, environment: ServiceEnvironment, uv: str, folder: Path) -> None:
+        self.environment = environment
         self.bin = folder / "bin"
         self.bin.mkdir()
         command = f'exec "{environment.python}" -m my_service "$@"'
@@ -80,6 +83,7 @@ class Shell:
             "UV_NO_SYNC": "1",
             "UV_OFFLINE": "1",
             "PYTHONPATH": "src",
+            "PYTHONDONTWRITEBYTECODE": "",  # the next command starts quicker
         }
 
     def script(self, name: str, command: str) -> None:
@@ -88,6 +92,28 @@ class Shell:
         script.unlink(missing_ok=True)
         script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
         script.chmod(0o755)
+
+    @contextmanager
+    def forking(self, project: Path) -> Iterator[None]:
+        """Run the service's command by forks of one process that has imported it.
+
+        Only ``serve`` is started as ever. Each command would import for half a second.
+        """
+        forked, socket = INSIDE / "forked.py", self.bin / "commands"
+        python = self.environment.python
+        path = os.pathsep.join([str(project / "src"), str(INSIDE)])
+        with running(
+            [str(python), str(forked), "serve", str(socket), "my_service"],
+            self.bin,
+            {"PYTHONPATH": path},
+        ) as said:
+            wait_until(socket.exists, said)
+            self.script(
+                "my-service",
+                f'[ "$1" = serve ] && exec "{python}" -m my_service "$@"\n'
+                f'exec "{python}" -S "{forked}" run "{socket}" "$@"',
+            )
+            yield
 
     def run(self, code: str, cwd: Path, **variables: str) -> str:
         """Run a block; every line must succeed. A service that it starts must become ready."""
@@ -98,20 +124,7 @@ class Shell:
 
     def execute(self, code: str, cwd: Path, **variables: str) -> str:
         """Run a block that ends by itself."""
-        every = {**self.variables, **variables}
-        done = subprocess.run(
-            ["sh", "-e", "-c", code],
-            cwd=cwd,
-            env=clean_environment(every) | every,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, f"{code}\nexited {done.returncode}\n{said}"
-        return said
+        return succeed("sh", "-e", "-c", code, cwd=cwd, variables={**self.variables, **variables})
 
     def _serve(self, code: str, cwd: Path, variables: Mapping[str, str]) -> str:
         with socket.socket() as free:
@@ -120,7 +133,7 @@ class Shell:
         process = subprocess.Popen(
             ["sh", "-e", "-c", code],
             cwd=cwd,
-            env=clean_environment(variables) | dict(variables) | {"PORT": port},
+            env=clean_environment({**variables, "PORT": port}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -130,12 +143,7 @@ class Shell:
         try:
             ready = _answers(f"http://127.0.0.1:{port}/health/ready", process)
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                said, _ = process.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                said, _ = process.communicate()
+            said, _ = end_group(process)
         assert ready, f"{code}\ndid not become ready\n{said}"
         return said
 

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from support import clean_environment
+
+from tools.process import clean_environment, end_group
 
 ADMIN_KEY = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
 PASSWORD = "correct horse battery"
 OFTEN = "1000000/second"
+STOP_SECONDS = 20.0
 
 # What a test needs of a service: that passwords are cheap, nobody knocks too often, and its log
 # can be read.
@@ -60,11 +63,8 @@ class Service:
 
     def confirm(self, email: str) -> None:
         """Follow the link in the newest mail, as soon as it is sent."""
-        end = time.monotonic() + 20
-        while not (links := self.links(email)):
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.02)
-        token = links[-1].partition("#token=")[2]
+        wait_until(lambda: bool(self.links(email)), self.log)
+        token = parse_qs(urlsplit(self.links(email)[-1]).fragment)["token"][0]
         answer = self.post("/auth/verify-email", token=token, password=PASSWORD)
         assert answer.status_code == 200, answer.text
 
@@ -110,16 +110,21 @@ def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> I
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
     try:
         yield said
-    finally:
         service.send_signal(signal.SIGTERM)
-        code = service.wait(20)
+        code = service.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"The service did not stop in {STOP_SECONDS:g} seconds.\n{said.read_text()}")
+    finally:
+        end_group(service)
     assert code in (0, -signal.SIGTERM), said.read_text()
 
 
-def ask(address: str, said: Path, seconds: float = 90) -> int:
+def ask(address: str, said: Path, seconds: float = 60) -> int:
     """Ask until the service answers; return the status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -131,6 +136,14 @@ def ask(address: str, said: Path, seconds: float = 90) -> int:
         except OSError:
             time.sleep(0.05)
     pytest.fail(f"The service does not answer.\n{said.read_text()}")
+
+
+def wait_until(true: Callable[[], bool], said: Path, seconds: float = 60) -> None:
+    """Wait for what a started program is to do."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, said.read_text()
+        time.sleep(0.02)
 
 
 def free_port() -> int:

@@ -1,22 +1,15 @@
-"""What the tests share: where things are, how a hook is loaded, and how a command is run."""
+"""What the tests share: the default answers, a hook as cookiecutter runs it, and repositories."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import jinja2
 
-TEMPLATE = Path(__file__).resolve().parent.parent
-SERVICE = TEMPLATE / "{{cookiecutter.project_slug}}"
-
-DATABASES = ("sqlite", "postgresql", "postgresql-multi-tenant")
-LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
+from tools.services import SERVICE, TEMPLATE, load_hook
 
 DEFAULTS = {
     "project_name": "My Service",
@@ -28,53 +21,6 @@ DEFAULTS = {
     "database": "sqlite",
     "license": "MIT",
 }
-
-# Variables that would reach into a service, or into a tool that works on one, from outside.
-FOREIGN = (
-    "ACCESS_TOKEN_",
-    "ADMIN_KEY",
-    "ALLOWED_HOSTS",
-    "AUTO_MIGRATE",
-    "BCRYPT_",
-    "CORS_",
-    "DATABASE_URL",
-    "DB_",
-    "DOCS_",
-    "ENVIRONMENT",
-    "FRONTEND_URL",
-    "JWT_",
-    "LOG_",
-    "MAIL_FROM",
-    "MAKEFLAGS",
-    "MAKELEVEL",
-    "MAX_BODY_",
-    "MFLAGS",
-    "MIGRATION_",
-    "PASSWORD_RESET_",
-    "PYTEST_",
-    "PYTHONPATH",
-    "RATE_LIMIT_",
-    "SMTP_",
-    "TEST_DATABASE_URL",
-    "TRUSTED_PROXIES",
-    "UV_PROJECT_ENVIRONMENT",
-    "VERIFICATION_",
-    "VIRTUAL_ENV",
-)
-
-
-def load_hook(name: str) -> ModuleType:
-    """A hook as a module: its functions, without running it."""
-    spec = importlib.util.spec_from_file_location(name, TEMPLATE / "hooks" / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = write_bytecode
-    return module
 
 
 def render_hook(name: str, context: Mapping[str, object]) -> str:
@@ -96,46 +42,21 @@ def with_copies(answers: Mapping[str, str]) -> dict[str, object]:
     return {**answers, **copies, **of_database}
 
 
-def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Copy the environment without what would reach into a service, and add ``variables``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+def template_repository(folder: Path, git: Any) -> Path:
+    """A repository of its own with what the template is made of."""
+    template = folder / "template"
+    template.mkdir()
+    shutil.copy(TEMPLATE / "cookiecutter.json", template)
+    for name in ("hooks", "templates", SERVICE.name):
+        shutil.copytree(
+            TEMPLATE / name, template / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    commit(git, template)
+    return template
 
 
-def run(
-    *command: str | Path,
-    cwd: Path,
-    variables: Mapping[str, str] | None = None,
-    timeout: float = 100,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in a clean environment and capture what it says."""
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        env=clean_environment(variables or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def succeed(
-    *command: str | Path,
-    cwd: Path,
-    variables: Mapping[str, str] | None = None,
-    timeout: float = 100,
-) -> str:
-    """Run a command that must succeed; return all that it says."""
-    done = run(*command, cwd=cwd, variables=variables, timeout=timeout)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, f"{' '.join(map(str, command))} exited {done.returncode}\n{said}"
-    return said
-
-
-def files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in order, as a path relative to it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(folder)
+def commit(git: Any, folder: Path) -> None:
+    """Commit all that a folder holds."""
+    git("init", "--quiet", cwd=folder)
+    git("add", "--all", cwd=folder)
+    git("commit", "--quiet", "--message", "All", cwd=folder)

@@ -1,5 +1,7 @@
 """What tests of accounts do again and again."""
 
+from urllib.parse import parse_qs, urlsplit
+
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -32,7 +34,7 @@ class Outbox:
 
 def token_in(mail: Mail) -> str:
     """What the link hands to the page."""
-    return mail.link.partition("#token=")[2]
+    return parse_qs(urlsplit(mail.link).fragment)["token"][0]
 
 
 def sign_in(client: TestClient, email: str = ADA["email"], password: str = PASSWORD) -> Response:

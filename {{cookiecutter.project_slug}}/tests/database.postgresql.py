@@ -1,5 +1,6 @@
 """Fresh databases for tests: on the server TEST_DATABASE_URL names, or on the embedded one."""
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,17 +12,48 @@ from sqlalchemy import URL, NullPool, create_engine, text
 from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.settings import Settings
 
+EMPTY = """
+DO $$
+DECLARE
+    name text;
+BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    FOR name IN
+        SELECT nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
+END $$
+"""
+
+_spare: list[str] = []
+
 
 @contextmanager
 def fresh_database() -> Iterator[Settings]:
-    """Settings that name an empty database of their own."""
-    name = f"test_{uuid4().hex}"
-    _administer(f'CREATE DATABASE "{name}"')
-    address = _server().set(database=name).render_as_string(hide_password=False)
+    """Settings that name an empty database of their own.
+
+    Databases are emptied and used again: that takes a tenth of the time that a new one takes.
+    """
+    name = _spare.pop() if _spare else _create()
+    address = _server().set(database=name)
+    secret = SecretStr(address.render_as_string(hide_password=False))
     try:
-        yield Settings(_env_file=None, environment="test", test_database_url=SecretStr(address))
+        yield Settings(_env_file=None, environment="test", test_database_url=secret)
     finally:
-        _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+        _execute(address, EMPTY)
+        _spare.append(name)
+
+
+def _create() -> str:
+    name = f"test_{uuid4().hex}"
+    _execute(_server(), f'CREATE DATABASE "{name}"')
+    atexit.register(_execute, _server(), f'DROP DATABASE "{name}" WITH (FORCE)')
+    return name
 
 
 @cache
@@ -29,7 +61,7 @@ def _server() -> URL:
     return connect(Settings(_env_file=None, environment="test")).url
 
 
-def _administer(statement: str) -> None:
-    engine = create_engine(_server(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+def _execute(address: URL, statement: str) -> None:
+    engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(statement))

@@ -12,6 +12,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.mail import LogMailer, Mail, SmtpMailer, deliver, mailer_for
+from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
 
 MAIL = Mail("ada@example.com", "Grüße", "Follow the link.", "https://app.example.com/#token=x")
@@ -76,6 +77,7 @@ def test_a_mail_that_cannot_be_sent_is_logged_without_its_link(
     changed: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    configure_logging("INFO", as_json=True)
     deliver(SmtpMailer(settings.model_copy(update=changed)), MAIL)
     assert mailbox.received == []
     said = capsys.readouterr()

@@ -9,7 +9,7 @@ from {{ cookiecutter.package_name }}.migrate import (
     rollback_migrations,
     run_migrations,
 )
-from {{ cookiecutter.package_name }}.migrate.config import context_options
+from {{ cookiecutter.package_name }}.migrate.alembic_bridge import context_options
 from {{ cookiecutter.package_name }}.migrations import config
 
 from .schema import open_session, prepare
@@ -21,7 +21,10 @@ def test_every_migration_goes_up_and_down_and_up_again(engine: Engine) -> None:
     assert get_migration_status(engine).at_head
 
     rollback_migrations(engine, everything=True).raise_for_error()
-    assert set(inspect(engine).get_table_names()) == {"alembic_version", "migration_history"}
+    with engine.connect() as connection:
+        config.scope.enter(connection)
+        left = set(inspect(connection).get_table_names())
+    assert left == {"alembic_version", "migration_history"}
 
     assert run_migrations(engine).raise_for_error().migrations == first.migrations
 
@@ -34,8 +37,9 @@ def test_running_twice_changes_nothing(engine: Engine) -> None:
 
 def test_the_models_and_the_migrated_database_do_not_differ(engine: Engine) -> None:
     run_migrations(engine).raise_for_error()
-    options = context_options(config, engine.dialect.name)
+    options = context_options(config)
     with engine.connect() as connection:
+        config.scope.enter(connection)
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, options["target_metadata"]) == []
 

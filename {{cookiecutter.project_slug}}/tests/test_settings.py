@@ -1,5 +1,6 @@
 """Settings are documented, and production refuses unsafe ones."""
 
+import os
 import re
 from pathlib import Path
 
@@ -101,7 +102,57 @@ def test_development_reads_the_env_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_settings().db_pool_max == 10
 
 
-def test_development_makes_up_a_signing_key() -> None:
-    settings = Settings(_env_file=None)
+def signing_key() -> str:
+    """The key of a process that starts now."""
+    return load_settings().signing_key.get_secret_value()
+
+
+def test_development_keeps_a_signing_key_so_that_restarts_sign_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    key = signing_key()
+    assert len(key) >= 32
+    assert signing_key() == key
+    kept = tmp_path / "data" / "jwt_secret"
+    assert kept.stat().st_mode & 0o077 == 0 or os.name == "nt"
+    kept.write_text("short", encoding="ascii")
+    assert len(signing_key()) >= 32
+    monkeypatch.setenv("JWT_SECRET", STRONG)
+    assert signing_key() == STRONG
+
+
+def test_a_signing_key_that_cannot_be_kept_ends_with_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").write_text("no folder", encoding="ascii")
+    settings = load_settings()
     assert settings.signing_key is settings.signing_key
-    assert len(settings.signing_key.get_secret_value()) >= 32
+    assert signing_key() != signing_key()
+
+
+def test_tests_keep_no_signing_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    assert signing_key() != signing_key()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9000"),
+        ("0.0.0.0", "http://127.0.0.1:9000"),
+        ("::", "http://[::1]:9000"),
+        ("db.example.com", "http://db.example.com:9000"),
+    ],
+)
+def test_mailed_links_lead_to_the_service_where_no_front_end_is_named(
+    host: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTEN_HOST", host)
+    monkeypatch.setenv("PORT", "9000")
+    assert load_settings().frontend == address
+    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com/")
+    assert load_settings().frontend == "https://app.example.com"

@@ -10,8 +10,9 @@ from sqlalchemy import inspect
 
 from {{ cookiecutter.package_name }} import migrations
 from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.migrate import MigrationError
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.startup import tell_what_is_pending
 
 
 @pytest.fixture
@@ -33,14 +34,48 @@ def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_starting_creates_the_tables(client: TestClient) -> None:
     engine = client.app.state.engine  # type: ignore[attr-defined]
-    assert "alembic_version" in inspect(engine).get_table_names()
+    with engine.connect() as connection:
+        migrations.config.scope.enter(connection)
+        assert "alembic_version" in inspect(connection).get_table_names()
 
 
 def test_a_migration_that_fails_keeps_the_service_from_starting(
     settings: Settings, broken_migration: Path
 ) -> None:
     with (
-        pytest.raises(MigrationError, match=broken_migration.stem),
+        pytest.raises(ActionableError, match=broken_migration.stem),
         TestClient(create_app(settings)),
     ):
         pass
+
+
+def test_development_starts_without_a_word_about_production(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TestClient(create_app(settings)):
+        said = capsys.readouterr()
+    assert "Ready to serve" in said.err
+    assert "warning" not in said.err
+
+
+def test_a_start_that_does_not_migrate_says_what_waits(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TestClient(create_app(settings.model_copy(update={"auto_migrate": False}))) as client:
+        said = capsys.readouterr()
+        assert "001_create_users_table is pending" in said.err
+        assert client.get("/health/ready").status_code == 503
+
+
+def test_an_edited_migration_is_told_with_its_cure(
+    settings: Settings, broken_migration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = broken_migration.read_text(encoding="utf-8").replace("raise RuntimeError('no')", "pass")
+    broken_migration.write_text(text, encoding="utf-8")
+    with TestClient(create_app(settings)) as client:
+        broken_migration.write_text(text.replace("pass", "print()"), encoding="utf-8")
+        quiet = settings.model_copy(update={"auto_migrate": False})
+        tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
+    said = capsys.readouterr().err
+    assert "999_broken changed after it was applied" in said
+    assert "migrate down, then migrate latest" in said

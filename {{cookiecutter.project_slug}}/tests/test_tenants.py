@@ -1,6 +1,7 @@
 """Tenants over HTTP: administrators make and remove them, and each request sees its own."""
 
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,8 +12,15 @@ from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.tenant_session import tenant_session
+from {{ cookiecutter.package_name }}.migrate.tenants import (
+    drop_tenant,
+    make_tenant_roles,
+    run_tenant_migrations,
+    tenants_without_role,
+)
 from {{ cookiecutter.package_name }}.settings import Settings
 
+from .accounts import ADA, Outbox, register, sign_in
 from .client import Client
 
 KEY = {"X-Admin-Key": "an administrator's own long key, 0123456789"}
@@ -65,6 +73,53 @@ def test_a_request_names_its_tenant(client: Client) -> None:
     for header, status in (("acme", 401), ("nobody", 404), ("No One", 400), ("", 400)):
         answer = client.post("/auth/login", json=login, headers={"X-Tenant-ID": header})
         assert answer.status_code == status, header
+
+
+def test_a_request_that_names_two_tenants_is_refused(client: TestClient) -> None:
+    client.post("/tenants", json={"id": "globex"}, headers=KEY)
+    del client.headers["X-Tenant-ID"]
+    login = {"email": "a@example.com", "password": "a long enough password"}
+    for tenants in (("acme", "globex"), ("acme", "acme"), ("acme", "")):
+        headers = [("X-Tenant-ID", tenant) for tenant in tenants]
+        answer = client.post("/auth/login", json=login, headers=headers)
+        assert (answer.status_code, "twice" in answer.text) == (400, True)
+
+
+def test_attempts_at_an_account_lock_nobody_out_of_another_tenants(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
+    with Client(app) as client:
+        run_tenant_migrations(client.state.engine, "globex")
+        for tenant, statuses in (("acme", [401, 401, 429]), ("globex", [401, 401, 429])):
+            client.headers["X-Tenant-ID"] = tenant
+            assert [sign_in(client).status_code for _ in range(3)] == statuses
+
+
+def test_a_mailed_link_names_its_tenant(client: TestClient, outbox: Outbox) -> None:
+    client.post("/tenants", json={"id": "globex"}, headers=KEY)
+    for tenant in ("acme", "globex"):
+        client.headers["X-Tenant-ID"] = tenant
+        register(client, outbox)
+        client.post("/auth/register", json=ADA)
+        client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+        links = [urlsplit(mail.link) for mail in outbox.mails[-3:]]
+        assert [parse_qs(link.fragment)["tenant"] for link in links] == [[tenant]] * 3
+        assert [link.path for link in links] == [
+            "/verify-email",
+            "/reset-password",
+            "/reset-password",
+        ]
+
+
+def test_tenants_without_the_roles_that_they_should_have_answer_503(settings: Settings) -> None:
+    with Client(create_app(settings)) as client:
+        assert sign_in(client).status_code == 401
+    with Client(create_app(settings.model_copy(update={"tenant_roles": True}))) as client:
+        answer = sign_in(client)
+        assert (answer.status_code, "no database role" in answer.text) == (503, True)
+        engine = client.state.engine
+        assert (make_tenant_roles(engine), tenants_without_role(engine)) == (["acme"], [])
+        assert sign_in(client).status_code == 401
+        drop_tenant(engine, "acme")  # its role belongs to the whole server
 
 
 def test_the_host_name_can_name_it(client: TestClient) -> None:

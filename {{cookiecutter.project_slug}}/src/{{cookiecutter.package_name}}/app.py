@@ -12,7 +12,8 @@ from .mail import mailer_for
 from .observability.logging import configure_logging
 from .routes import ROUTERS
 from .settings import Settings, load_settings
-from .startup import Readiness, start_database
+from .startup import Readiness, start_database, stopped_by_signals
+from .web.landing import add_landing_pages
 from .web.lanes import Lanes
 from .web.middleware import middleware
 from .web.openapi_page import add_docs
@@ -50,20 +51,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     if settings.serves_docs:
         add_docs(app)
+    if not settings.in_production:
+        add_landing_pages(app)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    for unsafe in settings.problems():
-        log.warning(unsafe.problem, **_details(unsafe))
     try:
-        app.state.engine = start_database(settings)
+        with stopped_by_signals():
+            app.state.engine = start_database(settings)
         app.state.readiness = Readiness(app.state.engine, settings)
         app.state.lanes = Lanes.open(settings)
     except ActionableError as error:
         log.error(error.problem, **_details(error))
+        raise
+    except KeyboardInterrupt:
+        log.error("Stopped before it was ready")
         raise
     except Exception:
         log.exception("The service did not start")

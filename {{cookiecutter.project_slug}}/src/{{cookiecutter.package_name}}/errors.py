@@ -35,9 +35,9 @@ class ActionableError(Exception):
         self.solution = solution
 
     def __str__(self) -> str:
+        lines = {"Problem": self.problem, "Impact": self.impact, "Solution": self.solution}
         return "\n".join(
-            f"{name.capitalize() + ':':10}{line.replace(chr(10), INDENT)}"
-            for name, line in self.as_dict().items()
+            f"{name + ':':10}{line.replace(chr(10), INDENT)}" for name, line in lines.items()
         )
 
     def as_dict(self) -> dict[str, str]:

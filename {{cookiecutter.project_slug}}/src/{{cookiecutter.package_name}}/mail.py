@@ -2,6 +2,7 @@
 
 import smtplib
 import ssl
+from collections import deque
 from dataclasses import dataclass
 from email.message import EmailMessage
 from functools import partial
@@ -12,6 +13,7 @@ import structlog
 from .settings import Settings
 
 TIMEOUT_SECONDS = 10
+KEPT_MAILS = 20
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,9 +40,17 @@ class Mailer(Protocol):
 
 
 class LogMailer:
-    """Writes the link to the log: development's mailbox."""
+    """Writes the link to the log and keeps the newest mails: development's mailbox.
+
+    Attributes:
+        mails: oldest first; they end with the process.
+    """
+
+    def __init__(self) -> None:
+        self.mails: deque[Mail] = deque(maxlen=KEPT_MAILS)
 
     def send(self, mail: Mail) -> None:
+        self.mails.append(mail)
         log.info("Mail", to=mail.to, subject=mail.subject, link=mail.link)
 
 

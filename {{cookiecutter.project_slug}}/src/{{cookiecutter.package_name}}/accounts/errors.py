@@ -7,10 +7,8 @@ ANOTHER = "Choose another one: four random words do well."
 
 
 def not_signed_in() -> HttpError:
-    """Cause: the request has no access token, or one that is expired, of a closed account, or
-    issued before the password changed.
-
-    Cure: sign in again and send the new token.
+    """The request has no access token, or one that is expired, of a closed account, or issued
+    before the password changed. Sign in again and send the new token.
     """
     return HttpError(
         401,
@@ -23,11 +21,9 @@ def not_signed_in() -> HttpError:
 
 
 def credentials_refused() -> HttpError:
-    """Cause: no account has this email address, the password is wrong, the account is closed, or
-    its address is not confirmed. The answer is the same for all, so that it tells nobody who has
-    an account.
-
-    Cure: check address and password, confirm the address, or reset the password.
+    """No account has this email address, the password is wrong, the account is closed, or its
+    address is not confirmed. The answer is the same for all, so that it tells nobody who has an
+    account. Check address and password, confirm the address, or reset the password.
     """
     return HttpError(
         401,
@@ -41,9 +37,8 @@ def credentials_refused() -> HttpError:
 
 
 def current_password_wrong() -> HttpError:
-    """Cause: a change of the password was asked for with a wrong current password.
-
-    Cure: type it again, or reset it by mail.
+    """A change of the password was asked for with a wrong current password. Type it again, or
+    reset it by mail.
     """
     return HttpError(
         403,
@@ -55,10 +50,8 @@ def current_password_wrong() -> HttpError:
 
 
 def link_not_valid(source: str) -> HttpError:
-    """Cause: the token of a mailed link is unknown, expired, already used, or replaced by a newer
-    one.
-
-    Cure: ask for a new link and use the newest mail.
+    """The token of a mailed link is unknown, expired, already used, or replaced by a newer one.
+    Ask for a new link and use the newest mail.
     """
     return HttpError(
         400,
@@ -70,11 +63,10 @@ def link_not_valid(source: str) -> HttpError:
 
 
 def confirmation_refused() -> HttpError:
-    """Cause: the token of the mailed link is unknown, expired, already used, or replaced by a newer
-    one; or the password is not the one that the account was registered with.
-
-    Cure: type the password again, or ask for a new link and use the newest mail. Whoever does not
-    know the password, because somebody else registered the address, resets it.
+    """The token of the mailed link is unknown, expired, already used, or replaced by a newer one;
+    or the password is not the one that the account was registered with. Type the password again,
+    or ask for a new link and use the newest mail. Whoever does not know the password, because
+    somebody else registered the address, resets it.
     """
     return HttpError(
         400,
@@ -87,10 +79,7 @@ def confirmation_refused() -> HttpError:
 
 
 def password_too_short(minimum: int) -> HttpError:
-    """Cause: short passwords can be found by trying all of them.
-
-    Cure: choose a longer password.
-    """
+    """Short passwords can be found by trying all of them. Choose a longer password."""
     return HttpError(
         422,
         "password-too-short",
@@ -101,9 +90,8 @@ def password_too_short(minimum: int) -> HttpError:
 
 
 def password_is_the_address() -> HttpError:
-    """Cause: the password is the email address or the part before the @.
-
-    Cure: choose a password that is not part of what others know of you.
+    """The password is the email address or the part before the @. Choose a password that is not
+    part of what others know of you.
     """
     return HttpError(
         422,
@@ -115,10 +103,8 @@ def password_is_the_address() -> HttpError:
 
 
 def password_guessable() -> HttpError:
-    """Cause: the password is a common word with digits around it, a row of digits, or a few
-    characters repeated.
-
-    Cure: choose a password that is not on the lists that attackers try first.
+    """The password is a common word with digits around it, a row of digits, or a few characters
+    repeated. Choose a password that is not on the lists that attackers try first.
     """
     return HttpError(
         422,
@@ -130,10 +116,7 @@ def password_guessable() -> HttpError:
 
 
 def user_unknown() -> HttpError:
-    """Cause: no user has the id in the address.
-
-    Cure: take the id from the list of users.
-    """
+    """No user has the id in the address. Take the id from the list of users."""
     return HttpError(
         404, "user-unknown", "There is no such user.", "Nothing was changed.", "List: GET /users"
     )

@@ -48,7 +48,11 @@ class Accounts:
     network: str
 
     def register(self, new: Registration) -> Mail:
-        """Keep the account unless the address has one. Either way there is a mail to send."""
+        """Keep the account unless the address has one. Either way there is a mail to send.
+
+        Raises:
+            HttpError: 422, the password is too easy to guess.
+        """
         self.passwords.check(new.password, new.email)
         password_hash = self.passwords.hash(new.password)
         token, user_id = random_token(), uuid4()
@@ -69,16 +73,19 @@ class Accounts:
             reset = self.tokens.issue(session, user, "password-reset")
             session.commit()
         if user.id == user_id:
-            return messages.verification(self.settings, user.email, token)
+            return messages.verification(self.settings, user.email, self.tokens.fragment(token))
         if not user.is_active:
             return messages.closed(self.settings, user.email)
-        return messages.already_registered(self.settings, user.email, reset)
+        return messages.already_registered(self.settings, user.email, self.tokens.fragment(reset))
 
     def verify_email(self, given: Verification) -> None:
         """Confirm the address that this token was mailed to. It works once.
 
         Whoever follows the link may not be who registered. So the password is asked for: the one
         of a stranger who registered the address does not become good by its owner's click.
+
+        Raises:
+            HttpError: 400, the token is unknown, expired or used, or the password another.
         """
         awaited = (
             User.verification_token == digest(given.token),
@@ -89,7 +96,11 @@ class Accounts:
             raise errors.confirmation_refused()
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
-        """A token for whoever knows the password of an active account with a confirmed address."""
+        """A token for whoever knows the password of an active account with a confirmed address.
+
+        Raises:
+            HttpError: 401, whatever the reason.
+        """
         # Unconfirmed ones get the same answer, else registering and signing in would tell whether
         # an address was free.
         user = self._recognise(password, User.email == email)
@@ -107,7 +118,13 @@ class Accounts:
         return token
 
     def change_password(self, claims: Claims, change: PasswordChange) -> AccessToken:
-        """Replace the password. Every token ends; the answer is a new one."""
+        """Replace the password. Every token ends; the answer is a new one.
+
+        Raises:
+            HttpError: 403, the current password is wrong.
+            HttpError: 422, the new one is too easy to guess.
+            HttpError: 401, the account was closed meanwhile, or its password changed.
+        """
         user = self._holder(claims)
         if user is None:
             raise errors.not_signed_in()
@@ -128,6 +145,10 @@ class Accounts:
 
         Returns:
             The address of the account.
+
+        Raises:
+            HttpError: 400, the token is expired or used.
+            HttpError: 422, the password is too easy to guess.
         """
         refused = errors.link_not_valid("/auth/request-password-reset")
         claims = self.tokens.read(reset.token, "password-reset")
@@ -159,7 +180,7 @@ class Accounts:
             known = session.scalar(statement.returning(User.email))
             session.commit()
         if known:
-            self.send(messages.verification(self.settings, known, token))
+            self.send(messages.verification(self.settings, known, self.tokens.fragment(token)))
 
     def send_password_reset(self, email: str) -> None:
         """A link to choose a new password."""
@@ -168,7 +189,8 @@ class Accounts:
             token = self.tokens.issue(session, user, "password-reset") if user else ""
             session.commit()
         if user:
-            self.send(messages.password_reset(self.settings, user.email, token))
+            fragment = self.tokens.fragment(token)
+            self.send(messages.password_reset(self.settings, user.email, fragment))
 
     def _recognise(self, password: str, *which: Any) -> User | None:
         # Takes as long when there is no such user, and when there is not even such a tenant: who

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import jwt
@@ -89,6 +90,10 @@ class Tokens:
             return Claims(UUID(claims["jti"]), UUID(claims["sub"]), str(claims["pwd"]))
         except (jwt.InvalidTokenError, ValueError):
             return None
+
+    def fragment(self, token: str) -> str:
+        """What a mailed link says behind #: the token, and what the page's request must name."""
+        return urlencode({"token": token, **self.binding})
 
     @property
     def _key(self) -> str:

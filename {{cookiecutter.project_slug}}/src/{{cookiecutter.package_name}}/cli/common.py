@@ -22,13 +22,17 @@ OptionalName = Annotated[
 
 @contextmanager
 def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
-    """The engine and the migrations' configuration that the environment asks for."""
+    """The engine and the migrations' configuration that the environment asks for.
+
+    Raises:
+        ActionableError: the settings cannot work.
+    """
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings
 
     settings = load_settings(serving=False)
-    engine = connect(settings)
+    engine = connect(settings, migrating=True)
     try:
         yield engine, config_for(settings)
     finally:

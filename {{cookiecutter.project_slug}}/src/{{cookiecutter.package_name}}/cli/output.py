@@ -4,11 +4,16 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..words import count
 
 if TYPE_CHECKING:
     from ..errors import ActionableError
-    from ..migrate import CompletedMigration, MigrationResult, MigrationStatus
+    from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
@@ -27,7 +32,7 @@ def print_result(
         print(json.dumps(shown(result)))
     elif result.migrations:
         batch = "All batches" if everything else f"Batch {result.batch}"
-        print(f"{batch} {done}: {len(result.migrations)} migrations")
+        print(f"{batch} {done}: {count(len(result.migrations), 'migration')}")
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success:
@@ -38,17 +43,37 @@ def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
     """Say on standard error why a command failed; ``as_json``: on standard output, for programs."""
     if as_json:
         print(json.dumps({"success": False, "error": error.as_dict()}))
-    print(error, file=sys.stderr)
+    # The guide explains each code, in section 9.
+    print(f"{error}\nCode:     {error.code}", file=sys.stderr)
+
+
+def print_new(new: "NewMigration", path: Path) -> None:
+    """Say what was written, and what the models and the database differ in: drops in red."""
+    print(f"Created {path}")
+    for found in new.differences:
+        left_out = "  (left out: no migration here made it)" if found.left_out else ""
+        typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)
+    if new.note:
+        print(f"It is blank: {new.note}")
 
 
 def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
     """List completed and pending migrations."""
     if as_json:
-        print(json.dumps(asdict(status) | {"current": status.current}, default=str))
+        print(json.dumps(_status_as_dict(status), default=str))
         return
     rows = [_row(migration) for migration in status.completed]
     rows += [(name, "", "", "", "pending") for name in status.pending]
     print_rows(COLUMNS, rows)
+
+
+def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
+    return {
+        "completed": [asdict(migration) for migration in status.completed],
+        "pending": status.pending,
+        "current": status.current,
+        "problem": status.problem and status.problem.as_dict(),
+    }
 
 
 def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

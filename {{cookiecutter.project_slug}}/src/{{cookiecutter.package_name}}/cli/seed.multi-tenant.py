@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..words import count
 from . import errors
 from .common import OptionalName, database, relative
 
@@ -39,4 +40,4 @@ def seed_run(
         find_tenant(engine, tenant)
         scope = TenantScope(tenant, None, role=config.tenant_roles)
         names = run_seeds(engine, SEEDS, name, scope)
-    print(f"Ran {len(names)} seeds", *names, sep="\n")
+    print(f"Ran {count(len(names), 'seed')}", *names, sep="\n")

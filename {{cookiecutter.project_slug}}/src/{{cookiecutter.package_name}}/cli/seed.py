@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..words import count
 from . import errors
 from .common import OptionalName, database, relative
 
@@ -34,4 +35,4 @@ def seed_run(
         raise errors.seeds_in_production()
     with database() as (engine, _):
         names = run_seeds(engine, SEEDS, name)
-    print(f"Ran {len(names)} seeds", *names, sep="\n")
+    print(f"Ran {count(len(names), 'seed')}", *names, sep="\n")

@@ -33,7 +33,7 @@ def create(
     from ..migrate import run_tenant_migrations
 
     with database() as (engine, config):
-        result = run_tenant_migrations(engine, tenant, label=name, config=config)
+        result = run_tenant_migrations(engine, tenant, display_name=name, config=config)
     if result.error is not None:
         raise result.error
     print(f"Created tenant {tenant}" if result.created else f"Tenant {tenant} already exists")
@@ -107,8 +107,8 @@ def audit(
     """Compare the registry with the schemas. Exit 1 when they differ and are not repaired."""
     from ..migrate import audit_tenants
 
-    with database() as (engine, _):
-        findings = audit_tenants(engine, repair=repair)
+    with database() as (engine, config):
+        findings = audit_tenants(engine, repair=repair, config=config)
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings]))
     for finding in [] if as_json else findings:
@@ -117,6 +117,19 @@ def audit(
         print("Registry and schemas agree")
     if findings and not repair:
         sys.exit(1)
+
+
+@group.command("roles")
+def roles() -> None:
+    """Make the tenants' database roles that are missing, for TENANT_ROLES=true."""
+    from ..migrate.tenants import make_tenant_roles
+
+    with database() as (engine, config):
+        made = make_tenant_roles(
+            engine, config=config, on_tenant=lambda tenant: print(f"{tenant} has its role")
+        )
+    if not made:
+        print("Every tenant has its role")
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from ..errors import ActionableError
 
 
 def drop_not_confirmed(tenant: str) -> ActionableError:
-    """Cause: ``tenant drop`` was typed without ``--yes``.
-
-    Cure: check the id, make a backup, and type it again with ``--yes``.
+    """``tenant drop`` was typed without ``--yes``. Check the id, make a backup, and type it again
+    with ``--yes``.
     """
     return ActionableError(
         "drop-not-confirmed",

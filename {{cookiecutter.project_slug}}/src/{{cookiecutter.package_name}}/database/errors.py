@@ -4,10 +4,8 @@ from ..errors import ActionableError, HttpError
 
 
 def unreachable_at_start(address: str, cause: str) -> ActionableError:
-    """Cause: the database server is down, its address or the password is wrong, or the database
-    does not exist. The text after the colon is the driver's.
-
-    Cure: start the server, or correct the address.
+    """The database server is down, its address or the password is wrong, or the database does not
+    exist. The text after the colon is the driver's. Start the server, or correct the address.
     """
     return ActionableError(
         "database-unreachable-at-start",
@@ -18,14 +16,13 @@ def unreachable_at_start(address: str, cause: str) -> ActionableError:
 
 
 def database_away() -> HttpError:
-    """Cause: the database server is down, restarts, refuses more connections, or did not answer in
-    time. The log of the request has the driver's words.
-
-    Cure: try again. The service finds the database again by itself once it answers.
+    """The database server is down, restarts, refuses more connections, or did not answer in time;
+    the log of the request has the driver's words. Try again: the service finds the database by
+    itself once it answers.
     """
     return HttpError(
         503,
-        "database-away",
+        "database-unavailable",
         "The database does not answer.",
         "The request may not have been carried out.",
         "Try again in 5 seconds.",

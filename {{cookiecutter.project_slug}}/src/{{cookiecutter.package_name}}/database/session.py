@@ -45,7 +45,7 @@ def open_session(engine: Engine, *, read_only: bool = False) -> Session:
 
 def begin_look_up(session: Session) -> None:
     """Begin a transaction that reads one statement and ends: as cheap as the database has it."""
-    session.connection(execution_options=LOOK_UP)
+    session.connection(execution_options=LOOK_UP).info["looked_up"] = True
 
 
 @lru_cache(maxsize=2)

@@ -36,6 +36,7 @@ AWAY = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+INSTRUCTIONS_BETWEEN_SIGNALS = 100_000  # of SQLite's virtual machine: some milliseconds
 
 
 class UuidType(TypeDecorator[UUID]):
@@ -58,8 +59,11 @@ NEW_ID: dict[str, Any] = {"default": uuid4}
 LOOK_UP: dict[str, Any] = {"read_only": True}
 
 
-def connect(settings: DatabaseSettings) -> Engine:
+def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
+
+    Args:
+        migrating: whether the engine is for migrations; here it is the same.
 
     Raises:
         ActionableError: DATABASE_URL is no SQLite address.
@@ -152,6 +156,9 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    # Python heeds a signal only between its own instructions, and a long statement has none: so
+    # one runs now and then. Where Ctrl-C raises KeyboardInterrupt in it, SQLite stops.
+    connection.set_progress_handler(lambda: None, INSTRUCTIONS_BETWEEN_SIGNALS)
 
 
 def _begin(connection: Connection) -> None:

@@ -1,12 +1,13 @@
 """The session of a tenant."""
 
-from ..errors import HttpError
+from ..errors import ActionableError, HttpError
+
+NOT_EXECUTED = "It was not executed: it could reach other tables."
 
 
 def tenant_unknown(tenant: str) -> HttpError:
-    """Cause: the registry has no tenant of this id: it was never made, or it was dropped.
-
-    Cure: correct the id, or make the tenant.
+    """The registry has no tenant of this id: it was never made, or it was dropped. Correct the id,
+    or make the tenant.
     """
     return HttpError(
         404,
@@ -18,14 +19,50 @@ def tenant_unknown(tenant: str) -> HttpError:
 
 
 def tenant_not_ready(tenant: str, status: str) -> HttpError:
-    """Cause: the tenant is being made or removed, or its last migration failed.
-
-    Cure: wait, or see the cause with ``tenant list`` and run ``tenant migrate`` again.
+    """The tenant is being made or removed, its last migration failed, or TENANT_ROLES is on and it
+    has no database role. Wait, or see the cause with ``tenant list`` and ``tenant audit``, and run
+    ``tenant migrate`` or ``tenant roles``.
     """
     return HttpError(
         503,
         "tenant-not-ready",
         f"Tenant {tenant!r} is not ready: {status}.",
         "The request did nothing.",
-        "Try again later; administrators see the cause with: tenant list",
+        "Try again later; administrators see the cause with: tenant audit",
+    )
+
+
+def tenant_in_autocommit() -> ActionableError:
+    """A tenant's session was given AUTOCOMMIT; its path and role last for one transaction. Leave
+    the isolation level alone. What must run outside a transaction is a migration.
+    """
+    return ActionableError(
+        "tenant-in-autocommit",
+        "The connection of a tenant's session is in autocommit mode.",
+        NOT_EXECUTED,
+        "Leave isolation_level alone; what must run outside a transaction is a migration.",
+    )
+
+
+def tenant_left_within_string() -> ActionableError:
+    """One string holds several statements, and one of them ends the transaction or changes its
+    settings: what follows would run outside the tenant. Execute the statements one by one.
+    """
+    return ActionableError(
+        "tenant-left-within-string",
+        "A string of several statements ends the transaction or changes its settings.",
+        NOT_EXECUTED,
+        "Execute its statements one by one.",
+    )
+
+
+def tenant_listens_behind_pooler() -> ActionableError:
+    """LISTEN stays on the server connection, which other tenants use next. Listen on a connection
+    of your own, straight to the server.
+    """
+    return ActionableError(
+        "tenant-listens-behind-pooler",
+        "LISTEN stays on a server connection that others use, too.",
+        "It was not executed: other tenants would see it.",
+        "Listen on a connection of your own, straight to the server.",
     )

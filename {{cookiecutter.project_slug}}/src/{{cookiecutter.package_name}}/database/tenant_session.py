@@ -1,43 +1,69 @@
 """Sessions that see one tenant's tables.
 
-Each transaction enters the tenant's schema for itself, so nothing is left behind on the connection:
-safe behind PgBouncer, after commit and after rollback. ``public`` is never in the path.
+Each transaction of the connection enters the tenant's schema for itself, whoever began it; so
+nothing is left behind on the connection, and it is safe behind PgBouncer. ``public`` is never in
+the path.
+
+What is promised: after a commit or rollback of the session, of its connection, of the driver, or a
+raw COMMIT, ROLLBACK, SET, RESET or DISCARD, the next statement runs in the tenant again, with its
+role if it has one. AUTOCOMMIT is refused. No transaction sees what another tenant's left on the
+connection: temporary tables, settings, cursors, prepared statements, LISTEN, advisory locks,
+``lastval()``.
+
+What is not: a path keeps mistakes in, not intent. A statement that writes ``tenant_other.users``
+reads it, and so does a function that sets the path and reads in one call, unless tenants have
+roles (TENANT_ROLES). And a role keeps out what the tenant's session executes, not who gets to
+execute SQL of his own: ``RESET ROLE`` is open to everybody.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from .tenant_errors import tenant_not_ready, tenant_unknown
-
-# One statement checks, quotes and enters. Where the row is missing nothing is entered.
-_ENTER = text(
-    "SELECT t.status, set_config('search_path', quote_ident(n.nspname) || ',pg_temp', true),"
-    " CASE WHEN :role THEN set_config('role', n.nspname, true) END"
-    " FROM pg_namespace n JOIN public.tenants t ON t.schema_name = n.nspname WHERE t.id = :tenant"
-)
+from .tenant_guard import TenantGuard
 
 
 class TenantSession(Session):
     """A session whose every transaction enters the schema of the tenant in ``info["tenant"]``.
 
     Raises:
-        HttpError: when a transaction begins and there is no such tenant (404, tenant-unknown), or
-            the tenant is being made, migrated or removed (503, tenant-not-ready).
+        HttpError: at the first statement of a transaction, when there is no such tenant (404,
+            tenant-unknown), or it is being made, migrated or removed, or has no role where it
+            should have one (503, tenant-not-ready).
+        ActionableError: at a statement that could not be kept inside the tenant
+            (tenant-in-autocommit, tenant-left-within-string, tenant-listens-behind-pooler).
     """
 
 
+_guards: WeakKeyDictionary[Connection, TenantGuard] = WeakKeyDictionary()
+
+
 @event.listens_for(TenantSession, "after_begin")
-def _enter(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+def _guard(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if transaction.nested:
         return  # a savepoint keeps what its transaction entered
-    row = connection.execute(_ENTER, dict(session.info)).first()
-    if row is None:
-        raise tenant_unknown(session.info["tenant"])
-    if row.status != "ready":
-        raise tenant_not_ready(session.info["tenant"], row.status)
+    info = session.info
+    _guards[connection] = TenantGuard(*_behind(connection), info["tenant"], role=info["role"])
+    # On the engine, and once: a listener on each connection takes ten times as long.
+    if not event.contains(connection.engine, "begin", _follow):
+        event.listen(connection.engine, "begin", _follow)
+
+
+def _follow(connection: Connection) -> None:
+    # After invalidate() another one is behind it, and the cursor of its first statement is made.
+    guard = _guards.get(connection)
+    if guard is not None and connection.connection.driver_connection is not guard.connection:
+        guard.move(*_behind(connection))
+        guard.enter()
+
+
+def _behind(connection: Connection) -> tuple[Any, bool]:
+    # Without a mark of ``database.postgresql`` nobody knows whether there is a pooler.
+    return connection.connection.driver_connection, connection.info.get("is_pooled", True)
 
 
 @contextmanager

@@ -1,36 +1,44 @@
 """What the engine can do, each in one function. The package itself is its public face."""
 
+from pathlib import Path
+
 from sqlalchemy import Engine
 
-from . import runner as run
-from .config import MigrationConfig, check_engine, service_config
-from .lock import lock_for
-from .plan import make_status, read_stand
+from . import select
+from .backends import backend
+from .backends.common import check_engine
+from .config import MigrationConfig, default_config
+from .events import Observer
+from .folder import Folder
+from .plan import make_status, read_state
 from .results import (
     CompletedMigration,
     LockHolder,
-    MigrationError,
     MigrationResult,
     MigrationStatus,
     NewMigration,
 )
+from .runner import downgrade, upgrade
+from .scope import Scope
 
 __all__ = [
     "CompletedMigration",
     "LockHolder",
     "MigrationConfig",
-    "MigrationError",
     "MigrationResult",
     "MigrationStatus",
     "NewMigration",
+    "Observer",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",
+    "make_seed",
     "migrate_down",
     "migrate_up",
     "migration_sql",
     "rollback_migrations",
     "run_migrations",
+    "run_seeds",
     "unlock",
 ]
 
@@ -48,8 +56,8 @@ def run_migrations(
         allow_changed: go on although files changed after they were applied, and remember them as
             they are now.
     """
-    config = config or service_config()
-    return run.upgrade(engine, config, run.all_pending, allow_changed=allow_changed)
+    config = config or default_config()
+    return upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
 
 
 def migrate_up(
@@ -60,8 +68,8 @@ def migrate_up(
     Args:
         name: file name, revision or the name typed at ``make``; it must be the next.
     """
-    choice = run.next_pending if name is None else run.pending_called(name)
-    return run.upgrade(engine, config or service_config(), choice)
+    choice = select.next_pending if name is None else select.pending_called(name)
+    return upgrade(engine, config or default_config(), choice)
 
 
 def migrate_down(
@@ -72,8 +80,8 @@ def migrate_down(
     Args:
         name: file name, revision or the name typed at ``make``; it must be the newest applied.
     """
-    choice = run.newest if name is None else run.applied_called(name)
-    return run.downgrade(engine, config or service_config(), choice)
+    choice = select.newest if name is None else select.applied_called(name)
+    return downgrade(engine, config or default_config(), choice)
 
 
 def rollback_migrations(
@@ -87,8 +95,8 @@ def rollback_migrations(
     Args:
         everything: undo all batches.
     """
-    choice = run.everything if everything else run.newest_batch
-    return run.downgrade(engine, config or service_config(), choice)
+    choice = select.everything if everything else select.newest_batch
+    return downgrade(engine, config or default_config(), choice)
 
 
 def get_migration_status(
@@ -97,11 +105,11 @@ def get_migration_status(
     """What is completed and what is pending. Writes nothing and takes no lock.
 
     Raises:
-        MigrationError: the database does not answer, or the folder is not in order.
+        ActionableError: the database does not answer, or the folder is not in order.
     """
-    check_engine(engine)
-    config = config or service_config()
-    return make_status(config, read_stand(engine, config))
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
+    return make_status(Folder(config), read_state(engine, config))
 
 
 def make_migration(
@@ -119,33 +127,69 @@ def make_migration(
         merge: join several last migrations into one.
 
     Raises:
-        MigrationError: the name cannot be a file name, or the folder is not in order.
+        ActionableError: the name cannot be a file name, or the folder is not in order.
     """
     from . import make
 
-    return make.make_migration(engine, config or service_config(), name, empty=empty, merge=merge)
+    return make.make_migration(engine, config or default_config(), name, empty=empty, merge=merge)
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:
     """The SQL that :func:`run_migrations` would run on this database now. Touches nothing.
 
     Raises:
-        MigrationError: a migration cannot be written as SQL, or the folder is not in order.
+        ActionableError: a migration cannot be written as SQL, or the folder is not in order.
     """
     from . import offline as dry_run
 
-    return dry_run.migration_sql(engine, config or service_config())
+    return dry_run.migration_sql(engine, config or default_config())
+
+
+def make_seed(directory: Path, name: str) -> Path:
+    """Write a blank seed, numbered one above the last.
+
+    Raises:
+        ActionableError: name-unusable, seed-taken.
+    """
+    from . import seeds
+
+    return seeds.make_seed(directory, name)
+
+
+def run_seeds(
+    engine: Engine, directory: Path, name: str | None = None, *, scope: Scope | None = None
+) -> list[str]:
+    """Run all seeds in file order, or the one called ``name``, each in one transaction.
+
+    Args:
+        scope: whose tables unqualified names mean.
+
+    Returns:
+        The names of the seeds that were run.
+
+    Raises:
+        ActionableError: seed-unknown, seed-does-not-load, seed-failed.
+    """
+    from . import seeds
+
+    return seeds.run_seeds(engine, directory, name, scope)
 
 
 def get_lock_holder(engine: Engine) -> LockHolder | None:
-    """Who migrates now."""
-    return lock_for(engine).holder()
+    """Who migrates now.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return backend.Lock(engine).holder()
 
 
 def unlock(engine: Engine) -> LockHolder | None:
-    """End the session of whoever migrates now; what it was doing is undone.
+    """End the session of whoever migrates now, and the session that runs its statements.
 
     Raises:
-        MigrationError: this database cannot end another process's session (SQLite).
+        ActionableError: cannot-end-holder: SQLite cannot end another process's session.
     """
-    return lock_for(engine).end_holder()
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return backend.Lock(engine).end_holder()

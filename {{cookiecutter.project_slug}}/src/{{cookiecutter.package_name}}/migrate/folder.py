@@ -1,64 +1,104 @@
-"""The folder of migration files, checked whole before anything of it runs."""
+"""The folder of migration files, checked whole before anything of it runs.
 
+A :class:`Folder` is made once for a run and handed down. It imports nothing until a migration is
+asked for: most starts only compare names and checksums.
+"""
+
+import ast
+import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from . import errors
+from .checksum import does_the_same, is_same_file
 from .config import MigrationConfig
-from .history import REVISION_LENGTH, checksum
-from .results import MigrationError, cause
+from .history import DEFAULT_PHASE, REVISION_LENGTH, HistoryRow
 
 if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
 
+PHASES = ("expand", "backfill", "contract")
+SCHEMAS = ("tenants", "shared", "all")
+
+NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
+_NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
 # 001_create_users_table, 20261122213000_add_avatar: digits, then the name typed at "make".
 _FILE_NAME = re.compile(r"^\d+_(?P<typed>.+)$")
 
 
-def migration_files(config: MigrationConfig) -> list[Path]:
-    """The migration files, sorted by name."""
-    return sorted(path for path in config.versions.glob("*.py") if path.name[0] not in "._")
-
-
-def checksums(config: MigrationConfig) -> dict[str, str]:
-    """Checksum by name of every file; imports nothing."""
-    return {path.stem: checksum(path) for path in migration_files(config)}
-
-
-def load_scripts(config: MigrationConfig) -> "ScriptDirectory":
-    """Alembic's view of the folder, every file imported and in its place in the chain.
+class Folder:
+    """The migration files of a configuration.
 
     Raises:
-        MigrationError: a file does not import, lacks ``revision``, ``upgrade`` or ``downgrade``,
-            has another's revision, or follows a file that is not there.
+        ActionableError: folder-missing.
     """
-    from alembic.script import ScriptDirectory
-    from alembic.script.revision import RevisionError, RevisionMap
 
-    directory = ScriptDirectory(
-        config.directory,
-        file_template="%(rev)s_%(slug)s",
-        truncate_slug_length=255,
-        messaging_opts={"quiet": True},
-    )
-    try:
-        scripts = [_load(path) for path in migration_files(config)]
-        _check_chain(scripts)
-        directory.revision_map = RevisionMap(lambda: scripts)
-        directory.get_heads()
-    except RevisionError as error:
-        raise MigrationError(
-            f"The migration files form no chain: {error}",
-            "Nothing was run.",
-            f"Correct the down_revision lines in {config.versions}",
-        ) from error
-    return directory
+    def __init__(self, config: MigrationConfig) -> None:
+        if not config.versions.is_dir():
+            raise errors.folder_missing(config.versions)
+        self.config = config
+        files = (path for path in config.versions.glob("*.py") if path.name[0] not in "._")
+        self.paths: dict[str, Path] = {path.stem: path for path in sorted(files)}
 
+    def is_what_was_applied(self, history: Sequence[HistoryRow]) -> bool:
+        """Whether the files are those of the history, all of them and no others. Imports nothing."""
+        if {row.name for row in history} != self.paths.keys():
+            return False
+        return all(is_same_file(self.paths[row.name], row.checksum) for row in history)
 
-def ordered(scripts: "ScriptDirectory") -> "list[Script]":
-    """All migrations, first to run first."""
-    return list(scripts.walk_revisions())[::-1]
+    @cached_property
+    def scripts(self) -> "tuple[Script, ...]":
+        """Every file, imported and checked by itself, in order of its name.
+
+        Raises:
+            ActionableError: a file cannot be read or imported, or lacks what a migration needs.
+        """
+        return tuple(_load(path) for path in self.paths.values())
+
+    @cached_property
+    def directory(self) -> "ScriptDirectory":
+        """Alembic's view of the folder, every file in its place in the chain.
+
+        Raises:
+            ActionableError: revision-taken, parent-missing, no-chain, and those of ``scripts``.
+        """
+        from alembic.script.revision import RevisionError
+
+        from .alembic_bridge import make_directory
+
+        _check_unique(self.scripts)
+        _check_parents(self.scripts)
+        try:
+            return make_directory(self.config, self.scripts)
+        except (RevisionError, KeyError) as error:
+            raise errors.no_chain(error, self.config.versions) from error
+
+    @cached_property
+    def chain(self) -> "tuple[Script, ...]":
+        """All migrations, first to run first.
+
+        Raises:
+            ActionableError: as for ``directory``.
+        """
+        return tuple(self.directory.walk_revisions())[::-1]
+
+    @property
+    def heads(self) -> "list[Script]":
+        """The migrations that none follows: one, or several before a merge."""
+        return [script for script in self.chain if script.revision in self.directory.get_heads()]
+
+    def check_one_head(self) -> None:
+        """Refuse a folder in which two migrations are the last one.
+
+        Raises:
+            ActionableError: multiple-heads.
+        """
+        if len(self.heads) > 1:
+            raise errors.multiple_heads(sorted(map(name_of, self.heads)))
 
 
 def name_of(script: "Script") -> str:
@@ -66,17 +106,38 @@ def name_of(script: "Script") -> str:
     return Path(script.path).stem
 
 
-def parents(script: "Script") -> tuple[str, ...]:
-    """The revisions that it follows: one, several after a merge, none at the base."""
-    from alembic.util import to_tuple
+def phase_of(script: "Script") -> str:
+    """``expand``, ``backfill`` or ``contract``."""
+    return str(getattr(script.module, "phase", DEFAULT_PHASE))
 
-    followed: tuple[str, ...] = to_tuple(script.down_revision, default=())
-    return followed
+
+def parents(script: "Script") -> tuple[str, ...]:
+    """The revisions that must be applied before it."""
+    from .alembic_bridge import prerequisites
+
+    return prerequisites(script)
+
+
+def has_changed(row: HistoryRow, script: "Script") -> bool:
+    """Whether the file does something else than what was applied."""
+    return not does_the_same(Path(script.path), row.checksum)
 
 
 def as_slug(name: str) -> str:
     """``name`` in lower case, with underscores for spaces and hyphens."""
     return re.sub(r"[\s_-]+", "_", name.strip()).lower()
+
+
+def file_name(name: str, kind: str = "migration") -> str:
+    """``name`` as part of a file name: lower case, underscores for spaces and hyphens.
+
+    Raises:
+        ActionableError: name-unusable.
+    """
+    slug = as_slug(name)
+    if _NAME.match(slug) and len(slug) <= NAME_LENGTH:
+        return slug
+    raise errors.name_unusable(name, kind, NAME_LENGTH)
 
 
 def is_called(script: "Script", name: str) -> bool:
@@ -89,55 +150,18 @@ def is_called(script: "Script", name: str) -> bool:
 
 
 def runs_alone(script: "Script") -> bool:
-    """Whether the migration cannot share a transaction with others."""
+    """Whether the migration cannot share a transaction with others.
+
+    It says ``transaction = False``, or leaves its transaction in Alembic's way, which commits what
+    ran before it.
+    """
     if getattr(script.module, "transaction", True) is False:
         return True
-    # Alembic's own way of leaving the transaction commits what ran before it.
-    return "autocommit_block" in Path(script.path).read_text(encoding="utf-8")
-
-
-def check_one_head(scripts: "ScriptDirectory") -> None:
-    """Refuse a folder in which two migrations are the last one.
-
-    Raises:
-        MigrationError: with both names and the command that joins them.
-    """
-    heads = sorted(name_of(scripts.get_revision(head)) for head in scripts.get_heads())
-    if len(heads) > 1:
-        raise MigrationError(
-            f"{len(heads)} migrations claim to be the last one: {', '.join(heads)}",
-            "Nothing was run: which of them comes first is not said.",
-            "Join them: migrate make --merge NAME",
-        )
-
-
-def _load(path: Path) -> "Script":
-    from alembic.script import Script
-    from alembic.util import load_python_file
-
-    try:
-        module = load_python_file(path.parent, path.name)
-    except Exception as error:
-        raise MigrationError(
-            f"{path.name} does not import: {cause(error)}",
-            "Nothing was run.",
-            f"Correct {path}",
-        ) from error
-    for attribute in ("revision", "down_revision", "upgrade", "downgrade"):
-        if not hasattr(module, attribute):
-            raise MigrationError(
-                f"{path.name} has no {attribute}.",
-                "Nothing was run: a migration that cannot be undone or placed is half a migration.",
-                f"Add {attribute} to {path}",
-            )
-    if not isinstance(module.revision, str) or not 0 < len(module.revision) <= REVISION_LENGTH:
-        raise MigrationError(
-            f"{path.name} has the revision {module.revision!r}, too long for version_num or no text.",
-            "Nothing was run: alembic_version could not hold it.",
-            f"Use the number that the file's name starts with; {REVISION_LENGTH} characters at most.",
-        )
-    honour_attributes(module)
-    return Script(module, module.revision, str(path))
+    tree = ast.parse(Path(script.path).read_bytes())
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "autocommit_block"
+        for node in ast.walk(tree)
+    )
 
 
 def honour_attributes(module: Any) -> None:
@@ -153,45 +177,98 @@ def honour_attributes(module: Any) -> None:
         setattr(module, name, _where_it_belongs(body, getattr(module, "schemas", None)))
 
 
+def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
+    def run(**arguments: Any) -> None:
+        from .alembic_bridge import outside_transaction
+
+        with outside_transaction():
+            body(**arguments)
+
+    return run
+
+
 def _where_it_belongs(body: Callable[..., None], schemas: str | None) -> Callable[..., None]:
     # Every schema carries the whole chain of revisions, so that a revision means the same
     # everywhere; a body that is not for a schema is stepped over there.
     def run(**arguments: Any) -> None:
-        from alembic import op
+        from .alembic_bridge import current_scope
 
-        if op.get_context().opts["scope"].runs(schemas):
+        if current_scope().runs(schemas):
             body(**arguments)
 
     return run
 
 
-def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
-    # Each statement is committed by itself, as CREATE INDEX CONCURRENTLY needs.
-    def run(**arguments: Any) -> None:
-        from alembic import op
+def _load(path: Path) -> "Script":
+    from alembic.script.revision import RevisionError
 
-        with op.get_context().autocommit_block():
-            body(**arguments)
+    from .alembic_bridge import import_file, make_script
 
-    return run
+    try:
+        path.read_text(encoding="utf-8")
+        module = import_file(path)
+    except (OSError, UnicodeError) as error:
+        raise errors.file_unreadable(path, error) from error
+    except (Exception, SystemExit) as error:
+        raise errors.file_does_not_import(path, error) from error
+    _check_module(path, module)
+    honour_attributes(module)
+    try:
+        return make_script(module, path)
+    except RevisionError as error:
+        raise errors.no_chain(error, path.parent) from error
 
 
-def _check_chain(scripts: "list[Script]") -> None:
+def _check_module(path: Path, module: ModuleType) -> None:
+    for attribute in ("revision", "down_revision", "upgrade", "downgrade"):
+        if not hasattr(module, attribute):
+            raise errors.attribute_missing(path, attribute)
+    for name in ("upgrade", "downgrade"):
+        body = getattr(module, name)
+        if not callable(body) or any(
+            is_so(body)
+            for is_so in (
+                inspect.iscoroutinefunction,
+                inspect.isgeneratorfunction,
+                inspect.isasyncgenfunction,
+            )
+        ):
+            raise errors.body_is_not_plain(path, name)
+    revision = module.revision
+    if not isinstance(revision, str) or not 0 < len(revision) <= REVISION_LENGTH:
+        raise errors.revision_unusable(path, revision, REVISION_LENGTH)
+    for attribute, known in (
+        ("phase", PHASES),
+        ("schemas", SCHEMAS),
+        ("transaction", (True, False)),
+    ):
+        value = getattr(module, attribute, known[0])
+        if value not in known:
+            raise errors.attribute_unknown(
+                path, attribute, value, " or ".join(f"{attribute} = {one!r}" for one in known)
+            )
+
+
+def _check_unique(scripts: "Sequence[Script]") -> None:
     seen: dict[str, Script] = {}
     for script in scripts:
-        if script.revision in seen:
-            raise MigrationError(
-                f"{name_of(seen[script.revision])} and {name_of(script)} have the same revision "
-                f"{script.revision!r}.",
-                "Nothing was run.",
-                f"Give one of them another revision: {script.path}",
+        if other := seen.get(script.revision):
+            raise errors.revision_taken(
+                name_of(other), name_of(script), script.revision, Path(script.path)
             )
         seen[script.revision] = script
+
+
+def _check_parents(scripts: "Sequence[Script]") -> None:
+    from alembic.util import to_tuple
+
+    known = {script.revision for script in scripts}
     for script in scripts:
-        for parent in parents(script):
-            if parent not in seen:
-                raise MigrationError(
-                    f"{name_of(script)} follows revision {parent!r}, which no file has.",
-                    "Nothing was run: what the missing migration does is not known.",
-                    f"Restore the missing file in {Path(script.path).parent}",
-                )
+        known |= script.branch_labels
+    for script in scripts:
+        for attribute in ("down_revision", "depends_on"):
+            for parent in to_tuple(getattr(script.module, attribute, None), default=()):
+                if parent not in known:
+                    raise errors.parent_missing(
+                        name_of(script), attribute, parent, Path(script.path).parent
+                    )

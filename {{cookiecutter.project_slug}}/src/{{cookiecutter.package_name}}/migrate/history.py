@@ -1,15 +1,15 @@
 """The table ``migration_history``: which migration was applied when, in which batch.
 
 Alembic's ``alembic_version`` says what is applied; this table says the rest. A row is written in
-the transaction of the migration it speaks of. Rolling back keeps the row and sets
+the transaction of the migration that it is about. Rolling back keeps the row and sets
 ``rolled_back_at``, so the table also tells the past.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,24 +26,29 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     Update,
     func,
-    insert,
     inspect,
+    literal,
     select,
     text,
     update,
 )
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.types import TypeDecorator
+
+from . import errors
+from .checksum import checksum
+from .config import MigrationConfig
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationInfo
     from alembic.script import Script
 
-TABLE_NAME = "migration_history"
-VERSION_TABLE = "alembic_version"
 REVISION_LENGTH = 32  # of Alembic's column version_num
+BASELINE = 0  # the batch of what the engine did not apply; never rolled back
+DEFAULT_PHASE = "expand"
 
 Execute = Callable[[Executable], object]
 
@@ -58,29 +63,57 @@ class _Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-HISTORY = Table(
-    TABLE_NAME,
-    MetaData(),
-    Column("id", Integer, primary_key=True),
-    # The run of the engine; a number is never used again.
-    Column("run_id", Integer, nullable=False),
-    # Knex's number: one above the highest that is still applied.
-    Column("batch", Integer, nullable=False),
-    Column("revision", String(REVISION_LENGTH), nullable=False),
-    Column("name", String(255), nullable=False),
-    # SHA-256 of the file as it was when applied, line ends aside.
-    Column("checksum", String(64), nullable=False),
-    Column("started_at", _Utc, nullable=False),
-    # Seconds.
-    Column("duration", Float, nullable=False),
-    Column("rolled_back_at", _Utc),
-    sqlite_autoincrement=True,
+@cache
+def history_table(name: str) -> Table:
+    """The table, under the name that the configuration gives it."""
+    return Table(
+        name,
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        # The run of the engine; a number is never used again.
+        Column("run_id", Integer, nullable=False),
+        # Knex's number: one above the highest that is still applied.
+        Column("batch", Integer, nullable=False),
+        Column("revision", String(REVISION_LENGTH), nullable=False),
+        Column("name", String(255), nullable=False),
+        Column("checksum", String(64), nullable=False),
+        Column("started_at", _Utc, nullable=False),
+        # Seconds.
+        Column("duration", Float, nullable=False),
+        Column("rolled_back_at", _Utc),
+        # Version 0.1.0 had the columns above. A run adds those below where they are missing.
+        Column("phase", String(16), server_default=DEFAULT_PHASE, nullable=False),
+        Column("service", String(64)),
+        Column("release", String(64)),
+        Column("fingerprint", String(64)),
+        Column("note", Text),
+        sqlite_autoincrement=True,
+    )
+
+
+FIRST_COLUMNS = frozenset(
+    [
+        "id",
+        "run_id",
+        "batch",
+        "revision",
+        "name",
+        "checksum",
+        "started_at",
+        "duration",
+        "rolled_back_at",
+    ]
 )
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """A migration that is applied now."""
+    """A migration that is applied now.
+
+    Attributes:
+        batch: its batch, or ``BASELINE`` when the engine did not apply it.
+        release: version of the service that applied it, when known.
+    """
 
     id: int
     batch: int
@@ -89,102 +122,152 @@ class HistoryRow:
     checksum: str
     started_at: datetime
     duration: float
+    phase: str = DEFAULT_PHASE
+    service: str | None = None
+    release: str | None = None
+    fingerprint: str | None = None
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's text, the same on a checkout with other line ends."""
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
+    """Names of the history table's columns; none when there is no table.
 
-
-def read_history(connection: Connection) -> list[HistoryRow]:
-    """Rows of what is applied now, in the order in which it was."""
-    if not inspect(connection).has_table(TABLE_NAME):
-        return []
-    columns = [HISTORY.c[name] for name in HistoryRow.__dataclass_fields__]
-    applied = select(*columns).where(HISTORY.c.rolled_back_at.is_(None)).order_by(HISTORY.c.id)
-    return [HistoryRow(*row) for row in connection.execute(applied)]
-
-
-def read_heads(connection: Connection) -> set[str]:
-    """What Alembic says is applied."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return set()
-    return set(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))
-
-
-def adopt(execute: Execute, unrecorded: "Iterable[Script]", gone: set[str]) -> None:
-    """Bring history in line with ``alembic_version`` after somebody else moved it.
-
-    ``alembic stamp`` leaves such gaps. What is adopted becomes a batch of its own.
+    Raises:
+        ActionableError: foreign-history-table.
     """
-    execute(CreateTable(HISTORY, if_not_exists=True))
-    for place, script in enumerate(unrecorded):
-        execute(_applied(script, func.current_timestamp(), 0.0, opens_batch=place == 0))
-    if gone:
-        execute(_undone(HISTORY.c.revision.in_(gone), func.current_timestamp()))
+    catalog = inspect(connection)
+    if not catalog.has_table(config.history_table):
+        return frozenset()
+    columns = frozenset(column["name"] for column in catalog.get_columns(config.history_table))
+    if not columns >= FIRST_COLUMNS:
+        raise errors.foreign_history_table(config.history_table, FIRST_COLUMNS - columns)
+    return columns
 
 
-def accept_change(connection: Connection, row: HistoryRow, path: Path) -> None:
-    """Remember a file as it is now as the one that was applied."""
-    changed = update(HISTORY).where(HISTORY.c.id == row.id).values(checksum=checksum(path))
-    connection.execute(changed)
+def read_history(
+    connection: Connection, config: MigrationConfig, columns: frozenset[str]
+) -> list[HistoryRow]:
+    """Rows of what is applied now, in the order in which it was."""
+    if not columns:
+        return []
+    table = history_table(config.history_table)
+    names = [field.name for field in fields(HistoryRow) if field.name in columns]
+    applied = (
+        select(*(table.c[name] for name in names))
+        .where(table.c.rolled_back_at.is_(None))
+        .order_by(table.c.id)
+    )
+    return [HistoryRow(**row) for row in connection.execute(applied).mappings()]
+
+
+def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | None:
+    """What Alembic says is applied; None when its table is not there."""
+    if not inspect(connection).has_table(config.version_table):
+        return None
+    return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
 
 
 class HistoryWriter:
     """Alembic's ``on_version_apply`` hook: writes a row for each step, in the step's transaction.
 
-    One writer serves one run: its rows share a run id and a batch.
+    Args:
+        config: what is migrated.
+        columns: those that the history table has already.
+        opens_batch: whether the first row begins a new batch.
 
     Attributes:
-        done: revisions stepped over so far, in order; tells how far a failed run came.
+        done: revisions stepped over so far, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, config: MigrationConfig, columns: frozenset[str], *, opens_batch: bool = True
+    ) -> None:
         self.done: list[str] = []
-        self._watch()
-
-    def _watch(self) -> None:
-        self._started_at = datetime.now(UTC)
-        self._clock = time.perf_counter()
+        self._config = config
+        self._table = history_table(config.history_table)
+        self._columns = columns
+        self._opens_batch = opens_batch
+        self._start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
         if step.is_stamp:
-            return  # the engine's next run adopts what was stamped
+            return  # the engine's next run takes over what was stamped
         script: Any = step.up_revision
-        # What is printed runs later, who knows when.
+        # What is printed runs later, nobody knows when.
         now: Any = func.current_timestamp() if ctx.as_sql else datetime.now(UTC)
         if not self.done:
-            ctx.execute(CreateTable(HISTORY, if_not_exists=True))
+            self.bring_table_forward(ctx.execute, ctx.dialect)
         if step.is_upgrade:
             started_at = now if ctx.as_sql else self._started_at
             duration = 0.0 if ctx.as_sql else time.perf_counter() - self._clock
-            ctx.execute(_applied(script, started_at, duration, opens_batch=not self.done))
+            ctx.execute(self._applied(script, started_at, duration))
         else:
-            ctx.execute(_undone(HISTORY.c.revision == script.revision, now))
+            ctx.execute(self._undone(self._table.c.revision == script.revision, now))
         self.done.append(script.revision)
-        self._watch()
+        self._start_watch()
+
+    def bring_table_forward(self, execute: Execute, dialect: Dialect) -> None:
+        """Make the table, or add the columns that an older version did not have."""
+        if not self._columns:
+            execute(CreateTable(self._table, if_not_exists=True))
+            return
+        name = dialect.identifier_preparer.quote(self._table.name)
+        for column in self._table.columns:
+            if column.name not in self._columns:
+                definition = CreateColumn(column).compile(dialect=dialect)
+                execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+
+    def take_over(
+        self, execute: Execute, dialect: Dialect, unrecorded: "Iterable[Script]", gone: set[str]
+    ) -> None:
+        """Bring history in line with ``alembic_version`` after somebody else changed that.
+
+        ``alembic stamp`` leaves such gaps. What is taken over is a baseline, never a batch.
+        """
+        self.bring_table_forward(execute, dialect)
+        for script in unrecorded:
+            execute(self._applied(script, func.current_timestamp(), 0.0, is_baseline=True))
+        if gone:
+            execute(self._undone(self._table.c.revision.in_(gone), func.current_timestamp()))
+
+    def _start_watch(self) -> None:
+        self._started_at = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def _applied(
+        self, script: "Script", started_at: Any, duration: float, *, is_baseline: bool = False
+    ) -> Insert:
+        # The numbers are for the database to find, so that the statement can also be printed. It is
+        # an INSERT … SELECT: Citus takes no subquery in VALUES.
+        table = self._table
+        still_applied = table.c.rolled_back_at.is_(None)
+        step = 1 if self._opens_batch and not self.done else 0
+        path = Path(script.path)
+        run_id = func.coalesce(func.max(table.c.run_id), 0) + step
+        batch = func.coalesce(func.max(table.c.batch).filter(still_applied), 0) + step
+        values: Mapping[str, Any] = {
+            "run_id": run_id,
+            "batch": literal(BASELINE) if is_baseline else batch,
+            "revision": literal(script.revision),
+            "name": literal(path.stem),
+            "checksum": literal(checksum(path)),
+            "started_at": literal(started_at, _Utc)
+            if isinstance(started_at, datetime)
+            else started_at,
+            "duration": literal(duration),
+            "phase": literal(getattr(script.module, "phase", DEFAULT_PHASE)),
+            "service": literal(self._config.service or None, String),
+            "release": literal(self._config.load_release(), String),
+        }
+        return table.insert().from_select(list(values), select(*values.values()))
+
+    def _undone(self, which: ColumnElement[bool], now: Any) -> Update:
+        still_applied = self._table.c.rolled_back_at.is_(None)
+        return update(self._table).where(which, still_applied).values(rolled_back_at=now)
 
 
-def _applied(script: "Script", started_at: Any, duration: float, *, opens_batch: bool) -> Insert:
-    # The numbers are the database's to find, so that the same statement can also be printed.
-    still_applied = HISTORY.c.rolled_back_at.is_(None)
-    step = 1 if opens_batch else 0
-    path = Path(script.path)
-    return insert(HISTORY).values(
-        run_id=_highest(HISTORY.c.run_id) + step,
-        batch=_highest(HISTORY.c.batch, still_applied) + step,
-        revision=script.revision,
-        name=path.stem,
-        checksum=checksum(path),
-        started_at=started_at,
-        duration=duration,
-    )
-
-
-def _undone(which: ColumnElement[bool], now: Any) -> Update:
-    still_applied = HISTORY.c.rolled_back_at.is_(None)
-    return update(HISTORY).where(which, still_applied).values(rolled_back_at=now)
-
-
-def _highest(number: Column[int], *which: ColumnElement[bool]) -> ColumnElement[int]:
-    return select(func.coalesce(func.max(number), 0)).where(*which).scalar_subquery()
+def accept_change(
+    connection: Connection, config: MigrationConfig, row: HistoryRow, path: Path
+) -> None:
+    """Remember a file as it is now as the one that was applied."""
+    table = history_table(config.history_table)
+    connection.execute(update(table).where(table.c.id == row.id).values(checksum=checksum(path)))

@@ -1,6 +1,5 @@
 """Writes new migration files."""
 
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,33 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from .config import MigrationConfig, context_options
-from .folder import as_slug, check_one_head, load_scripts
-from .plan import make_plan, read_stand
-from .results import MigrationError, NewMigration
-from .transaction import reading
+from . import errors
+from .config import MigrationConfig
+from .folder import Folder, file_name, name_of
+from .plan import make_plan, read_state
+from .results import NewMigration
 
 if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
+    from .difference import Draft
 
-_NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
-_NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
-
-
-def file_name(name: str, kind: str = "migration") -> str:
-    """``name`` as part of a file name: lower case, underscores for spaces and hyphens.
-
-    Raises:
-        MigrationError: nothing sensible comes of it.
-    """
-    slug = as_slug(name)
-    if _NAME.match(slug) and len(slug) <= _NAME_LENGTH:
-        return slug
-    raise MigrationError(
-        f"{name!r} cannot be the name of a {kind}.",
-        "No file was written.",
-        f"Use letters, digits and underscores, {_NAME_LENGTH} at most: add_user_avatar",
-    )
+_MOMENT = "%Y%m%d%H%M%S"
 
 
 def make_migration(
@@ -51,81 +33,56 @@ def make_migration(
         merge: join all heads instead of following the only one.
 
     Raises:
-        MigrationError: the name cannot be a file name, or the folder is not in order.
+        ActionableError: the name cannot be a file name, the folder is not in order, or the database
+            does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
-    scripts = load_scripts(config)
+    folder = Folder(config)
+    scripts = folder.directory
     if not merge:
-        check_one_head(scripts)
-    elif len(scripts.get_heads()) < 2:
-        raise MigrationError(
-            "There is only one last migration.",
-            "No file was written: nothing is to be merged.",
-            f"Make an ordinary one: migrate make {slug}",
-        )
-    body: dict[str, Any] = {}
-    note = None
-    if not empty and not merge:
-        body, note = _difference(engine, config)
+        folder.check_one_head()
+    elif len(folder.heads) < 2:
+        raise errors.nothing_to_merge(slug)
+    draft = None if empty or merge else _draft(engine, config, folder)
     script = scripts.generate_revision(
-        _next_revision(scripts),
+        _next_revision(folder),
         slug,
         head=scripts.get_heads() or "head",
         schemas=config.scope.schemas,
-        **body,
+        **_values(draft),
     )
     assert script is not None
     _format(Path(script.path))
-    return NewMigration(Path(script.path), script.revision, note)
+    found = draft.differences if draft else ()
+    note = "the models and the database do not differ" if draft and not found else None
+    return NewMigration(Path(script.path), script.revision, found, note)
 
 
-def _next_revision(scripts: "ScriptDirectory") -> str:
+def _values(draft: "Draft | None") -> dict[str, Any]:
+    return dict(draft.code) if draft else {}
+
+
+def _draft(engine: Engine, config: MigrationConfig, folder: Folder) -> "Draft":
+    from .difference import draft_migration
+
+    if pending := make_plan(folder, read_state(engine, config)).pending:
+        raise errors.database_behind([name_of(script) for script in pending])
+    return draft_migration(engine, config, folder)
+
+
+def _next_revision(folder: Folder) -> str:
     """The current second, or the one after the newest file's, so that files sort as they run."""
-    now = datetime.now(UTC)
-    stamps = [s.revision for s in scripts.walk_revisions() if re.fullmatch(r"\d{14}", s.revision)]
-    newest = datetime.strptime(max(stamps, default="19700101000000"), "%Y%m%d%H%M%S")
-    later = max(now, newest.replace(tzinfo=UTC) + timedelta(seconds=1))
-    return f"{later:%Y%m%d%H%M%S}"
+    moments = [moment for script in folder.scripts if (moment := _moment(script.revision))]
+    newest = max(moments, default=datetime.min.replace(tzinfo=UTC))
+    return f"{max(datetime.now(UTC), newest + timedelta(seconds=1)):{_MOMENT}}"
 
 
-def _difference(engine: Engine, config: MigrationConfig) -> tuple[dict[str, Any], str | None]:
-    """Template values for the difference, and why there are none."""
+def _moment(revision: str) -> datetime | None:
+    """The time that a revision names, if it is one."""
     try:
-        if make_plan(config, read_stand(engine, config)).pending:
-            return {}, "the database is behind: run migrate latest, then make it again"
-    except MigrationError as error:
-        return {}, error.problem
-    body = _autogenerate(engine, config)
-    if "op." not in body["upgrades"]:
-        return {}, "the models and the database do not differ"
-    return body, None
-
-
-def _autogenerate(engine: Engine, config: MigrationConfig) -> dict[str, Any]:
-    from alembic.autogenerate import produce_migrations, render_python_code
-    from alembic.runtime.migration import MigrationContext
-
-    options = context_options(config, engine.dialect.name)
-    with reading(engine, config.scope) as connection:
-        context = MigrationContext.configure(connection, opts=options)
-        found = produce_migrations(context, options["target_metadata"])
-    imports: set[str] = set()
-
-    def code(operations: Any) -> str:
-        return render_python_code(
-            operations,
-            render_as_batch=options["render_as_batch"],
-            imports=imports,  # type: ignore[arg-type]
-            render_item=options["render_item"],
-            migration_context=context,
-        )
-
-    assert found.upgrade_ops is not None and found.downgrade_ops is not None
-    return {
-        "upgrades": code(found.upgrade_ops),
-        "downgrades": code(found.downgrade_ops),
-        "imports": "\n".join(sorted(imports)),
-    }
+        return datetime.strptime(revision, _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _format(path: Path) -> None:

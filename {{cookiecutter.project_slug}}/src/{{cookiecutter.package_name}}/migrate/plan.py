@@ -1,28 +1,39 @@
 """Compares the folder with the database. Reads only; takes no lock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
+from . import errors
+from .backends import backend
 from .config import MigrationConfig
-from .folder import checksums, is_called, load_scripts, name_of, ordered, parents
-from .history import HistoryRow, checksum, read_heads, read_history
-from .results import CompletedMigration, MigrationError, MigrationStatus
-from .transaction import reading
+from .folder import Folder, has_changed, is_called, name_of, parents
+from .history import BASELINE, HistoryRow, read_columns, read_heads, read_history
+from .results import CompletedMigration, MigrationStatus
 
 if TYPE_CHECKING:
-    from alembic.script import Script, ScriptDirectory
+    from alembic.script import Script
 
 
 @dataclass(frozen=True)
-class Stand:
-    """What the database says of itself."""
+class DatabaseState:
+    """What the database says is applied.
+
+    Attributes:
+        heads: the newest applied revisions, as Alembic has them.
+        history: the engine's rows of what is applied, in the order in which it was.
+        columns: those of the history table; an older version of the engine had fewer.
+        has_version_table: whether Alembic's table is there, if only empty.
+    """
 
     heads: frozenset[str]
     history: tuple[HistoryRow, ...]
+    columns: frozenset[str]
+    has_version_table: bool
 
 
 @dataclass(frozen=True)
@@ -34,124 +45,140 @@ class Plan:
         pending: first to run first.
     """
 
-    scripts: "ScriptDirectory"
-    stand: Stand
+    folder: Folder
+    state: DatabaseState
     applied: "tuple[Script, ...]"
     pending: "tuple[Script, ...]"
 
     def unrecorded(self) -> "list[Script]":
         """Applied migrations that history does not know."""
-        known = {row.revision for row in self.stand.history}
+        known = {row.revision for row in self.state.history}
         return [script for script in self.applied if script.revision not in known]
 
     def gone(self) -> set[str]:
         """Revisions that history has and the database has no more."""
         applied = {script.revision for script in self.applied}
-        return {row.revision for row in self.stand.history} - applied
+        return {row.revision for row in self.state.history} - applied
 
     def changed(self) -> "list[tuple[HistoryRow, Path]]":
-        """Rows whose file is not the one that was applied, each with the file."""
-        rows = {row.revision: row for row in self.stand.history}
+        """Rows whose file does something else than what was applied, each with the file."""
+        rows = {row.revision: row for row in self.state.history}
         found = ((rows[s.revision], s) for s in self.applied if s.revision in rows)
-        return [(row, Path(script.path)) for row, script in found if _has_changed(row, script)]
+        return [(row, Path(script.path)) for row, script in found if has_changed(row, script)]
 
     def batch_of(self, script: "Script") -> int | None:
-        """The number of the batch that applied it."""
-        rows = (row.batch for row in self.stand.history if row.revision == script.revision)
-        return next(rows, None)
+        """The number of the batch that applied it; None for a baseline."""
+        rows = (row.batch for row in self.state.history if row.revision == script.revision)
+        return next(rows, None) or None
 
     def newest_batch(self) -> "list[Script]":
         """The newest batch, last applied first."""
-        newest = max((row.batch for row in self.stand.history), default=None)
-        members = {row.revision for row in self.stand.history if row.batch == newest}
-        return [script for script in reversed(self.applied) if script.revision in members]
+        newest = max((row.batch for row in self.state.history), default=BASELINE)
+        return [s for s in reversed(self.applied) if newest and self.batch_of(s) == newest]
 
 
-def read_stand(engine: Engine, config: MigrationConfig) -> Stand:
-    """What the database says of itself.
+def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
+    """What the database says is applied.
 
     Raises:
-        MigrationError: the database does not answer.
+        ActionableError: database-away, foreign-history-table, another-services-history.
     """
-    with reading(engine, config.scope) as connection:
-        return Stand(frozenset(read_heads(connection)), tuple(read_history(connection)))
+    with backend.reading(engine, config.scope) as connection:
+        columns = read_columns(connection, config)
+        history = read_history(connection, config, columns)
+        heads = read_heads(connection, config)
+    _check_service(config, history)
+    return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
 
-def nothing_to_do(config: MigrationConfig, stand: Stand) -> bool:
+def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
     """Whether the very files that are here were applied, all of them and no others.
 
     Compares names and checksums only: no file is imported, nor is Alembic.
     """
-    if not stand.history or stand.heads != {stand.history[-1].revision}:
+    if not state.history or state.heads != {state.history[-1].revision}:
         return False
-    return {row.name: row.checksum for row in stand.history} == checksums(config)
+    return folder.is_what_was_applied(state.history)
 
 
-def make_plan(config: MigrationConfig, stand: Stand) -> Plan:
+def make_plan(folder: Folder, state: DatabaseState) -> Plan:
     """Compare.
 
     Raises:
-        MigrationError: the folder is not in order, or lacks files of applied migrations.
+        ActionableError: the folder is not in order, or lacks files of applied migrations.
     """
-    scripts = load_scripts(config)
-    _check_present(scripts, stand)
-    applied = _applied(scripts, stand)
+    _check_present(folder, state)
+    applied = _applied(folder, state)
     revisions = {script.revision for script in applied}
     return Plan(
-        scripts=scripts,
-        stand=stand,
+        folder=folder,
+        state=state,
         applied=tuple(applied),
-        pending=tuple(s for s in ordered(scripts) if s.revision not in revisions),
+        pending=tuple(s for s in folder.chain if s.revision not in revisions),
     )
 
 
-def make_status(config: MigrationConfig, stand: Stand) -> MigrationStatus:
+def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
     """Completed and pending, also when files of applied migrations are missing.
 
     Raises:
-        MigrationError: the folder is not in order.
+        ActionableError: the folder is not in order.
     """
-    if nothing_to_do(config, stand):
-        return MigrationStatus(tuple(_completed(row) for row in stand.history), ())
-    scripts = load_scripts(config)
-    rows = {row.revision: row for row in stand.history}
-    applied = _applied(scripts, stand)
+    if nothing_to_do(folder, state):
+        return MigrationStatus(tuple(_completed(row) for row in state.history), ())
+    missing = _missing(folder, state)
+    problem = errors.files_missing(_names(missing, state)) if missing else None
+    if missing and not _is_whole(folder):
+        return _status_of_history(folder, state, missing, problem)
+    rows = {row.revision: row for row in state.history}
+    applied = _applied(folder, state)
     completed = [
-        _completed(rows[script.revision], changed=_has_changed(rows[script.revision], script))
+        _completed(rows[script.revision], changed=has_changed(rows[script.revision], script))
         if script.revision in rows
         else CompletedMigration(name_of(script), script.revision)
         for script in applied
     ]
-    completed += [
-        _completed(rows[revision], missing=True)
-        if revision in rows
-        else CompletedMigration(revision, revision, missing=True)
-        for revision in _missing(scripts, stand)
-    ]
-    pending = (name_of(script) for script in ordered(scripts) if script not in applied)
-    return MigrationStatus(tuple(completed), tuple(pending))
+    completed += _absent(missing, state)
+    pending = (name_of(script) for script in folder.chain if script not in applied)
+    changed = [migration.name for migration in completed if migration.changed]
+    if changed and problem is None:
+        problem = errors.files_changed(changed)
+    return MigrationStatus(tuple(completed), tuple(pending), problem)
 
 
 def find(scripts: "Sequence[Script]", name: str) -> "Script":
     """The one migration of this name.
 
     Raises:
-        MigrationError: no migration or several have it.
+        ActionableError: name-unknown, name-ambiguous.
     """
     found = [script for script in scripts if is_called(script, name)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise MigrationError(
-            f"{name!r} names {len(found)} migrations: {', '.join(map(name_of, found))}",
-            "Nothing was run.",
-            "Name one of them by its revision, the number at its start.",
-        )
-    raise MigrationError(
-        f"No migration is called {name!r}.",
-        "Nothing was run.",
-        "See their names: migrate list",
-    )
+        raise errors.name_ambiguous(name, [name_of(script) for script in found])
+    raise errors.name_unknown(name)
+
+
+def _status_of_history(
+    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
+) -> MigrationStatus:
+    # A file in the middle of the chain is missing: only history knows the order.
+    absent = set(missing)
+    completed = [_completed(row, missing=row.revision in absent) for row in state.history]
+    known = {row.revision for row in state.history}
+    pending = (name_of(script) for script in folder.scripts if script.revision not in known)
+    return MigrationStatus(tuple(completed), tuple(pending), problem)
+
+
+def _absent(missing: Iterable[str], state: DatabaseState) -> list[CompletedMigration]:
+    rows = {row.revision: row for row in state.history}
+    return [
+        _completed(rows[revision], missing=True)
+        if revision in rows
+        else CompletedMigration(revision, revision, missing=True)
+        for revision in missing
+    ]
 
 
 def _completed(
@@ -160,7 +187,7 @@ def _completed(
     return CompletedMigration(
         name=row.name,
         revision=row.revision,
-        batch=row.batch,
+        batch=row.batch or None,
         applied_at=row.started_at,
         duration=row.duration,
         changed=changed,
@@ -168,44 +195,50 @@ def _completed(
     )
 
 
-def _has_changed(row: HistoryRow, script: "Script") -> bool:
-    return checksum(Path(script.path)) != row.checksum
-
-
-def _applied(scripts: "ScriptDirectory", stand: Stand) -> "list[Script]":
-    """What the heads stand on, in history's order as far as the chain allows it."""
-    chain = ordered(scripts)
-    implied = set(stand.heads)
-    if not implied <= {script.revision for script in chain}:
-        # The file of a head is gone, and with it what it stood on; history still knows.
-        implied |= {row.revision for row in stand.history}
-    for script in reversed(chain):
+def _applied(folder: Folder, state: DatabaseState) -> "list[Script]":
+    """What the heads imply, in history's order as far as the chain allows it."""
+    implied = set(state.heads)
+    if not implied <= {script.revision for script in folder.chain}:
+        # The file of a head is gone, and with it what it implied; history still knows.
+        implied |= {row.revision for row in state.history}
+    for script in reversed(folder.chain):
         if script.revision in implied:
             implied.update(parents(script))
-    # Branches interleave as they were applied, and none comes before what it stands on.
-    place = {row.revision: row.id for row in stand.history}
-    for script in chain:
+    # Branches interleave as they were applied, and none comes before what it follows.
+    place = {row.revision: row.id for row in state.history}
+    for script in folder.chain:
         before = [place.get(parent, 0) for parent in parents(script)]
         place[script.revision] = max(place.get(script.revision, 0), *before, 0)
-    found = [script for script in chain if script.revision in implied]
+    found = [script for script in folder.chain if script.revision in implied]
     return sorted(found, key=lambda script: place[script.revision])
 
 
-def _missing(scripts: "ScriptDirectory", stand: Stand) -> list[str]:
-    """Revisions of which the database speaks and no file does, oldest first."""
-    present = {script.revision for script in ordered(scripts)}
-    spoken_of = dict.fromkeys([*(row.revision for row in stand.history), *sorted(stand.heads)])
-    return [revision for revision in spoken_of if revision not in present]
+def _missing(folder: Folder, state: DatabaseState) -> list[str]:
+    """Revisions that the database has and no file has, oldest first."""
+    present = {script.revision for script in folder.scripts}
+    applied = dict.fromkeys([*(row.revision for row in state.history), *sorted(state.heads)])
+    return [revision for revision in applied if revision not in present]
 
 
-def _check_present(scripts: "ScriptDirectory", stand: Stand) -> None:
-    missing = _missing(scripts, stand)
-    if not missing:
-        return
-    names = {row.revision: row.name for row in stand.history}
-    listed = [names.get(revision, f"revision {revision}") for revision in missing]
-    raise MigrationError(
-        f"Files of {len(listed)} applied migrations are missing: {', '.join(listed)}",
-        "Nothing was run: this database is ahead of this folder, or files were lost.",
-        "Restore the files, or run the version of the service that has them.",
-    )
+def _names(revisions: Iterable[str], state: DatabaseState) -> list[str]:
+    names = {row.revision: row.name for row in state.history}
+    return [names.get(revision, f"revision {revision}") for revision in revisions]
+
+
+def _is_whole(folder: Folder) -> bool:
+    """Whether the files that are here form a chain without those that are missing."""
+    try:
+        return bool(folder.chain) or True
+    except ActionableError:
+        return False
+
+
+def _check_present(folder: Folder, state: DatabaseState) -> None:
+    if missing := _missing(folder, state):
+        raise errors.files_missing(_names(missing, state))
+
+
+def _check_service(config: MigrationConfig, history: Iterable[HistoryRow]) -> None:
+    for row in history:
+        if config.service and row.service and row.service != config.service:
+            raise errors.another_services_history(config.history_table, row.service, config.service)

@@ -8,43 +8,30 @@ from typing import Self
 from ..errors import ActionableError
 
 
-class MigrationError(ActionableError):
-    """A migration matter that a person must settle: problem, impact, solution."""
-
-    def __init__(self, problem: str, impact: str, solution: str) -> None:
-        super().__init__("migration", problem, impact, solution)
-
-
-def cause(error: BaseException) -> str:
-    """The kind of an error and the first line it says, in the driver's words where it has any."""
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
-
-
 @dataclass(frozen=True)
 class MigrationResult:
     """What a run did.
 
     Attributes:
         success: whether everything asked for was done; also when there was nothing to do.
-        batch: the batch that was run or rolled back, or None when nothing was.
-        migrations: names of the migrations that were run or rolled back and are so still,
-            in the order in which that happened.
+        batch: number of the batch that was run or rolled back; None when nothing was.
+        migrations: names of the migrations that were run or rolled back, in that order, as the
+            database has recorded it.
         error: why it stopped, when ``success`` is false.
-        duration: seconds, the wait for other migrators included.
+        duration: seconds, including the wait for other migrators.
     """
 
     success: bool
     batch: int | None = None
     migrations: tuple[str, ...] = ()
-    error: MigrationError | None = None
+    error: ActionableError | None = None
     duration: float = 0.0
 
     def raise_for_error(self) -> Self:
         """This result again.
 
         Raises:
-            MigrationError: the run did not succeed.
+            ActionableError: the run did not succeed.
         """
         if self.error is not None:
             raise self.error
@@ -56,11 +43,11 @@ class CompletedMigration:
     """A migration that this database has.
 
     Attributes:
-        batch: None when it was not the engine that applied it (``alembic stamp``).
+        batch: None when the engine did not apply it: it was taken over (``alembic stamp``).
         applied_at: when it began, in UTC.
         duration: seconds.
-        changed: its file is not the one that was applied.
-        missing: its file is gone.
+        changed: its file does something else now than when it was applied.
+        missing: no file has its revision.
     """
 
     name: str
@@ -74,10 +61,17 @@ class CompletedMigration:
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """Where a database stands: ``completed`` oldest first, ``pending`` next first."""
+    """What a database has, and what it has not.
+
+    Attributes:
+        completed: what is applied, oldest first.
+        pending: names of what is not, next first.
+        problem: why nothing can be run, when files are missing or have changed.
+    """
 
     completed: tuple[CompletedMigration, ...]
     pending: tuple[str, ...]
+    problem: ActionableError | None = None
 
     @property
     def current(self) -> str | None:
@@ -91,15 +85,32 @@ class MigrationStatus:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Something in which the models and the database differ.
+
+    Attributes:
+        text: what makes the database like the models: ``add column users.avatar_url``.
+        drops: whether that removes something.
+        left_out: whether the file has it as a comment only.
+    """
+
+    text: str
+    drops: bool = False
+    left_out: bool = False
+
+
+@dataclass(frozen=True)
 class NewMigration:
     """A file that ``make_migration`` wrote.
 
     Attributes:
+        differences: what the models and the database differ in.
         note: why the file is blank, when it was meant to be filled in and is not.
     """
 
     path: Path
     revision: str
+    differences: tuple[Difference, ...] = ()
     note: str | None = None
 
 

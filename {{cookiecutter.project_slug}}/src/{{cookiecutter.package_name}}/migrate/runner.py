@@ -1,121 +1,72 @@
-"""Runs and undoes migrations: under the lock, plan, execute, record."""
+"""Runs and undoes migrations: under the lock, plan, execute, record.
 
-import logging
+A run is one or several units; a unit is a transaction. Applying is one unit, unless a migration
+must leave its transaction; then each migration is a unit, as it always is when undoing: a rollback
+keeps what it did, and goes on where it stopped. What a run reports is what the database has
+recorded, read again after each unit.
+"""
+
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
-from .config import MigrationConfig, check_engine, context_options
-from .folder import check_one_head, name_of, runs_alone
-from .history import HistoryWriter, accept_change, adopt
-from .lock import MigrationLock, migration_lock
-from .plan import Plan, find, make_plan, nothing_to_do, read_stand
-from .results import MigrationError, MigrationResult, cause
-from .transaction import cannot_reach, migrating
+from ..errors import ActionableError
+from . import errors
+from .backends import backend
+from .backends.common import MigrationLock, check_engine, in_autocommit
+from .config import MigrationConfig
+from .folder import Folder, name_of, runs_alone
+from .history import HistoryWriter, accept_change
+from .lock import migration_lock
+from .plan import Plan, make_plan, nothing_to_do, read_state
+from .results import MigrationResult
+from .select import Choice, all_pending
 
 if TYPE_CHECKING:
-    from alembic.runtime.migration import RevisionStep
     from alembic.script import Script
 
-log = logging.getLogger(__name__)
-
-LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code for a lock_timeout that struck
 RETRY_SECONDS = 0.5
-
-# Picks what a run does; both raise MigrationError when it cannot be done.
-Choice = Callable[[Plan], "Sequence[Script]"]
 
 
 def upgrade(
-    engine: Engine, config: MigrationConfig, choose: Choice, *, allow_changed: bool = False
+    engine: Engine,
+    config: MigrationConfig,
+    choose: Choice,
+    *,
+    folder: Folder | None = None,
+    allow_changed: bool = False,
 ) -> MigrationResult:
     """Apply what ``choose`` picks, as one batch."""
-    return _Run(engine, config, choose, is_upgrade=True, allow_changed=allow_changed).result()
+    run = _Run(engine, config, choose, folder, is_upgrade=True, allow_changed=allow_changed)
+    return run.result()
 
 
-def downgrade(engine: Engine, config: MigrationConfig, choose: Choice) -> MigrationResult:
+def downgrade(
+    engine: Engine, config: MigrationConfig, choose: Choice, *, folder: Folder | None = None
+) -> MigrationResult:
     """Undo what ``choose`` picks, in its order."""
-    return _Run(engine, config, choose, is_upgrade=False).result()
-
-
-def all_pending(plan: Plan) -> "Sequence[Script]":
-    """Everything pending."""
-    check_one_head(plan.scripts)
-    return plan.pending
-
-
-def next_pending(plan: Plan) -> "Sequence[Script]":
-    """The next one."""
-    return all_pending(plan)[:1]
-
-
-def pending_called(name: str) -> Choice:
-    """The one of this name, if it is next."""
-
-    def choose(plan: Plan) -> "Sequence[Script]":
-        check_one_head(plan.scripts)
-        script = find((*plan.applied, *plan.pending), name)
-        if script in plan.applied:
-            raise MigrationError(
-                f"{name_of(script)} is already applied.", "Nothing was run.", "See: migrate list"
-            )
-        if script is not plan.pending[0]:
-            raise MigrationError(
-                f"{name_of(script)} is not next: {name_of(plan.pending[0])} comes before it.",
-                "Nothing was run: migrations form a chain, and each stands on the one before.",
-                "Run what comes before it: migrate up",
-            )
-        return [script]
-
-    return choose
-
-
-def newest_batch(plan: Plan) -> "Sequence[Script]":
-    """The newest batch, last applied first."""
-    return plan.newest_batch()
-
-
-def newest(plan: Plan) -> "Sequence[Script]":
-    """The newest applied one."""
-    return plan.applied[::-1][:1]
-
-
-def everything(plan: Plan) -> "Sequence[Script]":
-    """All that is applied, last applied first."""
-    return plan.applied[::-1]
-
-
-def applied_called(name: str) -> Choice:
-    """The one of this name, if it is the newest applied one."""
-
-    def choose(plan: Plan) -> "Sequence[Script]":
-        script = find((*plan.applied, *plan.pending), name)
-        if script in plan.pending:
-            raise MigrationError(
-                f"{name_of(script)} is not applied.", "Nothing was undone.", "See: migrate list"
-            )
-        if script is not plan.applied[-1]:
-            raise MigrationError(
-                f"{name_of(script)} is not the newest: {name_of(plan.applied[-1])} was applied after it.",
-                "Nothing was undone: migrations form a chain, and each stands on the one before.",
-                "Undo what came after it: migrate down",
-            )
-        return [script]
-
-    return choose
+    return _Run(engine, config, choose, folder, is_upgrade=False).result()
 
 
 class _Run:
-    """One run, from taking the lock to the result."""
+    """One run, from taking the lock to the result.
+
+    Attributes:
+        done: what the database has recorded as run, in order.
+        batch: the batch that was run or rolled back.
+        columns: those of the history table.
+    """
 
     def __init__(
         self,
         engine: Engine,
         config: MigrationConfig,
         choose: Choice,
+        folder: Folder | None,
         *,
         is_upgrade: bool,
         allow_changed: bool = False,
@@ -123,178 +74,250 @@ class _Run:
         self.engine = engine
         self.config = config
         self.choose = choose
+        self.folder = folder
         self.is_upgrade = is_upgrade
         self.allow_changed = allow_changed
-        self.writer = HistoryWriter()
-        self.batch: int | None = None
         self.done: list[Script] = []
+        self.batch: int | None = None
+        self.columns: frozenset[str] = frozenset()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
         error = None
         try:
-            check_engine(self.engine)
-            if not self._is_idle():
-                with migration_lock(
-                    self.engine, self.config.lock_timeout, self.config.scope.name
-                ) as lock:
-                    self._run(lock)
-        except MigrationError as problem:
+            self._run_if_needed()
+        except ActionableError as problem:
             error = problem
         except SQLAlchemyError as problem:
-            error = cannot_reach(self.engine, problem)
-        return MigrationResult(
+            error = backend.explain(self.engine, problem)
+        result = MigrationResult(
             success=error is None,
             batch=self.batch if self.done else None,
-            migrations=tuple(name_of(script) for script in self.done),
+            migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
         )
+        self.config.observer.run_finished(result)
+        return result
 
-    def _is_idle(self) -> bool:
+    def _run_if_needed(self) -> None:
+        check_engine(self.engine, backend.DIALECT, backend.DRIVER)
+        folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
-        if self.choose is not all_pending:
-            return False
-        return nothing_to_do(self.config, read_stand(self.engine, self.config))
+        if self.choose is all_pending and nothing_to_do(
+            folder, read_state(self.engine, self.config)
+        ):
+            return
+        config = self.config
+        with migration_lock(
+            self.engine, config.lock_timeout, config.scope.name, config.observer
+        ) as lock:
+            self._run(folder, lock)
 
-    def _run(self, lock: MigrationLock) -> None:
-        plan = make_plan(self.config, read_stand(self.engine, self.config))
+    def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         if plan.unrecorded() or plan.gone():
-            self._adopt(plan, lock)
-            plan = make_plan(self.config, read_stand(self.engine, self.config))
+            self._take_over(plan, lock)
+            plan = self._plan(folder)
         chosen = list(self.choose(plan))
-        if not self.is_upgrade and chosen:
+        if chosen and not self.is_upgrade:
             self.batch = plan.batch_of(chosen[0])
-        # A rollback keeps what it did: it goes on where it stopped.
-        whole = self.is_upgrade and not any(map(runs_alone, chosen))
+        together = self.is_upgrade and not any(map(runs_alone, chosen))
+        units = [chosen] if together else [[script] for script in chosen]
+        for unit in filter(None, units):
+            self._run_unit(plan, unit, lock)
+        if self.is_upgrade:
+            self._accept_changes(plan, lock)
+
+    def _plan(self, folder: Folder) -> Plan:
+        plan = make_plan(folder, read_state(self.engine, self.config))
+        self.columns = plan.state.columns
+        return plan
+
+    def _run_unit(self, plan: Plan, unit: "list[Script]", lock: MigrationLock) -> None:
         retries = self.config.table_lock_retries
-        while left := [script for script in chosen if script not in self.done]:
+        while True:
+            attempt = _Attempt(self.config, unit, is_upgrade=self.is_upgrade)
+            writer = HistoryWriter(self.config, self.columns, opens_batch=not self.done)
             try:
-                self._execute(plan, left, lock, whole=whole)
+                attempt.execute(self.engine, plan, lock, writer)
             except Exception as error:
-                self._count_done(left, error)
-                failed = self._failed(left, whole=whole)
-                if not retries or not _lock_timed_out(error) or any(map(runs_alone, failed)):
-                    raise self._failure(error, failed, whole=whole) from error
-                log.warning("A table stayed locked; trying again (%d left)", retries)
+                self._note_done(unit, error)
+                if not retries or not backend.timed_out(error) or attempt.left_transaction:
+                    raise self._failure(error, attempt) from error
+                self.config.observer.retrying(retries)
                 retries -= 1
                 time.sleep(RETRY_SECONDS)
+            except BaseException as error:
+                self._note_done(unit, error)
+                error.add_note(str(errors.interrupted(list(map(name_of, self.done)))))
+                raise
             else:
-                self._count_done(left)
-                if len(self.done) < len(chosen):
-                    raise _forgotten(self.engine)
-        if self.is_upgrade:
-            self._accept(plan, lock)
+                self._note_done(unit)
+                self._check_recorded(unit)
+                return
 
-    def _accept(self, plan: Plan, lock: MigrationLock) -> None:
+    def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
+        writer = HistoryWriter(self.config, self.columns)
+        with self._own_transaction(lock) as connection:
+            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), plan.gone())
+
+    def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:
         if changed := plan.changed():
-            with migrating(self.engine, self.config, lock.verify) as connection, connection.begin():
+            with self._own_transaction(lock) as connection:
                 for row, path in changed:
-                    accept_change(connection, row, path)
+                    accept_change(connection, self.config, row, path)
 
-    def _adopt(self, plan: Plan, lock: MigrationLock) -> None:
-        with migrating(self.engine, self.config, lock.verify) as connection, connection.begin():
-            adopt(connection.execute, plan.unrecorded(), plan.gone())
-
-    def _execute(
-        self, plan: Plan, scripts: "Sequence[Script]", lock: MigrationLock, *, whole: bool
-    ) -> None:
-        from alembic.config import Config
-        from alembic.runtime.environment import EnvironmentContext
-
-        if not self.done:
-            self.writer = HistoryWriter()
-        steps = [self._step(plan, script) for script in scripts]
+    @contextmanager
+    def _own_transaction(self, lock: MigrationLock) -> Iterator[Connection]:
         with (
-            migrating(self.engine, self.config, lock.verify) as connection,
-            EnvironmentContext(Config(), plan.scripts, fn=lambda heads, context: steps) as env,
+            backend.migrating(self.engine, self.config, lock.verify) as connection,
+            connection.begin(),
         ):
-            env.configure(
-                connection=connection,
-                transaction_per_migration=not whole,
-                **context_options(self.config, self.engine.dialect.name, self.writer),
-            )
-            with env.begin_transaction():
-                env.run_migrations()
+            yield connection
 
-    def _step(self, plan: Plan, script: "Script") -> "RevisionStep":
-        from alembic.runtime.migration import RevisionStep
-
-        step = RevisionStep(plan.scripts.revision_map, script, self.is_upgrade)
-        step.migration_fn = self.config.scope.around(step.migration_fn)
-        return step
-
-    def _count_done(self, scripts: "Sequence[Script]", error: Exception | None = None) -> None:
-        # The database knows best which of them were committed.
+    def _note_done(self, unit: "list[Script]", error: BaseException | None = None) -> None:
+        """Read what the database has recorded of a unit: it knows best what was committed."""
         try:
-            history = read_stand(self.engine, self.config).history
-        except MigrationError as silence:
-            raise _lost(scripts, error or silence) from error
-        batches = {row.revision: row.batch for row in history}
-        self.done += [s for s in scripts if (s.revision in batches) is self.is_upgrade]
+            state = read_state(self.engine, self.config)
+        except ActionableError as silence:
+            raise errors.database_lost(list(map(name_of, unit)), error or silence) from error
+        self.columns = state.columns
+        batches = {row.revision: row.batch for row in state.history}
+        self.done += [
+            script
+            for script in unit
+            if script not in self.done and (script.revision in batches) is self.is_upgrade
+        ]
         if self.is_upgrade and self.done:
             self.batch = batches.get(self.done[0].revision)
 
-    def _failed(self, scripts: "Sequence[Script]", *, whole: bool) -> "Sequence[Script]":
-        if not whole:
-            return [s for s in scripts if s not in self.done][:1] or scripts[-1:]
-        # Where every one came through, it was the commit of them all that failed.
-        return [s for s in scripts if s.revision not in self.writer.done][:1] or scripts
+    def _check_recorded(self, unit: "list[Script]") -> None:
+        if lost := [name_of(script) for script in unit if script not in self.done]:
+            in_memory = self.engine.url.database in (None, "", ":memory:")
+            raise errors.not_recorded(lost, in_memory)
 
-    def _failure(
-        self, error: Exception, failed: "Sequence[Script]", *, whole: bool
-    ) -> MigrationError:
-        names = ", ".join(map(name_of, failed))
-        if isinstance(error, MigrationError):
-            return MigrationError(f"{names}: {error.problem}", error.impact, error.solution)
-        impact = "Nothing was changed: the whole batch was undone."
-        if not whole:
-            impact = f"{len(self.done)} migrations before it are done and stay so."
-        if any(map(runs_alone, failed)):
-            impact += " It runs outside a transaction: what it did before the error stays too."
-        return MigrationError(
-            f"{names} failed: {cause(error)}",
-            impact,
-            f"Correct {', '.join(script.path for script in failed)} and run it again: "
-            f"{'migrate latest' if self.is_upgrade else 'migrate rollback'}",
+    def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
+        failed = attempt.failed(self.done)
+        names, impact = list(map(name_of, failed)), self._impact(attempt)
+        if isinstance(error, ActionableError):
+            problem = f"{', '.join(names)}: {error.problem}"
+            return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
+        command = "migrate latest" if self.is_upgrade else "migrate rollback"
+        return errors.migration_failed(
+            names, error, impact, [script.path for script in failed], command
         )
+
+    def _impact(self, attempt: "_Attempt") -> str:
+        number = len(self.done)
+        if number == 1:
+            impact = "1 migration before it is done and stays so."
+        elif number:
+            impact = f"{number} migrations before it are done and stay so."
+        elif attempt.left_transaction:
+            impact = f"It is {'not' if self.is_upgrade else 'still'} recorded as applied."
+        else:
+            impact = "Nothing was changed: the whole batch was undone."
+        if attempt.left_transaction:
+            impact += f" {attempt.left_transaction}: what it did before the error stays."
+        return impact
+
+
+class _Attempt:
+    """One attempt to run a unit.
+
+    Attributes:
+        left_transaction: in what way a body left its transaction, if one did: then what ran before
+            cannot be undone.
+    """
+
+    def __init__(
+        self, config: MigrationConfig, unit: "Sequence[Script]", *, is_upgrade: bool
+    ) -> None:
+        self.left_transaction: str | None = None
+        self._config = config
+        self._unit = unit
+        self._is_upgrade = is_upgrade
+        self._current: Script | None = None  # from the start of its body until it is recorded
+        self._in_body = False
+
+    def execute(
+        self, engine: Engine, plan: Plan, lock: MigrationLock, writer: HistoryWriter
+    ) -> None:
+        """Run the bodies, and record each, in one transaction."""
+        from .alembic_bridge import context_options, run_steps
+
+        with (
+            backend.migrating(engine, self._config, lock.verify) as connection,
+            backend.row_checks(connection) as check_rows,
+        ):
+            self._watch(connection)
+            run_steps(
+                connection,
+                plan.folder.directory,
+                [(script, self._body(script, connection)) for script in self._unit],
+                is_upgrade=self._is_upgrade,
+                options=context_options(self._config, check_rows, writer, self._recorded),
+            )
+
+    def failed(self, done: "Sequence[Script]") -> "Sequence[Script]":
+        """The migration that failed, or all that were to be committed when the commit did."""
+        if self._current is not None:
+            return [self._current]
+        return [script for script in self._unit if script not in done] or self._unit[-1:]
+
+    def _body(self, script: "Script", connection: Connection) -> Callable[..., None]:
+        module = script.module
+        body = self._config.scope.wrap(module.upgrade if self._is_upgrade else module.downgrade)
+        observer, name = self._config.observer, name_of(script)
+
+        def run(**arguments: object) -> None:
+            began = time.perf_counter()
+            self._current = script
+            if getattr(module, "transaction", True) is False:
+                self.left_transaction = "It runs outside a transaction"
+            observer.migration_started(name, is_upgrade=self._is_upgrade)
+            self._in_body = True
+            try:
+                body(**arguments)
+                self._look_at_transaction(connection)
+            except SystemExit as error:
+                raise errors.called_exit(name, error.code) from error
+            finally:
+                self._in_body = False
+            seconds = time.perf_counter() - began
+            observer.migration_finished(name, seconds, is_upgrade=self._is_upgrade)
+
+        return run
+
+    def _recorded(self, **_: object) -> None:
+        self._current = None
+
+    def _watch(self, connection: Connection) -> None:
+        event.listen(connection, "commit", self._ended_transaction)
+        event.listen(connection, "rollback", self._ended_transaction)
+        event.listen(
+            connection,
+            "after_cursor_execute",
+            lambda connection, *_: self._look_at_transaction(connection),
+        )
+
+    def _look_at_transaction(self, connection: Connection) -> None:
+        if in_autocommit(connection) or backend.ended_transaction(connection):
+            self._ended_transaction(connection)
+
+    def _ended_transaction(self, _connection: Connection) -> None:
+        if self._in_body and self.left_transaction is None:
+            self.left_transaction = "It ended its own transaction"
 
 
 def check_unchanged(plan: Plan) -> None:
-    """Refuse applied migrations whose files are not what they were.
+    """Refuse applied migrations whose files do something else than they did.
 
     Raises:
-        MigrationError: with the names of all of them.
+        ActionableError: files-changed.
     """
     if changed := plan.changed():
-        names = ", ".join(row.name for row, _ in changed)
-        raise MigrationError(
-            f"{len(changed)} migrations changed after they were applied: {names}",
-            "Nothing was run: this database no longer matches its files.",
-            "Restore the files and write a new migration, or, if the change does not matter: "
-            "migrate latest --allow-changed",
-        )
-
-
-def _lock_timed_out(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and (
-        getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
-    )
-
-
-def _lost(scripts: "Sequence[Script]", error: Exception) -> MigrationError:
-    return MigrationError(
-        f"The database was lost while {name_of(scripts[0])} or what follows ran: {cause(error)}",
-        "What was not committed is undone; nobody can say yet how far it came.",
-        "When the database answers again, see how far it came: migrate status",
-    )
-
-
-def _forgotten(engine: Engine) -> MigrationError:
-    return MigrationError(
-        f"The database {engine.url.render_as_string()} forgot what was written to it.",
-        "Nothing is migrated: each of the engine's connections sees an empty database.",
-        "Give an in-memory database one connection: create_engine(…, poolclass=StaticPool)",
-    )
+        raise errors.files_changed([row.name for row, _ in changed])

@@ -13,10 +13,12 @@ class Scope:
     Attributes:
         name: different scopes have different names, and locks.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
+        needs_entering: whether its tables are not where the database looks by itself.
     """
 
     name = ""
     schemas: str | None = None
+    needs_entering = False
 
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""
@@ -26,8 +28,12 @@ class Scope:
         """Whether a migration with this attribute ``schemas`` is for this scope."""
         return True
 
-    def enter(self, connection: Connection) -> None:
-        """Make unqualified names mean this scope's tables until the transaction ends."""
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        """Make unqualified names mean this scope's tables until the transaction ends.
+
+        Args:
+            for_session: until the session ends, for a statement outside a transaction.
+        """
 
     def begin(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before ``enter``."""
@@ -35,6 +41,6 @@ class Scope:
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
 
-    def around(self, body: Body) -> Body:
+    def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""
         return body

@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from .make import file_name
-from .results import MigrationError, cause
+from . import errors
+from .folder import file_name
 from .scope import Scope
 
 Seed = Callable[[Session], None]
@@ -28,16 +28,12 @@ def make_seed(directory: Path, name: str) -> Path:
     """Write a blank seed, numbered one above the last.
 
     Raises:
-        MigrationError: the name cannot be a file name, or another seed has it.
+        ActionableError: the name cannot be a file name, or another seed has it.
     """
     slug = file_name(name, "seed")
     seeds = seed_files(directory)
     if any(_typed(path) == slug for path in seeds):
-        raise MigrationError(
-            f"There is already a seed called {slug!r}.",
-            "No file was written, and none was overwritten.",
-            "Choose another name, or edit the seed that is there.",
-        )
+        raise errors.seed_taken(slug)
     number = max((int(path.stem.partition("_")[0]) for path in seeds), default=0) + 1
     path = directory / f"{number:03}_{slug}.py"
     with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -54,14 +50,12 @@ def run_seeds(
         The names of the seeds that were run.
 
     Raises:
-        MigrationError: a seed does not load (then none was run) or fails (then it is undone, and
+        ActionableError: a seed does not load (then none was run) or fails (then it is undone, and
             those before it stay).
     """
     paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
     if name is not None and not paths:
-        raise MigrationError(
-            f"No seed is called {name!r}.", "Nothing was run.", f"See the files in {directory}"
-        )
+        raise errors.seed_unknown(name, directory)
     seeds = [(path, _load(path)) for path in paths]
     for path, seed in seeds:
         try:
@@ -70,11 +64,7 @@ def run_seeds(
                     scope.enter(session.connection())
                 seed(session)
         except Exception as error:
-            raise MigrationError(
-                f"Seed {path.stem} failed: {cause(error)}",
-                "What it did was undone; the seeds before it stay.",
-                f"Correct {path} and run it again: seed run {path.stem}",
-            ) from error
+            raise errors.seed_failed(path, error) from error
     return [path.stem for path in paths]
 
 
@@ -99,9 +89,5 @@ def _load(path: Path) -> Seed:
         spec.loader.exec_module(module)
         seed: Seed = module.run
     except Exception as error:
-        raise MigrationError(
-            f"Seed {path.name} does not load: {cause(error)}",
-            "No seed was run.",
-            f"Correct {path}; it needs a function run(session).",
-        ) from error
+        raise errors.seed_does_not_load(path, error) from error
     return seed

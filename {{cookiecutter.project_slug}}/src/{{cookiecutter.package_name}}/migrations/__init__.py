@@ -1,13 +1,19 @@
-"""This service's migrations: what the engine in ``migrate`` is handed."""
+"""This service's migrations: what the engine in ``migrate`` is handed.
+
+Belongs here: the migration files, the guide, and the engine's configuration. May import:
+``migrate``, ``settings``, ``database``. Imported by: ``startup``, ``cli``, ``tenants``.
+"""
 
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlalchemy import MetaData
 
 from ..migrate import MigrationConfig
 from ..settings import Settings
+from ..settings.base import SERVICE
 from . import target
 
 
@@ -21,8 +27,20 @@ def load_metadata() -> MetaData:
     return Base.metadata
 
 
+def release() -> str | None:
+    """The version of this service, as it is installed; None when it is not."""
+    try:
+        return version(SERVICE)
+    except PackageNotFoundError:
+        return None
+
+
 config = MigrationConfig(
-    directory=Path(__file__).parent, load_metadata=load_metadata, scope=target.SCOPE
+    directory=Path(__file__).parent,
+    load_metadata=load_metadata,
+    scope=target.SCOPE,
+    service=SERVICE,
+    load_release=release,
 )
 
 
@@ -33,5 +51,7 @@ def config_for(settings: Settings) -> MigrationConfig:
         lock_timeout=settings.migration_lock_timeout,
         table_lock_timeout=settings.migration_table_lock_timeout,
         table_lock_retries=settings.migration_table_lock_retries,
+        history_table=settings.migration_history_table,
+        version_table=settings.migration_version_table,
         **target.options(settings),
     )

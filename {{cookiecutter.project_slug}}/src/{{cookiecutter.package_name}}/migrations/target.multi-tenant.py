@@ -6,7 +6,12 @@ import structlog
 from sqlalchemy import Engine, text
 
 from ..migrate import MigrationConfig, get_migration_status
-from ..migrate.tenants import SharedScope, count_tenants_behind, run_all_tenant_migrations
+from ..migrate.tenants import (
+    SharedScope,
+    count_tenants_behind,
+    run_all_tenant_migrations,
+    tenants_without_role,
+)
 from ..settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,7 +37,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     A tenant that fails is logged and answers 503; it does not keep the others from being served.
 
     Raises:
-        MigrationError: a migration of the shared schema failed.
+        ActionableError: a migration of the shared schema failed.
     """
     run = run_all_tenant_migrations(engine, config=config)
     public = run.public.raise_for_error()
@@ -48,6 +53,23 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
         log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
 
 
+def look_at_start(engine: Engine, config: MigrationConfig) -> None:
+    """Log what keeps tenants from being served though nothing is pending: roles that are missing.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    lacking = tenants_without_role(engine) if config.tenant_roles else []
+    if lacking:
+        log.error(
+            "Tenants have no database role, or not all that they have is their role's",
+            tenants=len(lacking),
+            first=lacking[0],
+            impact="Their requests are answered 503.",
+            solution="tenant roles",
+        )
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the shared schema is the one that this version of the service needs, and why not.
 
@@ -55,7 +77,7 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     failed answers 503 itself, one that waits for its turn is still served.
 
     Raises:
-        MigrationError: the database does not answer, or the migration files are not in order.
+        ActionableError: the database does not answer, or the migration files are not in order.
     """
     status = get_migration_status(engine, config=config)
     if status.pending:

@@ -26,18 +26,22 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations.
 
     Raises:
-        MigrationError: a migration failed.
+        ActionableError: a migration failed.
     """
     result = run_migrations(engine, config=config).raise_for_error()
     count = len(result.migrations)
     log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
 
 
+def look_at_start(engine: Engine, config: MigrationConfig) -> None:
+    """There is nothing to look at beside migrations."""
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the schema is the one that this version of the service needs, and why not.
 
     Raises:
-        MigrationError: the database does not answer, or the migration files are not in order.
+        ActionableError: the database does not answer, or the migration files are not in order.
     """
     pending = get_migration_status(engine, config=config).pending
     return not pending, f"{len(pending)} migrations are pending" if pending else None

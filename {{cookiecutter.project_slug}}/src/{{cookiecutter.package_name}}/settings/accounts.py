@@ -1,14 +1,17 @@
 """Tokens, passwords and rate limits."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from ..errors import ActionableError
 from . import errors
-from .base import SERVICE, BasePart, fault_of_secret, random_secret
+from .base import SERVICE, BasePart, fault_of_secret, kept_secret, random_secret
 from .errors import MAKE_A_SECRET
+
+KEPT_SECRET = Path("data/jwt_secret")
 
 
 def _rates(value: str) -> str:
@@ -70,8 +73,13 @@ class AccountSettings(BasePart):
 
     @cached_property
     def signing_key(self) -> SecretStr:
-        """JWT_SECRET or, outside production, a random one that ends with the process."""
-        return self.jwt_secret or random_secret()
+        """JWT_SECRET or, in development, one that is kept in ``data/``: restarts sign nobody out.
+
+        In tests it ends with the process.
+        """
+        if self.jwt_secret is not None:
+            return self.jwt_secret
+        return kept_secret(KEPT_SECRET) if self.environment == "development" else random_secret()
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: a missing or weak JWT_SECRET."""

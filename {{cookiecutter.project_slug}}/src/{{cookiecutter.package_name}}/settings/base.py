@@ -1,6 +1,8 @@
 """What the parts of the settings share, and where the service runs."""
 
 import secrets
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -53,6 +55,23 @@ def fault_of_secret(secret: SecretStr | None) -> str | None:
 def random_secret() -> SecretStr:
     """A secret that ends with the process."""
     return SecretStr(secrets.token_urlsafe(48))
+
+
+def kept_secret(path: Path) -> SecretStr:
+    """The secret in this file, which is made when it is missing.
+
+    Where the file can be neither read nor made, the secret ends with the process.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            # Readable by nobody else from the first moment on.
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(random_secret().get_secret_value(), encoding="ascii")
+        kept = SecretStr(path.read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError):
+        return random_secret()
+    return random_secret() if _weakness(kept) else kept
 
 
 def _weakness(secret: SecretStr) -> str | None:

@@ -8,10 +8,9 @@ MAKE_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 def settings_invalid(faults: Sequence[str]) -> ActionableError:
-    """Cause: an environment variable has a value of the wrong type or outside its limits.
-
-    Cure: correct the variables that the problem names. The values are not repeated, because one
-    of them may be a password.
+    """An environment variable has a value of the wrong type or outside its limits. Correct the
+    variables that the problem names. The values are not repeated, because one of them may be a
+    password.
     """
     return ActionableError(
         "settings-invalid",
@@ -22,9 +21,8 @@ def settings_invalid(faults: Sequence[str]) -> ActionableError:
 
 
 def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
-    """Cause: ENVIRONMENT is production, and several settings are missing or unsafe there.
-
-    Cure: set each of them; the impact and the solution have one line for each, in the same order.
+    """ENVIRONMENT is production, and several settings are missing or unsafe there. Set each of
+    them; the impact and the solution have one line for each, in the same order.
     """
     problems = "\n".join(f"{error.problem} ({error.code})" for error in found)
     impacts = "\n".join(error.impact for error in found)
@@ -38,9 +36,8 @@ def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
 
 
 def jwt_secret_unsafe(fault: str) -> ActionableError:
-    """Cause: JWT_SECRET is not set, shorter than 32 bytes, repetitive or copied from an example.
-
-    Cure: set it to a random value and keep that out of git. All tokens end when it changes.
+    """JWT_SECRET is not set, shorter than 32 bytes, repetitive or copied from an example. Set it
+    to a random value and keep that out of git. All tokens end when it changes.
     """
     return ActionableError(
         "jwt-secret-unsafe",
@@ -51,9 +48,8 @@ def jwt_secret_unsafe(fault: str) -> ActionableError:
 
 
 def admin_key_unsafe(fault: str) -> ActionableError:
-    """Cause: ADMIN_KEY is shorter than 32 bytes, repetitive or copied from an example.
-
-    Cure: set it to a random value, or leave it empty to turn administration over HTTP off.
+    """ADMIN_KEY is shorter than 32 bytes, repetitive or copied from an example. Set it to a random
+    value, or leave it empty to turn administration over HTTP off.
     """
     return ActionableError(
         "admin-key-unsafe",
@@ -64,9 +60,8 @@ def admin_key_unsafe(fault: str) -> ActionableError:
 
 
 def cors_open_to_all() -> ActionableError:
-    """Cause: CORS_ORIGINS contains an asterisk, which allows every web page.
-
-    Cure: list the origins of your own front ends, separated by commas.
+    """CORS_ORIGINS contains an asterisk, which allows every web page. List the origins of your own
+    front ends, separated by commas.
     """
     return ActionableError(
         "cors-open-to-all",
@@ -77,9 +72,8 @@ def cors_open_to_all() -> ActionableError:
 
 
 def mail_incomplete(faults: Sequence[str]) -> ActionableError:
-    """Cause: production has no mail server, no sender, or links that are not encrypted.
-
-    Cure: set the variables that the problem names.
+    """Production has no mail server, no sender, or links that are not encrypted. Set the variables
+    that the problem names.
     """
     return ActionableError(
         "mail-incomplete",

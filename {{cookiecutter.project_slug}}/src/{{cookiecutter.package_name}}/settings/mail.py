@@ -6,16 +6,18 @@ from pydantic import Field, SecretStr
 
 from ..errors import ActionableError
 from . import errors
-from .base import SERVICE, BasePart
+from .base import SERVICE
+from .web import WebSettings
 
 
-class MailSettings(BasePart):
+class MailSettings(WebSettings):
     """The SMTP server, the sender and the front end."""
 
-    frontend_url: str = Field(
-        "http://127.0.0.1:8000",
+    frontend_url: str | None = Field(
+        None,
         description="Front end that mailed links lead to: its pages verify-email#token=... and "
-        "reset-password#token=... send the token to /auth. Production requires https.",
+        "reset-password#token=... send the token to /auth. Production requires https; elsewhere "
+        "the service has such pages itself.",
     )
     smtp_host: str | None = Field(
         None,
@@ -31,8 +33,8 @@ class MailSettings(BasePart):
 
     @property
     def frontend(self) -> str:
-        """FRONTEND_URL, ready for a path."""
-        return self.frontend_url.rstrip("/")
+        """FRONTEND_URL or the service's own address, ready for a path."""
+        return (self.frontend_url or self.own_address).rstrip("/")
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no server, no sender, links that others can read."""
@@ -40,7 +42,7 @@ class MailSettings(BasePart):
         missing = [] if self.smtp_host else ["SMTP_HOST is not set"]
         if self.mail_from.endswith("@localhost"):
             missing.append("MAIL_FROM is not set")
-        if not self.frontend_url.startswith("https://"):
+        if not (self.frontend_url or "").startswith("https://"):
             missing.append("FRONTEND_URL is not https")
         if serving and missing:
             found.append(errors.mail_incomplete(missing))

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from .base import BasePart
 
+TABLE_NAME = r"^[a-z_][a-z0-9_]{0,62}$"
+
 
 class MigrationSettings(BasePart):
     """Limits of the migration engine."""
@@ -20,4 +22,13 @@ class MigrationSettings(BasePart):
     )
     migration_table_lock_retries: int = Field(
         5, ge=0, description="Retries after a table stayed locked (PostgreSQL)."
+    )
+    migration_history_table: str = Field(
+        "migration_history",
+        pattern=TABLE_NAME,
+        description="Table that says what was applied when. Services that share a schema need "
+        "different ones.",
+    )
+    migration_version_table: str = Field(
+        "alembic_version", pattern=TABLE_NAME, description="Alembic's table; the same goes for it."
     )

@@ -1,6 +1,6 @@
 """Where the PostgreSQL database is."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -16,7 +16,14 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 
 
 class DatabaseSettings(PoolSettings):
-    """The server, the database and the user."""
+    """The server, the database and the user.
+
+    Attributes:
+        default_search_path: where connections look for tables unless a transaction sets a path of
+            its own. None leaves that to the server.
+    """
+
+    default_search_path: ClassVar[str | None] = None
 
     database_url: SecretStr | None = Field(
         None,
@@ -28,6 +35,10 @@ class DatabaseSettings(PoolSettings):
         None,
         description="Server on which tests may make databases (ENVIRONMENT=test). "
         "An embedded one when this is empty.",
+    )
+    migration_database_url: SecretStr | None = Field(
+        None,
+        description="The same database, past any pooler, for migrations. Default: DATABASE_URL.",
     )
     db_host: str | None = Field(None, description="Database in parts: its host.")
     db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
@@ -48,7 +59,18 @@ class DatabaseSettings(PoolSettings):
             ActionableError: it is no PostgreSQL address.
         """
         testing = self.environment == "test"
-        url = _parse(self.test_database_url) if testing else self._service_address
+        return self._encrypted(_parse(self.test_database_url) if testing else self._service_address)
+
+    @property
+    def migration_address(self) -> URL | None:
+        """The address to migrate through: MIGRATION_DATABASE_URL or the service's own.
+
+        Raises:
+            ActionableError: it is no PostgreSQL address.
+        """
+        return self._encrypted(_parse(self.migration_database_url)) or self.database_address
+
+    def _encrypted(self, url: URL | None) -> URL | None:
         if url is None or (self.db_ssl_mode is None and "sslmode" in url.query):
             return url
         default = "require" if self.in_production else "prefer"
@@ -72,7 +94,11 @@ class DatabaseSettings(PoolSettings):
         )
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no database, a password that can be guessed."""
+        """Adds: no database, a password that can be guessed.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         url = self._service_address
         if url is None:

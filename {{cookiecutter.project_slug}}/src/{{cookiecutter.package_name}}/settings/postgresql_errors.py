@@ -4,9 +4,8 @@ from ..errors import ActionableError
 
 
 def database_not_set(driver: str) -> ActionableError:
-    """Cause: ENVIRONMENT is production, and neither DATABASE_URL nor DB_HOST is set.
-
-    Cure: set one of them. Only development and tests start an embedded server.
+    """ENVIRONMENT is production, and neither DATABASE_URL nor DB_HOST is set. Set one of them.
+    Only development and tests start an embedded server.
     """
     return ActionableError(
         "database-not-set",
@@ -17,9 +16,8 @@ def database_not_set(driver: str) -> ActionableError:
 
 
 def database_password_guessable(user: str | None) -> ActionableError:
-    """Cause: in production, the database user's password is empty, a default or the user's name.
-
-    Cure: give the user a random password: ALTER ROLE name PASSWORD '...'
+    """In production, the database user's password is empty, a default or the user's name. Give the
+    user a random password: ALTER ROLE name PASSWORD '...'
     """
     return ActionableError(
         "database-password-guessable",
@@ -30,9 +28,8 @@ def database_password_guessable(user: str | None) -> ActionableError:
 
 
 def address_not_postgresql(driver: str) -> ActionableError:
-    """Cause: DATABASE_URL cannot be read as an address, or is one of another database or driver.
-
-    Cure: correct it. Signs such as @ and / in a password are written as %40 and %2F.
+    """DATABASE_URL cannot be read as an address, or is one of another database or driver. Correct
+    it. Signs such as @ and / in a password are written as %40 and %2F.
     """
     return ActionableError(
         "address-not-postgresql",

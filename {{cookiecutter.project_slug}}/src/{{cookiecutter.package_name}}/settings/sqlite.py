@@ -36,7 +36,11 @@ class DatabaseSettings(PoolSettings):
         return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no file that would outlive the process."""
+        """Adds: no file that would outlive the process.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         if self.database_url is None or in_memory(_parse(self.database_url)):
             found.append(errors.database_not_kept(DATABASE))

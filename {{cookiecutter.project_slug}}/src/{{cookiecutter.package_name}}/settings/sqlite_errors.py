@@ -4,9 +4,8 @@ from ..errors import ActionableError
 
 
 def database_not_kept(file: str) -> ActionableError:
-    """Cause: in production, DATABASE_URL is not set or names a database in memory.
-
-    Cure: name a file on a volume that outlives the container.
+    """In production, DATABASE_URL is not set or names a database in memory. Name a file on a
+    volume that outlives the container.
     """
     return ActionableError(
         "database-not-kept",
@@ -17,9 +16,8 @@ def database_not_kept(file: str) -> ActionableError:
 
 
 def address_not_sqlite(example: str) -> ActionableError:
-    """Cause: DATABASE_URL cannot be read as an address, or is one of another database.
-
-    Cure: correct it. This service was made for SQLite; its migrations do not fit other databases.
+    """DATABASE_URL cannot be read as an address, or is one of another database. Correct it. This
+    service was made for SQLite; its migrations do not fit other databases.
     """
     return ActionableError(
         "address-not-sqlite",

@@ -4,9 +4,8 @@ from ..errors import ActionableError
 
 
 def admin_key_missing() -> ActionableError:
-    """Cause: ENVIRONMENT is production, and ADMIN_KEY is not set.
-
-    Cure: set it; administrators send it as X-Admin-Key.
+    """ENVIRONMENT is production, and ADMIN_KEY is not set. Set it; administrators send it as
+    X-Admin-Key.
     """
     return ActionableError(
         "admin-key-missing",

@@ -1,5 +1,7 @@
 """How tenants are told apart. A multi-tenant service has these beside its database's settings."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from ..errors import ActionableError
@@ -11,6 +13,9 @@ from .web import WebSettings
 class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
     """The database and its tenants."""
 
+    # Nothing is in it: who left his tenant finds no table, least of all one of public.
+    default_search_path: ClassVar[str | None] = "no_tenant"
+
     tenant_from_host: bool = Field(
         False,
         description="Take the tenant from the first label of the host name (acme.example.com) "
@@ -21,7 +26,11 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
     )
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP."""
+        """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP.
+
+        Raises:
+            ActionableError: DATABASE_URL is not an address of this database.
+        """
         found = super().problems(serving=serving)
         if serving and self.admin_key is None:
             found.append(errors.admin_key_missing())

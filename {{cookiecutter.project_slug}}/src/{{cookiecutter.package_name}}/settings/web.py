@@ -63,6 +63,12 @@ class WebSettings(BasePart):
         """DOCS_ENABLED or its default."""
         return not self.in_production if self.docs_enabled is None else self.docs_enabled
 
+    @property
+    def own_address(self) -> str:
+        """Where this machine reaches the service."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen_host, self.listen_host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: a weak ADMIN_KEY, CORS for everybody."""
         found = super().problems(serving=serving)

@@ -14,6 +14,7 @@ class Tenant(Timestamps, Base):
         CheckConstraint(
             "status IN ('provisioning', 'ready', 'behind', 'failed', 'dropping')", name="status"
         ),
+        CheckConstraint("schema_name = 'tenant_' || id", name="schema_of_id"),
         Index("tenants_revision_idx", "revision", "status"),
         {"schema": "public"},
     )

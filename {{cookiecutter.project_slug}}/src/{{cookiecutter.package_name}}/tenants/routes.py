@@ -5,9 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, status
 
 from ..database.tenant_errors import tenant_unknown
-from ..errors import HttpError
+from ..errors import ActionableError, HttpError
 from ..migrate import (
-    MigrationError,
     TenantRow,
     drop_tenant,
     list_tenants,
@@ -38,11 +37,11 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
     """Make a tenant. Asking twice makes one."""
     try:
         schema_of(new.id)
-    except MigrationError as error:
+    except ActionableError as error:
         raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
-    result = run_tenant_migrations(state.engine, new.id, label=new.name, config=config)
+    result = run_tenant_migrations(state.engine, new.id, display_name=new.name, config=config)
     if result.error is not None:
         raise HttpError.from_error(result.error, 503)
     if not result.created:
@@ -67,7 +66,7 @@ def read_tenant(tenant: str, request: Request) -> TenantRow:
     """One tenant."""
     try:
         return find_tenant(request.app.state.engine, tenant)
-    except MigrationError:
+    except ActionableError:
         raise tenant_unknown(tenant) from None
 
 
@@ -78,5 +77,5 @@ def remove_tenant(tenant: str, request: Request) -> None:
     state = request.app.state
     try:
         drop_tenant(state.engine, tenant, config=config_for(state.settings))
-    except MigrationError as error:
+    except ActionableError as error:
         raise HttpError.from_error(error, 503) from None

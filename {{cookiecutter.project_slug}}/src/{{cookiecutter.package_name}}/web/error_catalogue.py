@@ -1,8 +1,8 @@
 """Every error that the service can report, read from its own source.
 
 Each package has its errors in ``errors.py`` or ``…_errors.py``: one function for each, which
-returns the error; its docstring tells ``Cause:`` and ``Cure:``. The files are read, not imported,
-so that the page at ``/errors`` and the guide show errors of packages that this one may not import.
+returns the error; its docstring tells cause and cure. The files are read, not imported, so that
+the page at ``/errors`` and the guide show errors of packages that this one may not import.
 """
 
 import ast
@@ -33,8 +33,7 @@ class Entry:
     problem: str
     impact: str
     solution: str
-    cause: str
-    cure: str
+    cause_and_cure: str
     package: str
     section: str
     status: str
@@ -80,16 +79,14 @@ def _entry(
     first = ERROR_CLASSES[_name(call.func)]
     code, problem, impact, solution = (_text(text, constants) for text in call.args[first:])
     told = " ".join((ast.get_docstring(function) or "").replace("``", "`").split())
-    cause, mark, cure = told.partition(" Cure: ")
-    if not (mark and cause.startswith("Cause: ")):
-        raise ValueError("the docstring does not tell Cause: and Cure:")
+    if not told:
+        raise ValueError("it has no docstring that tells cause and cure")
     return Entry(
         code=code,
         problem=problem,
         impact=impact,
         solution=solution,
-        cause=_sentence(cause.removeprefix("Cause: ")),
-        cure=_sentence(cure),
+        cause_and_cure=told,
         package=package,
         section=section,
         status=_text(call.args[0], constants) if first else "",
@@ -116,7 +113,3 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def _name(node: ast.expr | None) -> str:
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

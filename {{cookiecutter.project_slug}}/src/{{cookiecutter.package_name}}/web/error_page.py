@@ -62,8 +62,7 @@ def _explained(entry: Entry) -> str:
         "Problem": entry.problem,
         "Impact": entry.impact,
         "Solution": entry.solution,
-        "Cause": entry.cause,
-        "Cure": entry.cure,
+        "Cause and cure": entry.cause_and_cure,
     }
     rows = "".join(
         f"<dt>{name}</dt><dd>{escape(line)}</dd>" for name, line in lines.items() if line

@@ -6,9 +6,8 @@ NOTHING_DONE = "The request did nothing."
 
 
 def host_refused() -> HttpError:
-    """Cause: the request's host name is not in ALLOWED_HOSTS.
-
-    Cure: use the service's own name; operators add the name to ALLOWED_HOSTS.
+    """The request's host name is not in ALLOWED_HOSTS. Use the service's own name; operators add
+    the name to ALLOWED_HOSTS.
     """
     return HttpError(
         400,
@@ -20,9 +19,8 @@ def host_refused() -> HttpError:
 
 
 def request_unreadable() -> HttpError:
-    """Cause: the body is cut off, or is not of the content type that its header claims.
-
-    Cure: send the whole body with the right Content-Type.
+    """The body is cut off, or is not of the content type that its header claims. Send the whole
+    body with the right Content-Type.
     """
     return HttpError(
         400,
@@ -34,9 +32,8 @@ def request_unreadable() -> HttpError:
 
 
 def administration_off() -> HttpError:
-    """Cause: the request is for administrators, and this service has no ADMIN_KEY.
-
-    Cure: operators set ADMIN_KEY and start the service again.
+    """The request is for administrators, and this service has no ADMIN_KEY. Operators set
+    ADMIN_KEY and start the service again.
     """
     return HttpError(
         403,
@@ -48,9 +45,8 @@ def administration_off() -> HttpError:
 
 
 def admin_key_refused() -> HttpError:
-    """Cause: the request is for administrators, and its header X-Admin-Key is missing or wrong.
-
-    Cure: send the key that the setting ADMIN_KEY holds.
+    """The request is for administrators, and its header X-Admin-Key is missing or wrong. Send the
+    key that the setting ADMIN_KEY holds.
     """
     return HttpError(
         403,
@@ -62,10 +58,7 @@ def admin_key_refused() -> HttpError:
 
 
 def path_unknown() -> HttpError:
-    """Cause: the service has no such path.
-
-    Cure: compare the path with those of the API; in development: /docs
-    """
+    """The service has no such path. Compare it with those of the API; in development: /docs"""
     return HttpError(
         404,
         "path-unknown",
@@ -76,9 +69,8 @@ def path_unknown() -> HttpError:
 
 
 def method_not_allowed() -> HttpError:
-    """Cause: the path exists and does not take this method.
-
-    Cure: use a method that the answer's header Allow names.
+    """The path exists and does not take this method. Use a method that the answer's header Allow
+    names.
     """
     return HttpError(
         405,
@@ -90,20 +82,16 @@ def method_not_allowed() -> HttpError:
 
 
 def request_too_large() -> HttpError:
-    """Cause: the body is larger than MAX_BODY_BYTES.
-
-    Cure: send less at once; operators raise MAX_BODY_BYTES.
-    """
+    """The body is larger than MAX_BODY_BYTES. Send less at once; operators raise MAX_BODY_BYTES."""
     return HttpError(
         413, "request-too-large", "The request is too large.", NOTHING_DONE, "Send less at once."
     )
 
 
 def values_invalid(faults: str) -> HttpError:
-    """Cause: a value in the path, the query or the body is missing, or is not what it must be.
-
-    Cure: correct the values; the answer's member ``errors`` names each. The values themselves are
-    not repeated, because one of them may be a password.
+    """A value in the path, the query or the body is missing, or is not what it must be. Correct
+    the values; the answer's member ``errors`` names each. The values themselves are not repeated,
+    because one of them may be a password.
     """
     return HttpError(
         422,
@@ -115,10 +103,9 @@ def values_invalid(faults: str) -> HttpError:
 
 
 def rate_limited(seconds: int) -> HttpError:
-    """Cause: there were more attempts than RATE_LIMIT_PER_ADDRESS or RATE_LIMIT_PER_ACCOUNT allow.
-
-    Cure: wait as long as the answer's header Retry-After says. If all clients share one address,
-    the service may stand behind a proxy that TRUSTED_PROXIES does not name.
+    """There were more attempts than RATE_LIMIT_PER_ADDRESS or RATE_LIMIT_PER_ACCOUNT allow. Wait
+    as long as the answer's header Retry-After says. If all clients share one address, the service
+    may stand behind a proxy that TRUSTED_PROXIES does not name.
     """
     return HttpError(
         429,
@@ -131,11 +118,9 @@ def rate_limited(seconds: int) -> HttpError:
 
 
 def service_busy() -> HttpError:
-    """Cause: MAX_WAITING_REQUESTS requests, or MAX_WAITING_SIGN_INS that hash a password, wait
-    already, or this one waited for 10 seconds.
-
-    Cure: try again. Operators add processes or replicas or, if the database has room for more
-    connections, raise DB_POOL_MAX.
+    """MAX_WAITING_REQUESTS requests, or MAX_WAITING_SIGN_INS that hash a password, wait already, or
+    this one waited for 10 seconds. Try again. Operators add processes or replicas or, if the
+    database has room for more connections, raise DB_POOL_MAX.
     """
     return HttpError(
         503,
@@ -148,9 +133,8 @@ def service_busy() -> HttpError:
 
 
 def unexpected() -> HttpError:
-    """Cause: a defect in the service, or a failure that nobody foresaw.
-
-    Cure: operators find the traceback in the log by the request id.
+    """A defect in the service, or a failure that nobody foresaw. Operators find the traceback in
+    the log by the request id.
     """
     return HttpError(
         500,
@@ -162,9 +146,8 @@ def unexpected() -> HttpError:
 
 
 def request_refused(status: int, said: str) -> HttpError:
-    """Cause: a library that the service uses refused the request; the problem is in its words.
-
-    Cure: correct the request as the problem says.
+    """A library that the service uses refused the request; the problem is in its words. Correct
+    the request as the problem says.
     """
     return HttpError(
         status,

@@ -6,7 +6,6 @@ import sys
 import threading
 from asyncio import Transport
 from types import FrameType
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,8 +15,8 @@ from ..settings import Settings
 LAST_SECONDS = 2.0  # after requests had their time, until the process ends whatever still runs
 
 
-def run(app: str, settings: Settings, **options: Any) -> None:
-    """Serve an application until a signal ends it. ``options`` are uvicorn's."""
+def server_for(app: str, settings: Settings) -> "Server":
+    """A server for the application that the factory ``app`` makes: package.module:function."""
     config = uvicorn.Config(
         app,
         factory=True,
@@ -28,12 +27,8 @@ def run(app: str, settings: Settings, **options: Any) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
-        **options,
     )
-    server = Server(config, settings.shutdown_timeout)
-    server.run()
-    if not server.started:
-        sys.exit(1)
+    return Server(config, settings.shutdown_timeout)
 
 
 class Protocol(HttpToolsProtocol):

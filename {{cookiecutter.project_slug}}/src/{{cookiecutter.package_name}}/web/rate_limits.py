@@ -145,6 +145,8 @@ async def counting(request: Request, count: Callable[..., T], *arguments: Any) -
 async def limit(request: Request, action: str) -> None:
     """Count an attempt of whoever asks.
 
+    By address, whatever the tenant: else each tenant's name would be worth as many attempts again.
+
     Raises:
         HttpError: 429, too many.
     """

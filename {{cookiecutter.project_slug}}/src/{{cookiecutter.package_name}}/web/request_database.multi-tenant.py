@@ -7,7 +7,10 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from ..database.tenant_session import TenantSession
-from .request_tenant import TenantDep
+from .request_tenant import HEADER, TenantDep
+
+# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+BINDING_HEADERS = {"tenant": HEADER}
 
 
 class RequestDatabase:

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Session
 
 from ..database.session import begin_look_up, open_session
 
+# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+BINDING_HEADERS: dict[str, str] = {}
+
 
 class RequestDatabase:
     """Opens the sessions of a request.

@@ -6,13 +6,13 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from ..errors import HttpError
-from ..migrate import MigrationError
+from ..errors import ActionableError, HttpError
 from ..migrate.tenants import schema_of
-from .tenant_errors import tenant_not_named
+from .tenant_errors import tenant_named_twice, tenant_not_named
 
+HEADER = "X-Tenant-ID"
 _header = APIKeyHeader(
-    name="X-Tenant-ID",
+    name=HEADER,
     scheme_name="Tenant",
     description="The tenant's id.",
     auto_error=False,
@@ -27,8 +27,10 @@ async def request_tenant(
     Asynchronous, so that what it binds to the logs is there for the whole request.
 
     Raises:
-        HttpError: 400, the request names no tenant, or none that could be.
+        HttpError: 400, the request names no tenant, several, or none that could be.
     """
+    if len(request.headers.getlist("X-Tenant-ID")) > 1:
+        raise tenant_named_twice()
     tenant = header
     if tenant is None and request.app.state.settings.tenant_from_host:
         tenant = (request.url.hostname or "").partition(".")[0]
@@ -36,9 +38,10 @@ async def request_tenant(
         raise tenant_not_named()
     try:
         schema_of(tenant)
-    except MigrationError as error:
+    except ActionableError as error:
         raise HttpError.from_error(error, 400) from None
     structlog.contextvars.bind_contextvars(tenant=tenant)
+    request.state.tenant = tenant  # what limits count by
     return tenant
 
 

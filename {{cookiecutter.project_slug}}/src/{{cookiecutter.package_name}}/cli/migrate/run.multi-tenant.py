@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..output import print_new
 from ..tenant import progress, report_tenants
 from . import group
 
@@ -27,9 +28,7 @@ def migrate_make(
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
-    print(f"Created {relative(new.path)}")
-    if new.note:
-        print(f"It is blank: {new.note}")
+    print_new(new, relative(new.path))
 
 
 @group.command("latest")
@@ -59,10 +58,9 @@ def migrate_latest(
 @group.command("up")
 def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Json = False) -> None:
     """Apply the next pending migration to all schemas."""
-    from ...migrate import run_all_tenant_migrations
-    from ...migrate import runner as run
+    from ...migrate import run_all_tenant_migrations, select
 
-    choose = run.next_pending if name is None else run.pending_called(name)
+    choose = select.next_pending if name is None else select.pending_called(name)
     with database() as (engine, config), progress() as advance:
         moved = run_all_tenant_migrations(engine, choose=choose, config=config, on_result=advance)
     if not as_json:
@@ -75,10 +73,9 @@ def migrate_down(
     name: OptionalName = None, verbose: Verbose = False, as_json: Json = False
 ) -> None:
     """Undo the newest applied migration in all schemas."""
-    from ...migrate import rollback_all_tenants
-    from ...migrate import runner as run
+    from ...migrate import rollback_all_tenants, select
 
-    choose = run.newest if name is None else run.applied_called(name)
+    choose = select.newest if name is None else select.applied_called(name)
     with database() as (engine, config), progress() as advance:
         moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
     if not as_json:
@@ -94,10 +91,9 @@ def migrate_rollback(
     as_json: Json = False,
 ) -> None:
     """Undo the shared schema's newest batch, and take every tenant to where it is then."""
-    from ...migrate import rollback_all_tenants, rollback_tenant
-    from ...migrate import runner as run
+    from ...migrate import rollback_all_tenants, rollback_tenant, select
 
-    choose = run.everything if everything else run.newest_batch
+    choose = select.everything if everything else select.newest_batch
     with database() as (engine, config), progress() as advance:
         if tenant is not None:
             alone = rollback_tenant(engine, tenant, choose=choose, config=config)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..output import print_new
 from . import group
 
 
@@ -19,9 +20,7 @@ def migrate_make(
 
     with database() as (engine, config):
         new = make_migration(engine, name, empty=empty, merge=merge, config=config)
-    print(f"Created {relative(new.path)}")
-    if new.note:
-        print(f"It is blank: {new.note}")
+    print_new(new, relative(new.path))
 
 
 @group.command("latest")

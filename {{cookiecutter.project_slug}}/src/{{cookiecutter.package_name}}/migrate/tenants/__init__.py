@@ -15,15 +15,18 @@ from .api import (
     run_all_tenant_migrations,
     run_tenant_migrations,
 )
+from .audit import Finding, audit_tenants
 from .bulk import TenantResult
-from .drop import Finding, audit_tenants, drop_tenant
+from .drop import drop_tenant
 from .registry import (
     TenantRow,
+    TenantStatus,
     count_by_revision,
     count_tenants_behind,
     find_tenant,
     list_tenants,
 )
+from .roles import make_tenant_roles, tenants_without_role
 from .scope import SharedScope, TenantScope, schema_of
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "TenantResult",
     "TenantRow",
     "TenantScope",
+    "TenantStatus",
     "audit_tenants",
     "count_by_revision",
     "count_tenants_behind",
@@ -40,9 +44,11 @@ __all__ = [
     "find_tenant",
     "for_making",
     "list_tenants",
+    "make_tenant_roles",
     "rollback_all_tenants",
     "rollback_tenant",
     "run_all_tenant_migrations",
     "run_tenant_migrations",
     "schema_of",
+    "tenants_without_role",
 ]

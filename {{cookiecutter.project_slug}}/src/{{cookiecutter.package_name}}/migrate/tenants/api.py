@@ -1,22 +1,26 @@
-"""Tenants: one PostgreSQL schema each, all at the revision of ``public``.
+"""What the engine can do with tenants, each in one function."""
 
-``public.tenants`` is the registry. Each schema keeps its own ``alembic_version`` and
-``migration_history``, written in the transaction that also moves the registry's row.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
+from ...errors import ActionableError
 from .. import runner as run
-from ..config import MigrationConfig, service_config
-from ..folder import check_one_head, load_scripts
-from ..plan import make_plan, make_status, read_stand
-from ..results import MigrationError, MigrationResult
-from ..transaction import reading
-from .bulk import Move, OnResult, TenantResult
-from .registry import check_registry, count_tenants_behind, find_tenant, has_registry
+from .. import select
+from ..backends import backend
+from ..config import MigrationConfig, default_config
+from ..folder import Folder
+from ..plan import Plan, make_plan, make_status, read_state
+from ..results import MigrationResult
+from . import errors
+from .bulk import BulkMigration, OnResult, TenantResult
+from .registry import Registry, TenantStatus, check_registry, find_tenant
 from .scope import TenantScope, refuse_foreign_keys_to_shared, schema_of
+
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 
 @dataclass(frozen=True)
@@ -38,30 +42,36 @@ class AllTenantsResult:
 
 
 def run_tenant_migrations(
-    engine: Engine, tenant: str, *, label: str | None = None, config: MigrationConfig | None = None
+    engine: Engine,
+    tenant: str,
+    *,
+    display_name: str | None = None,
+    config: MigrationConfig | None = None,
 ) -> TenantResult:
     """Bring one tenant to head; its schema and its row are made when they are missing.
 
     Args:
-        label: the name that a new tenant gets in the registry.
+        display_name: the name that a new tenant gets in the registry.
 
     Raises:
-        MigrationError: the id cannot be a tenant's, or the folder is not in order.
+        ActionableError: the id cannot be a tenant's, or the folder is not in order.
     """
     schema_of(tenant)
-    config = config or service_config()
+    config = config or default_config()
     check_registry(engine)
+    folder = Folder(config)
     try:
-        make_plan(config, read_stand(engine, config))  # an older service would make it too old
-    except MigrationError as error:
+        make_plan(folder, read_state(engine, config))  # an older service would make it too old
+    except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
-    return Move(engine, config, _head(config), is_upgrade=True).one(tenant, label=label or tenant)
+    bulk = BulkMigration(engine, config, folder, _head(folder), is_upgrade=True)
+    return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
 def run_all_tenant_migrations(
     engine: Engine,
     *,
-    choose: run.Choice = run.all_pending,
+    choose: select.Choice = select.all_pending,
     config: MigrationConfig | None = None,
     allow_changed: bool = False,
     max_failures: int | None = None,
@@ -76,25 +86,26 @@ def run_all_tenant_migrations(
         on_result: called after each tenant with its result and the number of tenants in all.
 
     Raises:
-        MigrationError: the folder is not in order, or another migrator holds the lock.
+        ActionableError: the folder is not in order, or another migrator holds the lock.
     """
-    config = config or service_config()
-    public = run.upgrade(engine, config, choose, allow_changed=allow_changed)
+    config = config or default_config()
+    folder = Folder(config)
+    public = run.upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success:
         return AllTenantsResult(public)
-    target = make_status(config, read_stand(engine, config)).current
-    with reading(engine) as connection:
-        is_idle = not has_registry(connection)
-    if is_idle or not count_tenants_behind(engine, target):
-        return AllTenantsResult(public)  # how a service usually starts; it needs no Alembic
-    move = Move(engine, config, target, is_upgrade=True)
-    return AllTenantsResult(public, move.all(max_failures, on_result))
+    target = make_status(folder, read_state(engine, config)).current
+    with backend.reading(engine) as connection:
+        registry = Registry(connection)
+        if not registry.exists() or not registry.count_behind(target):
+            return AllTenantsResult(public)  # how a service usually starts; it needs no Alembic
+    bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
+    return AllTenantsResult(public, bulk.migrate_all(max_failures, on_result))
 
 
 def rollback_all_tenants(
     engine: Engine,
     *,
-    choose: run.Choice = run.newest_batch,
+    choose: select.Choice = select.newest_batch,
     config: MigrationConfig | None = None,
     on_result: OnResult | None = None,
 ) -> AllTenantsResult:
@@ -102,37 +113,45 @@ def rollback_all_tenants(
 
     The tenants go first: when one of them fails, ``public`` stays, and the same call continues.
     """
-    config = config or service_config()
-    tenants: tuple[TenantResult, ...] = ()
+    config = config or default_config()
     try:
-        plan = make_plan(config, read_stand(engine, config))
+        folder = Folder(config)
+        plan = make_plan(folder, read_state(engine, config))
         undone = choose(plan)
-        left = [script.revision for script in plan.applied if script not in undone]
-        with reading(engine) as connection:
-            tenants_exist = has_registry(connection) and bool(
-                connection.scalar(text("SELECT count(*) FROM public.tenants"))
-            )
-        if tenants_exist and undone:
-            if any(getattr(script.module, "makes_registry", False) for script in undone):
-                raise _REGISTRY_NEEDED
-            move = Move(engine, config, left[-1] if left else None, is_upgrade=False)
-            tenants = move.all(on_result=on_result)
-        if not all(result.success for result in tenants):
-            raise MigrationError(
-                "Some tenants could not be rolled back.",
-                "The shared schema was not touched.",
-                "Mend what each of them reports and run it again: migrate rollback",
-            )
-    except MigrationError as error:
-        return AllTenantsResult(MigrationResult(success=False, error=error), tenants)
-    return AllTenantsResult(run.downgrade(engine, config, choose), tenants)
+        tenants = _roll_back_tenants(engine, config, plan, undone, on_result)
+    except ActionableError as error:
+        return AllTenantsResult(MigrationResult(success=False, error=error))
+    if not all(result.success for result in tenants):
+        return AllTenantsResult(
+            MigrationResult(success=False, error=errors.tenants_failed()), tenants
+        )
+    return AllTenantsResult(run.downgrade(engine, config, choose, folder=folder), tenants)
+
+
+def _roll_back_tenants(
+    engine: Engine,
+    config: MigrationConfig,
+    plan: Plan,
+    undone: "Sequence[Script]",
+    on_result: OnResult | None,
+) -> tuple[TenantResult, ...]:
+    with backend.reading(engine) as connection:
+        registry = Registry(connection)
+        if not undone or not registry.exists() or registry.is_empty():
+            return ()
+    if any(getattr(script.module, "makes_registry", False) for script in undone):
+        raise errors.registry_needed()
+    left = [script.revision for script in plan.applied if script not in undone]
+    target = left[-1] if left else None
+    bulk = BulkMigration(engine, config, plan.folder, target, is_upgrade=False)
+    return bulk.migrate_all(on_result=on_result)
 
 
 def rollback_tenant(
     engine: Engine,
     tenant: str,
     *,
-    choose: run.Choice = run.newest_batch,
+    choose: select.Choice = select.newest_batch,
     config: MigrationConfig | None = None,
 ) -> MigrationResult:
     """Undo one tenant's newest batch, or what ``choose`` picks, and nothing else.
@@ -140,11 +159,17 @@ def rollback_tenant(
     The tenant is behind then, and answers nobody until it is migrated again.
 
     Raises:
-        MigrationError: there is no such tenant.
+        ActionableError: there is no such tenant.
     """
-    config = config or service_config()
+    config = config or default_config()
     find_tenant(engine, tenant)
-    scope = TenantScope(tenant, _head(config), role=config.tenant_roles, elsewhere="behind")
+    scope = TenantScope(
+        tenant,
+        _head(Folder(config)),
+        role=config.tenant_roles,
+        version_table=config.version_table,
+        status_when_not_at_target=TenantStatus.BEHIND,
+    )
     return run.downgrade(engine, replace(config, scope=scope), choose)
 
 
@@ -158,41 +183,26 @@ def for_making(
         blank: nothing will be compared.
 
     Raises:
-        MigrationError: there is no tenant that is ready, or a tenant's table points to ``public``.
+        ActionableError: there is no tenant that is ready, or a tenant's table points to ``public``.
     """
     refuse_foreign_keys_to_shared(config.load_metadata())
     if shared:
         return config
-    head = _head(config)
+    head = _head(Folder(config))
     tenant = "any" if blank else _tenant_at(engine, head)
-    return replace(config, scope=TenantScope(tenant, head, role=config.tenant_roles))
+    scope = TenantScope(tenant, head, role=config.tenant_roles, version_table=config.version_table)
+    return replace(config, scope=scope)
 
 
 def _tenant_at(engine: Engine, head: str | None) -> str:
     check_registry(engine)
-    ready = text(
-        "SELECT id FROM public.tenants WHERE status = 'ready'"
-        " ORDER BY revision IS DISTINCT FROM CAST(:head AS text), id LIMIT 1"
-    )
-    with reading(engine) as connection:
-        tenant: str | None = connection.scalar(ready, {"head": head})
+    with backend.reading(engine) as connection:
+        tenant = Registry(connection).find_ready(head)
     if tenant is None:
-        raise MigrationError(
-            "There is no tenant that is ready, and the models are compared with one.",
-            "No file was written.",
-            "Make one: tenant create demo. For the shared schema: migrate make NAME --shared",
-        )
+        raise errors.no_ready_tenant()
     return tenant
 
 
-def _head(config: MigrationConfig) -> str | None:
-    scripts = load_scripts(config)
-    check_one_head(scripts)
-    return scripts.get_current_head()
-
-
-_REGISTRY_NEEDED = MigrationError(
-    "This would undo the migration that makes the registry of tenants, and there are tenants.",
-    "Nothing was undone, in no schema.",
-    "Undo less: migrate down. Or drop the tenants first: tenant drop ID --yes",
-)
+def _head(folder: Folder) -> str | None:
+    folder.check_one_head()
+    return folder.directory.get_current_head()

@@ -1,7 +1,8 @@
 """Takes tenants to one revision.
 
-Of the tenants at one revision two go through Alembic and are recorded. What both executed alike the
-others replay. Whatever is not replayed, or fails there, goes through Alembic by itself.
+Of the tenants at one revision two, the canaries, go through Alembic and are recorded. What both
+executed alike the others replay. Whatever is not replayed, or fails there, goes through Alembic by
+itself.
 """
 
 import logging
@@ -13,23 +14,28 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...errors import ActionableError
+from ...words import count
 from .. import runner as run
+from ..backends import backend
 from ..config import MigrationConfig
-from ..folder import load_scripts, name_of, ordered
-from ..history import checksum
-from ..lock import advisory_key, migration_lock
+from ..folder import Folder, name_of
+from ..lock import migration_lock
 from ..plan import Plan
-from ..results import MigrationError
-from ..transaction import migrating, reading
-from .replay import Connections, Statement, Tape, play
-from .scope import TenantScope, creation, entrance, has_citus, schema_of
+from .connections import RenewedConnections
+from .inputs import find_outside_input, remembers
+from .recording import Recording
+from .registry import Registry, TenantAtRevision, TenantStatus
+from .replay import Replay, execute
+from .scope import TenantScope, has_citus
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WORKERS = 2
-WITNESSES = 2  # tenants that must do the same before others replay it
+CANARIES = 2  # tenants that must do the same before others replay it
 REPORT_SECONDS = 5.0
 
 
@@ -55,76 +61,86 @@ class TenantResult:
     success: bool
     created: bool = False
     migrations: tuple[str, ...] = ()
-    error: MigrationError | None = None
+    error: ActionableError | None = None
     duration: float = 0.0
 
 
 OnResult = Callable[[TenantResult, int], None]
 
 
-@dataclass(frozen=True)
-class _Tenant:
-    id: str
-    revision: str | None
-    exists: bool
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is nothing yet, or all of it; what lies between must be looked at."""
-        return self.exists == (self.revision is not None)
-
-
-class Move:
+class BulkMigration:
     """Takes tenants to one revision."""
 
     def __init__(
-        self, engine: Engine, config: MigrationConfig, target: str | None, *, is_upgrade: bool
+        self,
+        engine: Engine,
+        config: MigrationConfig,
+        folder: Folder,
+        target: str | None,
+        *,
+        is_upgrade: bool,
     ) -> None:
         self.engine = engine
         self.config = config
+        self.folder = folder
         self.target = target
         self.is_upgrade = is_upgrade
-        self.chain = ordered(load_scripts(config))
+        self.chain = folder.chain
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
+        self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
-    def all(
+    def migrate_all(
         self, max_failures: int | None = None, on_result: OnResult | None = None
     ) -> tuple[TenantResult, ...]:
-        """Take all tenants that are elsewhere to the target."""
-        if not self._elsewhere():
+        """Take all tenants that are not at the target to it.
+
+        Args:
+            max_failures: stop when so many tenants have failed.
+            on_result: called after each tenant with its result and the number of tenants in all.
+        """
+        if not self._not_at_target():
             return ()
         with migration_lock(self.engine, self.config.lock_timeout):
-            tenants = self._elsewhere()  # as it is now that nobody else moves them
-            self._report = _Report(len(tenants), max_failures, on_result)
+            tenants = self._not_at_target()  # again: nobody else migrates them now
+            progress = _Progress(len(tenants), max_failures, on_result)
             for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
-                self._group(deque(group))
-        return tuple(self._report.results)
+                self._migrate_group(deque(group), progress)
+        return tuple(progress.results)
 
-    def one(
-        self, tenant: str, *, label: str | None = None, tape: Tape | None = None
+    def migrate_one(
+        self, tenant: str, *, display_name: str | None = None, recording: Recording | None = None
     ) -> TenantResult:
         """Take one tenant to the target, through Alembic.
 
         Args:
-            label: the name of a tenant that may be new.
-            tape: records what is executed.
+            display_name: the name of a tenant that may be new.
+            recording: records what is executed.
         """
         began = time.perf_counter()
         scope = TenantScope(
-            tenant, self.target, label=label, role=self.config.tenant_roles, tape=tape
+            tenant,
+            self.target,
+            display_name=display_name,
+            role=self.config.tenant_roles,
+            version_table=self.config.version_table,
+            recording=recording,
         )
         scoped = replace(self.config, scope=scope)
-        with tape or nullcontext():
+        # What a file remembers of one tenant must not reach the next.
+        folder = Folder(self.config) if self._remembers else self.folder
+        with recording or nullcontext():
             if self.is_upgrade:
                 # Whether files changed is for public to say; a tenant takes them as they are.
-                result = run.upgrade(self.engine, scoped, self._choose, allow_changed=True)
+                result = run.upgrade(
+                    self.engine, scoped, self._choose, folder=folder, allow_changed=True
+                )
             else:
-                result = run.downgrade(self.engine, scoped, self._choose)
+                result = run.downgrade(self.engine, scoped, self._choose, folder=folder)
         error = result.error
         if error is None and not result.migrations:
-            error = self._note_stand(scoped)
+            error = self._follow_schema(scoped, scope)
         elif error is not None and scope.has_begun:
             self._note_failure(tenant, error)
         return TenantResult(
@@ -141,55 +157,86 @@ class Move:
             return [script for script in plan.pending if script.revision in self.wanted]
         return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
 
-    def _elsewhere(self) -> list[_Tenant]:
-        # A revision that this folder does not know belongs to a newer version of the service,
-        # which is being rolled out: it is not for this one to touch.
+    def _not_at_target(self) -> list[TenantAtRevision]:
         known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
-        values = {"up": self.is_upgrade, "known": known, "target": self.target}
-        with reading(self.engine) as connection:
-            return [_Tenant(*row) for row in connection.execute(_ELSEWHERE, values)]
+        with backend.reading(self.engine) as connection:
+            return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 
-    def _group(self, tenants: deque[_Tenant]) -> None:
-        replay = None
-        if tenants[0].is_plain and len(tenants) > WITNESSES:
-            replay = self._record(tenants)
-        while tenants and not self._report.is_over:
-            failed = [tenants.popleft()] if replay is None else self._replay(tenants, replay)
-            for tenant in failed:
-                if not self._report.is_over:
-                    self._report.add(self.one(tenant.id))
+    def _migrate_group(self, tenants: deque[TenantAtRevision], progress: "_Progress") -> None:
+        """Migrate tenants that are all at one revision."""
+        replay = self._record_canaries(tenants, progress)
+        while tenants and not progress.is_over:
+            if replay is None:
+                not_replayed = [tenants.popleft()]
+            else:
+                not_replayed = self._replay(replay, tenants, progress)
+            for tenant in not_replayed:
+                if not progress.is_over:
+                    self._migrate_alone(tenant, progress)
 
-    def _record(self, tenants: deque[_Tenant]) -> "_Replay | None":
-        """Take the first tenants to the target, and see whether the others can replay it."""
-        first, recorded = tenants[0], list[tuple[Tape, TenantResult]]()
-        while tenants and len(recorded) < WITNESSES and not self._report.is_over:
-            tape = Tape()
-            result = self.one(tenants.popleft().id, tape=tape)
-            self._report.add(result)
-            if result.success:
-                recorded.append((tape, result))
-        if not tenants or len(recorded) < WITNESSES:
+    def _migrate_alone(
+        self, tenant: TenantAtRevision, progress: "_Progress", recording: Recording | None = None
+    ) -> TenantResult | None:
+        """Migrate one of several; None when it is no tenant any more."""
+        if self._is_there(tenant):
+            result = self.migrate_one(tenant.id, recording=recording)
+            if result.success or self._is_there(tenant):
+                progress.add(result)
+                return result
+        progress.leave_out()
+        return None
+
+    def _is_there(self, tenant: TenantAtRevision) -> bool:
+        """Whether it is still a tenant: it may be dropped while others are migrated."""
+        with backend.reading(self.engine) as connection:
+            row = Registry(connection).find(tenant.id)
+        return row is not None and row.status != TenantStatus.DROPPING
+
+    def _record_canaries(
+        self, tenants: deque[TenantAtRevision], progress: "_Progress"
+    ) -> Replay | None:
+        """Migrate the canaries; what the others can replay, if they can."""
+        first = tenants[0]
+        if len(tenants) <= CANARIES or not first.is_plain:
             return None
-        (tape, result), (other, _) = recorded
-        obstacle = tape.obstacle or other.obstacle
-        if obstacle is None and not tape.is_like(other):
-            obstacle = "two tenants executed different statements"
-        if obstacle is not None:
-            log.info("%d tenants are migrated one by one: %s", len(tenants), obstacle)
+        recordings: list[Recording] = []
+        migrations: tuple[str, ...] = ()
+        while tenants and len(recordings) < CANARIES and not progress.is_over:
+            recording = Recording()
+            result = self._migrate_alone(tenants.popleft(), progress, recording)
+            if result is not None and result.success:
+                recordings.append(recording)
+                migrations = result.migrations
+        if not tenants or len(recordings) < CANARIES:
             return None
-        with reading(self.engine) as connection:
+        by_name = {name_of(script): script for script in self.chain}
+        scripts = [by_name[name] for name in migrations]
+        if reason := _not_replayable_because(recordings, scripts):
+            log.info("%s migrated one by one: %s", count(len(tenants), "tenant"), reason)
+            return None
+        with backend.reading(self.engine) as connection:
             citus = has_citus(connection)
-        scripts = [script for script in self.chain if name_of(script) in result.migrations]
-        return _Replay(self, tape, scripts, first.revision, citus=citus)
+        return Replay(
+            self.config,
+            recordings[0],
+            scripts,
+            start=first.revision,
+            target=self.target,
+            is_upgrade=self.is_upgrade,
+            citus=citus,
+            dialect=self.engine.dialect,
+        )
 
-    def _replay(self, tenants: deque[_Tenant], replay: "_Replay") -> list[_Tenant]:
+    def _replay(
+        self, replay: Replay, tenants: deque[TenantAtRevision], progress: "_Progress"
+    ) -> list[TenantAtRevision]:
         """Replay until no tenant is left or too many failed; return those that did."""
-        connections = Connections(self.engine)
-        failed: list[_Tenant] = []
-        most = self._report.failures_left
+        connections = RenewedConnections(self.engine)
+        failed: list[TenantAtRevision] = []
+        most = progress.failures_left
 
         def work() -> None:
-            with connections.worker() as give:
+            with connections.for_worker() as checkout:
                 while len(failed) < most:
                     try:
                         tenant = tenants.popleft()
@@ -197,11 +244,17 @@ class Move:
                         return
                     began = time.perf_counter()
                     try:
-                        play(give(), replay.statements(tenant.id))
+                        for statements in replay.transactions(tenant.id):
+                            execute(checkout(), statements)
                     except (psycopg.Error, SQLAlchemyError):
                         failed.append(tenant)  # Alembic tells better what is wrong with it
                     else:
-                        self._report.add(replay.result(tenant, time.perf_counter() - began))
+                        duration = time.perf_counter() - began
+                        progress.add(
+                            TenantResult(
+                                tenant.id, True, replay.is_new, replay.names, duration=duration
+                            )
+                        )
 
         with ThreadPoolExecutor(WORKERS) as threads:
             try:
@@ -212,81 +265,43 @@ class Move:
                 raise
         return failed
 
-    def _note_failure(self, tenant: str, error: MigrationError) -> None:
+    def _note_failure(self, tenant: str, error: ActionableError) -> None:
         with suppress(SQLAlchemyError), self.engine.begin() as connection:
-            connection.execute(_FAILED, {"id": tenant, "error": str(error)})
+            Registry(connection).note_failure(tenant, str(error))
 
-    def _note_stand(self, scoped: MigrationConfig) -> MigrationError | None:
+    def _follow_schema(self, scoped: MigrationConfig, scope: TenantScope) -> ActionableError | None:
         # Nothing was left to run: perhaps the registry was behind, or never said that all is well.
-        scope = scoped.scope
-        assert isinstance(scope, TenantScope)
-        values = {"id": scope.tenant, "target": self.target}
         try:
-            with reading(self.engine) as connection:
-                if connection.scalar(_IS_NOTED, values):
+            with backend.reading(self.engine) as connection:
+                if Registry(connection).is_ready_at(scope.tenant, self.target):
                     return None
             with (
-                migration_lock(self.engine, scoped.lock_timeout, scope.name) as lock,
-                migrating(self.engine, scoped, lock.verify) as connection,
-                connection.begin(),
+                migration_lock(self.engine, scoped.lock_timeout, scoped.scope.name) as lock,
+                backend.migrating(self.engine, scoped, lock.verify) as connection,
+                connection.begin(),  # the scope does the rest when it commits
             ):
                 return None
-        except MigrationError as error:
+        except ActionableError as error:
             return error
 
 
-class _Replay:
-    """What is executed for each tenant: the migrations' statements, and the engine's around them.
-
-    Plain statements, each by itself: Citus sees them all.
-    """
-
-    def __init__(
-        self, move: Move, tape: Tape, scripts: "list[Script]", start: str | None, *, citus: bool
-    ) -> None:
-        self._names = tuple(name_of(script) for script in scripts)
-        self._is_new = start is None
-        self._citus = citus
-        self._role = move.config.tenant_roles
-        self._wait = f"SET LOCAL lock_timeout = {int(move.config.table_lock_timeout * 1000)}"
-        self._target = move.target
-        self._begin: list[Statement] = tape.tables
-        version: tuple[str, Any] = ("INSERT INTO alembic_version VALUES (%s)", (move.target,))
-        if start is not None:
-            self._begin = [(_STANDS, (start,), False)]
-            version = ("UPDATE alembic_version SET version_num = %s", (move.target,))
-        if move.target is None:
-            version = ("DELETE FROM alembic_version", None)
-        revisions = [script.revision for script in scripts]
-        sums = [checksum(script._script_path) for script in scripts]
-        upgraded = (_APPLIED, (revisions, list(self._names), sums), False)
-        history = upgraded if move.is_upgrade else (_UNDONE, (revisions,), False)
-        self._body: list[Statement] = [*tape.statements, (*version, False), history]
-
-    def statements(self, tenant: str) -> list[Statement]:
-        """All statements of one tenant."""
-        schema, role = schema_of(tenant), self._role
-        create = creation(schema, owned=role, role=role, citus=self._citus) if self._is_new else []
-        leave = ["SET LOCAL ROLE NONE"] if role else []
-        return [
-            (self._wait, None, False),
-            ("SELECT pg_advisory_xact_lock(%s, %s)", advisory_key(schema), False),
-            (_EXISTS, (tenant,), False),
-            *((statement, None, False) for statement in create),
-            *((statement, None, False) for statement in entrance(schema, role=role)),
-            *self._begin,
-            *self._body,
-            *((statement, None, False) for statement in leave),
-            (_READY, (self._target, tenant), False),
-        ]
-
-    def result(self, tenant: _Tenant, duration: float) -> TenantResult:
-        """What a replay did."""
-        return TenantResult(tenant.id, True, self._is_new, self._names, duration=duration)
+def _not_replayable_because(
+    recordings: "Sequence[Recording]", scripts: "Sequence[Script]"
+) -> str | None:
+    for recording in recordings:
+        if recording.not_replayable_because is not None:
+            return recording.not_replayable_because
+    for script in scripts:
+        if name := find_outside_input(Path(script.path)):
+            return f"{name_of(script)} uses {name}"
+    first, *others = recordings
+    if not all(first.is_like(other) for other in others):
+        return "two tenants executed different statements"
+    return None
 
 
-class _Report:
-    """Collects results from several threads, and says now and then how far they are."""
+class _Progress:
+    """Collects results from several threads, and logs now and then how far they are."""
 
     def __init__(self, total: int, max_failures: int | None, on_result: OnResult | None) -> None:
         self.results: list[TenantResult] = []
@@ -294,12 +309,17 @@ class _Report:
         self._total = total
         self._on_result = on_result
         self._turn = Lock()
-        self._said_at = time.monotonic()
+        self._logged_at = time.monotonic()
 
     @property
     def is_over(self) -> bool:
         """Whether so many tenants failed that the rest is left alone."""
         return self.failures_left <= 0
+
+    def leave_out(self) -> None:
+        """One of the tenants is no longer there."""
+        with self._turn:
+            self._total -= 1
 
     def add(self, result: TenantResult) -> None:
         with self._turn:
@@ -307,48 +327,6 @@ class _Report:
             self.failures_left -= not result.success
             if self._on_result is not None:
                 self._on_result(result, self._total)
-            if time.monotonic() - self._said_at > REPORT_SECONDS:
-                self._said_at = time.monotonic()
-                log.info("%d of %d tenants", len(self.results), self._total)
-
-
-_ELSEWHERE = text(
-    "SELECT t.id, t.revision, n.oid IS NOT NULL"
-    " FROM public.tenants t LEFT JOIN pg_namespace n ON n.nspname = t.schema_name"
-    " WHERE t.status <> 'dropping'"
-    " AND (t.revision IS NULL AND :up OR t.revision = ANY(:known))"
-    " AND (t.revision IS DISTINCT FROM CAST(:target AS text) OR t.status <> 'ready')"
-    " ORDER BY t.revision NULLS FIRST, n.oid IS NOT NULL, t.id"
-)
-_IS_NOTED = text(
-    "SELECT count(*) FROM public.tenants WHERE id = :id AND status = 'ready'"
-    " AND revision IS NOT DISTINCT FROM CAST(:target AS text)"
-)
-_FAILED = text(
-    "UPDATE public.tenants SET status = 'failed', error = :error, updated_at = now()"
-    " WHERE id = :id AND status <> 'dropping'"
-)
-# Division by zero stops a replay for a tenant that was removed meanwhile, or moved.
-_EXISTS = "SELECT 1 / count(*) FROM public.tenants WHERE id = %s AND status <> 'dropping'"
-_STANDS = "SELECT 1 / count(*) FROM alembic_version WHERE version_num = %s"
-_APPLIED = """
-INSERT INTO migration_history (run_id, batch, revision, name, checksum, started_at, duration)
-SELECT n.run_id, n.batch, v.revision, v.name, v.checksum, now(),
-       extract(epoch FROM clock_timestamp() - now())
-FROM (
-    SELECT coalesce(max(run_id), 0) + 1 AS run_id,
-           coalesce(max(batch) FILTER (WHERE rolled_back_at IS NULL), 0) + 1 AS batch
-    FROM migration_history
-) AS n,
-unnest(%s::text[], %s::text[], %s::text[])
-    WITH ORDINALITY AS v(revision, name, checksum, position)
-ORDER BY v.position
-"""
-_UNDONE = (
-    "UPDATE migration_history SET rolled_back_at = now()"
-    " WHERE rolled_back_at IS NULL AND revision = ANY(%s)"
-)
-_READY = (
-    "UPDATE public.tenants SET revision = %s, status = 'ready', error = NULL, updated_at = now()"
-    " WHERE id = %s"
-)
+            if time.monotonic() - self._logged_at > REPORT_SECONDS:
+                self._logged_at = time.monotonic()
+                log.info("%d of %s", len(self.results), count(self._total, "tenant"))

@@ -1,13 +1,34 @@
-"""``public.tenants``, read: who is a tenant, and who is behind."""
+"""``public.tenants``: who is a tenant, in which state, at which revision. All SQL about it is here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ..results import MigrationError
-from ..transaction import reading
-from .scope import unknown
+from ..backends import backend
+from . import errors
+from .recording import Statement
+
+
+class TenantStatus(StrEnum):
+    """The state of a tenant. Requests are answered for ``ready`` tenants alone.
+
+    Attributes:
+        PROVISIONING: registered; the schema is not complete yet.
+        READY: at the revision of ``public``.
+        BEHIND: at an older revision, because it alone was rolled back or an audit found it there.
+        FAILED: its last migration failed; the registry has the error.
+        DROPPING: its removal has begun and can only be finished.
+    """
+
+    PROVISIONING = "provisioning"
+    READY = "ready"
+    BEHIND = "behind"
+    FAILED = "failed"
+    DROPPING = "dropping"
 
 
 @dataclass(frozen=True)
@@ -15,7 +36,7 @@ class TenantRow:
     """A tenant as the registry has it.
 
     Attributes:
-        status: provisioning, ready, behind, failed or dropping.
+        status: a :class:`TenantStatus`.
         error: why the last migration failed.
     """
 
@@ -27,68 +48,303 @@ class TenantRow:
     created_at: datetime
 
 
+class TenantAtRevision(NamedTuple):
+    """A tenant that is to be migrated.
+
+    Attributes:
+        exists: whether it has a schema.
+    """
+
+    id: str
+    revision: str | None
+    exists: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing yet, or all of it; what lies between must be looked at."""
+        return self.exists == (self.revision is not None)
+
+
+class Registry:
+    """The registry's rows, on one connection. Whoever has the connection commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def exists(self) -> bool:
+        """Whether the migration that makes the table was applied."""
+        return self._scalar("SELECT to_regclass('public.tenants')") is not None
+
+    def is_empty(self) -> bool:
+        """Whether there is no tenant."""
+        return not self._scalar("SELECT EXISTS (SELECT FROM public.tenants)")
+
+    def page(self, after: str, limit: int | None) -> list[TenantRow]:
+        """Tenants by id, those behind ``after`` first, ``limit`` at most."""
+        query = f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after ORDER BY id LIMIT :limit"
+        return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
+
+    def find(self, tenant: str) -> TenantRow | None:
+        """One tenant."""
+        rows = self._rows(f"SELECT {_COLUMNS} FROM public.tenants WHERE id = :id", id=tenant)
+        return TenantRow(*rows[0]) if rows else None
+
+    def find_ready(self, revision: str | None) -> str | None:
+        """A tenant that is ready, at this revision where there is one."""
+        tenant: str | None = self._scalar(
+            "SELECT id FROM public.tenants WHERE status = 'ready'"
+            " ORDER BY revision IS DISTINCT FROM CAST(:revision AS text), id LIMIT 1",
+            revision=revision,
+        )
+        return tenant
+
+    def count_behind(self, revision: str | None) -> int:
+        """How many tenants are not ready at ``revision``; 4 ms at 10,000 tenants."""
+        return int(
+            self._scalar(
+                "SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
+                " AND (status <> 'ready' OR revision IS DISTINCT FROM CAST(:revision AS text))",
+                revision=revision,
+            )
+        )
+
+    def count_by_revision(self) -> list[tuple[str | None, str, int]]:
+        """Revision, status, and how many tenants have both."""
+        rows = self._rows(
+            "SELECT revision, status, count(*) FROM public.tenants GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        return [(revision, status, count) for revision, status, count in rows]
+
+    def not_at_target(
+        self, target: str | None, known: Sequence[str], *, with_new: bool
+    ) -> list[TenantAtRevision]:
+        """Tenants that are not ready at ``target``, those of one revision together.
+
+        Args:
+            known: the revisions from which ``target`` can be reached. Any other belongs to a
+                newer version of the service, which is being rolled out.
+            with_new: also tenants that have no revision yet.
+        """
+        rows = self._rows(
+            "SELECT t.id, t.revision, n.oid IS NOT NULL"
+            " FROM public.tenants t LEFT JOIN pg_namespace n ON n.nspname = t.schema_name"
+            " WHERE t.status <> 'dropping'"
+            " AND (t.revision IS NULL AND :with_new OR t.revision = ANY(:known))"
+            " AND (t.revision IS DISTINCT FROM CAST(:target AS text) OR t.status <> 'ready')"
+            " ORDER BY t.revision NULLS FIRST, n.oid IS NOT NULL, t.id",
+            target=target,
+            known=list(known),
+            with_new=with_new,
+        )
+        return [TenantAtRevision(*row) for row in rows]
+
+    def is_ready_at(self, tenant: str, target: str | None) -> bool:
+        """Whether the tenant is ready at ``target``."""
+        return bool(
+            self._scalar(
+                "SELECT count(*) FROM public.tenants WHERE id = :id AND status = 'ready'"
+                " AND revision IS NOT DISTINCT FROM CAST(:target AS text)",
+                id=tenant,
+                target=target,
+            )
+        )
+
+    def add(self, tenant: str, display_name: str, schema: str) -> None:
+        """Register a tenant, unless it is registered."""
+        self._execute(
+            "INSERT INTO public.tenants (id, name, schema_name) VALUES (:id, :name, :schema)"
+            " ON CONFLICT (id) DO NOTHING",
+            id=tenant,
+            name=display_name,
+            schema=schema,
+        )
+
+    def note_failure(self, tenant: str, error: str) -> None:
+        """Remember why a tenant's migration failed."""
+        self._execute(
+            "UPDATE public.tenants SET status = 'failed', error = :error, updated_at = now()"
+            " WHERE id = :id AND status <> 'dropping'",
+            id=tenant,
+            error=error,
+        )
+
+    def begin_removal(self, tenant: str) -> None:
+        """From now on nobody migrates the tenant or answers for it."""
+        self._execute("UPDATE public.tenants SET status = 'dropping' WHERE id = :id", id=tenant)
+
+    def remove(self, tenant: str) -> None:
+        """Remove the row."""
+        self._execute("DELETE FROM public.tenants WHERE id = :id", id=tenant)
+
+    def schemas(self) -> list[str]:
+        """Names of tenants' schemas: those that are registered and those that are there."""
+        rows = self._rows(
+            r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%'"
+            " UNION SELECT schema_name FROM public.tenants ORDER BY 1"
+        )
+        return [name for (name,) in rows]
+
+    def lock(self, schemas: Sequence[str]) -> dict[str, Any]:
+        """Rows by schema, with ``revision`` and ``status``; nobody migrates these tenants now."""
+        rows = self._rows(
+            "SELECT schema_name, revision, status FROM public.tenants"
+            " WHERE schema_name = ANY(:schemas) FOR UPDATE",
+            schemas=list(schemas),
+        )
+        return {row.schema_name: row for row in rows}
+
+    def put_right(self, tenant: str, schema: str, revision: str | None, version_table: str) -> None:
+        """Make the row say at which revision the schema is; ready is who is where public is."""
+        self._execute(
+            "INSERT INTO public.tenants AS t (id, name, schema_name, revision, status)"
+            " SELECT :id, :id, :schema, CAST(:revision AS text),"
+            " CASE WHEN CAST(:revision AS text) IS NULL THEN 'provisioning'"
+            " WHEN :revision = v.revision THEN 'ready' ELSE 'behind' END"
+            f' FROM (SELECT max(version_num) AS revision FROM public."{version_table}") AS v'
+            " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision,"
+            " status = excluded.status, updated_at = now()",
+            id=tenant,
+            schema=schema,
+            revision=revision,
+        )
+
+    def execute(self, statement: Statement) -> None:
+        """Execute what :func:`note_revision` or :func:`follow_schema` gives."""
+        self._connection.exec_driver_sql(str(statement.query), statement.parameters)
+
+    def rows_of_other_schemas(self) -> list[tuple[str, str]]:
+        """Ids and schemas of rows that name a schema which is not theirs."""
+        rows = self._rows(
+            "SELECT id, schema_name FROM public.tenants"
+            " WHERE schema_name <> 'tenant_' || id ORDER BY id"
+        )
+        return [(tenant, schema) for tenant, schema in rows]
+
+    def is_bound(self) -> bool:
+        """Whether a CHECK lets a row name no schema but its own."""
+        return bool(
+            self._scalar(
+                "SELECT count(*) FROM pg_constraint WHERE conrelid = 'public.tenants'::regclass"
+                " AND conname = :name AND contype = 'c' AND convalidated",
+                name=SCHEMA_OF_ID,
+            )
+        )
+
+    def bind(self) -> None:
+        """Add that CHECK, which the registry of a new service has from the start."""
+        self._execute(
+            f"ALTER TABLE public.tenants ADD CONSTRAINT {SCHEMA_OF_ID}"
+            " CHECK (schema_name = 'tenant_' || id)"
+        )
+
+    def _execute(self, query: str, **values: Any) -> None:
+        self._connection.execute(text(query), values)
+
+    def _rows(self, query: str, **values: Any) -> Sequence[Any]:
+        return self._connection.execute(text(query), values).all()
+
+    def _scalar(self, query: str, **values: Any) -> Any:
+        return self._connection.scalar(text(query), values)
+
+
+SCHEMA_OF_ID = "tenants_schema_of_id_check"
 _COLUMNS = ", ".join(TenantRow.__dataclass_fields__)
 
 
-def has_registry(connection: Connection) -> bool:
-    """Whether the migration that makes ``public.tenants`` was applied."""
-    return connection.scalar(text("SELECT to_regclass('public.tenants')")) is not None
+def must_have(tenant: str) -> Statement:
+    """A statement that fails, by a division by zero, for a tenant that was removed."""
+    query = "SELECT 1 / count(*) FROM public.tenants WHERE id = %s AND status <> 'dropping'"
+    return Statement(query, (tenant,))
+
+
+def note_revision(version_table: str) -> Statement:
+    """A statement that keeps the revision of the schema in the path for :func:`follow_schema`.
+
+    They are two, because one reads what is the tenant's, and the other writes what is not.
+    """
+    query = (
+        "SELECT set_config('tenants.revision',"
+        f' (SELECT version_num FROM "{version_table}"), true)'
+    )
+    return Statement(query)
+
+
+def follow_schema(
+    tenant: str,
+    target: str | None,
+    status_when_not_at_target: TenantStatus | None = None,
+) -> Statement:
+    """A statement that makes a tenant's revision what was noted, and clears its error.
+
+    Args:
+        target: the revision at which the tenant is ready.
+        status_when_not_at_target: its status at any other revision; unchanged when left out.
+    """
+    query = (
+        "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
+        " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(%(target)s AS text)"
+        " THEN 'ready' ELSE coalesce(CAST(%(otherwise)s AS text), t.status) END"
+        " FROM (SELECT nullif(current_setting('tenants.revision', true), '') AS revision) AS v"
+        " WHERE t.id = %(id)s AND t.status <> 'dropping'"
+    )
+    otherwise = status_when_not_at_target
+    return Statement(query, {"target": target, "otherwise": otherwise, "id": tenant})
 
 
 def check_registry(engine: Engine) -> None:
     """Refuse to look for tenants where there cannot be any.
 
     Raises:
-        MigrationError: the shared schema is not migrated.
+        ActionableError: the shared schema is not migrated.
     """
-    with reading(engine) as connection:
-        if has_registry(connection):
+    with backend.reading(engine) as connection:
+        if Registry(connection).exists():
             return
-    raise MigrationError(
-        "There is no registry of tenants yet.",
-        "Nothing was done.",
-        "Migrate the shared schema first: migrate latest",
-    )
+    raise errors.no_registry()
 
 
 def list_tenants(engine: Engine, *, after: str = "", limit: int | None = None) -> list[TenantRow]:
-    """Tenants by id, those behind ``after`` first, ``limit`` at most."""
+    """Tenants by id, those behind ``after`` first, ``limit`` at most.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
-    query = f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after ORDER BY id LIMIT :limit"
-    with reading(engine) as connection:
-        rows = connection.execute(text(query), {"after": after, "limit": limit})
-        return [TenantRow(*row) for row in rows]
+    with backend.reading(engine) as connection:
+        return Registry(connection).page(after, limit)
 
 
 def find_tenant(engine: Engine, tenant: str) -> TenantRow:
     """One tenant.
 
     Raises:
-        MigrationError: there is no such tenant.
+        ActionableError: no-such-tenant, no-registry, database-away, database-refuses.
     """
     check_registry(engine)
-    query = text(f"SELECT {_COLUMNS} FROM public.tenants WHERE id = :id")
-    with reading(engine) as connection:
-        row = connection.execute(query, {"id": tenant}).first()
+    with backend.reading(engine) as connection:
+        row = Registry(connection).find(tenant)
     if row is None:
-        raise unknown(tenant)
-    return TenantRow(*row)
+        raise errors.no_such_tenant(tenant)
+    return row
 
 
 def count_tenants_behind(engine: Engine, revision: str | None) -> int:
-    """How many tenants are not ready at ``revision``; 4 ms at 10,000 tenants."""
+    """How many tenants are not ready at ``revision``.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
-    query = text(
-        "SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
-        " AND (status <> 'ready' OR revision IS DISTINCT FROM :revision)"
-    )
-    with reading(engine) as connection:
-        return int(connection.scalar(query, {"revision": revision}) or 0)
+    with backend.reading(engine) as connection:
+        return Registry(connection).count_behind(revision)
 
 
 def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
-    """Revision, status, and how many tenants stand there."""
+    """Revision, status, and how many tenants have both.
+
+    Raises:
+        ActionableError: no-registry, database-away, database-refuses.
+    """
     check_registry(engine)
-    query = "SELECT revision, status, count(*) FROM public.tenants GROUP BY 1, 2 ORDER BY 1, 2"
-    with reading(engine) as connection:
-        return [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
+    with backend.reading(engine) as connection:
+        return Registry(connection).count_by_revision()

@@ -1,177 +1,92 @@
-"""Records what a run executes in one tenant's schema, and replays it in others.
+"""Executes in a tenant's schema what was recorded in another's.
 
-A replay is one transaction and one psycopg pipeline: no Alembic, so it may run in threads, and one
+A transaction is replayed in one psycopg pipeline: no Alembic, so it may run in threads, and one
 round trip to the server.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import wraps
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.abc import Params, QueryNoTemplate
 from psycopg.pq import TransactionStatus
-from psycopg.rows import Row
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Dialect
 
-# The SQL, its parameters, and whether they are many.
-Statement = tuple[QueryNoTemplate, Any, bool]
+from ..backends.postgresql.lock import advisory_key
+from ..config import MigrationConfig
+from ..folder import name_of
+from .recording import Recording, Statement
+from .registry import follow_schema, must_have, note_revision
+from .scope import FORGET_SESSION, create_schema, enter_schema, grant_role, schema_of
 
-# What may hold a semicolon that ends no statement.
-_QUOTED = re.compile(
-    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X
-)
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 
-class Tape:
-    """What a run executed; records while it is open.
+class Replay:
+    """What is executed for each tenant: what was recorded, and what the engine does around it.
+
+    Plain statements, each by itself: Citus sees them all.
+
+    Args:
+        scripts: the migrations that were recorded, in the order in which they ran.
+        start: the tenant's revision before.
+        target: its revision afterwards.
+        citus: whether schemas can be spread over machines here.
+        dialect: of the engine, once it has connected: which server this is.
 
     Attributes:
-        statements: of the migrations' bodies, in order.
-        tables: statements that made Alembic's own tables and the engine's.
-        obstacle: why it cannot be replayed elsewhere, if it cannot.
+        names: of the migrations.
+        is_new: whether the tenant's schema is made.
     """
 
-    def __init__(self) -> None:
-        self.statements: list[Statement] = []
-        self.tables: list[Statement] = []
-        self.obstacle: str | None = None
-        self._in_body = False
-        self._raw: set[psycopg.Connection[Any]] = set()
-        self._begun: tuple[list[Statement], list[Statement]] = ([], [])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
+    def __init__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
+        config: MigrationConfig,
+        recording: Recording,
+        scripts: "Sequence[Script]",
+        *,
+        start: str | None,
+        target: str | None,
+        is_upgrade: bool,
+        citus: bool,
+        dialect: Dialect,
     ) -> None:
-        for raw in self._raw:
-            raw.cursor_factory = psycopg.Cursor
+        self.names = tuple(map(name_of, scripts))
+        self.is_new = start is None
+        self._config = config
+        self._target = target
+        self._citus = citus
+        self._dialect = dialect
+        # Applying is one transaction; undoing is one for each migration.
+        starts = [start] if is_upgrade else [script.revision for script in scripts]
+        self._recorded = list(zip(starts, recording.transactions, strict=True))
+        self._after = [_durations(config, scripts)] if is_upgrade else []
 
-    def begin(self, connection: Connection) -> None:
-        """Record what the driver executes in this transaction, however it is called."""
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        if raw.autocommit:
-            self.obstacle = "a migration runs outside a transaction"
-        self._raw.add(raw)
-        raw.cursor_factory = _recording_cursor(self)
-        self._begun = ([], [])
-
-    def commit(self) -> None:
-        """Keep what was recorded in this transaction. What is rolled back is never kept."""
-        statements, tables = self._begun
-        self.statements += statements
-        self.tables += tables
-        self._begun = ([], [])
-
-    def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool, reads: bool) -> None:
-        """Note a statement that was executed."""
-        statements, tables = self._begun
-        if self._in_body:
-            statements.append((query, parameters, many))
-            if reads:
-                self.obstacle = "a migration reads rows"
-            elif is_several(str(query)):
-                self.obstacle = "a string holds several statements"
-        elif str(query).lstrip().startswith("CREATE TABLE"):
-            tables.append((query, None, False))
-
-    def around(self, body: Callable[..., None]) -> Callable[..., None]:
-        """A migration's body, recorded while it runs."""
-
-        @wraps(body)
-        def run(**arguments: Any) -> None:
-            self._in_body = True
-            try:
-                body(**arguments)
-            finally:
-                self._in_body = False
-
-        return run
-
-    def is_like(self, other: "Tape") -> bool:
-        """Whether both recorded the same: what differs was made for one tenant, or by chance."""
-        return bool(_plain(self.statements) == _plain(other.statements))
+    def transactions(self, tenant: str) -> "Iterator[list[Statement]]":
+        """The statements of one tenant, transaction by transaction."""
+        schema, config = schema_of(tenant), self._config
+        grant = grant_role(schema, self._dialect) if config.tenant_roles else None
+        create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
+        now = datetime.now(UTC)
+        for start, recorded in self._recorded:
+            yield [
+                *map(Statement, FORGET_SESSION),
+                Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
+                _must_lock(schema),
+                must_have(tenant),
+                *map(Statement, create if self.is_new else ()),
+                *map(Statement, enter_schema(schema, role=config.tenant_roles)),
+                *([] if start is None else [_must_be_at(start, config)]),
+                *(_dated(statement, now) for statement in recorded),
+                *self._after,
+                note_revision(config.version_table),
+                *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
+                follow_schema(tenant, self._target),
+            ]
 
 
-def is_several(query: str) -> bool:
-    """Whether a string holds more than one statement; when in doubt, it does."""
-    return ";" in _QUOTED.sub("", query).rstrip().rstrip(";")
-
-
-def _plain(value: Any) -> Any:
-    # Wrappers such as psycopg's Jsonb are equal only to themselves.
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return (type(value), value.obj) if hasattr(value, "obj") else value
-
-
-def _recording_cursor(tape: Tape) -> type[psycopg.Cursor[Any]]:
-    class RecordingCursor(psycopg.Cursor[Row]):
-        def execute(  # type: ignore[override]
-            self, query: QueryNoTemplate, params: Params | None = None, **options: Any
-        ) -> Any:
-            result = super().execute(query, params, **options)
-            tape.add(query, params, many=False, reads=self.description is not None)
-            return result
-
-        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-            rows = list(params_seq)
-            super().executemany(query, rows, **options)
-            tape.add(query, rows, many=True, reads=options.get("returning", False))
-
-        def copy(self, *arguments: Any, **options: Any) -> Any:
-            tape.obstacle = "a migration copies rows"
-            return super().copy(*arguments, **options)
-
-    return RecordingCursor
-
-
-class Connections:
-    """Private connections to the engine's database, each renewed now and then.
-
-    A backend keeps what it learns of each table it touches; after hundreds of schemas it is large.
-    """
-
-    def __init__(self, engine: Engine, uses: int = 500) -> None:
-        self._pool = engine.pool.recreate()
-        self._uses = uses
-
-    @contextmanager
-    def worker(self) -> Iterator[Callable[[], "psycopg.Connection[Any]"]]:
-        """A function that gives this worker's connection for the next tenant."""
-        session: Any = None
-        used = 0
-
-        def give() -> "psycopg.Connection[Any]":
-            nonlocal session, used
-            if session is None or used >= self._uses or session.driver_connection.closed:
-                if session is not None:
-                    session.invalidate()
-                session, used = self._pool.connect(), 0
-                session.driver_connection.autocommit = True
-            used += 1
-            connection: psycopg.Connection[Any] = session.driver_connection
-            return connection
-
-        try:
-            yield give
-        finally:
-            if session is not None:
-                session.invalidate()
-
-
-def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> None:
+def execute(connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> None:
     """Execute in one transaction and one round trip; all of it or nothing.
 
     Raises:
@@ -179,7 +94,7 @@ def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
     """
     try:
         with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
-            for query, parameters, many in statements:
+            for query, parameters, many, _ in statements:
                 if many:
                     cursor.executemany(query, parameters)
                 else:
@@ -187,3 +102,36 @@ def play(connection: "psycopg.Connection[Any]", statements: Sequence[Statement])
     finally:
         if connection.info.transaction_status == TransactionStatus.INERROR:
             connection.rollback()
+
+
+def _must_lock(schema: str) -> Statement:
+    # Fails, by a division by zero, where another has it. To wait would hold a snapshot, and that
+    # other may wait for all snapshots to end: CREATE INDEX CONCURRENTLY does.
+    query = "SELECT 1 / pg_try_advisory_xact_lock(%s, %s)::int"
+    return Statement(query, advisory_key(schema))
+
+
+def _must_be_at(revision: str, config: MigrationConfig) -> Statement:
+    # Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
+    query = f'SELECT 1 / count(*) FROM "{config.version_table}" WHERE version_num = %s'
+    return Statement(query, (revision,))
+
+
+def _dated(statement: Statement, now: datetime) -> Statement:
+    """The same statement; the time that the engine wrote becomes the tenant's own."""
+    if statement.in_body or not isinstance(statement.parameters, dict):
+        return statement
+    own = {
+        name: now if isinstance(value, datetime) else value
+        for name, value in statement.parameters.items()
+    }
+    return statement._replace(parameters=own)
+
+
+def _durations(config: MigrationConfig, scripts: "Sequence[Script]") -> Statement:
+    query = (
+        f'UPDATE "{config.history_table}"'
+        " SET duration = extract(epoch FROM clock_timestamp() - now())"
+        " WHERE rolled_back_at IS NULL AND revision = ANY(%s)"
+    )
+    return Statement(query, ([script.revision for script in scripts],))

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable
 
-from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
-from ..results import MigrationError
+from ..backends.common import in_autocommit
 from ..scope import Scope
-from ..transaction import in_autocommit
-from .replay import Tape
+from . import errors
+from .recording import Recording
+from .registry import Registry, TenantStatus, follow_schema, note_revision
 
 SHARED_SCHEMA = "public"
 PREFIX = "tenant_"
@@ -23,21 +24,13 @@ def schema_of(tenant: str) -> str:
     """The schema of a tenant.
 
     Raises:
-        MigrationError: the id is illegal, too long or reserved.
+        ActionableError: the id is illegal, too long or reserved.
     """
     schema = PREFIX + tenant
     if not _ID.fullmatch(tenant) or len(schema) > NAME_BYTES:
-        raise MigrationError(
-            f"{tenant[:NAME_BYTES]!r} cannot be the id of a tenant.",
-            "Nothing was done.",
-            f"Use a-z, 0-9 and underscores, {NAME_BYTES - len(PREFIX)} at most: acme_inc",
-        )
+        raise errors.tenant_id_unusable(tenant, NAME_BYTES - len(PREFIX))
     if tenant in RESERVED:
-        raise MigrationError(
-            f"{tenant!r} is reserved and cannot be the id of a tenant.",
-            "Nothing was done.",
-            "Choose another id.",
-        )
+        raise errors.tenant_id_reserved(tenant)
     return schema
 
 
@@ -45,6 +38,7 @@ class SharedScope(Scope):
     """The schema ``public``: tables that belong to no tenant."""
 
     schemas = "shared"
+    needs_entering = True
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
@@ -60,40 +54,51 @@ class SharedScope(Scope):
                 )
         return shared
 
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        # The service's connections look nowhere by default, and pooled ones who knows where.
+        local = "" if for_session else "LOCAL "
+        connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
+
 
 class TenantScope(Scope):
-    """One tenant's schema. The registry's row moves in the transactions of its migrations.
+    """One tenant's schema. The registry's row changes in the transactions of its migrations.
 
     Attributes:
         target: the revision at which the tenant is ready.
-        label: the name a new tenant gets in the registry; without one it must be there.
+        display_name: the name a new tenant gets in the registry; without one it must be there.
         role: whether the schema belongs to a role of its own.
-        tape: records what the migrations execute.
-        elsewhere: the status of the tenant at any other revision; what it was when left out.
+        version_table: name of Alembic's table.
+        recording: records what the migrations execute.
+        status_when_not_at_target: the status of the tenant at any revision but the target;
+            unchanged when left out.
         has_begun: whether the schema was touched, if only to undo it again.
     """
 
-    def runs(self, schemas: str | None) -> bool:
-        return schemas in (None, "tenants", "all")
+    needs_entering = True
 
     def __init__(
         self,
         tenant: str,
         target: str | None,
         *,
-        label: str | None = None,
+        display_name: str | None = None,
         role: bool = False,
-        tape: Tape | None = None,
-        elsewhere: str | None = None,
+        version_table: str = "alembic_version",
+        recording: Recording | None = None,
+        status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
         self.tenant = tenant
         self.name = schema_of(tenant)
         self.target = target
-        self.label = label
+        self.display_name = display_name
         self.role = role
-        self.tape = tape
-        self.elsewhere = elsewhere
+        self.version_table = version_table
+        self.recording = recording
+        self.status_when_not_at_target = status_when_not_at_target
         self.has_begun = False
+
+    def runs(self, schemas: str | None) -> bool:
+        return schemas in (None, "tenants", "all")
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)
@@ -103,89 +108,100 @@ class TenantScope(Scope):
         return own
 
     def begin(self, connection: Connection) -> None:
-        row = {"id": self.tenant, "name": self.label, "schema": self.name}
-        if self.label is not None:
-            connection.execute(_REGISTER, row)
-        status = connection.scalar(_STATUS, row)
-        if status is None:
-            raise unknown(self.tenant)
-        if status == "dropping":
-            raise MigrationError(
-                f"{self.tenant} is being removed.",
-                "Nothing was done.",
-                f"Finish that first: tenant drop {self.tenant} --yes",
-            )
+        """Look the tenant up, and make its schema where it is missing.
+
+        Raises:
+            ActionableError: no-such-tenant, tenant-being-removed, schema-missing.
+        """
+        registry = Registry(connection)
+        if self.display_name is not None:
+            registry.add(self.tenant, self.display_name, self.name)
+        row = registry.find(self.tenant)
+        if row is None:
+            raise errors.no_such_tenant(self.tenant)
+        if row.status == TenantStatus.DROPPING:
+            raise errors.tenant_being_removed(self.tenant)
+        owner = connection.scalar(_OWNER, {"schema": self.name})
+        if owner is not None and self.role and owner != self.name:
+            raise errors.tenant_without_role(self.tenant)
         self.has_begun = True
-        if not connection.scalar(_SCHEMA_EXISTS, row):
-            role = self.role and not self._role_exists(connection)
-            for statement in creation(
-                self.name, owned=self.role, role=role, citus=has_citus(connection)
-            ):
+        for statement in FORGET_SESSION:
+            connection.exec_driver_sql(statement)
+        if owner is None:
+            if row.revision is not None:
+                raise errors.schema_missing(self.tenant, self.name)
+            grant = None
+            if self.role and not self._role_exists(connection):
+                grant = grant_role(self.name, connection.dialect)
+            citus = has_citus(connection)
+            for statement in create_schema(self.name, owned=self.role, grant=grant, citus=citus):
                 connection.exec_driver_sql(statement)
 
-    def enter(self, connection: Connection) -> None:
-        # Outside a transaction there is no LOCAL; the connection is thrown away afterwards.
-        local = "" if in_autocommit(connection) else "LOCAL "
+    def enter(self, connection: Connection, *, for_session: bool = False) -> None:
+        local = "" if for_session else "LOCAL "
         # Of a tenant that is not there yet nothing can be read, whoever asks.
         role = self.role and (self.has_begun or self._role_exists(connection))
-        for statement in entrance(self.name, role=role, local=local):
+        for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
-        if self.tape is not None:
-            self.tape.begin(connection)
+        if self.recording is not None:
+            self.recording.begin(connection)
 
     def commit(self, connection: Connection) -> None:
         if in_autocommit(connection):
             return
-        if self.tape is not None:
-            self.tape.commit()
+        if self.recording is not None:
+            self.recording.commit()
+        registry = Registry(connection)
+        registry.execute(note_revision(self.version_table))
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
-        values = {"target": self.target, "id": self.tenant, "elsewhere": self.elsewhere}
-        connection.execute(_MOVED, values)
+        follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
+        registry.execute(follow)
 
-    def around(self, body: Callable[..., None]) -> Callable[..., None]:
-        return body if self.tape is None else self.tape.around(body)
+    def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
+        return body if self.recording is None else self.recording.wrap(body)
 
     def _role_exists(self, connection: Connection) -> bool:
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
 
 
-_REGISTER = text(
-    "INSERT INTO public.tenants (id, name, schema_name) VALUES (:id, :name, :schema)"
-    " ON CONFLICT (id) DO NOTHING"
-)
-_STATUS = text("SELECT status FROM public.tenants WHERE id = :id")
-_SCHEMA_EXISTS = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+_OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")
 # A role belongs to the whole server: a tenant of that name in another database may have made it.
 _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
-_MOVED = text(
-    "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
-    " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(:target AS text) THEN 'ready'"
-    " ELSE coalesce(CAST(:elsewhere AS text), t.status) END"
-    " FROM (SELECT (SELECT version_num FROM alembic_version) AS revision) AS v"
-    " WHERE t.id = :id AND t.status <> 'dropping'"
-)
 
 
-def creation(schema: str, *, owned: bool, role: bool, citus: bool) -> list[str]:
+def grant_role(schema: str, dialect: Dialect) -> str:
+    """The statement that lets the service's role become a tenant's, and be no more than that.
+
+    Before PostgreSQL 16 a role also inherits what it may become, unless it is NOINHERIT.
+    """
+    apart = (getattr(dialect, "server_version_info", None) or (0,)) >= (16,)
+    return f'GRANT "{schema}" TO CURRENT_USER' + (" WITH INHERIT FALSE, SET TRUE" if apart else "")
+
+
+def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -> list[str]:
     """Statements that make a tenant's schema: plain ones, so that Citus sees each.
 
     Args:
         owned: whether the schema belongs to a role of its own.
-        role: whether that role must be made.
+        grant: what follows the making of that role; None where it is there.
     """
     statements = ["SET LOCAL citus.enable_schema_based_sharding TO on"] if citus else []
-    if role:
-        statements.append(f'CREATE ROLE "{schema}" NOLOGIN')
-        statements.append(f'GRANT "{schema}" TO CURRENT_USER')
+    if grant is not None:
+        statements += [f'CREATE ROLE "{schema}" NOLOGIN', grant]
     owner = f' AUTHORIZATION "{schema}"' if owned else ""
     return [*statements, f'CREATE SCHEMA "{schema}"{owner}']
 
 
-def entrance(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
+def enter_schema(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
     """Statements that make unqualified names mean this schema's tables, and never public's."""
     path = f'SET {local}search_path TO "{schema}", pg_temp'
     return [path, f'SET {local}ROLE "{schema}"'] if role else [path]
+
+
+# What a body of the tenant before may have left on the session, and this one would find. Each may
+# run inside a transaction, so this also works through a pooler.
+FORGET_SESSION = ("DISCARD TEMP", "DISCARD SEQUENCES", "CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *")
 
 
 def has_citus(connection: Connection) -> bool:
@@ -193,29 +209,13 @@ def has_citus(connection: Connection) -> bool:
     return bool(connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='citus'")))
 
 
-def unknown(tenant: str) -> MigrationError:
-    """The error of a tenant that is not in the registry."""
-    return MigrationError(
-        f"There is no tenant {tenant!r}.", "Nothing was done.", "See them all: tenant list"
-    )
-
-
 def refuse_foreign_keys_to_shared(metadata: MetaData) -> None:
     """Refuse models in which a tenant's table points to a shared one.
 
     Raises:
-        MigrationError: with the first such column.
+        ActionableError: with the first such column.
     """
     for table in metadata.tables.values():
         for key in table.foreign_keys:
             if table.schema is None and key.target_fullname.startswith(f"{SHARED_SCHEMA}."):
-                raise _foreign_key_to_shared(table, key.parent.name, key.target_fullname)
-
-
-def _foreign_key_to_shared(table: Table, column: str, target: str) -> MigrationError:
-    return MigrationError(
-        f"{table.name}.{column} is a foreign key to {target}.",
-        "Each new tenant would lock the shared table, and with some thousand tenants a row of it"
-        " could no longer be deleted.",
-        "Keep the value without a foreign key, or move the table to the same side.",
-    )
+                raise errors.foreign_key_to_shared(table.name, key.parent.name, key.target_fullname)

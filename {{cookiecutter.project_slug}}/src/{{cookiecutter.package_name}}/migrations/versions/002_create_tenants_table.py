@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('provisioning', 'ready', 'behind', 'failed', 'dropping')", name="status"
         ),
+        sa.CheckConstraint("schema_name = 'tenant_' || id", name="schema_of_id"),
         schema="public",
     )
     op.create_index("tenants_revision_idx", "tenants", ["revision", "status"], schema="public")

@@ -1,0 +1,158 @@
+"""The pages of a generated service are true: commands run, tables and errors are the code's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bake
+from pages import Shell, blocks, has_posix_shell, read, rows
+
+from tools.services import DATABASES, INSIDE, ServiceEnvironment
+
+pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="the pages' blocks need sh and make")
+each_database = pytest.mark.parametrize("database", DATABASES)
+
+GUIDE = "src/my_service/migrations/README.md"
+PATTERNS = INSIDE / "guide_patterns.py"
+
+# What a page shows and nobody can run here: docker needs its daemon.
+NOT_RUN = {"README.md": ["Deploy"], GUIDE: []}
+
+
+@pytest.fixture
+def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> Shell:
+    return Shell(service_environment, uv, tmp_path)
+
+
+@each_database
+def test_every_shell_block_runs(
+    project: Bake, shell: Shell, empty_database: Any, database: str
+) -> None:
+    folder, address = project(database=database), empty_database(database)
+    with shell.forking(folder):
+        for page in ("README.md", GUIDE):
+            for block in blocks(folder / page, "sh"):
+                shell.run(block.code, folder, DATABASE_URL=address)
+
+
+@each_database
+def test_what_is_not_run_is_marked_as_such(bake: Bake, database: str) -> None:
+    folder = bake(database=database)
+    for page, headings in NOT_RUN.items():
+        shown = [block.heading for block in blocks(folder / page, "console")]
+        assert shown == headings
+        assert blocks(folder / page, "bash", "shell", "powershell") == []
+
+
+@each_database
+def test_each_make_target_is_the_command_beside_it(
+    project: Bake, shell: Shell, database: str
+) -> None:
+    folder = project(database=database)
+    shell.script("uv", 'echo uv "$@"')
+    compared = 0
+    for row in rows(read(folder / "README.md")):
+        makes, commands = (
+            re.findall(rf"`({word} [^`]+)`", " ".join(row)) for word in ("make", "uv")
+        )
+        if len(row) == 3 and makes and commands:
+            assert shell.execute(makes[0], folder).splitlines() == commands
+            compared += 1
+    assert compared > 15
+
+
+@each_database
+def test_every_pattern_is_applied_checked_and_rolled_back(
+    project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
+) -> None:
+    service_environment.succeed(
+        project(database=database),
+        *(str(PATTERNS), database, GUIDE),
+        DATABASE_URL=empty_database(database),
+    )
+
+
+@each_database
+def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, database: str) -> None:
+    folder = bake(database=database)
+    codes = [code for path in sources(folder) for code in codes_made(path)]
+    explained = re.findall(r"^#### ([\w-]+)$", read(folder / GUIDE), re.MULTILINE)
+    explained += re.findall(
+        r"^\| (?:\d+|…) \| `([\w-]+)` \|", read(folder / "README.md"), re.MULTILINE
+    )
+    assert sorted(explained) == sorted(codes)
+    assert len(set(codes)) == len(codes)
+
+
+@each_database
+def test_every_error_stands_in_a_file_of_errors(bake: Bake, database: str) -> None:
+    for path in sources(bake(database=database)):
+        if path.name != "errors.py" and not path.name.endswith("_errors.py"):
+            assert codes_made(path) == [], path
+
+
+def sources(folder: Path) -> list[Path]:
+    """The service's own Python files."""
+    return sorted((folder / "src" / "my_service").rglob("*.py"))
+
+
+def codes_made(path: Path) -> list[str]:
+    """The codes of the errors that a file makes; one that passes on another's code makes none."""
+    places = {"ActionableError": 0, "HttpError": 1}
+    codes = [
+        node.args[places[node.func.id]]
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places
+    ]
+    passed_on = (ast.Attribute, ast.Constant)
+    assert all(isinstance(code, passed_on) for code in codes), f"{path}: not a literal code"
+    return [str(code.value) for code in codes if isinstance(code, ast.Constant)]
+
+
+@each_database
+def test_the_guide_has_its_eleven_sections(bake: Bake, database: str) -> None:
+    numbers = re.findall(r"^## (\d+)\. ", read(bake(database=database) / GUIDE), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 12)]
+
+
+@each_database
+def test_the_tree_shows_what_is_there(bake: Bake, database: str) -> None:
+    folder = bake(database=database)
+    (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
+    shown = {line.split()[0].rstrip("/") for line in tree.code.splitlines() if line[0] == " "}
+    there = {path.name for path in (folder / "src" / "my_service").iterdir()}
+    assert shown == {name for name in there if not name.startswith("__")}
+
+
+@each_database
+@pytest.mark.parametrize("page", ["README.md", GUIDE])
+def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page: str) -> None:
+    path = bake(database=database) / page
+    text = read(path)
+    anchors = {
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in anchors
+        elif not link.startswith("http"):
+            assert (path.parent / link).exists()
+
+
+@each_database
+def test_imports_are_kept_apart(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    folder = project(database=database)
+    lint = service_environment.python.parent / "lint-imports"
+    command = f"import subprocess, sys; sys.exit(subprocess.call([{str(lint)!r}, '--no-cache']))"
+    service_environment.succeed(folder, "-c", command)
+    users = folder / "src" / "my_service" / "users" / "service.py"
+    users.write_text(read(users) + "\nfrom ..cli import app\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="Domain packages do not know the command line"):
+        service_environment.succeed(folder, "-c", command)

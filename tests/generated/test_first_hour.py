@@ -1,0 +1,249 @@
+"""A day's work beside a running ``make dev``, with real processes, files and signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from conftest import Bake
+from serving import PASSWORD, free_port
+
+from tools.process import clean_environment
+from tools.services import ServiceEnvironment
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does")
+
+SECONDS = 60
+LONG = {
+    "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 9000000000)"
+    " SELECT count(*) FROM n",
+    "postgresql": "SELECT pg_sleep(300)",
+}
+MIGRATION = '''"""Long."""
+
+from alembic import op
+
+revision = "900"
+down_revision = "001"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE begun (id INTEGER)")
+    open({marker!r}, "w").close()
+    op.execute("{statement}")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE begun")
+'''
+
+
+@dataclass
+class Desk:
+    """A project somebody works on, and the commands they type."""
+
+    project: Path
+    python: Path
+    variables: dict[str, str]
+    started: list[Running] = field(default_factory=list)
+
+    @property
+    def versions(self) -> Path:
+        """The folder of migrations."""
+        return self.project / "src" / "my_service" / "migrations" / "versions"
+
+    def start(self, *words: str) -> Running:
+        """Start a command at a terminal of its own: signals reach it and all that it starts."""
+        log = self.project.parent / f"{words[0]}.log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [str(self.python), "-m", "my_service", *words],
+                cwd=self.project,
+                env=clean_environment(self.variables),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                # A shell without job control lets what it starts in the background ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )
+        self.started.append(Running(process, log))
+        return self.started[-1]
+
+    def type(self, line: str) -> str:
+        """Run a command that must succeed; return what it says."""
+        running = self.start(*line.split())
+        code = running.process.wait(SECONDS)
+        assert code == 0, running.said()
+        return running.said()
+
+
+@dataclass
+class Running:
+    """A command that runs."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> str:
+        """All that it has printed."""
+        return self.log.read_text()
+
+    def says(self, pattern: str, times: int = 1) -> None:
+        """Wait until it has printed this so many times."""
+        self.wait(lambda: len(re.findall(pattern, self.said())) >= times)
+
+    def wait(self, is_so: Callable[[], Any]) -> None:
+        """Wait for something, but not for ever."""
+        end = time.monotonic() + SECONDS
+        while not is_so():
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal as the terminal does, to all of them; return the exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        return self.process.wait(SECONDS)
+
+
+@pytest.fixture
+def desk(project: Bake, service_environment: ServiceEnvironment) -> Iterator[Callable[..., Desk]]:
+    desks = []
+
+    def sit_down(database: str = "sqlite", **variables: str) -> Desk:
+        folder = project(database=database)
+        every = {**service_environment.variables(folder), "BCRYPT_COST": "4", **variables}
+        desks.append(Desk(folder, service_environment.python, every))
+        return desks[-1]
+
+    yield sit_down
+    for desk in desks:
+        for running in desk.started:
+            running.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def address() -> str:
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def dev(desk: Callable[..., Desk], address: str) -> Iterator[tuple[Desk, Running]]:
+    """A desk where ``make dev`` runs."""
+    here = desk()
+    running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
+    running.says("Ready to serve")
+    yield here, running
+    assert running.stop() == 0, running.said()
+
+
+def test_write_read_see_the_sql_and_apply_beside_make_dev(
+    dev: tuple[Desk, Running], address: str
+) -> None:
+    desk, running = dev
+    models = desk.project / "src" / "my_service" / "accounts" / "models.py"
+    text = models.read_text().replace(
+        "    name: Mapped[str]", "    nick: Mapped[str | None]\n    name: Mapped[str]", 1
+    )
+    models.write_text(text)
+    running.says("Ready to serve", times=2)
+    desk.type("migrate make add_nick")
+    running.says("add_nick is pending")
+    (migration,) = desk.versions.glob("*_add_nick.py")
+    migration.write_text(migration.read_text() + "\n\nunfinished =\n")
+    running.says("add_nick.py does not import")
+    migration.write_text(migration.read_text().replace("\n\nunfinished =\n", ""))
+    assert "nick" in desk.type("migrate latest --sql")
+    assert "1 pending" in desk.type("migrate status")
+    assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 503
+    assert "Batch 2 run" in desk.type("migrate latest")
+    assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 200
+    # Once more, with feeling: it was applied, and is edited.
+    migration.write_text(migration.read_text().replace("def upgrade", "x = 1\n\n\ndef upgrade"))
+    running.says("add_nick changed after it was applied.*migrate down, then migrate latest")
+    desk.type("migrate down")
+    assert "Batch 2 run" in desk.type("migrate latest")
+    assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 200
+    assert running.said().count("Ready to serve") == 2
+
+
+def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(
+    desk: Callable[..., Desk], address: str
+) -> None:
+    here = desk()
+    broken = here.versions / "900_broken.py"
+    broken.write_text(MIGRATION.format(statement="SELECT nothing", marker=os.devnull))
+    running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
+    running.says("900_broken failed")
+    broken.write_text(MIGRATION.format(statement="SELECT 1", marker=os.devnull))
+    running.says("900_broken is pending")
+    running.says("Ready to serve")
+    here.type("migrate latest")
+    assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 200
+    assert running.stop() == 0, running.said()
+
+
+def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
+    dev: tuple[Desk, Running], address: str
+) -> None:
+    desk, running = dev
+    ada = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
+    requests.post(f"{address}/auth/register", json=ada, timeout=SECONDS)
+    running.says("verify-email#token=")
+    page = requests.get(address, timeout=SECONDS).text
+    (link,) = re.findall(r'To ada@example.com: <a href="([^"]+)"', page)
+    assert link.startswith(f"{address}/verify-email#")
+    assert requests.get(link, timeout=SECONDS).status_code == 200
+    token = parse_qs(urlsplit(link).fragment)["token"][0]
+    requests.post(f"{address}/auth/verify-email", json={"token": token}, timeout=SECONDS)
+    signed_in = requests.post(f"{address}/auth/login", json=ada, timeout=SECONDS).json()
+    headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok
+    (desk.project / "src" / "my_service" / "accounts" / "models.py").touch()
+    running.says("Ready to serve", times=2)
+    assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("migrate latest", signal.SIGINT),
+        ("serve", signal.SIGTERM),
+        ("serve --reload", signal.SIGINT),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_signal_stops_a_long_migration_and_undoes_it(
+    desk: Callable[..., Desk],
+    empty_database: Any,
+    address: str,
+    database: str,
+    line: str,
+    number: int,
+) -> None:
+    here = desk(database, DATABASE_URL=empty_database(database), PORT=address.rpartition(":")[2])
+    marker = here.project.parent / "marker"
+    text = MIGRATION.format(statement=LONG[database], marker=str(marker))
+    (here.versions / "900_long.py").write_text(text)
+    running = here.start(*line.split())
+    running.wait(marker.exists)
+    time.sleep(0.5)
+    began = time.monotonic()
+    code = running.stop(number)
+    assert time.monotonic() - began < 10, running.said()
+    assert code != 0 or "--reload" in line, running.said()
+    assert "Traceback" not in running.said()
+    (here.versions / "900_long.py").unlink()
+    status = here.type("migrate list")
+    assert "001_create_users_table" in status and "completed" not in status

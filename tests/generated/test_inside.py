@@ -1,0 +1,50 @@
+"""The engine and the tenants keep their promises: ``tests/inside``, run inside the services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Bake
+
+from tools.services import (
+    ServiceEnvironment,
+    inside_command,
+    inside_folder,
+    inside_variables,
+)
+
+# What takes long is a part of its own, so that two workers share the work. The rest is one part.
+SLOW = {
+    "sqlite": ("processes",),
+    "postgresql": ("processes", "sequences"),
+    "postgresql-multi-tenant": ("all", "isolation", "life", "replay"),
+}
+PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
+
+
+@pytest.mark.parametrize(("database", "part"), PARTS)
+def test_what_runs_inside_passes(
+    bake: Bake,
+    service_environment: ServiceEnvironment,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    database: str,
+    part: str,
+) -> None:
+    server = "" if database == "sqlite" else str(request.getfixturevalue("postgres_server"))
+    project = bake(database=database)
+    service_environment.succeed(
+        project,
+        *inside_command("-rs", "--basetemp", str(tmp_path / "inside"), *chosen(database, part)),
+        **inside_variables(project, database, server),
+    )
+
+
+def chosen(database: str, part: str) -> list[str]:
+    """The files of a part."""
+    folder = inside_folder(database)
+    slow = {name: folder / f"test_{name}.py" for name in SLOW[database]}
+    if part != "rest":
+        return [str(slow[part])]
+    return [str(path) for path in sorted(folder.glob("test_*.py")) if path not in slow.values()]

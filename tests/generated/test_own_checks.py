@@ -1,0 +1,56 @@
+"""Each generated service passes its own checks, as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Bake
+
+from tools.services import CACHE, DATABASES, ServiceEnvironment, warm_copy
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+each_database = pytest.mark.parametrize("database", DATABASES)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_the_service_passes_its_own_tests(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    service_environment.succeed(project(database=database), *PYTEST)
+
+
+def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_given(
+    project: Bake, service_environment: ServiceEnvironment, postgres: str
+) -> None:
+    folder = project(database="postgresql-multi-tenant")
+    service_environment.succeed(folder, *PYTEST, TEST_DATABASE_URL=postgres)
+
+
+def test_every_service_passes_mypy_strict(service_environment: ServiceEnvironment) -> None:
+    # One after the other: mypy reads the packages once and keeps what it knows of them.
+    cache = str(CACHE / "mypy")
+    for database in DATABASES:
+        with warm_copy(database) as project:
+            service_environment.succeed(project, "-m", "mypy", "--cache-dir", cache)
+
+
+@each_database
+def test_the_service_passes_ruff(
+    project: Bake, service_environment: ServiceEnvironment, database: str
+) -> None:
+    folder = project(database=database)
+    service_environment.succeed(folder, "-m", "ruff", "check", "--no-cache")
+    service_environment.succeed(folder, "-m", "ruff", "format", "--check", "--no-cache")
+
+
+@each_database
+def test_plain_alembic_goes_up_finds_nothing_to_change_and_goes_down(
+    project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
+) -> None:
+    folder, address = project(database=database), empty_database(database)
+    commands = [["upgrade", "head"], ["check"], ["downgrade", "base"]]
+    program = f"from alembic.config import main\nfor words in {commands}: main(words)"
+    said = service_environment.succeed(folder, "-c", program, DATABASE_URL=address)
+    assert "No new upgrade operations detected." in said

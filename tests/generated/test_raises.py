@@ -1,0 +1,184 @@
+"""What docstrings say under ``Raises:`` is what the code can raise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Bake
+
+from generated.raises import Package, Raised
+from tools.services import DATABASES
+
+each_database = pytest.mark.parametrize("database", DATABASES)
+
+# Decorators of what a framework calls. The errors of a route are in its ``responses``; those of a
+# command are printed.
+ENTRY_POINTS = {"get", "post", "patch", "delete", "put", "command"}
+
+# Untrue in one of these ways or the other: text for the end of accounts/administration.py.
+LIES = {
+    "names an error that nothing raises": '''
+def count_users(session: Session) -> int:
+    """How many.
+
+    Raises:
+        HttpError: 404, there are none.
+    """
+    return len(find_users(session, search=None, active=None, after=None, limit=9))
+''',
+    "names another status than the one raised": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out.
+
+    Raises:
+        HttpError: 409, there is no such user.
+    """
+    set_active(session, user_id, False)
+''',
+    "names another code than the one raised": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out.
+
+    Raises:
+        HttpError: 404, path-unknown.
+    """
+    set_active(session, user_id, False)
+''',
+    "names an error that is caught": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out.
+
+    Raises:
+        HttpError: 404, there is no such user.
+    """
+    try:
+        raise errors.user_unknown()
+    except errors.HttpError:
+        pass
+''',
+}
+SILENCES = {
+    "raises itself": '''
+def refuse() -> None:
+    """Refuse."""
+    raise errors.user_unknown()
+''',
+    "calls what raises": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out."""
+    set_active(session, user_id, False)
+''',
+    "lets an error pass that it caught": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out."""
+    try:
+        set_active(session, user_id, False)
+    except Exception:
+        session.rollback()
+        raise
+''',
+    "documents one status and raises another, too": '''
+def close(session: Session, user_id: UUID) -> None:
+    """Keep a user out.
+
+    Raises:
+        HttpError: 404, there is no such user.
+    """
+    if user_id.int == 0:
+        raise errors.password_guessable()
+    set_active(session, user_id, False)
+''',
+}
+TRUTHS = '''
+def close(session: Session, user_id: UUID) -> bool:
+    """Keep a user out; whether there was one."""
+    try:
+        set_active(session, user_id, False)
+    except errors.HttpError:
+        return False
+    return True
+'''
+
+
+@each_database
+def test_what_is_documented_can_be_raised(bake: Bake, database: str) -> None:
+    package = Package(bake(database=database) / "src" / "my_service")
+    assert sum(bool(function.raises_section) for function in package.functions) > 20
+    assert list(lies(package)) == []
+
+
+@each_database
+def test_what_can_be_raised_is_documented(bake: Bake, database: str) -> None:
+    package = Package(bake(database=database) / "src" / "my_service")
+    assert sum(bool(found) for found in package.certain.values()) > 20
+    assert list(silences(package)) == []
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_function_that_is_found_out(bake: Bake, tmp_path: Path, lie: str) -> None:
+    (found,) = planted(lies(with_text(bake, tmp_path, LIES[lie])))
+    assert " documents HttpError 40" in found
+
+
+@pytest.mark.parametrize("silence", SILENCES)
+def test_a_function_that_keeps_an_error_to_itself(bake: Bake, tmp_path: Path, silence: str) -> None:
+    (found,) = planted(silences(with_text(bake, tmp_path, SILENCES[silence])))
+    assert " does not document that it raises HttpError " in found
+
+
+def test_a_function_that_catches_the_error_need_not_document_it(bake: Bake, tmp_path: Path) -> None:
+    package = with_text(bake, tmp_path, TRUTHS)
+    assert planted(lies(package)) + planted(silences(package)) == []
+
+
+def lies(package: Package) -> Iterator[str]:
+    """Functions that document an error of this package which they cannot raise."""
+    for function in package.functions:
+        for said in package.documented(function):
+            if said.name in package.errors and not function.is_abstract:
+                possible = package.possible[function]
+                if not any(covers(package, said, raised) for raised in possible):
+                    yield f"{function} documents {said}, and can raise {sorted(map(str, possible))}"
+
+
+def silences(package: Package) -> Iterator[str]:
+    """Functions of a face that raise an error of this package and do not document it."""
+    for function in package.functions:
+        if not package.is_face(function) or function.decorators & ENTRY_POINTS:
+            continue
+        # Without their codes: a sentence may say it in other words.
+        documented = [replace(said, code=None) for said in package.documented(function)]
+        silent = [
+            raised
+            for raised in package.certain[function]
+            if not any(covers(package, said, raised) for said in documented)
+        ]
+        if silent:
+            names = ", ".join(sorted(map(str, silent)))
+            yield f"{function} does not document that it raises {names}"
+
+
+def covers(package: Package, said: Raised, raised: Raised) -> bool:
+    """Whether a documented error is the one that is raised, or a base of it, as far as known."""
+    known = ((said.status, raised.status), (said.code, raised.code))
+    return said.name in package.errors[raised.name] and all(
+        None in (one, other) or one == other for one, other in known
+    )
+
+
+def planted(found: Iterator[str]) -> list[str]:
+    """What was found in the module that ``with_text`` adds to."""
+    return [line for line in found if line.startswith("my_service.accounts.administration: ")]
+
+
+def with_text(bake: Bake, tmp_path: Path, text: str) -> Package:
+    """A service's package with a text at the end of one of its modules."""
+    folder = tmp_path / "my_service"
+    shutil.copytree(bake(database="sqlite") / "src" / "my_service", folder)
+    path = folder / "accounts" / "administration.py"
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + text, encoding="utf-8")
+    return Package(folder)

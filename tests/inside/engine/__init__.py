@@ -1,0 +1,1 @@
+"""The migration engine, tested inside a baked service: see ``tests/generated/test_inside.py``."""

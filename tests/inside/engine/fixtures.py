@@ -1,0 +1,109 @@
+"""Fixtures: an empty database of the service's own kind, and an empty folder of migrations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+# What the service does not install (Hypothesis) comes from the template's environment.
+sys.path.append(os.environ["INSIDE_EXTRA_PACKAGES"])
+
+from engine.support import KIND, Command, Database, Folder
+
+
+@pytest.fixture(scope="session")
+def spare_databases() -> Iterator[list[str]]:
+    """Names of databases on the server, used again by each test."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def server_url(database: str) -> sa.URL:
+    """The address of a database on the server."""
+    return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
+
+
+def on_server(statement: str, database: str = "postgres") -> None:
+    """Run a statement outside a transaction."""
+    engine = sa.create_engine(
+        server_url(database), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.fixture
+def new_database(tmp_path: Path, spare_databases: list[str]) -> Callable[[], Database]:
+    """Makes empty databases. PostgreSQL's are emptied and used again: that is quicker."""
+    count = 0
+
+    def make() -> Database:
+        nonlocal count
+        count += 1
+        if KIND == "sqlite":
+            return Database(f"sqlite:///{tmp_path / str(count)}.db")
+        if len(spare_databases) < count:
+            spare_databases.append(f"engine_{uuid4().hex}")
+            on_server(f"CREATE DATABASE {spare_databases[-1]}")
+        name = spare_databases[count - 1]
+        on_server(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        on_server("DROP SCHEMA public CASCADE", name)
+        on_server("CREATE SCHEMA public", name)
+        return Database(server_url(name).render_as_string(hide_password=False))
+
+    return make
+
+
+@pytest.fixture
+def database(new_database: Callable[[], Database]) -> Database:
+    """An empty database."""
+    return new_database()
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[sa.Engine]:
+    """The service's engine on it."""
+    engine = database.engine()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty folder of migrations."""
+    return Folder(tmp_path / "migrations")
+
+
+@pytest.fixture
+def command(
+    database: Database,
+    folder: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """Runs a command line on database and folder: gives exit code, output and errors."""
+    from my_service import migrations
+    from my_service.cli import main
+
+    monkeypatch.setattr(migrations, "config", folder.config())
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("DATABASE_URL", database.address)
+
+    def run(line: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["service", *line.split()])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return int(str(end.value.code or 0)), said.out, said.err
+
+    return run

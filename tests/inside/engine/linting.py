@@ -1,0 +1,73 @@
+"""Lints one migration on the tables of a shop, the way ``migrate lint`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+from my_service.migrate.lint import Migration, Report, lint
+
+from engine.lint_cases import Case
+
+
+def module(case: Case, path: str = "migration.py") -> ModuleType:
+    """The module that a case stands for, as the engine loads it."""
+    loaded = ModuleType("migration")
+    body = "\n    ".join(case.up.splitlines())
+    down = "\n    ".join((case.down or "pass").splitlines())
+    text = f"def upgrade():\n    {body}\n\ndef downgrade():\n    {down}\n"
+    load(loaded, f"import sqlalchemy as sa\nfrom alembic import op\n{case.head}\n{text}", path)
+    return loaded
+
+
+def load(loaded: ModuleType, text: str, path: str = "migration.py") -> None:
+    """Execute a migration's code."""
+    exec(compile(text, path, "exec"), loaded.__dict__)
+
+
+def migration(case: Case, name: str = "migration.py") -> Migration:
+    """What the linter is handed."""
+    return from_module(module(case, name), name)
+
+
+def from_module(loaded: Any, name: str = "migration.py") -> Migration:
+    """What the linter is handed for a loaded file."""
+    transaction = getattr(loaded, "transaction", True)
+    wrap: Callable[[Any], Any] = (lambda body: body) if transaction else outside_transaction
+    return Migration(
+        name,
+        name,
+        wrap(loaded.upgrade),
+        wrap(getattr(loaded, "downgrade", lambda: None)),
+        getattr(loaded, "phase", "expand"),
+        transaction,
+        getattr(loaded, "lint_ignore", {}),
+    )
+
+
+def outside_transaction(body: Callable[[], None]) -> Callable[[], None]:
+    """What the engine's loader does with a body that says ``transaction = False``."""
+
+    def run() -> None:
+        from alembic import op
+
+        with op.get_context().autocommit_block():
+            body()
+
+    return run
+
+
+def found(report: Report) -> set[str]:
+    """All codes."""
+    return {code for finding in report.findings for code in finding.codes}
+
+
+def lint_cases(engine: sa.Engine, dialect: Any, *cases: Case, **options: Any) -> Report:
+    """Lint cases as one run."""
+    migrations = [migration(case, f"{n}.py") for n, case in enumerate(cases)]
+    with engine.connect() as connection:
+        return lint(
+            connection, migrations, dialect, round_trip=all(c.down for c in cases), **options
+        )

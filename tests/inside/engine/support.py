@@ -1,0 +1,185 @@
+"""A folder of migrations to write in, a database to look into, and processes to race and kill."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copy
+from threading import Event
+from typing import Any
+
+import sqlalchemy as sa
+from my_service import migrations
+from my_service.database.backend import connect
+from my_service.migrate import MigrationConfig
+from my_service.settings import Settings
+from processes import Process
+
+from engine import command_line
+
+KIND = os.environ["INSIDE_DATABASE"]
+Command = Callable[[str], tuple[int, str, str]]
+
+HEAD = '''"""{name}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = {revision!r}
+down_revision = {after!r}
+{extra}
+
+def upgrade() -> None:
+    {up}
+
+
+def downgrade() -> None:
+    {down}
+'''
+
+
+class Gate:
+    """Where a migration in this process says that it began, and waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.began, self.open = Event(), Event()
+
+
+gate = Gate()
+
+
+@dataclass
+class Folder:
+    """Migration files, each following the last one unless told otherwise."""
+
+    path: Path
+    metadata: sa.MetaData = field(default_factory=sa.MetaData)
+    last: str | None = None
+    written: int = 0
+
+    def __post_init__(self) -> None:
+        self.versions = self.path / "versions"
+        self.versions.mkdir(parents=True)
+        copy(migrations.config.directory / "script.py.mako", self.path)
+
+    def config(self, **limits: Any) -> MigrationConfig:
+        """What the engine is handed."""
+        return MigrationConfig(self.path, lambda: self.metadata, **limits)
+
+    def add(
+        self,
+        name: str,
+        up: str | Iterable[str] = "pass",
+        down: str | Iterable[str] = "pass",
+        *,
+        after: Any = "the last one",
+        extra: str = "",
+    ) -> str:
+        """Write a migration ``001_<name>``; return its name."""
+        self.written += 1
+        number = f"{self.written:03}"
+        text = HEAD.format(
+            name=name,
+            revision=number,
+            after=self.last if after == "the last one" else after,
+            up="\n    ".join([up] if isinstance(up, str) else up),
+            down="\n    ".join([down] if isinstance(down, str) else down),
+            extra=extra,
+        )
+        self.file(f"{number}_{name}").write_text(text)
+        self.last = number
+        return f"{number}_{name}"
+
+    def tables(self, *names: str) -> list[str]:
+        """Write a migration for each table."""
+        return [self.add(name, create(name), f'op.drop_table("{name}")') for name in names]
+
+    def file(self, name: str) -> Path:
+        """The file of a migration."""
+        return self.versions / f"{name}.py"
+
+
+def create(table: str) -> str:
+    """The line that creates a table."""
+    return f'op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True))'
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, looked into without the engine."""
+
+    address: str
+
+    def engine(self) -> sa.Engine:
+        """An engine as the service makes it."""
+        return connect(Settings(environment="development", database_url=self.address))
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement and commit it; return its rows."""
+        engine = sa.create_engine(self.address, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def tables(self) -> set[str]:
+        """Names of the tables, the two of migrations aside."""
+        engine = sa.create_engine(self.address, poolclass=sa.NullPool)
+        names = set(sa.inspect(engine).get_table_names())
+        return names - {"alembic_version", "migration_history"}
+
+    def heads(self) -> set[str]:
+        """What ``alembic_version`` says."""
+        return {revision for (revision,) in self.ask("SELECT version_num FROM alembic_version")}
+
+    def history(self) -> list[tuple[int, int, str, bool]]:
+        """Run id, batch, name, and whether it still applies, of every row."""
+        columns = "run_id, batch, name, rolled_back_at IS NULL"
+        rows = self.ask(f"SELECT {columns} FROM migration_history ORDER BY id")
+        return [(run, batch, name, bool(applied)) for run, batch, name, applied in rows]
+
+    def schema(self) -> list[tuple[Any, ...]]:
+        """Everything that makes up the schema, to compare with another's."""
+        if KIND == "sqlite":
+            return self.ask("SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2")
+        return self.ask(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default"
+            " FROM information_schema.columns WHERE table_schema = 'public'"
+            " UNION ALL SELECT tablename, indexname, indexdef, '', '' FROM pg_indexes"
+            " WHERE schemaname = 'public'"
+            " UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', ''"
+            " FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3"
+        )
+
+    def all(self) -> tuple[Any, ...]:
+        """Schema, heads and history, to see that nothing changed."""
+        tables = {name for (name, *_) in self.schema()} | {row[1] for row in self.schema()}
+        heads = self.heads() if "alembic_version" in tables else set()
+        history = self.history() if "migration_history" in tables else []
+        return self.schema(), heads, history
+
+
+def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
+    """Start ``migrate <words>`` in a process of its own, on this folder."""
+    address = {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
+    every = os.environ | address | variables
+    return Process(command_line.migrate, folder.path, *words, folder=folder.path, variables=every)
+
+
+def finish(process: Process) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    return process.finish()
+
+
+def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
+    """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
+    code, out, err = finish(start(database, folder, *words, **variables))
+    assert code == 0, err
+    return out
+
+
+def printed_json(text: str) -> Any:
+    """The JSON that a command printed."""
+    return json.loads(text)

@@ -1,0 +1,192 @@
+"""A run that fails leaves schema, version and history as they were."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate import (
+    get_migration_status,
+    migrate_up,
+    rollback_migrations,
+    run_migrations,
+)
+
+from engine.support import KIND, Database, Folder, create
+
+ALONE = "transaction = False\n"
+FAIL = "op.execute('this is no SQL')"
+
+
+def test_a_failure_in_the_middle_leaves_all_as_it_was(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    before = database.all()
+    folder.tables("b")
+    folder.add("bad", [create("c"), "op.execute('INSERT INTO c VALUES (1)')", FAIL])
+    folder.tables("d")
+    result = run_migrations(engine, config=folder.config())
+    assert (result.success, result.batch, result.migrations) == (False, None, ())
+    assert result.error.problem.startswith("003_bad failed: ")
+    assert str(folder.file("003_bad")) in result.error.solution
+    assert len(str(result.error).splitlines()) == 3
+    assert database.all() == before
+    folder.file("003_bad").write_text(folder.file("003_bad").read_text().replace(FAIL, "pass"))
+    assert run_migrations(engine, config=folder.config()).batch == 2
+
+
+def test_a_migration_outside_a_transaction_makes_each_its_own_unit(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("alone", 'op.create_index("a_idx", "a", ["id"])', extra=ALONE)
+    folder.add("bad", [create("c"), FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert (result.success, result.batch, result.migrations) == (False, 1, ("001_a", "002_alone"))
+    assert result.error.problem.startswith("003_bad failed: ")
+    assert result.error.impact == "2 migrations before it are done and stay so."
+    assert database.tables() == {"a"}
+    assert database.history() == [(1, 1, "001_a", True), (1, 1, "002_alone", True)]
+    folder.file("003_bad").write_text(folder.file("003_bad").read_text().replace(FAIL, "pass"))
+    retry = run_migrations(engine, config=folder.config())
+    assert (retry.batch, retry.migrations) == (2, ("003_bad",))
+
+
+def test_what_fails_outside_a_transaction_says_that_its_half_stays(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add("half", [create("a"), FAIL], extra=ALONE)
+    result = run_migrations(engine, config=folder.config())
+    assert result.migrations == ()
+    assert "outside a transaction" in result.error.impact
+    assert database.tables() == {"a"}
+    assert database.heads() == set()
+
+
+def test_alembic_s_own_way_out_of_the_transaction_is_understood(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("out", ["with op.get_context().autocommit_block():", f"    {create('b')}"])
+    folder.add("bad", FAIL)
+    result = run_migrations(engine, config=folder.config())
+    assert result.migrations == ("001_a", "002_out")
+    assert database.tables() == {"a", "b"}
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="SQLite has no concurrent indexes")
+def test_an_index_is_built_concurrently(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    folder.add(
+        "idx",
+        'op.create_index("a_idx", "a", ["id"], postgresql_concurrently=True)',
+        'op.drop_index("a_idx", "a", postgresql_concurrently=True)',
+        extra=ALONE,
+    )
+    assert run_migrations(engine, config=folder.config()).migrations == ("001_a", "002_idx")
+    assert rollback_migrations(engine, config=folder.config()).migrations == ("002_idx", "001_a")
+
+
+def test_a_rollback_that_fails_midway_keeps_what_it_did_and_can_be_continued(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("b", create("b"), ['op.drop_table("b")', FAIL])
+    folder.tables("c")
+    run_migrations(engine, config=folder.config())
+    result = rollback_migrations(engine, config=folder.config())
+    assert (result.success, result.batch, result.migrations) == (False, 1, ("003_c",))
+    assert result.error.problem.startswith("002_b failed: ")
+    assert result.error.solution.endswith("migrate rollback")
+    assert (database.tables(), database.heads()) == ({"a", "b"}, {"002"})
+    folder.file("002_b").write_text(folder.file("002_b").read_text().replace(FAIL, "pass"))
+    again = rollback_migrations(engine, config=folder.config())
+    assert again.migrations == ("002_b", "001_a")
+    assert database.tables() == set()
+
+
+def test_what_fails_at_the_commit_blames_all_that_it_undid(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    if KIND == "sqlite":
+        # SQLite's own check comes after each migration, so it can name the one.
+        folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
+        expected = "001_a: 1 row points to rows that are gone, the first from child to a."
+    else:
+        folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
+        expected = "001_a, 002_b failed: IntegrityError: insert or update on table"
+    folder.tables("b")
+    result = run_migrations(engine, config=folder.config())
+    assert result.error.problem.startswith(expected)
+    assert database.tables() == set()
+
+
+CHILD = (
+    'op.create_table("child", sa.Column("id", sa.Integer, primary_key=True),'
+    ' sa.Column("a_id", sa.Integer, sa.ForeignKey("a.id", deferrable=True, initially="DEFERRED")))'
+)
+
+
+def test_an_interrupt_undoes_the_run_and_frees_the_lock(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("interrupted", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        run_migrations(engine, config=folder.config())
+    assert database.tables() == set()
+    assert migrate_up(engine, config=folder.config(lock_timeout=1)).success
+
+
+def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
+    folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("lost", ["from my_service.lost import lose", "lose()"])
+    engine = database.engine()
+    import sys
+    from types import ModuleType
+
+    module = ModuleType("my_service.lost")
+
+    def lose() -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise sa.exc.OperationalError("connect", {}, Exception("gone"))
+
+        sa.event.listen(engine.pool, "checkout", refuse)
+        raise sa.exc.OperationalError("ALTER", {}, Exception("server closed the connection"))
+
+    vars(module)["lose"] = lose
+    sys.modules["my_service.lost"] = module
+    result = run_migrations(engine, config=folder.config())
+    assert result.error.problem.startswith("The database was lost while 001_a or what follows ran")
+    engine.dispose()
+    assert database.tables() == set()
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="SQLite has no sessions to end")
+def test_a_session_that_is_ended_in_the_middle_undoes_the_run(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("dies", "op.execute('SELECT pg_terminate_backend(pg_backend_pid())')")
+    result = run_migrations(engine, config=folder.config())
+    assert result.error.problem.startswith("002_dies failed: ")
+    assert database.tables() == set()
+    assert not get_migration_status(engine, config=folder.config()).completed
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="nobody can take SQLite's lock away")
+def test_a_lost_lock_prevents_the_commit(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add(
+        "unlocked",
+        "op.execute('SELECT pg_terminate_backend(pid) FROM pg_locks"
+        " WHERE locktype = $$advisory$$')",
+    )
+    result = run_migrations(engine, config=folder.config())
+    assert "The migration lock was lost" in result.error.problem
+    assert database.tables() == set()

@@ -1,0 +1,175 @@
+"""The folder is checked whole before anything of it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from my_service.errors import ActionableError
+from my_service.migrate import (
+    get_migration_status,
+    migration_sql,
+    rollback_migrations,
+    run_migrations,
+)
+
+from engine.support import Command, Database, Folder
+
+
+def test_all_missing_files_are_named_before_anything_runs(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    folder.tables("a", "b", "c")
+    run_migrations(engine, config=folder.config())
+    folder.file("002_b").unlink()
+    folder.file("003_c").unlink()
+    folder.last = "001"
+    folder.tables("d")
+    before = database.all()
+    for act in (run_migrations, rollback_migrations):
+        error = act(engine, config=folder.config()).error
+        assert error.problem == "Files of 2 applied migrations are missing: 002_b, 003_c"
+    with pytest.raises(ActionableError, match="Files of 2 applied"):
+        migration_sql(engine, config=folder.config())
+    assert database.all() == before
+    status = get_migration_status(engine, config=folder.config())
+    assert [(m.name, m.missing) for m in status.completed] == [
+        ("001_a", False),
+        ("002_b", True),
+        ("003_c", True),
+    ]
+    assert command("migrate status")[1].count("is missing.") == 2
+    code, _, err = command("migrate latest")
+    assert (code, err.count("\n"), "Traceback" in err) == (1, 3, False)
+
+
+def test_a_missing_file_in_the_middle_is_named(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a", "b", "c")
+    folder.file("002_b").unlink()
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == "003_c follows revision '002', which no file has."
+
+
+def test_a_revision_that_no_file_and_no_history_knows_is_named(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    database.ask("UPDATE alembic_version SET version_num = 'elsewhere'")
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == "Files of 1 applied migration are missing: revision elsewhere"
+    assert get_migration_status(engine, config=folder.config()).current == "elsewhere"
+
+
+def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
+    engine: sa.Engine, folder: Folder, command: Command, database: Database
+) -> None:
+    folder.tables("a", "b")
+    run_migrations(engine, config=folder.config())
+    path = folder.file("001_a")
+    path.write_text(path.read_text() + "CHANGED = True\n")
+    assert "001_a changed after it was applied." in command("migrate status")[1]
+    for pending in (False, True):
+        if pending:
+            folder.tables("c")
+        error = run_migrations(engine, config=folder.config()).error
+        assert error.problem == "1 migration changed after it was applied: 001_a"
+        assert "migrate latest --allow-changed" in error.solution
+        with pytest.raises(ActionableError, match="changed after it was applied"):
+            migration_sql(engine, config=folder.config())
+    assert database.tables() == {"a", "b"}
+    assert command("migrate latest --allow-changed")[0] == 0
+    assert database.tables() == {"a", "b", "c"}
+    assert "changed" not in command("migrate status")[1]
+
+
+def test_accepting_a_change_is_undone_with_the_run_that_failed(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    path = folder.file("001_a")
+    path.write_text(path.read_text() + "CHANGED = True\n")
+    folder.add("bad", "1 / 0")
+    checksum = database.ask("SELECT checksum FROM migration_history")
+    assert not run_migrations(engine, config=folder.config(), allow_changed=True).success
+    assert database.ask("SELECT checksum FROM migration_history") == checksum
+
+
+def test_other_line_ends_are_no_change(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    path = folder.file("001_a")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert run_migrations(engine, config=folder.config()).success
+    assert not get_migration_status(engine, config=folder.config()).completed[0].changed
+
+
+def test_a_renamed_file_is_the_same_migration(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.file("001_a").rename(folder.file("001_better_name"))
+    assert run_migrations(engine, config=folder.config()).success
+    (only,) = get_migration_status(engine, config=folder.config()).completed
+    assert not only.changed and not only.missing
+
+
+def edit(old: str, new: str) -> Callable[[str], str]:
+    """Replace some text of a file."""
+    return lambda text: text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (edit("import sqlalchemy", "import no_such_module"), "does not import: ModuleNotFound"),
+        (edit("def upgrade", "def (upgrade"), "does not import: SyntaxError"),
+        (edit("def upgrade", "def upgarde"), "002_b.py has no upgrade."),
+        (edit("def downgrade", "def downgarde"), "002_b.py has no downgrade."),
+        (edit("\nrevision", "\nrevison"), "002_b.py has no revision."),
+        (
+            edit("'002'\ndown_revision = '001'", "'001'\ndown_revision = None"),
+            "001_a and 002_b have the same revision '001'.",
+        ),
+        (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "too long for version_num"),
+        (edit("'001'", "'nowhere'"), "002_b follows revision 'nowhere', which no file has."),
+        (edit("= '001'", "= '002'"), "form no chain"),
+    ],
+)
+def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(
+    engine: sa.Engine,
+    folder: Folder,
+    database: Database,
+    change: Callable[[str], str],
+    problem: str,
+) -> None:
+    folder.tables("a", "b")
+    path = folder.file("002_b")
+    path.write_text(change(path.read_text()))
+    error = run_migrations(engine, config=folder.config()).error
+    assert problem in error.problem
+    assert all(len(line.splitlines()) == 1 for line in (error.problem, error.impact))
+    assert database.schema() == []
+
+
+def test_files_that_are_no_migrations_are_left_alone(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    (folder.versions / "__init__.py").write_text("")
+    (folder.versions / ".hidden.py").write_text("1 / 0")
+    (folder.versions / "notes.txt").write_text("")
+    assert run_migrations(engine, config=folder.config()).migrations == ("001_a",)
+
+
+def test_branches_that_were_merged_are_undone_in_the_order_that_was_run(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("base", "left")
+    run_migrations(engine, config=folder.config())
+    folder.last = "001"
+    folder.tables("right")
+    folder.add("both", after=("002", "003"))
+    assert run_migrations(engine, config=folder.config()).migrations == ("003_right", "004_both")
+    undone = rollback_migrations(engine, everything=True, config=folder.config())
+    assert undone.migrations == ("004_both", "003_right", "002_left", "001_base")
+    assert database.tables() == set()

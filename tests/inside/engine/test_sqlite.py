@@ -1,0 +1,96 @@
+"""SQLite rebuilds tables to alter them; the rows that point to them live on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.errors import ActionableError
+from my_service.migrate import get_lock_holder, run_migrations, unlock
+from my_service.migrate.lock import migration_lock
+
+from engine.support import KIND, Database, Folder
+
+pytestmark = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
+
+REBUILD = [
+    'with op.batch_alter_table("parents") as batch:',
+    '    batch.alter_column("name", type_=sa.String(99), existing_type=sa.String(9))',
+]
+
+
+@pytest.fixture
+def families(database: Database) -> None:
+    """Parents whose children die with them."""
+    for statement in (
+        "CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9))",
+        "CREATE TABLE children (id INTEGER PRIMARY KEY,"
+        " parent_id INTEGER NOT NULL REFERENCES parents (id) ON DELETE CASCADE)",
+        "INSERT INTO parents VALUES (1, 'Ada')",
+        "INSERT INTO children VALUES (1, 1), (2, 1)",
+    ):
+        database.ask(statement)
+
+
+@pytest.mark.usefixtures("families")
+@pytest.mark.parametrize("extra", ["", "transaction = False\n"])
+def test_rebuilding_a_table_keeps_its_children(
+    engine: sa.Engine, folder: Folder, database: Database, extra: str
+) -> None:
+    folder.add("rebuild", REBUILD, extra=extra)
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    assert "VARCHAR(99)" in str(database.schema())
+    assert database.ask("SELECT count(*) FROM children") == [(2,)]
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.usefixtures("families")
+def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    before = database.all()
+    folder.add("rebuild", [*REBUILD, "op.execute('DELETE FROM parents')"])
+    folder.tables("b")
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == (
+        "002_rebuild: 2 rows point to rows that are gone, the first from children to parents."
+    )
+    assert database.all() == before
+    assert database.ask("SELECT count(*) FROM parents") == [(1,)]
+
+
+def test_an_application_that_writes_is_waited_for_and_then_named(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    with sa.create_engine(database.address).connect() as writer:
+        writer.exec_driver_sql("BEGIN IMMEDIATE")
+        error = run_migrations(engine, config=folder.config(lock_timeout=0.3)).error
+        assert "database is locked" in error.problem
+    assert run_migrations(engine, config=folder.config()).success
+
+
+def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
+    engine: sa.Engine,
+) -> None:
+    assert unlock(engine) is None
+    with migration_lock(engine, 1):
+        holder = get_lock_holder(engine)
+        assert holder is not None
+        with pytest.raises(ActionableError, match="SQLite cannot end") as refused:
+            unlock(engine)
+    assert refused.value.solution == f"End the process: kill {holder.process}"
+
+
+def test_a_lock_that_cannot_be_written_is_refused_with_a_sentence(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    Path(f"{sa.make_url(database.address).database}-migrate").mkdir()
+    error = run_migrations(engine, config=folder.config()).error
+    assert "-migrate cannot be written" in error.problem
+    assert database.tables() == set()

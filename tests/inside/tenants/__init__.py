@@ -1,0 +1,1 @@
+"""Schema-per-tenant, tested inside a baked service: see ``tests/generated/test_inside.py``."""

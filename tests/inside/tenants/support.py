@@ -1,0 +1,253 @@
+"""The service as these tests move it: its folder of migrations, its tenants, its command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from my_service import cli, migrations
+from my_service.database.backend import connect
+from my_service.migrate import (
+    AllTenantsResult,
+    MigrationConfig,
+    TenantResult,
+    drop_tenant,
+    run_all_tenant_migrations,
+    run_tenant_migrations,
+)
+from my_service.migrate.tenants import bulk
+from my_service.settings import Settings
+from processes import Process
+
+WORKERS = "TENANTS_CITUS_WORKERS"
+
+FILE = '''"""{name}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{after}"
+schemas = {schemas!r}
+{extra}
+
+
+def upgrade() -> None:
+    {up}
+
+
+def downgrade() -> None:
+    {down}
+'''
+
+
+def server_url(database: str) -> sa.URL:
+    """The address of a database on the server."""
+    return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
+
+
+def workers() -> list[sa.URL]:
+    """The addresses of a Citus cluster's workers, where ``TENANTS_CITUS_WORKERS`` names them."""
+    named = [worker.rpartition(":") for worker in os.environ.get(WORKERS, "").split()]
+    return [server_url("postgres").set(host=host, port=int(port)) for host, _, port in named]
+
+
+def create_database(name: str, template: str | None = None) -> None:
+    """Make a database; on a cluster, one on each of its machines.
+
+    Args:
+        name: what it is called.
+        template: the database to copy.
+
+    """
+    copied = f" TEMPLATE {template}" if template and not workers() else ""
+    for server in [server_url("postgres"), *workers()]:
+        on_server(f"CREATE DATABASE {name}{copied}", server)
+        if workers():
+            on_server("CREATE EXTENSION citus", server.set(database=name))
+    for worker in workers():
+        on_server(f"SELECT citus_add_node('{worker.host}', {worker.port})", server_url(name))
+
+
+def drop_database(name: str) -> None:
+    """Remove what ``create_database`` made."""
+    for server in [server_url("postgres"), *workers()]:
+        on_server(f"DROP DATABASE {name} WITH (FORCE)", server)
+
+
+def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
+    """Run a statement outside a transaction; return the first column."""
+    engine = sa.create_engine(
+        server or server_url("postgres"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        result = connection.exec_driver_sql(statement)
+        return list(result.scalars()) if result.returns_rows else []
+
+
+class Service:
+    """Migrations 001 and 002 of the service, and what a test adds."""
+
+    def __init__(self, engine: sa.Engine, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.engine = engine
+        copytree(migrations.config.directory, folder)
+        self.versions = folder / "versions"
+        self.last = 2
+        self.config: MigrationConfig = replace(
+            migrations.config, directory=folder, lock_timeout=20, table_lock_timeout=1
+        )
+        patch.setattr(migrations, "config", self.config)
+        self.patch = patch
+
+    def add(
+        self,
+        up: str | Iterable[str],
+        down: str | Iterable[str] = "pass",
+        *,
+        schemas: str = "tenants",
+        extra: str = "",
+    ) -> Path:
+        """Write a migration that follows the last one."""
+        after, self.last = self.last, self.last + 1
+        path = self.versions / f"{self.last:03}_change.py"
+        text = FILE.format(
+            name=path.stem,
+            revision=f"{self.last:03}",
+            after=f"{after:03}",
+            up="\n    ".join([up] if isinstance(up, str) else up),
+            down="\n    ".join([down] if isinstance(down, str) else down),
+            schemas=schemas,
+            extra=extra,
+        )
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def remove(self, path: Path) -> None:
+        """Be an older version of the service, which lacks the newest migration."""
+        path.unlink()
+        self.last -= 1
+
+    def roles(self) -> None:
+        """Turn TENANT_ROLES on."""
+        self.config = replace(self.config, tenant_roles=True)
+        self.patch.setenv("TENANT_ROLES", "true")
+
+    def forget_roles(self) -> None:
+        """Remove the tenants' roles: they belong to the whole server."""
+        if self.config.tenant_roles:
+            for (tenant,) in self.ask("SELECT id FROM public.tenants"):
+                drop_tenant(self.engine, tenant, config=self.config)
+
+    def ordinary_user(self) -> None:
+        """Be no superuser: one who owns the database, and may make roles."""
+        on_server("DROP ROLE IF EXISTS tenants_service")
+        on_server("CREATE ROLE tenants_service LOGIN CREATEROLE")
+        on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO tenants_service")
+        self.ask("ALTER SCHEMA public OWNER TO tenants_service")
+        self.engine.dispose()
+        url = self.engine.url.set(username="tenants_service")
+        address = url.render_as_string(hide_password=False)
+        self.patch.setenv("DATABASE_URL", address)
+        self.engine = connect(
+            Settings(_env_file=None, environment="development", database_url=address)
+        )
+
+    def all(self, **how: Any) -> AllTenantsResult:
+        """Migrate everything."""
+        return run_all_tenant_migrations(self.engine, config=self.config, **how)
+
+    def one(self, tenant: str) -> TenantResult:
+        """Make or migrate one tenant."""
+        return run_tenant_migrations(self.engine, tenant, config=self.config)
+
+    def register(self, *tenants: str) -> None:
+        """Put tenants into the registry that the next run is to make."""
+        self.ask(
+            "INSERT INTO public.tenants (id, name, schema_name) SELECT t, t, 'tenant_' || t"
+            f" FROM unnest(ARRAY{list(tenants)}) t"
+        )
+
+    def make(self, *tenants: str) -> None:
+        """Make tenants, by canaries and replay."""
+        self.all().public.raise_for_error()
+        self.register(*tenants)
+        run = self.all()
+        assert run.success, run.failed[:1]
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement and commit it; return its rows."""
+        engine = sa.create_engine(self.engine.url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def stands(self) -> dict[str, tuple[str, str | None]]:
+        """Status and revision of each tenant."""
+        rows = self.ask("SELECT id, status, revision FROM public.tenants")
+        return {tenant: (status, revision) for tenant, status, revision in rows}
+
+    def start(self, *words: str) -> Process:
+        """Start a command line in a process of its own."""
+        return Process(command_line, *words, folder=self.versions, variables=os.environ)
+
+    def command(self, line: str) -> tuple[int, str, str]:
+        """Run a command line: its exit code, output and errors."""
+        out, err = io.StringIO(), io.StringIO()
+        self.patch.setattr(sys, "argv", ["service", *line.split()])
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            cli.main()
+        return int(str(end.value.code or 0)), out.getvalue(), err.getvalue()
+
+
+def command_line(*words: str) -> None:
+    """The service's own command line."""
+    sys.argv = ["service", *words]
+    cli.main()
+
+
+def replays(service: Service) -> list[int]:
+    """A list that grows with each transaction that is replayed."""
+    taken: list[int] = []
+    execute = bulk.execute
+
+    def counted(*arguments: Any) -> None:
+        taken.append(1)
+        execute(*arguments)
+
+    service.patch.setattr(bulk, "execute", counted)
+    return taken
+
+
+def dies_at(statement: int, act: Callable[[], object]) -> bool:
+    """Do it in a process that is killed before its n-th statement; False if it ended before."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def die(*_: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == statement:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", die)
+        try:
+            act()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)

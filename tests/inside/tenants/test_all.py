@@ -1,0 +1,195 @@
+"""All tenants at once: who fails, who is left, who is ahead, who comes back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from my_service.database.tenant_session import TenantSession
+from my_service.errors import HttpError
+from my_service.migrate import MigrationResult, audit_tenants, drop_tenant
+from sqlalchemy import text
+
+from tenants.support import Service
+
+NAMES = tuple(f"t{n}" for n in range(8))
+ADD = 'op.add_column("users", sa.Column("nick", sa.Text))'
+REMOVE = 'op.drop_column("users", "nick")'
+BREAK = "ALTER TABLE tenant_{}.users ADD nick text"
+
+
+def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it(
+    service: Service,
+) -> None:
+    service.make(*NAMES)
+    service.add(ADD, REMOVE)
+    for tenant in ("t0", "t5"):  # one that would be a witness, and one that would replay
+        service.ask(BREAK.format(tenant))
+    code, out, err = service.command("tenant migrate")
+    assert code == 1
+    assert "Tenants: 6 migrated, 2 failed\n" in out
+    assert "t5: 003_change failed" in out and "t5: 003_change failed" in err
+    assert "8 of 8 tenants\n" in err
+    failed = {tenant for tenant, stand in service.stands().items() if stand[0] == "failed"}
+    assert failed == {"t0", "t5"}
+    service.ask("ALTER TABLE tenant_t0.users DROP nick")
+    code, out, _ = service.command("tenant migrate --json")
+    said = json.loads(out)
+    assert code == 1
+    assert {one["tenant"]: one["success"] for one in said["tenants"]} == {"t0": True, "t5": False}
+    service.ask("ALTER TABLE tenant_t5.users DROP nick")
+    assert service.command("tenant migrate t5")[0] == 0
+    assert set(service.stands().values()) == {("ready", "003")}
+    assert service.all().tenants == ()
+
+
+def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
+    service.make(*NAMES)
+    service.add(ADD)
+    for tenant in NAMES[2:]:
+        service.ask(BREAK.format(tenant))
+    run = service.all(max_failures=2)
+    assert len(run.failed) == 2
+    stands = list(service.stands().values())
+    assert stands.count(("failed", "002")) == 2 and stands.count(("ready", "002")) == 4
+
+
+def test_an_older_version_leaves_alone_what_is_ahead_of_it(service: Service) -> None:
+    service.make(*NAMES[:4])
+    newest = service.add(ADD)
+    service.register("late")
+    assert service.all(max_failures=1).success
+    before = service.stands()
+    text_of = newest.read_text()
+    service.remove(newest)
+    assert service.all().tenants == ()
+    one = service.one("t1")
+    assert one.error is not None and "missing" in one.error.problem + one.error.impact
+    assert not service.one("brand_new").success
+    assert service.stands() == before
+    newest.write_text(text_of)
+
+
+def test_a_tenant_that_moved_behind_the_registry_is_put_right(service: Service) -> None:
+    service.make(*NAMES)
+    service.add(ADD)
+    # As when another process moves it between the look at the registry and the replay.
+    assert service.one("t6").success
+    service.ask("UPDATE public.tenants SET revision = '002' WHERE id = 't6'")
+    assert service.all().success
+    assert set(service.stands().values()) == {("ready", "003")}
+    assert audit_tenants(service.engine) == []
+
+
+def test_a_migration_outside_a_transaction_reaches_every_tenant_and_leaves_no_path(
+    service: Service,
+) -> None:
+    service.make(*NAMES[:3])
+    index = 'op.create_index("late", "users", ["name"], postgresql_concurrently=True)'
+    service.add(index, 'op.drop_index("late")', extra="transaction = False")
+    service.ask("CREATE INDEX late ON tenant_t1.users (name)")
+    run = service.all()
+    assert [result.tenant for result in run.failed] == ["t1"]
+    paths = set()
+    for _ in range(5):
+        with service.engine.connect() as one, service.engine.connect() as two:
+            paths |= {c.scalar(text("SHOW search_path")) for c in (one, two)}
+    assert paths == {"no_tenant"}
+    service.ask("DROP INDEX tenant_t1.late")
+    assert service.all().success
+    indexes = service.ask("SELECT schemaname FROM pg_indexes WHERE indexname = 'late' ORDER BY 1")
+    assert indexes == [("tenant_t0",), ("tenant_t1",), ("tenant_t2",)]
+
+
+def test_rolling_back_takes_every_tenant_to_where_public_is_then(service: Service) -> None:
+    service.make(*NAMES[:4])
+    service.add(ADD, REMOVE)
+    service.ask(BREAK.format("t3"))
+    assert len(service.all().failed) == 1
+    assert service.command("migrate rollback")[0] == 0
+    assert set(service.stands().values()) == {("ready", "002")}  # the one that failed included
+    assert service.ask("SELECT version_num FROM public.alembic_version") == [("002",)]
+    columns = "SELECT table_schema FROM information_schema.columns WHERE column_name = 'nick'"
+    assert service.ask(columns) == [("tenant_t3",)]
+
+
+def test_a_rollback_that_one_tenant_refuses_leaves_public_and_continues(service: Service) -> None:
+    service.make(*NAMES[:4])
+    service.add(ADD, REMOVE)
+    assert service.all().success
+    service.ask("CREATE VIEW tenant_t3.uses AS SELECT nick FROM tenant_t3.users")
+    code, _, err = service.command("migrate rollback")
+    assert code == 1 and "shared schema was not touched" in err
+    assert service.ask("SELECT version_num FROM public.alembic_version") == [("003",)]
+    assert service.stands()["t3"] == ("failed", "003")
+    service.ask("DROP VIEW tenant_t3.uses")
+    assert service.command("migrate rollback")[0] == 0
+    assert set(service.stands().values()) == {("ready", "002")}
+
+
+def test_the_registry_is_not_undone_while_there_are_tenants(service: Service) -> None:
+    service.make(*NAMES[:3])
+    service.ask("INSERT INTO tenant_t0.users (email, password_hash, name) VALUES ('a', 'b', 'c')")
+    for command in ("migrate rollback", "migrate rollback --all", "migrate down"):
+        code, _, err = service.command(command)
+        assert code == 1 and "registry" in err
+    assert service.ask("SELECT count(*) FROM tenant_t0.users") == [(1,)]
+    assert set(service.stands().values()) == {("ready", "002")}
+    for tenant in NAMES[:3]:
+        drop_tenant(service.engine, tenant, config=service.config)
+    assert service.command("migrate rollback --all")[0] == 0
+
+
+def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated(
+    service: Service,
+) -> None:
+    service.make("a", "b")
+    service.add(ADD, REMOVE)
+    assert service.all().success
+    code, out, _ = service.command("migrate rollback --tenant a")
+    assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
+    assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
+    info = {"tenant": "a", "role": False}
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="is not ready"),
+    ):
+        session.execute(text("SELECT 1"))
+    rows = service.command("migrate status --tenants")[1].splitlines()[-2:]
+    assert rows == ["002\tbehind\t1", "003\tready\t1"]
+    code, _, err = service.command("migrate rollback --tenant nobody")
+    assert code == 1 and "no tenant 'nobody'" in err
+    assert service.all().success
+    assert service.stands()["a"] == ("ready", "003")
+
+
+def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None:
+    service.make("a")
+    service.ask("CREATE TABLE public.users AS SELECT 1 AS id")
+    info = {"tenant": "nobody", "role": False}
+    with (
+        TenantSession(service.engine, info=info) as session,
+        pytest.raises(HttpError, match="no tenant"),
+    ):
+        session.execute(text("SELECT * FROM users"))
+
+
+def test_marked_bodies_run_where_they_belong(service: Service) -> None:
+    service.add('op.create_table("plans", sa.Column("id", sa.Integer))', schemas="shared")
+    service.add('op.create_table("notes", sa.Column("id", sa.Integer))')
+    service.make("a", "b", "c")
+    tables = service.ask(
+        "SELECT tablename, schemaname FROM pg_tables WHERE tablename IN ('plans', 'notes')"
+        " ORDER BY 1, 2"
+    )
+    assert tables == [("notes", f"tenant_{t}") for t in "abc"] + [("plans", "public")]
+
+
+def test_public_that_fails_keeps_the_tenants_where_they_are(service: Service) -> None:
+    service.make("a")
+    path: Path = service.add("raise ValueError('no')", schemas="shared")
+    run = service.all()
+    assert isinstance(run.public, MigrationResult) and not run.success and run.tenants == ()
+    assert service.stands() == {"a": ("ready", "002")}
+    assert path.exists()

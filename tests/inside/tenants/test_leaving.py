@@ -1,0 +1,273 @@
+"""However a session leaves its tenant's transaction, its next statement runs in the tenant again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from my_service.database.backend import connect
+from my_service.database.tenant_session import tenant_session
+from my_service.errors import ActionableError
+from my_service.settings import Settings
+from sqlalchemy.orm import Session
+
+from engine.pooler import pgbouncer
+from tenants.support import Service
+
+WHO = "SELECT whose, current_schema()::text, current_user::text FROM marks"
+
+
+def driver(session: Session) -> psycopg.Connection[Any]:
+    """The driver's connection of a session."""
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)
+    return connection
+
+
+def statement(text: str) -> Callable[[Session], object]:
+    """A way out: a statement through SQLAlchemy."""
+    return lambda session: session.connection().exec_driver_sql(text)
+
+
+def through_the_driver(text: str) -> Callable[[Session], object]:
+    """A way out: a statement that only the driver sees."""
+    return lambda session: driver(session).execute(text)
+
+
+def lose_the_connection(session: Session) -> None:
+    """A way out: the session's connection is another one afterwards."""
+    session.connection().invalidate()
+    session.connection().rollback()
+
+
+def fail(session: Session) -> None:
+    """A way out: an error, and a savepoint from before it."""
+    session.execute(sa.text("SAVEPOINT before_it"))
+    with pytest.raises(sa.exc.ProgrammingError):
+        session.execute(sa.text("SELECT nothing FROM nowhere"))
+    driver(session).execute("ROLLBACK TO before_it")
+
+
+def discard_all(session: Session) -> None:
+    """A way out: what PostgreSQL allows outside a transaction only."""
+    driver(session).commit()
+    with suppress(psycopg.Error):
+        driver(session).execute("DISCARD ALL")
+    driver(session).rollback()
+
+
+WAYS: dict[str, Callable[[Session], object]] = {
+    "session.commit": lambda session: session.commit(),
+    "session.rollback": lambda session: session.rollback(),
+    "connection.commit": lambda session: session.connection().commit(),
+    "connection.rollback": lambda session: session.connection().rollback(),
+    "driver.commit": lambda session: driver(session).commit(),
+    "driver.rollback": lambda session: driver(session).rollback(),
+    "invalidate": lose_the_connection,
+    "an error": fail,
+    "DISCARD ALL": discard_all,
+    **{
+        text: statement(text)
+        for text in (
+            "COMMIT",
+            "ROLLBACK",
+            "END",
+            "ABORT",
+            "/* so */ commit",
+            "COMMIT AND CHAIN",
+            "ROLLBACK AND CHAIN",
+            "SET search_path TO public",
+            "SET LOCAL search_path TO tenant_t2",
+            "SELECT set_config('search_path', 'tenant_t2', false)",
+            "DO $$ BEGIN PERFORM set_config('search_path', 'public', true); END $$",
+            "RESET search_path",
+            "RESET ALL",
+            "RESET ROLE",
+            "SET ROLE NONE",
+            "SET SESSION AUTHORIZATION DEFAULT",
+            "DISCARD TEMP",
+        )
+    },
+    **{
+        f"driver: {text}": through_the_driver(text)
+        for text in ("COMMIT", "COMMIT AND CHAIN", "SET search_path TO public", "RESET ALL")
+    },
+}
+
+
+def copied(session: Session) -> list[tuple[Any, ...]]:
+    """Ask by COPY."""
+    with driver(session).cursor().copy(f"COPY ({WHO}) TO STDOUT") as copy:
+        return list(copy.rows())
+
+
+def pipelined(session: Session) -> list[tuple[Any, ...]]:
+    """Ask in a pipeline."""
+    with driver(session).pipeline():
+        return driver(session).execute(WHO).fetchall()
+
+
+def from_a_server_cursor(session: Session) -> list[tuple[Any, ...]]:
+    """Ask by a cursor that the server keeps."""
+    with driver(session).cursor("named") as cursor:
+        return cursor.execute(WHO).fetchall()
+
+
+ASKING: dict[str, Callable[[Session], Any]] = {
+    "session": lambda session: session.execute(sa.text(WHO)).all(),
+    "driver SQL": lambda session: session.connection().exec_driver_sql(WHO).all(),
+    "driver": lambda session: driver(session).execute(WHO).fetchall(),
+    "stream": lambda session: list(driver(session).cursor().stream(WHO)),
+    "server cursor": from_a_server_cursor,
+    "copy": copied,
+    "pipeline": pipelined,
+}
+
+
+@contextmanager
+def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.Engine]:
+    """The service's engine, straight to the server or through PgBouncer in transaction mode."""
+    address = service.engine.url.render_as_string(hide_password=False)
+    if through == "direct":
+        yield service.engine
+        return
+    service.engine.dispose()
+    with pgbouncer(address, folder, connections=1 if through == "pooler of one" else 4) as behind:
+        engine = connect(Settings(_env_file=None, environment="development", database_url=behind))
+        yield engine
+        engine.dispose()
+
+
+def prepare(service: Service, *, role: bool, tenants: int = 2) -> None:
+    """Give every tenant, and public, a table that says whose it is."""
+    if role:
+        service.roles()
+    service.add('op.create_table("marks", sa.Column("whose", sa.Text))', schemas="all")
+    names = [f"t{n}" for n in range(1, tenants + 1)]
+    service.make(*names)
+    for schema in ("public", *(f"tenant_{name}" for name in names)):
+        service.ask(f"INSERT INTO {schema}.marks VALUES ('{schema.removeprefix('tenant_')}')")
+
+
+@pytest.mark.parametrize("role", [False, True], ids=["no roles", "roles"])
+@pytest.mark.parametrize("through", ["direct", "pooler", "pooler of one"])
+def test_the_next_statement_runs_in_the_tenant_again(
+    service: Service, tmp_path: Path, through: str, role: bool
+) -> None:
+    prepare(service, role=role)
+    user = "tenant_t1" if role else service.ask("SELECT current_user::text")[0][0]
+    wrong = []
+    with service_engine(service, through, tmp_path) as engine:
+        for way, leave in WAYS.items():
+            for asking, ask in ASKING.items():
+                if way == "invalidate" and "driver" in ask.__code__.co_names:
+                    continue  # the new connection becomes the session's with its first statement
+                with tenant_session(engine, "t1", role=role) as session:
+                    assert ask(session) == [("t1", "tenant_t1", user)], asking
+                    leave(session)
+                    if (rows := ask(session)) != [("t1", "tenant_t1", user)]:
+                        wrong.append((way, asking, rows))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("through", ["direct", "pooler of one"])
+def test_what_cannot_be_kept_in_the_tenant_is_refused(
+    service: Service, tmp_path: Path, through: str
+) -> None:
+    prepare(service, role=False)
+    with service_engine(service, through, tmp_path) as engine:
+        with tenant_session(engine, "t1") as session:
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            with pytest.raises(ActionableError, match="autocommit"):
+                session.execute(sa.text(WHO))
+        for several in (
+            f"COMMIT; {WHO}",
+            f"SELECT 1; -- ;\n SET search_path TO public; {WHO}",
+            f"SELECT E'\\''; ROLLBACK; {WHO}; SELECT ''",
+            f"SELECT set_config('search_path', 'public', true); {WHO}",
+        ):
+            for execute in (
+                lambda session, sql: session.connection().exec_driver_sql(sql),
+                lambda session, sql: driver(session).execute(sql),
+                lambda session, sql: driver(session).execute(sql.encode()),
+                lambda session, sql: driver(session).execute(psycopg.sql.SQL(sql)),
+            ):
+                with (
+                    tenant_session(engine, "t1") as session,
+                    pytest.raises(ActionableError, match="several statements"),
+                ):
+                    execute(session, several)
+        with tenant_session(engine, "t1") as session:  # these leave nothing
+            connection = session.connection()
+            connection.exec_driver_sql("SELECT 'a; COMMIT; b'; /* ; COMMIT; */ SELECT 2;")
+            assert [row.whose for row in session.execute(sa.text(WHO))] == ["t1"]
+
+
+def test_what_goes_past_the_guard_finds_no_table(service: Service, tmp_path: Path) -> None:
+    prepare(service, role=False)
+
+    def go_past(engine: sa.Engine) -> None:
+        with tenant_session(engine, "t1") as session:
+            raw = driver(session)
+            with raw.transaction(), pytest.raises(psycopg.errors.UndefinedTable):
+                psycopg.Cursor(raw).execute(WHO)
+
+    go_past(service.engine)
+    user, database = service.ask("SELECT current_user::text, current_database()::text")[0]
+    with service_engine(service, "pooler of one", tmp_path) as engine:
+        # Here the service cannot say so itself; its warning tells what to execute.
+        service.ask(f"ALTER ROLE {user} IN DATABASE {database} SET search_path = no_tenant")
+        with engine.connect() as connection, pytest.raises(sa.exc.OperationalError):
+            connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        go_past(engine)
+
+
+def test_a_row_of_the_registry_that_names_another_schema_leads_nowhere(service: Service) -> None:
+    prepare(service, role=False)
+    service.ask("ALTER TABLE public.tenants DROP CONSTRAINT IF EXISTS tenants_schema_of_id_check")
+    service.ask("UPDATE public.tenants SET schema_name = 'public' WHERE id = 't1'")
+    with (
+        tenant_session(service.engine, "t1") as session,
+        pytest.raises(ActionableError, match="no tenant"),
+    ):
+        session.execute(sa.text(WHO))
+
+
+@pytest.mark.filterwarnings("ignore:transaction already deassociated")
+@pytest.mark.parametrize(
+    ("through", "role"), [("direct", False), ("pooler", True), ("pooler of one", False)]
+)
+def test_under_traffic_nobody_sees_another_tenants_rows(
+    service: Service, tmp_path: Path, through: str, role: bool
+) -> None:
+    tenants, threads, rounds = 8, 8, 25
+    prepare(service, role=role, tenants=tenants)
+
+    def hammer(seed: int) -> int:
+        chance, seen = random.Random(seed), 0
+        for _ in range(rounds):
+            tenant = f"t{chance.randrange(tenants) + 1}"
+            with tenant_session(engine, tenant, role=role) as session:
+                for _ in range(chance.randrange(1, 5)):
+                    try:
+                        WAYS[chance.choice(list(WAYS))](session)
+                    except sa.exc.InvalidRequestError:
+                        break  # SQLAlchemy saw that somebody else ended its transaction
+                    assert session.scalar(sa.text("SELECT current_schema()")) == f"tenant_{tenant}"
+                    rows = ASKING[chance.choice(list(ASKING))](session)
+                    assert [row[:2] for row in rows] == [(tenant, f"tenant_{tenant}")]
+                    seen += 1
+        return seen
+
+    with (
+        service_engine(service, through, tmp_path) as engine,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        assert sum(pool.map(hammer, range(threads))) > threads * rounds

@@ -1,0 +1,325 @@
+"""Tenants are made, listed, audited and removed; also when a process dies over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.database.backend import connect
+from my_service.errors import ActionableError
+from my_service.migrate import (
+    audit_tenants,
+    drop_tenant,
+    run_all_tenant_migrations,
+    run_tenant_migrations,
+)
+from my_service.migrate.backends.postgresql import lock as lock_module
+from my_service.migrate.backends.postgresql.lock import Lock
+from my_service.migrate.tenants import drop
+from my_service.settings import load_settings
+
+from engine.pooler import pgbouncer
+from tenants.support import Service, dies_at
+
+STRIDE = int(os.environ.get("TENANTS_STRIDE", "6"))  # 1: die before every single statement
+CONCURRENTLY = (
+    'op.create_index("late", "users", ["name"], postgresql_concurrently=True, if_not_exists=True)'
+)
+
+
+@pytest.mark.parametrize(
+    "tenant", ["", "a-b", "A", "é", "a\n", "a" * 57, "admin", "public", 'a"; DROP TABLE x', "../a"]
+)
+def test_what_cannot_be_an_id_is_refused_with_a_sentence(service: Service, tenant: str) -> None:
+    service.all()
+    with pytest.raises(ActionableError, match="cannot be the id of a tenant"):
+        service.one(tenant)
+    assert service.stands() == {}
+
+
+def test_the_longest_id_is_a_tenant(service: Service) -> None:
+    service.all()
+    assert service.one("a" * 56).created
+
+
+def test_four_at_once_make_one_tenant_and_get_three_clear_answers(service: Service) -> None:
+    service.all()
+    four = [service.start("tenant", "create", "acme") for _ in range(4)]
+    ended = [process.finish() for process in four]
+    assert [code for code, _, _ in ended] == [0] * 4
+    said = sorted(out for _, out, _ in ended)
+    assert said == ["Created tenant acme\n"] + ["Tenant acme already exists\n"] * 3
+    assert service.stands() == {"acme": ("ready", "002")}
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["one transaction", "several"])
+def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes(
+    service: Service, alone: bool
+) -> None:
+    if alone:
+        service.add(CONCURRENTLY, extra="transaction = False")
+    service.all()
+
+    def make() -> None:
+        engine = connect(load_settings(serving=False))
+        run_tenant_migrations(engine, "acme", config=service.config)
+
+    service.engine.dispose()
+    point = 1
+    while dies_at(point, make):
+        stand = service.stands().get("acme")
+        exists = service.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'tenant_acme'")
+        if not alone:
+            assert (stand is None and not exists) or (stand == ("ready", "002") and exists)
+        elif stand is not None:
+            assert exists and (stand[0] == "provisioning" or stand == ("ready", "003"))
+            assert service.one("acme").success
+            assert service.stands()["acme"] == ("ready", "003")
+            assert not audit_tenants(service.engine)
+            drop_tenant(service.engine, "acme", config=service.config)
+        service.engine.dispose()
+        point += STRIDE
+    assert point > 5
+    assert service.stands()["acme"][0] == "ready"
+
+
+def test_wherever_a_removal_dies_it_can_be_continued(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop, "CHUNK", 2)
+    service.all()
+
+    def remove() -> None:
+        drop_tenant(connect(load_settings(serving=False)), "acme", config=service.config)
+
+    point = 1
+    while True:
+        service.one("acme")
+        service.engine.dispose()
+        if not dies_at(point, remove):
+            break
+        if service.stands()["acme"][0] == "dropping":
+            refused = service.one("acme")
+            assert refused.error is not None and "is being removed" in refused.error.problem
+            assert service.stands()["acme"][0] == "dropping"
+            assert [f.problem for f in audit_tenants(service.engine, repair=True)] == [
+                "its removal was cut short"
+            ]
+            drop_tenant(service.engine, "acme", config=service.config)
+            assert service.stands() == {}
+        point += STRIDE
+    assert point > 5
+    assert service.stands() == {}
+    assert not service.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'tenant%%'")
+
+
+LARGE = {
+    "partitions": [
+        'op.execute("CREATE TABLE parts_of (id bigint PRIMARY KEY)")',
+        'op.execute("CREATE TABLE parts (id bigint PRIMARY KEY) PARTITION BY RANGE (id)")',
+        "for n in range(600):",
+        '    op.execute(f"CREATE TABLE part_{n} PARTITION OF parts'
+        ' FOR VALUES FROM ({n}) TO ({n + 1})")',
+        'op.execute("ALTER TABLE parts ADD FOREIGN KEY (id) REFERENCES parts_of")',
+    ],
+    "foreign keys to one table": [
+        'op.execute("CREATE TABLE hub (id int PRIMARY KEY)")',
+        "for n in range(600):",
+        '    op.execute(f"CREATE TABLE spoke_{n} (hub int REFERENCES hub)")',
+    ],
+    "heirs of one table": [
+        'op.execute("CREATE TABLE ancestor (id int)")',
+        "for n in range(600):",
+        '    op.execute(f"CREATE TABLE heir_{n} (own int) INHERITS (ancestor)")',
+    ],
+    "functions": [
+        "for n in range(1500):",
+        '    op.execute(f"CREATE FUNCTION f_{n}(int) RETURNS int LANGUAGE sql AS $$ SELECT {n} $$")',
+        'op.execute("CREATE PROCEDURE p() LANGUAGE sql AS $$ SELECT 1 $$")',
+        'op.execute("CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)")',
+    ],
+    "views and types": [
+        'op.execute("CREATE TABLE seen (id int)")',
+        "for n in range(300):",
+        '    op.execute(f"CREATE VIEW view_{n} AS SELECT * FROM '
+        "{f'view_{n - 1}' if n % 20 else 'seen'}\")",
+        "    op.execute(f\"CREATE TYPE type_{n} AS ENUM ('a')\")",
+        'op.execute("CREATE MATERIALIZED VIEW kept AS SELECT * FROM seen")',
+        'op.execute("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")',
+        'op.execute("CREATE TYPE pair AS (a int, b int)")',
+        'op.execute("CREATE TYPE span AS RANGE (subtype = int)")',
+        'op.execute("CREATE SEQUENCE numbers")',
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_large_schema_goes_in_chunks_that_fit_the_lock_table(service: Service, kind: str) -> None:
+    service.add(LARGE[kind])
+    service.all()
+    service.one("acme")
+    most = 0
+
+    def count(connection: sa.Connection) -> None:
+        nonlocal most
+        locks = sa.text("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()")
+        most = max(most, connection.scalar(locks) or 0)
+
+    sa.event.listen(service.engine, "commit", count)
+    code, _, _ = service.command("tenant drop acme")
+    assert code == 1 and service.stands() != {}
+    drop_tenant(service.engine, "acme", config=service.config)
+    assert 0 < most < 700
+    assert service.stands() == {}
+    assert service.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'tenant_acme'") == []
+    assert service.command("tenant drop acme --yes")[0] == 1
+
+
+def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> None:
+    names = [f"t{n}" for n in range(8)]
+    service.make(*names)
+    service.add('op.add_column("users", sa.Column("nick", sa.Text))')
+    totals: list[int] = []
+
+    def drop_some(result: object, total: int) -> None:
+        totals.append(total)
+        if len(totals) == 2:  # after the canaries
+            drop_tenant(service.engine, "t5", config=service.config)
+            service.ask("UPDATE public.tenants SET status = 'dropping' WHERE id = 't6'")
+
+    run = service.all(on_result=drop_some)
+    assert run.success
+    assert {result.tenant for result in run.tenants} == {*names} - {"t5", "t6"}
+    assert totals[0] == 8
+    assert service.stands()["t6"] == ("dropping", "002")
+
+
+def test_an_audit_beside_removals_finds_nothing_wrong(service: Service) -> None:
+    names = [f"t{n}" for n in range(12)]
+    service.make(*names)
+    over = threading.Event()
+    findings: list[str] = []
+
+    def audit() -> None:
+        while not over.is_set():
+            findings.extend(finding.problem for finding in audit_tenants(service.engine))
+
+    auditor = threading.Thread(target=audit)
+    auditor.start()
+    try:
+        for name in names:
+            drop_tenant(service.engine, name, config=service.config)
+    finally:
+        over.set()
+        auditor.join()
+    assert set(findings) <= {"its removal was cut short"}
+    assert service.stands() == {}
+
+
+def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: Service) -> None:
+    service.all()
+    lock = Lock(service.engine, "tenant_a")
+    assert lock.acquire()
+    lock.verify()
+    held = service.ask(
+        "SELECT state, backend_xmin, backend_xid FROM pg_stat_activity JOIN pg_locks USING (pid)"
+        " WHERE locktype = 'advisory' AND datname = current_database()"
+    )
+    lock.release()
+    assert held == [("idle in transaction", None, None)]
+
+
+def test_a_replay_does_not_wait_for_a_tenant_that_another_migrates(service: Service) -> None:
+    names = [f"t{n}" for n in range(6)]
+    service.make(*names)
+    service.config = replace(service.config, lock_timeout=1, table_lock_timeout=60)
+    service.add('op.add_column("users", sa.Column("nick", sa.Text))')
+    lock = Lock(service.engine, "tenant_t4")
+    assert lock.acquire()
+    waiting: list[object] = []
+
+    def watch(*_: object) -> None:
+        waiting.extend(
+            service.ask("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
+        )
+
+    (failed,) = service.all(on_result=watch).failed
+    lock.release()
+    assert failed.tenant == "t4" and failed.error is not None
+    assert failed.error.code == "lock-timeout"
+    assert waiting == []
+    assert service.all().success
+
+
+def test_public_is_public_also_for_a_user_with_a_schema_of_its_own_name(service: Service) -> None:
+    service.ask("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+    service.engine.dispose()
+    service.make("a", "b", "c", "d")
+    tables = service.ask(
+        "SELECT schemaname, count(*) FROM pg_tables WHERE tablename = 'alembic_version'"
+        " GROUP BY 1 ORDER BY 1"
+    )
+    assert tables == [("public", 1), *((f"tenant_{t}", 1) for t in "abcd")]
+    assert service.command("migrate status")[0] == 0
+    assert service.command("migrate rollback --all")[0] == 1  # there are tenants
+    assert service.command("tenant audit")[0] == 0
+
+
+def test_a_pooler_of_one_connection_is_refused_with_a_sentence(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "SECOND_CONNECTION_SECONDS", 1.0)
+    direct = service.engine.url.render_as_string(hide_password=False)
+    service.engine.dispose()
+    with pgbouncer(direct, tmp_path, connections=1) as behind:
+        engine = sa.create_engine(behind, connect_args={"prepare_threshold": None})
+        run = run_all_tenant_migrations(engine, config=service.config)
+        engine.dispose()
+    assert run.public.error is not None and run.public.error.code == "pooler-too-small"
+    assert service.all().success
+
+
+def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> None:
+    service.make("a", "b", "c", "d", "e")
+    assert service.command("tenant audit") == (0, "Registry and schemas agree\n", "")
+    service.ask("UPDATE public.tenants SET revision = '001' WHERE id = 'a'")
+    service.ask("DELETE FROM public.tenants WHERE id = 'b'")
+    service.ask("DROP SCHEMA tenant_c CASCADE")
+    service.ask("UPDATE tenant_d.alembic_version SET version_num = '001'")
+    service.ask('CREATE SCHEMA "tenant_Not One"')
+    code, out, _ = service.command("tenant audit --json")
+    assert code == 1
+    assert [finding["tenant"] for finding in json.loads(out)] == ["Not One", "a", "b", "c", "d"]
+    assert service.command("tenant audit --repair")[0] == 0
+    assert service.stands() == {
+        "a": ("ready", "002"),
+        "b": ("ready", "002"),
+        "c": ("failed", "002"),
+        "d": ("behind", "001"),
+        "e": ("ready", "002"),
+    }
+    service.ask('DROP SCHEMA "tenant_Not One"')
+    code, out, _ = service.command("tenant audit")
+    assert code == 1 and "c: its schema is gone" in out
+    assert service.command("tenant drop c --yes")[0] == 0
+    assert service.command("tenant audit")[:2] == (0, "Registry and schemas agree\n")
+
+
+def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) -> None:
+    service.make("a", "b", "c", "d")
+    service.ask("DROP SCHEMA tenant_c CASCADE")
+    service.add('op.add_column("users", sa.Column("nick", sa.Text))')
+    (failed,) = service.all().failed
+    assert failed.tenant == "c" and failed.error is not None
+    assert failed.error.code == "schema-missing"
+    alone = service.one("c")
+    assert alone.error is not None and alone.error.code == "schema-missing"
+    assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_c'") == [(0,)]
+    assert service.stands() == dict.fromkeys("abd", ("ready", "003")) | {"c": ("failed", "002")}
+    assert service.command("tenant drop c --yes")[0] == 0
+    assert service.one("c").created

@@ -1,0 +1,461 @@
+"""Whatever a migration does, five tenants with different rows come out as Alembic leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from my_service.database.backend import connect
+from my_service.settings import Settings
+
+from tenants.comparison import ALONE, MIGRATED, dump, fill, history
+from tenants.support import (
+    Service,
+    create_database,
+    drop_database,
+    replays,
+    server_url,
+    workers,
+)
+
+BIND = "bind = op.get_bind()"
+ITEMS = 'items = sa.table("items", sa.column("id"), sa.column("name"), sa.column("data", sa.JSON))'
+
+# What executes and learns nothing: the other three tenants replay it.
+BLIND: dict[str, list[str]] = {
+    "add and drop columns": [
+        'op.add_column("items", sa.Column("n", sa.Integer, server_default="7", nullable=False))',
+        'op.drop_column("items", "price")',
+    ],
+    "alter a column with its rows": [
+        'op.alter_column("items", "price", type_=sa.Text(), postgresql_using="\'$\' || price")',
+        'op.alter_column("items", "name", new_column_name="title", nullable=False)',
+    ],
+    "a table with an enum": [
+        'op.create_table("moods", sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("mood", sa.Enum("sad", "o\'k", name="mood"), server_default="sad"))',
+        'op.execute("INSERT INTO moods SELECT id FROM items")',
+    ],
+    "rows from rows": [
+        "op.execute(\"INSERT INTO log SELECT name || ' of ' || count(*) OVER () FROM items\")",
+        'op.execute("UPDATE items SET price = price + (SELECT count(*) FROM parents)")',
+        'op.execute("DELETE FROM children USING parents p WHERE p.id = parent_id AND p.id % 3 = 0")',
+    ],
+    "an update of many rows": [
+        ITEMS,
+        'op.execute(items.update().values(name=items.c.name + " 100%"))',
+        "op.execute(items.delete().where(items.c.id == 2))",
+    ],
+    "a bulk insert": [
+        ITEMS,
+        'op.bulk_insert(items, [{"id": 100 + n, "name": f"% {n} \\\\", "data": {"é": [n, None]}}'
+        " for n in range(5)])",
+        'op.bulk_insert(items, [{"id": 200, "name": ";", "data": None}], multiinsert=False)',
+    ],
+    "many rows in one execution": [
+        BIND,
+        ITEMS,
+        'bind.execute(items.insert(), [{"id": 300 + n, "name": "x", "data": [n]} for n in range(3)])',
+        'bind.execute(sa.text("UPDATE items SET name = :new WHERE id = :id"),'
+        ' [{"new": "ten", "id": 1}, {"new": "twenty", "id": 4}])',
+    ],
+    "one dictionary for several executions": [
+        BIND,
+        'values = {"what": ""}',
+        'for word in ("one", "two", "three"):',
+        '    values["what"] = word',
+        '    bind.execute(sa.text("INSERT INTO log VALUES (:what)"), values)',
+    ],
+    "one nested value for several executions": [
+        BIND,
+        ITEMS,
+        'data = {"list": []}',
+        "for n in range(3):",
+        '    data["list"].append(n)',
+        '    bind.execute(items.insert().values(id=400 + n, name="x", data=data))',
+    ],
+    "one list of rows for several executions": [
+        BIND,
+        "rows = []",
+        "for n in range(3):",
+        '    rows.append({"what": f"row {n}"})',
+        '    bind.execute(sa.text("INSERT INTO log VALUES (:what)"), rows)',
+        "rows.clear()",
+    ],
+    "a block that depends on rows": [
+        'op.execute("DO $$ BEGIN IF (SELECT count(*) FROM items) > 3 THEN'
+        ' CREATE TABLE many (id int); ELSE CREATE TABLE few (id int); END IF; END $$")',
+    ],
+    "a block that makes a table for each row": [
+        'op.execute("DO $$ DECLARE i int; BEGIN FOR i IN SELECT id FROM items LOOP'
+        " EXECUTE format('CREATE TABLE item_%s ()', i); END LOOP; END $$\")",
+    ],
+    "a function and its use": [
+        'op.execute("CREATE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE sql'
+        ' AS $f$ SELECT n * 2; $f$")',
+        'op.execute("UPDATE items SET price = twice(price)")',
+    ],
+    "a trigger": [
+        'op.execute("CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $f$'
+        ' BEGIN INSERT INTO log VALUES (NEW.name); RETURN NEW; END $f$")',
+        'op.execute("CREATE TRIGGER note AFTER UPDATE ON items FOR EACH ROW'
+        ' EXECUTE FUNCTION note()")',
+        'op.execute("UPDATE items SET name = upper(name)")',
+    ],
+    "rows that are returned to nobody": [
+        'op.execute("INSERT INTO log SELECT name FROM items RETURNING what")',
+        "op.execute(\"SELECT setval('numbered_id_seq', 1000 + (SELECT count(*) FROM items))\")",
+        "op.execute(\"INSERT INTO numbered (name) VALUES ('after')\")",
+    ],
+    "a table of SQLAlchemy's own with a key from the server": [
+        'table = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("name", sa.Text))',
+        'op.execute(table.insert().values(name="one more"))',
+    ],
+    "a table that create_table returns": [
+        'made = op.create_table("made", sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("name", sa.Text, index=True, comment="it\'s"))',
+        'op.bulk_insert(made, [{"name": "a"}, {"name": "b"}])',
+    ],
+    "batch operations": [
+        'with op.batch_alter_table("items") as batch:',
+        '    batch.add_column(sa.Column("b", sa.Boolean, server_default=sa.false()))',
+        '    batch.alter_column("name", type_=sa.String(40))',
+        '    batch.create_index("items_name", ["name"])',
+    ],
+    "constraints": [
+        'op.create_check_constraint("positive", "items", "id > 0")',
+        'op.create_unique_constraint("unique_data", "log", ["what"])',
+        'op.create_foreign_key("to_items", "children", "items", ["id"], ["id"],'
+        ' ondelete="CASCADE")',
+        'op.drop_constraint("children_parent_id_fkey", "children", type_="foreignkey")',
+    ],
+    "views, comments and names": [
+        'op.execute("CREATE VIEW cheap AS SELECT * FROM items WHERE price < 5")',
+        'op.execute("CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM cheap")',
+        "op.execute(\"COMMENT ON VIEW cheap IS '100% cheap; really'\")",
+        'op.rename_table("log", "journal")',
+    ],
+    "the name of the schema, asked by the server": [
+        "op.execute(\"DO $$ BEGIN EXECUTE format('COMMENT ON SCHEMA %I IS %L',"
+        ' current_schema(), (SELECT count(*) FROM items)); END $$")',
+    ],
+    "arrays, dates, numbers and bytes": [
+        BIND,
+        "import datetime",
+        "import decimal",
+        'op.execute("CREATE TABLE kinds (a int[], d date, n numeric, b bytea, f float8)")',
+        'bind.execute(sa.text("INSERT INTO kinds VALUES (:a, :d, :n, :b, :f)"),'
+        ' {"a": [1, 2], "d": datetime.date(2026, 1, 31), "n": decimal.Decimal("1.50"),'
+        ' "b": bytes(range(256)), "f": float("inf")})',
+    ],
+    "a driver's statement": [
+        BIND,
+        'bind.exec_driver_sql("INSERT INTO log VALUES (%s)", ("100%",))',
+        'bind.exec_driver_sql("INSERT INTO log SELECT name FROM items WHERE id %% 2 = 0", ())',
+    ],
+    "rows that are locked and looked at by nobody": [
+        'op.execute("SELECT * FROM items FOR UPDATE")',
+        'op.execute("LOCK TABLE parents IN SHARE MODE")',
+        'op.execute("DELETE FROM items WHERE id > 3")',
+    ],
+    "a savepoint in a block, caught by the server": [
+        "op.execute(\"DO $$ BEGIN INSERT INTO parents VALUES (1, 'one'); EXCEPTION"
+        " WHEN unique_violation THEN INSERT INTO log VALUES ('was there'); END $$\")",
+    ],
+    "what the dialect is called": [
+        'if op.get_context().dialect.name == "postgresql" and op.get_bind().dialect.name[:1] == "p":',
+        '    op.execute("CREATE INDEX named ON items (name)")',
+    ],
+}
+
+# What may learn something of a tenant: each goes through Alembic.
+SEEING: dict[str, list[str]] = {
+    "a loop until no row is left": [
+        BIND,
+        'chunk = sa.text("DELETE FROM items WHERE id IN (SELECT id FROM items LIMIT 2)")',
+        "n = 0",
+        "while bind.execute(chunk).rowcount:",
+        "    n += 1",
+        "    op.execute(f\"INSERT INTO log VALUES ('chunk {n}')\")",
+    ],
+    "an insert where no row was updated": [
+        BIND,
+        "result = bind.execute(sa.text(\"UPDATE items SET name = 'first' WHERE id = 1\"))",
+        "if result.rowcount == 0:",
+        "    op.execute(\"INSERT INTO items (id, name) VALUES (1, 'new')\")",
+    ],
+    "a server-side cursor": [
+        BIND,
+        "options = {'stream_results': True}",
+        'for row in bind.execute(sa.text("SELECT name FROM items"), execution_options=options):',
+        '    bind.execute(sa.text("INSERT INTO log VALUES (:n)"), {"n": row.name})',
+    ],
+    "a statement with options of its own": [
+        BIND,
+        'stream = sa.text("SELECT name FROM items").execution_options(yield_per=2)',
+        "for part in bind.execute(stream).partitions():",
+        '    bind.execute(sa.text("INSERT INTO log VALUES (:n)"), {"n": str(len(part))})',
+    ],
+    "a connection with options of its own": [
+        "bind = op.get_bind().execution_options(max_row_buffer=3)",
+        'names = [row.name for row in bind.execute(sa.text("SELECT name FROM items"))]',
+        "op.execute(f\"INSERT INTO log VALUES ('{len(names)}')\")",
+    ],
+    "a cursor with a name": [
+        "raw = op.get_bind().connection.driver_connection",
+        "with raw.cursor(name='named') as cursor:",
+        '    cursor.execute("SELECT id FROM items")',
+        "    found = len(cursor.fetchall())",
+        "op.execute(f\"INSERT INTO log VALUES ('{found}')\")",
+    ],
+    "a caught error": [
+        BIND,
+        "try:",
+        "    with bind.begin_nested():",
+        "        op.execute(\"INSERT INTO parents VALUES (4, 'four')\")",
+        "except sa.exc.IntegrityError:",
+        "    op.execute(\"INSERT INTO log VALUES ('was there')\")",
+    ],
+    "an error caught without a name": [
+        "import contextlib",
+        BIND,
+        "with contextlib.suppress(Exception), bind.begin_nested():",
+        '    op.execute("ALTER TABLE items ADD CHECK (id < 3)")',
+    ],
+    "an error that the canaries have": [
+        BIND,
+        "try:",
+        "    with bind.begin_nested():",
+        '        op.execute("SELECT 1 / (SELECT count(*) FROM items)")',
+        "        op.execute(\"INSERT INTO log VALUES ('rows')\")",
+        "except sa.exc.DBAPIError:",
+        "    op.execute(\"INSERT INTO log VALUES ('no rows')\")",
+    ],
+    "a temporary table": [
+        'op.execute("CREATE TEMP TABLE old AS SELECT * FROM items")',
+        'op.execute("INSERT INTO log SELECT name FROM old")',
+    ],
+    "a temporary table that may be there": [
+        'op.execute("CREATE TEMPORARY TABLE IF NOT EXISTS old AS SELECT * FROM items")',
+        'op.execute("INSERT INTO log SELECT name FROM old")',
+    ],
+    "a returned row": [
+        BIND,
+        "new = bind.execute(sa.text(\"INSERT INTO numbered (name) VALUES ('x') RETURNING id\"))",
+        "op.execute(f\"INSERT INTO log VALUES ('{new.scalar()}')\")",
+    ],
+    "a key that was inserted": [
+        'table = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("name", sa.Text))',
+        "key = op.get_bind().execute(table.insert().values(name='x')).inserted_primary_key",
+        "op.execute(f\"INSERT INTO log VALUES ('{key[0]}')\")",
+    ],
+    "many rows with their keys": [
+        'table = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("name", sa.Text))',
+        "insert = table.insert().returning(table.c.id)",
+        "keys = op.get_bind().execute(insert, [{'name': 'x'}, {'name': 'y'}]).scalars().all()",
+        "op.execute(f\"INSERT INTO log VALUES ('{sum(keys)}')\")",
+    ],
+    "the last value of a sequence": [
+        "op.execute(\"INSERT INTO numbered (name) VALUES ('x')\")",
+        "op.execute(\"INSERT INTO log VALUES (currval('numbered_id_seq'))\")",
+        'op.execute("INSERT INTO log VALUES (lastval())")',
+    ],
+    "an advisory lock": [
+        'op.execute("SELECT pg_advisory_lock(4711)")',
+        'free = op.get_bind().scalar(sa.text("SELECT pg_advisory_unlock(4711)"))',
+        "op.execute(f\"INSERT INTO log VALUES ('{free}')\")",
+    ],
+    "a copy": [
+        "raw = op.get_bind().connection.driver_connection",
+        'with raw.cursor() as cursor, cursor.copy("COPY log FROM STDIN") as copy:',
+        '    copy.write_row(("copied",))',
+    ],
+    "what is there, asked of an inspector": [
+        "catalog = sa.inspect(op.get_bind())",
+        'if catalog.has_table("items") and not catalog.has_table("missing"):',
+        '    op.execute("CREATE TABLE missing ()")',
+    ],
+    "a scalar": [
+        'if op.get_bind().scalar(sa.text("SELECT count(*) FROM items")):',
+        '    op.execute("CREATE TABLE has_rows ()")',
+    ],
+    "scalars": [
+        'for name in op.get_bind().scalars(sa.text("SELECT name FROM items")):',
+        "    op.execute(f\"INSERT INTO log VALUES ('{name}')\")",
+    ],
+    "a session's objects": [
+        "from sqlalchemy.orm import Session",
+        "session = Session(bind=op.get_bind())",
+        'for (name,) in session.execute(sa.text("SELECT name FROM items")):',
+        "    op.execute(f\"INSERT INTO log VALUES ('{name}')\")",
+    ],
+    "a session's row count": [
+        "from sqlalchemy.orm import Session",
+        "session = Session(op.get_bind())",
+        'done = session.execute(sa.text("UPDATE items SET name = upper(name)")).rowcount',
+        "op.execute(f\"INSERT INTO log VALUES ('{done}')\")",
+        "session.flush()",
+    ],
+    "a result that is looped over": [
+        'for row in op.get_bind().execute(sa.text("SELECT id FROM parents")):',
+        "    op.execute(f\"INSERT INTO log VALUES ('{row.id}')\")",
+    ],
+    "a result in a with": [
+        'with op.get_bind().execute(sa.text("SELECT count(*) AS n FROM items")) as result:',
+        "    (row,) = result",
+        "op.execute(f\"INSERT INTO log VALUES ('{row.n}')\")",
+    ],
+    "mappings": [
+        'found = op.get_bind().execute(sa.text("SELECT id FROM items")).mappings().all()',
+        "op.execute(f\"INSERT INTO log VALUES ('{len(found)}')\")",
+    ],
+    "the schema's name in a condition": [
+        'if op.get_context().opts["scope"].name.endswith("4"):',
+        "    op.execute(\"INSERT INTO log VALUES ('fourth')\")",
+    ],
+    "the tenant's id in a condition": [
+        'if op.get_context().opts["scope"].tenant in ("m3", "a3"):',
+        "    op.execute(\"INSERT INTO log VALUES ('third')\")",
+    ],
+    "the connection of the context": [
+        'n = op.get_context().connection.scalar(sa.text("SELECT count(*) FROM items"))',
+        "op.execute(f\"INSERT INTO log VALUES ('{n}')\")",
+    ],
+    "the bind of the implementation": [
+        'n = op.get_context().impl.bind.scalar(sa.text("SELECT count(*) FROM items"))',
+        "op.execute(f\"INSERT INTO log VALUES ('{n}')\")",
+    ],
+    "the driver's row count": [
+        "raw = op.get_bind().connection.driver_connection",
+        'count = raw.execute("UPDATE items SET name = lower(name)").rowcount',
+        "op.execute(f\"INSERT INTO log VALUES ('{count}')\")",
+    ],
+    "the driver's message": [
+        "cursor = op.get_bind().connection.cursor()",
+        'cursor.execute("DELETE FROM children")',
+        "op.execute(f\"INSERT INTO log VALUES ('{cursor.statusmessage}')\")",
+    ],
+    "notices": [
+        "raw = op.get_bind().connection.driver_connection",
+        "heard = []",
+        "raw.add_notice_handler(lambda notice: heard.append(notice.message_primary))",
+        "op.execute(\"DO $$ BEGIN RAISE NOTICE '%', (SELECT count(*) FROM items); END $$\")",
+        "op.execute(f\"INSERT INTO log VALUES ('{heard[-1]}')\")",
+    ],
+    "another connection": [
+        "with op.get_bind().engine.connect() as other:",
+        '    found = other.scalar(sa.text("SELECT 2"))',
+        "op.execute(f\"INSERT INTO log VALUES ('{found}')\")",
+    ],
+    "an event that hears row counts": [
+        "heard = []",
+        'sa.event.listen(sa.Engine, "after_cursor_execute",'
+        " hear := lambda *event: heard.append(event[1].rowcount))",
+        'op.execute("UPDATE items SET price = 1")',
+        'sa.event.remove(sa.Engine, "after_cursor_execute", hear)',
+        "op.execute(f\"INSERT INTO log VALUES ('{heard[0]}')\")",
+    ],
+    "tables that are made where they are missing": [
+        "metadata = sa.MetaData()",
+        'sa.Table("items", metadata, sa.Column("id", sa.Integer))',
+        'sa.Table("more", metadata, sa.Column("id", sa.Integer))',
+        "metadata.create_all(op.get_bind())",
+    ],
+    "a type that is made where it is missing": [
+        'kind = sa.Enum("a", "b", name="kind")',
+        "kind.create(op.get_bind(), checkfirst=True)",
+        "kind.create(op.get_bind(), checkfirst=True)",
+    ],
+    "a table that is made anew by reflection": [
+        'with op.batch_alter_table("log", recreate="always") as batch:',
+        '    batch.add_column(sa.Column("n", sa.Integer))',
+    ],
+    "a setting of the session": [
+        "op.execute(\"SET my.word = 'x'\")",
+        "op.execute(\"INSERT INTO log VALUES (current_setting('my.word'))\")",
+    ],
+    "a prepared statement": [
+        'op.execute("PREPARE mine AS INSERT INTO log SELECT name FROM items")',
+        'op.execute("EXECUTE mine")',
+    ],
+    "a cursor that outlives the transaction": [
+        'op.execute("DECLARE mine CURSOR WITH HOLD FOR SELECT name FROM items")',
+        'op.execute("MOVE FORWARD 1 FROM mine")',
+        'row = op.get_bind().execute(sa.text("FETCH 1 FROM mine")).first()',
+        "op.execute(f\"INSERT INTO log VALUES ('{row and row[0]}')\")",
+    ],
+    "chance between two": [
+        "import random",
+        "random.seed(op.get_context().get_current_revision())",
+        "op.execute(f\"INSERT INTO log VALUES ('{random.choice('ab')}')\")",
+    ],
+    "a helper that remembers": [
+        "items = count_items()",
+        "op.execute(f\"INSERT INTO log VALUES ('{items}')\")",
+    ],
+}
+REMEMBERS = """
+import functools
+
+
+@functools.cache
+def count_items():
+    return op.get_bind().scalar(sa.text("SELECT count(*) FROM items"))
+"""
+
+
+def make_tenants(name: str, folder: Path) -> None:
+    """Make a database with all tenants and their rows."""
+    create_database(name)
+    url = server_url(name).render_as_string(hide_password=False)
+    engine = connect(Settings(_env_file=None, environment="development", database_url=url))
+    with pytest.MonkeyPatch.context() as patch:
+        service = Service(engine, folder / "migrations", patch)
+        service.make(*MIGRATED, *ALONE)
+        fill(service)
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a database with all tenants and their rows, to copy."""
+    name = f"filled_{uuid4().hex}"
+    make_tenants(name, tmp_path_factory.mktemp("filled"))
+    yield name
+    drop_database(name)
+
+
+@pytest.fixture
+def address(filled: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a copy of it; a cluster's database cannot be copied and is made anew."""
+    name = f"tenants_{uuid4().hex}"
+    if workers():
+        make_tenants(name, tmp_path)
+        (tmp_path / "migrations").rename(tmp_path / "made")
+    else:
+        create_database(name, template=filled)
+    yield server_url(name).render_as_string(hide_password=False)
+    drop_database(name)
+
+
+@pytest.mark.parametrize("name", [*BLIND, *SEEING])
+def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: str) -> None:
+    body = BLIND.get(name) or SEEING[name]
+    service.add(body, extra=REMEMBERS if "remembers" in name else "")
+    for tenant in ALONE:
+        result = service.one(tenant)
+        assert result.success, result.error
+    replayed = replays(service)
+    run = service.all()
+    assert run.success, run.failed[0].error
+    assert set(service.stands().values()) == {("ready", "003")}
+    after = dump(service)
+    for tenant, alone in zip(MIGRATED, ALONE, strict=True):
+        assert after[tenant] == after[alone]
+        assert history(service, tenant) == history(service, alone)
+    assert len(replayed) == (3 if name in BLIND else 0)

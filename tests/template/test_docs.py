@@ -1,0 +1,173 @@
+"""The template's own pages are true: their commands run, and a fork works as they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from pages import Shell, blocks, has_posix_shell, read
+from support import commit, template_repository
+
+from tools import record_demo
+from tools.process import succeed
+from tools.services import SERVICE, TEMPLATE, ServiceEnvironment, files
+
+pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="the pages' blocks need a shell")
+
+REPOSITORY = "gh:org/saasquatch-service"
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(f"docs/{path.name}" for path in (TEMPLATE / "docs").glob("*.md")),
+)
+
+# Blocks that are shown and not run: they install packages and serve, run all tests, or ask.
+NOT_RUN = {("README.md", "From a clone"), ("docs/update.md", "Start with cruft")}
+
+
+@pytest.fixture
+def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> Shell:
+    return Shell(service_environment, uv, tmp_path)
+
+
+def test_what_is_not_run_is_marked_as_such() -> None:
+    shown = {
+        (page, block.heading) for page in PAGES for block in blocks(TEMPLATE / page, "console")
+    }
+    assert shown == NOT_RUN
+    assert not any(blocks(TEMPLATE / page, "bash", "shell", "powershell") for page in PAGES)
+
+
+def test_every_shell_block_of_the_readme_runs(shell: Shell, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'test.db'}"
+    for block in blocks(TEMPLATE / "README.md", "sh"):
+        code = block.code.replace(REPOSITORY, f"'{TEMPLATE}'")
+        shell.run(code, tmp_path, HOME=str(tmp_path), DATABASE_URL=address)
+    assert (tmp_path / "billing" / "compose.yaml").is_file()
+
+
+def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git: Any) -> None:
+    template = template_repository(tmp_path, git)
+    variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    for block in blocks(TEMPLATE / "docs" / "update.md", "sh"):
+        if block.heading == "Update":
+            (template / SERVICE.name / "new.txt").write_text("New in the template.\n")
+            commit(git, template)
+        shell.execute(block.code.replace(REPOSITORY, f"'{template}'"), tmp_path, **variables)
+    assert (tmp_path / "my-service" / "new.txt").is_file()
+
+
+def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path: Path) -> None:
+    follow("Add an option", fork, shell)
+    for editor, there in {"none": False, "vscode": True}.items():
+        made = bake_fork(fork, tmp_path / editor, f"editor={editor}")
+        assert (made / ".vscode" / "settings.json").exists() is there
+
+
+def test_a_database_is_added_as_the_page_says(
+    shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
+) -> None:
+    follow("Add a database", fork, shell)
+    made = bake_fork(fork, tmp_path / "made", "database=libsql")
+    names = {path.name for path in files(made)}
+    assert {"libsql.py", "001_create_users_table.py"} < names
+    assert not {"sqlite.py", "postgresql.py"} & names
+    service_environment.succeed(made, "-m", "pytest", "-q", "tests/test_migrations.py")
+
+
+def test_the_brand_is_renamed_as_the_page_says(
+    shell: Shell, fork: Path, tmp_path: Path, git: Any
+) -> None:
+    for name in ("README.md", "LICENSE", "CONTRIBUTING.md", "pyproject.toml"):
+        shutil.copy(TEMPLATE / name, fork)
+    commit(git, fork)
+    follow("Rename the brand", fork, shell)
+    assert [path for path in files(fork) if "saasquatch" in text(fork / path)] == []
+    assert bake_fork(fork, tmp_path / "made").is_dir()
+
+
+def text(path: Path) -> str:
+    """A file's text; nothing for one that git keeps."""
+    return "" if ".git" in path.parts else path.read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Path:
+    """A copy of the template, to change."""
+    folder = tmp_path / "fork"
+    folder.mkdir()
+    shutil.copy(TEMPLATE / "cookiecutter.json", folder)
+    for name in ("hooks", "templates", "docs", "tools", SERVICE.name):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(TEMPLATE / name, folder / name, ignore=ignored)
+    return folder
+
+
+def follow(chapter: str, fork: Path, shell: Shell) -> None:
+    """Do what a chapter of docs/fork.md says."""
+    steps = [
+        block
+        for block in blocks(TEMPLATE / "docs" / "fork.md", "sh", "diff")
+        if block.heading == chapter
+    ]
+    assert steps
+    for step in steps:
+        if step.language == "diff":
+            apply(step.code, fork)
+        else:
+            shell.execute(step.code, fork)
+
+
+def apply(diff: str, folder: Path) -> None:
+    """Apply a diff whose hunks are found by their text, each exactly once."""
+    head, *hunks = re.split(r"^@@\n", diff, flags=re.MULTILINE)
+    path = folder / head.splitlines()[1].removeprefix("+++ b/")
+    content = read(path)
+    for hunk in hunks:
+        lines = hunk.splitlines(keepends=True)
+        old = "".join(line[1:] for line in lines if line[0] in " -")
+        new = "".join(line[1:] for line in lines if line[0] in " +")
+        assert content.count(old) == 1, f"{path.name} holds it {content.count(old)} times:\n{old}"
+        content = content.replace(old, new)
+    path.write_text(content, encoding="utf-8")
+
+
+def bake_fork(fork: Path, into: Path, *answers: str) -> Path:
+    """Make a service with a changed template."""
+    cookiecutter = str(Path(sys.executable).parent / "cookiecutter")
+    succeed(
+        *(cookiecutter, str(fork), "--no-input", "--output-dir", str(into), *answers),
+        cwd=fork.parent,
+        variables={"HOME": str(fork.parent)},
+    )
+    return into / "my-service"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_the_template_lead_somewhere(page: str) -> None:
+    path = TEMPLATE / page
+    for link in re.findall(r"\]\(([^)#]+)\)", read(path)):
+        if not link.startswith("http"):
+            assert (path.parent / unquote(link)).exists(), link
+
+
+def test_the_readme_asks_what_the_template_asks() -> None:
+    asked = json.loads(read(TEMPLATE / "cookiecutter.json"))
+    shown = re.findall(r"^\| `(\w+)` \|", read(TEMPLATE / "README.md"), re.MULTILINE)
+    assert shown == [name for name in asked if not name.startswith("_")]
+
+
+def test_the_picture_shows_the_recorded_commands_and_fetches_nothing() -> None:
+    picture = read(TEMPLATE / "docs" / "demo.svg").replace("&#160;", " ").replace("&amp;", "&")
+    drawn = re.sub(r"<[^>]+>", "", picture)
+    for command in (*record_demo.COMMANDS, record_demo.SERVE):
+        assert command in drawn
+    assert "@font-face" not in picture
+    assert "Ready to serve" in drawn

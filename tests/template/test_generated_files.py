@@ -1,0 +1,41 @@
+"""What follows from the code is what the code says. ``make update`` writes it anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import record_demo, update
+from tools.services import DATABASES, TEMPLATE
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_generated_file_is_what_follows_from_the_code(database: str) -> None:
+    for path, text in update.generated(database).items():
+        name = path.relative_to(TEMPLATE)
+        assert path.exists() and update.read(path) == text, f"{name} is old: run make update"
+
+
+def test_no_part_of_a_page_belongs_to_a_database_that_is_gone() -> None:
+    for part in ("er", "errors", "http_errors", "settings", "tables"):
+        there = {path.name for path in update.PAGE_PARTS.glob(f"{part}.*.md")}
+        assert there == {f"{part}.{database}.md" for database in DATABASES}
+    assert {path.stem for path in update.EXPECTED_FILES.iterdir()} == set(DATABASES)
+
+
+def test_an_update_writes_what_differs_and_nothing_else(tmp_path: Path) -> None:
+    same, old, new = (tmp_path / name for name in ("same", "old", "new"))
+    same.write_text("a\n")
+    old.write_text("b\n")
+    before = same.stat().st_mtime_ns
+    assert update.update({same: "a\n", old: "c\n", new: "d\n"}) == [old, new]
+    assert [path.read_text() for path in (same, old, new)] == ["a\n", "c\n", "d\n"]
+    assert same.stat().st_mtime_ns == before
+
+
+def test_a_recording_that_differs_in_numbers_alone_is_the_same() -> None:
+    picture = update.read(record_demo.PICTURE)
+    assert "clip-path" in picture
+    assert record_demo.shows_the_same(picture, picture.replace("0", "77"))
+    assert not record_demo.shows_the_same(picture, picture.replace("migrat", "emigrat"))

@@ -1,1 +1,0 @@
-"""Schema-per-tenant, tested inside a baked service: see ``tests/test_tenants.py``."""

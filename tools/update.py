@@ -1,0 +1,68 @@
+"""Write anew every file that follows from others: ``make update``.
+
+The parts of the service's pages that its code decides, the lists of files that each answer gives,
+and the recording of a terminal. Tests compare the first two with the code.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tools import record_demo
+from tools.services import DATABASES, TEMPLATE, bake, environment, files, nothing_printed
+
+PAGE_PARTS = TEMPLATE / "templates"
+EXPECTED_FILES = TEMPLATE / "tests" / "template" / "expected_files"
+
+
+def main() -> None:
+    """Write what differs, and say what that was."""
+    written = [path for database in DATABASES for path in update(generated(database))]
+    picture = record_demo.record()
+    if not record_demo.shows_the_same(picture, read(record_demo.PICTURE)):
+        written += update({record_demo.PICTURE: picture})
+    for path in written:
+        print(f"Wrote {path.relative_to(TEMPLATE)}")
+    if not written:
+        print("Already up to date")
+
+
+def generated(database: str) -> dict[Path, str]:
+    """Every file that follows from the service with this database, and what it must hold."""
+    with tempfile.TemporaryDirectory() as folder, nothing_printed():
+        project = bake(Path(folder), database=database)
+        return {
+            EXPECTED_FILES / f"{database}.txt": "".join(f"{name}\n" for name in names(project)),
+            **page_parts(project, database),
+        }
+
+
+def names(project: Path) -> list[str]:
+    """The files of a new service, as the lists name them."""
+    return [path.as_posix().replace("my_service", "<package>") for path in files(project)]
+
+
+def page_parts(project: Path, database: str) -> dict[Path, str]:
+    """The parts of the service's pages, as its own code tells them."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = str(TEMPLATE / "tools" / "page_parts.py")
+        environment().succeed(project, script, "my_service", "my-service", database, folder)
+        return {PAGE_PARTS / path.name: read(path) for path in sorted(Path(folder).iterdir())}
+
+
+def update(contents: dict[Path, str]) -> list[Path]:
+    """Write the files that hold something else; return their paths."""
+    changed = [path for path, text in contents.items() if not path.exists() or read(path) != text]
+    for path in changed:
+        path.write_text(contents[path], encoding="utf-8", newline="\n")
+    return changed
+
+
+def read(path: Path) -> str:
+    """A file's text."""
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

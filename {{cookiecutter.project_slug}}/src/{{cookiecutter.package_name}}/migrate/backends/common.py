@@ -1,0 +1,92 @@
+"""What both databases do alike."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+
+from .. import errors
+from ..results import LockHolder
+
+Body = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class EnumStatements:
+    """The SQL that makes some enum types, and the SQL that drops them."""
+
+    create: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+
+
+class MigrationLock(Protocol):
+    """What both databases' locks can do."""
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free; never waits.
+
+        Raises:
+            ActionableError: database-away, database-refuses or, on SQLite, cannot-lock.
+        """
+
+    def release(self) -> None:
+        """Give the lock back. Harmless when it was not taken."""
+
+    def verify(self) -> None:
+        """Make sure that the lock is still held.
+
+        Raises:
+            ActionableError: lock-lost, for example after ``unlock --force``.
+        """
+
+    def holder(self) -> LockHolder | None:
+        """Who has the lock now.
+
+        Raises:
+            ActionableError: database-away, database-refuses.
+        """
+
+    def end_holder(self) -> LockHolder | None:
+        """End the session that holds the lock; what it was doing is undone.
+
+        Raises:
+            ActionableError: cannot-end-holder, on SQLite.
+        """
+
+
+def check_engine(engine: object, dialect: str, example: str) -> None:
+    """Refuse what is not a synchronous Engine of this database.
+
+    Raises:
+        ActionableError: no-engine, wrong-driver.
+    """
+    if not isinstance(engine, Engine):
+        raise errors.no_engine(type(engine).__name__)
+    if engine.dialect.is_async or engine.dialect.name != dialect:
+        raise errors.wrong_driver(engine.url.drivername, example)
+
+
+def bare(engine: Engine) -> Engine:
+    """The same connections without the caller's options and listeners.
+
+    One that emits BEGIN or works in autocommit would make a run impossible, or impossible to undo.
+    """
+    return Engine(engine.pool, engine.dialect, engine.url)
+
+
+def driver_connection(connection: Connection) -> Any:
+    """The driver's own connection."""
+    return connection.connection.driver_connection
+
+
+def in_autocommit(connection: Connection) -> bool:
+    """Whether each statement is committed by itself now."""
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+def my_name() -> str:
+    """The name of this process wherever it migrates."""
+    return f"migrate on {platform.node()} pid {os.getpid()}"

@@ -1,0 +1,29 @@
+"""Errors that only PostgreSQL gives."""
+
+from ....errors import ActionableError
+
+
+def lock_lost() -> ActionableError:
+    """Somebody ended the lock's session, with ``migrate unlock --force`` for example. Run it again."""
+    return ActionableError(
+        "lock-lost",
+        "The migration lock was lost: its database session has ended.",
+        "The transaction was undone, so that no two migrators run at once.",
+        "Run it again: migrate latest",
+    )
+
+
+def pooler_too_small(seconds: float) -> ActionableError:
+    """Migrations run on one connection while the lock is held on another.
+
+    Give the pooler at least two connections for this database and user (PgBouncer:
+    ``default_pool_size``), or set ``MIGRATION_DATABASE_URL`` to the server itself.
+    """
+    return ActionableError(
+        "pooler-too-small",
+        f"While the migration lock held one connection, the pooler gave no other for {seconds:g}"
+        " seconds.",
+        "Nothing was run: it needs two connections at once.",
+        "Raise the pooler's default_pool_size to 2 or more, or set MIGRATION_DATABASE_URL to the"
+        " address of the server itself.",
+    )

@@ -1,0 +1,369 @@
+"""Asks PostgreSQL what a statement did: its locks, its storage, its scans, its catalog.
+
+On an empty table all of it shows as on a full one, only sooner: PostgreSQL counts a scan that finds
+no row, and gives an empty table new storage when it rewrites it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+
+from ...lint.model import Catalog, Effect, Thing, Watch
+from .lint_catalog import read
+from .lint_rewrites import rewrite as rewrite
+from .lint_rewrites import undo as undo
+
+# Locks that others wait for, from the weakest to the strongest. AccessExclusiveLock stops those
+# who read, the others only those who write.
+STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+STRONGEST = STRONG[-1]
+
+# Errors of statements that want no transaction around them: CREATE INDEX CONCURRENTLY, VACUUM, a
+# COMMIT in a procedure; and of a new value of an enum that is used too early.
+_NEED_AUTOCOMMIT = {"25001", "2D000", "55P04"}
+_WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+_HIDE_STATEMENTS = ("DO", "CALL", "SELECT")
+
+_TOKEN = re.compile(
+    r"""e'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*" | \$(\w*)\$.*?\$\1\$
+    | --[^\n]* | /\*.*?\*/ | (?P<end>;)""",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+
+
+def prepare(connection: Connection) -> None:
+    """Plan as for large tables, and wait for a lock no longer than a migration should."""
+    connection.exec_driver_sql("SET enable_seqscan = off")
+    connection.exec_driver_sql("SET jit = off")  # it would compile each look at the catalog
+    connection.exec_driver_sql("SET lock_timeout = '5s'")
+    connection.commit()
+
+
+def catalog(connection: Connection) -> Catalog:
+    """Read the catalog, and end the transaction that this begins."""
+    found = read(connection.connection.dbapi_connection)
+    connection.rollback()
+    return found
+
+
+def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) -> Sequence[Effect]:
+    """Execute a statement, each of several that one text holds by itself."""
+    first = parameters[0] if many and parameters else parameters
+    sql = psycopg.ClientCursor(cursor.connection).mogrify(statement, first)
+    texts = split(sql)
+    if len(texts) > 1:
+        return [_one(cursor, text, partial(cursor.execute, text), watch) for text in texts]
+    execute = cursor.executemany if many else cursor.execute
+    return [_one(cursor, sql.strip().rstrip(";"), lambda: execute(statement, parameters), watch)]
+
+
+def split(sql: str) -> list[str]:
+    """The statements of a text. A body that holds semicolons (BEGIN ATOMIC) is left whole."""
+    if re.search(r"\bBEGIN\s+ATOMIC\b", sql, re.IGNORECASE):
+        return [sql]
+    ends = [m.start() for m in _TOKEN.finditer(sql) if m["end"]]
+    bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(sql)], strict=True)
+    texts = [sql[begin:end].strip() for begin, end in bounds]
+    return [
+        text for text in texts if _TOKEN.sub(lambda m: m[0] * (m[0][0] not in "-/"), text).strip()
+    ]
+
+
+def _one(cursor: Any, sql: str, execute: Callable[[], Any], watch: Watch) -> Effect:
+    raw = cursor.connection
+    outside = raw.autocommit
+    alone = False
+    if outside:
+        raw.execute("BEGIN")
+    before = read(raw)
+    raw.execute("SAVEPOINT lint")
+    try:
+        execute()
+        raw.execute("RELEASE SAVEPOINT lint")
+    except psycopg.Error as error:
+        if error.sqlstate not in _NEED_AUTOCOMMIT:
+            if outside:
+                raw.execute("ROLLBACK")
+            raise
+        alone = True
+        _alone(raw, execute)
+    if outside and alone:
+        raw.execute("BEGIN")
+    after = read(raw)
+    effect = _Measured(sql, cursor.statusmessage or "", before, after, watch, alone).effect(
+        raw, needs_autocommit=alone and not outside
+    )
+    if outside:
+        raw.execute("COMMIT")
+    return effect
+
+
+def _alone(raw: Any, execute: Callable[[], Any]) -> None:
+    # What was done so far stays: this schema is thrown away afterwards.
+    outside = raw.autocommit
+    raw.execute("ROLLBACK TO SAVEPOINT lint")
+    raw.execute("COMMIT")
+    raw.autocommit = True
+    try:
+        execute()
+    finally:
+        raw.autocommit = outside
+
+
+class _Measured:
+    """Two catalogs, and what they say of the statement between them."""
+
+    def __init__(
+        self, sql: str, status: str, before: Catalog, after: Catalog, watch: Watch, alone: bool
+    ) -> None:
+        self.sql = sql
+        self.command = re.sub(r"[\d ]*$", "", status)
+        self.before, self.after = before, after
+        self.watch = watch
+        self.alone = alone
+        self.tables = {key: before[key] for key in watch.existing if key in before and key in after}
+
+    def effect(self, raw: Any, *, needs_autocommit: bool) -> Effect:
+        emptied = {key for key in self.tables if self._is_emptied(key)}
+        rewritten = {key for key in self.tables if self._moved(key)} - emptied
+        indexed = set(self._indexed()) - rewritten - emptied
+        scanned = {key for key in self.tables if self._scans(key)} | set(self._checked())
+        scanned -= rewritten | emptied | indexed
+        plan = self._plan(raw)
+        touched = self._touched(plan, scanned)
+        if plan is not None:
+            scanned = set()  # what is not touched is bounded
+        changed = {
+            (old or new).of
+            for old, new in self._changes()
+            if old is None
+            or new is None
+            or not new.facts.get("validated")
+            or old.facts["validated"]
+        }
+        owned = rewritten | indexed | emptied | changed
+        locks = self._locks(owned, rewritten, indexed)
+        held = self._held(locks)
+        self._remember()
+        waits = bool(locks) and self.after["setting:lock_timeout"].name in ("0", "")
+        return Effect(
+            sql=self.sql,
+            line=self.watch.line,
+            command=self.command,
+            existing=self.watch.existing,
+            before=self.before,
+            after=self.after,
+            locks={self._name(key): mode for key, mode in locks.items()},
+            held={self._name(key): by for key, by in held.items()},
+            rewritten=self._names(rewritten),
+            scanned=self._names(scanned - touched),
+            indexed=self._names(indexed),
+            emptied=self._names(emptied),
+            touched=self._names(touched),
+            needs_autocommit=needs_autocommit,
+            waits=waits,
+        )
+
+    def _name(self, key: str) -> str:
+        return (self.before.get(key) or self.after[key]).name
+
+    def _names(self, keys: set[str]) -> frozenset[str]:
+        return frozenset(map(self._name, keys))
+
+    def _changes(self) -> Iterator[tuple[Any, Any]]:
+        for key in {**self.before, **self.after}:
+            old, new = self.before.get(key), self.after.get(key)
+            thing = old or new
+            if thing is None or thing.of not in self.watch.existing or thing.kind == "lock":
+                continue
+            if old is None or new is None or (old.name, old.facts) != (new.name, new.facts):
+                yield old, new
+
+    def _moved(self, key: str) -> bool:
+        old, new = self.before.get(key), self.after.get(key)
+        return bool(old and new and old.measures["file"] != new.measures["file"])
+
+    def _scans(self, key: str) -> int:
+        before, after = self.before.get(key), self.after.get(key)
+        count = after.measures["scans"] if after else 0
+        return int(count - (before.measures["scans"] if before else 0))
+
+    def _indexes(self, table: str, catalog: Catalog) -> list[str]:
+        return [k for k, thing in catalog.items() if thing.kind == "index" and thing.of == table]
+
+    def _is_emptied(self, key: str) -> bool:
+        # TRUNCATE gives new storage without reading the old; only each index is built again.
+        old, new = self.tables[key], self.after[key]
+        if self.alone or not self._moved(key) or old.facts["kind"] != "r":
+            return False
+        if old.measures["tablespace"] != new.measures["tablespace"]:
+            return False
+        indexes = self._indexes(key, self.before)
+        if any(self._scans(index) for index in indexes):
+            return False
+        return self._scans(key) == sum(map(self._moved, indexes))
+
+    def _indexed(self) -> Iterator[str]:
+        files = {t.measures["file"] for t in self.before.values() if t.kind == "index"}
+        for key in self.tables:
+            for index in self._indexes(key, self.after):
+                is_new = index not in self.before and self._is_built(key, index)
+                if self._moved(index) or (
+                    is_new and self.after[index].measures["file"] not in files - {None}
+                ):
+                    yield key
+
+    def _is_built(self, table: str, index: str) -> bool:
+        # On a partitioned table it is the partitions whose indexes are built, where there are any.
+        name = self.tables[table].name
+        parts = (t.facts.get("partition_of") == name for t in self.after.values())
+        return self.tables[table].facts["kind"] != "p" or not any(parts)
+
+    def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
+        if self.alone:  # gone by now; but only these two leave the old identity with new storage
+            moved = {k for k in indexed if any(map(self._moved, self._indexes(k, self.before)))}
+            return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
+        found: dict[str, str] = {}
+        for key, lock in self.after.items():
+            if lock.kind != "lock" or lock.name not in STRONG or lock.of not in self.watch.existing:
+                continue
+            if self.after[lock.of].facts["kind"] == "m" and lock.name != STRONGEST:
+                continue  # nobody writes a materialized view
+            if key not in self.before or lock.of in owned:
+                found[lock.of] = max(found.get(lock.of, ""), lock.name, key=_strength)
+        return found
+
+    def _held(self, locks: dict[str, str]) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for key, lock in self.before.items():
+            if lock.kind != "lock" or lock.name not in STRONG or key not in self.watch.taken:
+                continue
+            strongest = max(locks.get(lock.of, ""), found.get(lock.of, ("",))[0], key=_strength)
+            if _strength(lock.name) > _strength(strongest):
+                found[lock.of] = (lock.name, self.watch.taken[key])
+        return found
+
+    def _remember(self) -> None:
+        locks = {
+            key
+            for key, lock in self.after.items()
+            if lock.kind == "lock" and lock.of in self.watch.existing
+        }
+        self.watch.taken = {
+            key: self.watch.taken.get(key, self.sql) if key in self.before else self.sql
+            for key in locks
+        }
+
+    def _checked(self) -> Iterator[str]:
+        # A new foreign key is checked by a query, which may read indexes instead of tables.
+        for key, new in self.after.items():
+            if key in self.before or new.facts.get("type") != "f" or not new.facts["validated"]:
+                continue
+            both = (new.of, new.measures["target"])
+            indexes = [index for table in both for index in self._indexes(table, self.before)]
+            if new.of in self.tables and any(map(self._scans, (*both, *indexes))):
+                yield new.of
+
+    def _plan(self, raw: Any) -> Any:
+        return None if self.alone or self.command not in _WITH_A_PLAN else _plan(raw, self.sql)
+
+    def _touched(self, plan: Any, scanned: set[str]) -> set[str]:
+        touched = set()
+        if plan is not None:
+            unique = {t.name for t in self.after.values() if t.facts.get("unique")}
+            names = set(_unbounded(plan, unique))
+            touched = {
+                key
+                for key, table in self.tables.items()
+                if (table.measures["schema"], table.measures["name"]) in names
+            }
+        if self.command in _HIDE_STATEMENTS:
+            # The plans of what a function runs are hidden; there the counters speak.
+            writes = {lock.of for lock in self.after.values() if lock.name == "RowExclusiveLock"}
+            slow = {
+                self.after[index].of
+                for table in writes
+                for index in self._indexes(table, self.after)
+                if self._scans(index) and not self.after[index].facts["unique"]
+            }
+            touched |= writes & set(self.tables) & (scanned | slow)
+        return touched
+
+
+def _strength(mode: str) -> int:
+    return STRONG.index(mode) if mode in STRONG else -1
+
+
+def _plan(raw: Any, sql: str) -> Any:
+    raw.execute("SAVEPOINT lint_plan")
+    try:
+        ((plan,),) = raw.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) {sql}").fetchall()
+        return plan[0]["Plan"]
+    except psycopg.Error:  # CREATE TABLE AS calls itself SELECT
+        return None
+    finally:
+        raw.execute("ROLLBACK TO SAVEPOINT lint_plan")
+        raw.execute("RELEASE SAVEPOINT lint_plan")
+
+
+def _unbounded(node: Any, unique: set[str], *, bounded: bool = False) -> Iterator[tuple[str, str]]:
+    """Schema and name of each table that a plan reads without a limit and without a key."""
+    kind = node["Node Type"]
+    bounded = bounded or kind == "Limit" or node.get("Strategy") == "Plain"  # an aggregate
+    if kind.endswith("Scan") and "Relation Name" in node and not bounded:
+        scan = node["Plans"][0] if kind == "Bitmap Heap Scan" else node
+        if not _has_key(scan, unique, is_inner=node.get("Parent Relationship") == "Inner"):
+            yield node["Schema"], node["Relation Name"]
+    for child in node.get("Plans", ()):
+        is_part = child.get("Parent Relationship") not in ("InitPlan", "SubPlan")
+        if is_part or child.get("Subplan Name", "").startswith("CTE"):
+            yield from _unbounded(child, unique, bounded=bounded)
+
+
+def _has_key(scan: Any, unique: set[str], *, is_inner: bool) -> bool:
+    condition = re.sub(r"'(?:''|[^'])*'", "", scan.get("Index Cond", scan.get("TID Cond", "")))
+    if (
+        "Index Name" in scan
+        and not is_inner
+        and not any(name.rpartition(".")[2].strip('"') == scan["Index Name"] for name in unique)
+    ):
+        return False
+    return " = " in condition or (">" in condition and "<" in condition)
+
+
+_WIDTHS: tuple[tuple[str, ...], ...] = (
+    ("smallint", "integer", "bigint"),
+    ("real", "double precision"),
+    ("json", "jsonb"),
+)
+_SIZED = re.compile(r"(character varying|character|bit varying|bit|numeric|time|timestamp)\b")
+
+
+def fits(old: Thing, new: Thing) -> bool:
+    """Whether code that knows a column's old type reads and writes the new one."""
+    before, after = old.facts["type"], new.facts["type"]
+    for family in _WIDTHS:
+        if before in family and after in family:
+            return family.index(before) <= family.index(after)
+    if before.startswith("character") and after == "text":
+        return True
+    kind, size = _sized(before)
+    other, room = _sized(after)
+    if kind != other:
+        return bool(before == after)
+    if not room:
+        return True
+    if not size:
+        return False
+    digits, scale = (*size, 0)[:2]
+    more_digits, more_scale = (*room, 0)[:2]
+    return scale <= more_scale and digits - scale <= more_digits - more_scale
+
+
+def _sized(type_: str) -> tuple[str, tuple[int, ...]]:
+    sizes = tuple(int(n) for n in re.findall(r"\d+", "".join(re.findall(r"\([\d,]+\)", type_))))
+    return re.sub(r"\([\d,]+\)", "", type_), sizes

@@ -1,0 +1,128 @@
+"""The lock of PostgreSQL: an advisory lock of a transaction."""
+
+from contextlib import closing, suppress
+from datetime import UTC
+from select import select as wait_for
+from zlib import crc32
+
+import psycopg
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...results import LockHolder
+from ..common import driver_connection, my_name
+from . import errors
+from .connection import connect_apart, explain, reading
+
+# Any number does, as long as every version of the service uses the same.
+ADVISORY_KEY = 1835624306
+SECOND_CONNECTION_SECONDS = 10.0
+
+
+def advisory_key(scope: str) -> tuple[int, int]:
+    """The two numbers of the advisory lock for a scope."""
+    return ADVISORY_KEY, crc32(scope.encode()) & 0x7FFFFFFF
+
+
+class Lock:
+    """An advisory lock of a transaction on a connection of its own.
+
+    It is tried, not waited for: a session that waits inside ``pg_advisory_lock`` holds a snapshot
+    that CREATE INDEX CONCURRENTLY waits for in turn. It belongs to a transaction, so it also works
+    through PgBouncer in transaction mode, and ends when its process dies.
+
+    Args:
+        scope: what it is for; "" is the database.
+    """
+
+    def __init__(self, engine: Engine, scope: str = "") -> None:
+        self._engine = engine
+        self._key = advisory_key(scope)
+        self._session: Connection | None = None
+
+    def acquire(self) -> bool:
+        try:
+            return self._try()
+        except SQLAlchemyError as error:
+            raise explain(self._engine, error) from error
+
+    def _try(self) -> bool:
+        if self._session is None:
+            self._session = connect_apart(self._engine)
+        first, second = self._key
+        if not self._session.scalar(select(func.pg_try_advisory_xact_lock(first, second))):
+            self._session.rollback()
+            return False
+        name = func.set_config("application_name", my_name(), True)
+        pid = self._session.execute(select(func.pg_backend_pid(), name)).scalar_one()
+        if pid != driver_connection(self._session).info.backend_pid:
+            _check_second_connection(self._engine)
+        # The transaction stays idle for as long as the migrations take.
+        self._session.execute(
+            text(
+                "SELECT set_config(name, '0', true) FROM pg_settings"
+                " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+            )
+        )
+        return True
+
+    def release(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            with suppress(SQLAlchemyError):  # it may have ended already
+                session.rollback()
+            session.invalidate()
+            session.close()
+
+    def verify(self) -> None:
+        assert self._session is not None
+        try:
+            self._session.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            raise errors.lock_lost() from error
+
+    def holder(self) -> LockHolder | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                text(
+                    "SELECT pid, application_name, xact_start FROM pg_locks"
+                    " JOIN pg_stat_activity USING (pid)"
+                    " WHERE locktype = 'advisory' AND granted"
+                    " AND classid = :first AND objid = :second AND objsubid = 2"
+                    " AND datname = current_database()"
+                ),
+                {"first": self._key[0], "second": self._key[1]},
+            ).first()
+        if row is None:
+            return None
+        # Of another role's session the database tells the name, but not since when.
+        return LockHolder(row[0], row[1], row[2] and row[2].astimezone(UTC))
+
+    def end_holder(self) -> LockHolder | None:
+        holder = self.holder()
+        if holder is not None:
+            # Its lock and what it runs are two sessions: both have its name.
+            with reading(self._engine) as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                        " WHERE pid = :pid OR application_name = :name"
+                        " AND datname = current_database()"
+                    ),
+                    {"pid": holder.process, "name": holder.name},
+                )
+        return holder
+
+
+def _check_second_connection(engine: Engine) -> None:
+    """Refuse a pooler that has no connection left when the lock holds one.
+
+    Raises:
+        ActionableError: pooler-too-small.
+    """
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    with closing(psycopg.connect(*arguments, **options)) as raw:
+        raw.pgconn.send_query(b"SELECT 1")
+        answered, _, _ = wait_for([raw.pgconn.socket], [], [], SECOND_CONNECTION_SECONDS)
+        if not answered:
+            raise errors.pooler_too_small(SECOND_CONNECTION_SECONDS)

@@ -1,0 +1,863 @@
+-- What makes up the schemas :schemas, as rows (schema, kind, name, definition). snapshot.py says
+-- what a definition is, and sets the settings that this relies on: search_path holds pg_catalog
+-- alone, so every name of another schema is written with its schema.
+--
+-- Each part of "objects" lists one kind of object with these columns:
+--   nsp        the schema
+--   kind, name as people say them; together unique in a schema
+--   facts      lines that the server wrote: the prefix "schema." is taken out of them
+--   source     text of a person that may name the schema: the name becomes {schema}
+--   class, oid, sub       what pg_description, pg_depend and pg_init_privs know it by
+--   owner, acl, acl_kind  whose it is, and who may use it (acl_kind as acldefault() takes it)
+--
+-- Columns that only some versions have are read through to_jsonb(): it gives null for the others.
+
+WITH schemas AS MATERIALIZED (
+    SELECT n.oid AS nsp, n.nspname, n.nspowner, n.nspacl,
+        n.nspname = 'public' AS shared,
+        quote_ident(n.nspname) || '.' AS prefix,
+        -- The same as it begins a literal: 'schema.users_id_seq'::regclass
+        '''' || replace(quote_ident(n.nspname), '''', '''''') || '.' AS literal_prefix,
+        -- Text without this holds neither; quotes are doubled in quotes.
+        CASE WHEN n.nspname ~ '["'']' THEN substring(n.nspname FROM '^[^"'']*')
+             ELSE quote_ident(n.nspname) || '.' END AS needle,
+        -- The same for what people write: quotes where they need not be, and quotes in a literal.
+        coalesce(substring(n.nspname FROM '^[^"'']*'), '') AS source_needle,
+        format('(^|[^A-Za-z0-9_$."\u0080-\uffff])("?)(?:%s|%s)\2\.', form.plain, replace(form.plain, '''', ''''''))
+            AS name_in_source,
+        -- "users.id" in a view: of a schema, or of a table, users?
+        (
+            SELECT c.oid FROM pg_class AS c WHERE c.relname = n.nspname AND c.relnamespace = n.oid
+        ) AS namesake,
+        CASE n.nspowner
+            WHEN 'pg_database_owner'::regrole
+            THEN (SELECT datdba FROM pg_database WHERE datname = current_database())
+            ELSE n.nspowner
+        END AS real_owner
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL (
+        SELECT replace(regexp_replace(n.nspname, '([.*+?^${}()|\[\]\\-])', '\\\1', 'g'), '"', '""') AS plain
+    ) AS form
+    WHERE n.nspname = ANY (CAST(:schemas AS name[]))
+),
+
+members AS MATERIALIZED (  -- of extensions
+    SELECT d.classid AS class, d.objid AS oid, e.extname
+    FROM pg_extension AS e
+    JOIN pg_depend AS d
+        ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+),
+
+relations AS MATERIALIZED (
+    SELECT c.oid, s.nsp, c.relkind, quote_ident(c.relname) AS name, c.relowner, c.relacl
+    FROM schemas AS s
+    JOIN pg_class AS c ON c.relnamespace = s.nsp
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c', 'S')
+        AND NOT c.relname LIKE ANY (CAST(:excluded AS text[]))
+        AND NOT EXISTS (
+            SELECT FROM members AS m WHERE m.class = 'pg_class'::regclass AND m.oid = c.oid
+        )
+),
+
+plain_indexes AS MATERIALIZED (
+    -- pg_get_indexdef() looks up the table, and takes longer than all else here. Most indexes are
+    -- plain: columns in their usual order, collation and operator class. They are written here.
+    SELECT i.indexrelid AS oid,
+        format('%s (%s)', am.amname, string_agg(quote_ident(a.attname), ', ' ORDER BY key.place)) AS line
+    FROM relations AS r
+    JOIN pg_index AS i ON i.indrelid = r.oid AND i.indpred IS NULL AND NOT i.indnullsnotdistinct
+    JOIN pg_class AS c ON c.oid = i.indexrelid AND c.reloptions IS NULL
+    CROSS JOIN LATERAL unnest(i.indkey, i.indclass, i.indcollation, i.indoption)
+        WITH ORDINALITY AS key(attnum, opclass, coll, option, place)
+    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = key.attnum
+        AND a.attcollation = key.coll AND key.option = 0
+    JOIN pg_opclass AS oc ON oc.oid = key.opclass AND oc.oid < 16384 AND oc.opcdefault
+        AND (a.atttypid = oc.opcintype OR (a.atttypid, oc.opcintype) = ('varchar'::regtype, 'text'::regtype))
+    JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname IN ('btree', 'hash')
+    GROUP BY i.indexrelid, i.indnatts, am.amname
+    HAVING count(*) = i.indnatts
+),
+
+usual_owners AS MATERIALIZED (
+    -- The one to whom most belongs; the schema itself counts once and decides a tie.
+    SELECT DISTINCT ON (v.nsp) v.nsp, v.owner
+    FROM (
+        SELECT nsp, relowner AS owner, 0 AS the_schema
+        FROM relations WHERE relkind IN ('r', 'p', 'f', 'v', 'm')
+        UNION ALL
+        SELECT nsp, real_owner, 1 FROM schemas
+    ) AS v
+    GROUP BY v.nsp, v.owner
+    ORDER BY v.nsp, count(*) DESC, max(v.the_schema) DESC, v.owner
+),
+
+objects AS (
+
+    -- Schema: its comment and privileges
+    SELECT s.nsp, 'schema' AS kind, 'itself' AS name, '' AS facts, NULL::text AS source,
+        'pg_namespace'::regclass::oid AS class, s.nsp AS oid, 0 AS sub,
+        s.nspowner AS owner,
+        s.nspacl AS acl, 'n' AS acl_kind
+    FROM schemas AS s
+
+    UNION ALL  -- Tables
+    SELECT r.nsp, CASE r.relkind WHEN 'f' THEN 'foreign table' ELSE 'table' END, r.name,
+        concat_ws(E'\n',
+            CASE WHEN c.relpersistence = 'u' THEN 'unlogged: yes' END,
+            'partitioned by: ' || CASE WHEN r.relkind = 'p' THEN pg_get_partkeydef(c.oid) END,
+            'inherits from: ' || (
+                SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)
+                FROM pg_inherits AS i WHERE i.inhrelid = c.oid
+            ),
+            'partition: ' || pg_get_expr(c.relpartbound, c.oid),
+            CASE WHEN c.relispartition AND EXISTS (
+                SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND i.inhdetachpending
+            ) THEN 'being detached: yes' END,
+            'of type: ' || CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
+            'access method: ' || (
+                SELECT am.amname FROM pg_am AS am WHERE am.oid = c.relam AND am.amname <> 'heap'
+            ),
+            'options: ' || CASE WHEN c.reloptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
+            ) END,
+            'toast options: ' || (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C")
+                FROM pg_class AS toast, unnest(toast.reloptions) AS o
+                WHERE toast.oid = c.reltoastrelid
+            ),
+            'tablespace: ' || (
+                SELECT quote_ident(ts.spcname) FROM pg_tablespace AS ts WHERE ts.oid = c.reltablespace
+            ),
+            'replica identity: ' || CASE WHEN r.relkind <> 'f' THEN CASE c.relreplident
+                WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'an index'
+            END END,
+            'row security: ' || CASE
+                WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'on, for the owner too'
+                WHEN c.relrowsecurity THEN 'on'
+                WHEN c.relforcerowsecurity THEN 'off, but forced once it is on'
+            END,
+            'server: ' || (SELECT quote_ident(fs.srvname) FROM pg_foreign_server AS fs WHERE fs.oid = f.ftserver),
+            'foreign options: ' || (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(f.ftoptions) AS o
+            ),
+            'column order: ' || CASE WHEN CAST(:column_order AS boolean) THEN (
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            ) END
+        ),
+        NULL, 'pg_class'::regclass, c.oid, 0, c.relowner, c.relacl, 'r'
+    FROM relations AS r
+    JOIN pg_class AS c ON c.oid = r.oid
+    LEFT JOIN pg_foreign_table AS f ON f.ftrelid = r.oid
+    WHERE r.relkind IN ('r', 'p', 'f')
+
+    UNION ALL  -- Views
+    SELECT r.nsp, CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, r.name,
+        concat_ws(E'\n',
+            'options: ' || CASE WHEN c.reloptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
+            ) END,
+            'access method: ' || (
+                SELECT am.amname FROM pg_am AS am WHERE am.oid = c.relam AND am.amname <> 'heap'
+            ),
+            'tablespace: ' || (
+                SELECT quote_ident(ts.spcname) FROM pg_tablespace AS ts WHERE ts.oid = c.reltablespace
+            ),
+            'definition: ' || replace(btrim(pg_get_viewdef(c.oid), ' ;'), E'\n', E'\n  ')
+        ),
+        NULL, 'pg_class'::regclass, c.oid, 0, c.relowner, c.relacl, 'r'
+    FROM relations AS r
+    JOIN pg_class AS c ON c.oid = r.oid
+    WHERE r.relkind IN ('v', 'm')
+
+    UNION ALL  -- Columns
+    SELECT r.nsp, CASE r.relkind WHEN 'c' THEN 'attribute' ELSE 'column' END,
+        r.name || '.' || quote_ident(a.attname),
+        concat_ws(E'\n',
+            'type: ' || format_type(a.atttypid, a.atttypmod),
+            'collation: '
+                || CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+            CASE WHEN a.attnotnull THEN 'not null: ' || CASE
+                WHEN NOT nn.convalidated THEN 'not validated'
+                WHEN nn.connoinherit THEN 'yes, not inherited'
+                ELSE 'yes'
+            END END,
+            'identity: ' || CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
+            -- Only what is generated can name other columns; looking them up costs much.
+            CASE a.attgenerated WHEN '' THEN 'default: ' WHEN 'v' THEN 'generated when read: ' ELSE 'generated: ' END
+                || replace(
+                    pg_get_expr(d.adbin, CASE a.attgenerated WHEN '' THEN 0 ELSE a.attrelid END),
+                    E'\n', E'\n  '
+                ),
+            'storage: ' || CASE WHEN a.attstorage <> t.typstorage THEN
+                CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'm' THEN 'main' ELSE 'extended' END
+            END,
+            'compression: ' || CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
+            'statistics target: ' || nullif(a.attstattarget, -1),
+            'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
+            ) END,
+            'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
+            ) END,
+            CASE WHEN NOT a.attislocal THEN 'inherited: yes' END
+        ),
+        NULL, 'pg_class'::regclass, r.oid, a.attnum,
+        CASE WHEN a.attacl IS NOT NULL THEN r.relowner END, a.attacl, 'c'
+    FROM relations AS r
+    JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    LEFT JOIN pg_constraint AS nn  -- PostgreSQL 18 keeps NOT NULL here as well
+        ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey[1] = a.attnum
+        AND (NOT nn.convalidated OR nn.connoinherit)
+    WHERE r.relkind <> 'S'
+
+    UNION ALL  -- Constraints of tables
+    SELECT r.nsp, 'constraint', r.name || '.' || quote_ident(con.conname),
+        concat_ws(E'\n',
+            'definition: ' || replace(
+                CASE WHEN con.convalidated THEN def.line ELSE regexp_replace(def.line, ' NOT VALID$', '') END,
+                E'\n', E'\n  '
+            ),
+            CASE WHEN NOT con.convalidated AND def.line LIKE '% NOT VALID' THEN 'validated: no' END,
+            CASE WHEN con.contype = 'c' AND NOT con.conislocal THEN 'inherited: yes' END,
+            -- ALTER TABLE … DISABLE TRIGGER ALL stops foreign keys.
+            CASE WHEN con.contype = 'f' AND EXISTS (
+                SELECT FROM pg_trigger AS tg
+                WHERE tg.tgconstraint = con.oid AND tg.tgisinternal AND tg.tgenabled <> 'O'
+            ) THEN 'enforced: no' END
+        ),
+        NULL, 'pg_constraint'::regclass, con.oid, 0, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_constraint AS con ON con.conrelid = r.oid
+    CROSS JOIN LATERAL (SELECT pg_get_constraintdef(con.oid) AS line) AS def
+    WHERE con.contype IN ('c', 'f', 'p', 'u', 'x') AND con.conparentid = 0
+
+    UNION ALL  -- Indexes. What belongs to a constraint says here only what the constraint does not.
+    SELECT r.nsp, 'index', quote_ident(c.relname),
+        concat_ws(E'\n',
+            'table: ' || CASE WHEN con.oid IS NULL THEN r.name END,
+            CASE WHEN i.indisunique AND con.oid IS NULL THEN 'unique: yes' END,
+            'definition: ' || CASE WHEN con.oid IS NULL THEN coalesce(
+                plain.line, replace(substring(pg_get_indexdef(c.oid) FROM ' USING (.*)$'), E'\n', E'\n  ')
+            ) END,
+            CASE WHEN NOT (i.indisvalid AND i.indisready AND i.indislive) THEN 'valid: no' END,
+            'options: ' || CASE WHEN con.oid IS NOT NULL THEN (
+                SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
+            ) END,
+            'tablespace: ' || (
+                SELECT quote_ident(ts.spcname) FROM pg_tablespace AS ts WHERE ts.oid = c.reltablespace
+            ),
+            'statistics targets: ' || CASE WHEN i.indexprs IS NOT NULL THEN (
+                SELECT string_agg(a.attnum || '=' || a.attstattarget, ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attstattarget >= 0
+            ) END,
+            CASE WHEN i.indisclustered THEN 'table is clustered on it: yes' END,
+            CASE WHEN i.indisreplident THEN 'replica identity: yes' END
+        ),
+        NULL, 'pg_class'::regclass, c.oid, 0, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_index AS i ON i.indrelid = r.oid
+    JOIN pg_class AS c ON c.oid = i.indexrelid AND NOT c.relispartition
+    LEFT JOIN pg_constraint AS con
+        ON con.conrelid = r.oid AND con.conindid = c.oid AND con.contype IN ('p', 'u', 'x')
+    LEFT JOIN plain_indexes AS plain ON plain.oid = c.oid
+
+    UNION ALL  -- Sequences. That of an identity column goes by the column: its name is made up.
+    SELECT r.nsp, CASE d.deptype WHEN 'i' THEN 'identity' ELSE 'sequence' END,
+        CASE d.deptype
+            WHEN 'i' THEN quote_ident(t.relname) || '.' || quote_ident(a.attname)
+            ELSE r.name
+        END,
+        concat_ws(E'\n',
+            'type: ' || format_type(q.seqtypid, NULL),
+            'start: ' || q.seqstart,
+            'increment: ' || q.seqincrement,
+            'minimum: ' || q.seqmin,
+            'maximum: ' || q.seqmax,
+            'cache: ' || q.seqcache,
+            CASE WHEN q.seqcycle THEN 'cycles: yes' END,
+            CASE WHEN c.relpersistence = 'u' AND d.deptype IS DISTINCT FROM 'i' THEN 'unlogged: yes' END,
+            'owned by: ' || CASE d.deptype
+                WHEN 'a' THEN d.refobjid::regclass::text || '.' || quote_ident(a.attname)
+            END
+        ),
+        NULL, 'pg_class'::regclass, r.oid, 0, r.relowner, r.relacl, 's'
+    FROM relations AS r
+    JOIN pg_class AS c ON c.oid = r.oid
+    JOIN pg_sequence AS q ON q.seqrelid = r.oid
+    LEFT JOIN pg_depend AS d
+        ON d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.objsubid = 0
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+    LEFT JOIN pg_class AS t ON t.oid = d.refobjid
+    LEFT JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE t.oid IS NULL OR NOT t.relname LIKE ANY (CAST(:excluded AS text[]))
+
+    UNION ALL  -- Types
+    SELECT s.nsp,
+        CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'type' END,
+        quote_ident(t.typname),
+        concat_ws(E'\n',
+            'values: ' || CASE t.typtype WHEN 'e' THEN (
+                SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+                FROM pg_enum AS e WHERE e.enumtypid = t.oid
+            ) END,
+            'attributes: ' || CASE t.typtype WHEN 'c' THEN (
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                FROM pg_attribute AS a
+                WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+            ) END,
+            'type: ' || CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+            'collation: ' || CASE
+                WHEN t.typtype = 'd' AND t.typcollation <> base.typcollation
+                THEN t.typcollation::regcollation::text
+            END,
+            CASE WHEN t.typnotnull THEN 'not null: yes' END,
+            'default: ' || replace(
+                coalesce(pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)), E'\n', E'\n  '
+            ),
+            (
+                SELECT concat_ws(E'\n',
+                    'subtype: ' || format_type(rg.rngsubtype, NULL),
+                    'operator class: ' || (
+                        SELECT quote_ident(n.nspname) || '.' || quote_ident(oc.opcname)
+                        FROM pg_opclass AS oc JOIN pg_namespace AS n ON n.oid = oc.opcnamespace
+                        WHERE oc.oid = rg.rngsubopc
+                    ),
+                    'collation: ' || nullif(rg.rngcollation, 0)::regcollation,
+                    'canonical: ' || nullif(rg.rngcanonical, 0)::regproc,
+                    'difference: ' || nullif(rg.rngsubdiff, 0)::regproc,
+                    'multirange: ' || format_type(rg.rngmultitypid, NULL)
+                )
+                FROM pg_range AS rg WHERE rg.rngtypid = t.oid
+            ),
+            CASE WHEN t.typtype = 'p' THEN 'defined: no' END,
+            CASE WHEN t.typtype = 'b' THEN concat_ws(E'\n',
+                'input: ' || t.typinput::regproc,
+                'output: ' || t.typoutput::regproc,
+                'receive: ' || nullif(t.typreceive, 0)::regproc,
+                'send: ' || nullif(t.typsend, 0)::regproc,
+                'modifier input: ' || nullif(t.typmodin, 0)::regproc,
+                'modifier output: ' || nullif(t.typmodout, 0)::regproc,
+                'analyze: ' || nullif(t.typanalyze, 0)::regproc,
+                'subscript: ' || nullif(t.typsubscript, 0)::regproc,
+                format('form: length %s, by value %s, alignment %s, storage %s, category %s, preferred %s, delimiter %s',
+                    t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory, t.typispreferred, t.typdelim),
+                'element: ' || CASE WHEN t.typelem <> 0 THEN format_type(t.typelem, NULL) END
+            ) END
+        ),
+        NULL, 'pg_type'::regclass, t.oid, 0, t.typowner, t.typacl, 'T'
+    FROM schemas AS s
+    JOIN pg_type AS t ON t.typnamespace = s.nsp
+    LEFT JOIN pg_type AS base ON base.oid = t.typbasetype
+    WHERE t.typtype IN ('e', 'd', 'r')
+        OR (t.typtype = 'p' AND NOT t.typisdefined)
+        OR (t.typtype = 'b' AND t.typcategory <> 'A')
+        OR (t.typtype = 'c' AND EXISTS (
+            SELECT FROM relations AS r WHERE r.oid = t.typrelid AND r.relkind = 'c'
+        ))
+
+    UNION ALL  -- Constraints of domains
+    SELECT s.nsp, 'constraint', quote_ident(t.typname) || '.' || quote_ident(con.conname),
+        concat_ws(E'\n',
+            'definition: ' || replace(
+                regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''), E'\n', E'\n  '
+            ),
+            CASE WHEN NOT con.convalidated THEN 'validated: no' END
+        ),
+        NULL, 'pg_constraint'::regclass, con.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_type AS t ON t.typnamespace = s.nsp AND t.typtype = 'd'
+    JOIN pg_constraint AS con ON con.contypid = t.oid AND con.contype = 'c'
+
+    UNION ALL  -- Functions, procedures, aggregates
+    SELECT s.nsp,
+        CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END,
+        quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')',
+        concat_ws(E'\n',
+            'arguments: ' || nullif(pg_get_function_arguments(p.oid), ''),
+            'returns: ' || pg_get_function_result(p.oid),
+            'language: ' || CASE WHEN p.prokind <> 'a' THEN (
+                SELECT quote_ident(l.lanname) FROM pg_language AS l WHERE l.oid = p.prolang
+            ) END,
+            CASE WHEN p.prokind = 'w' THEN 'window: yes' END,
+            'volatility: ' || CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' END,
+            CASE WHEN p.proisstrict THEN 'strict: yes' END,
+            CASE WHEN p.prosecdef THEN 'security definer: yes' END,
+            CASE WHEN p.proleakproof THEN 'leakproof: yes' END,
+            'parallel: ' || CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' END,
+            'cost: ' || nullif(p.procost, CASE WHEN p.prolang IN (12, 13) THEN 1 ELSE 100 END),  -- internal, C
+            'rows: ' || nullif(nullif(p.prorows, 0), 1000),
+            'support: ' || nullif(p.prosupport, 0)::regproc,
+            'settings: ' || CASE WHEN p.proconfig IS NOT NULL THEN replace((
+                SELECT string_agg(CASE
+                    WHEN o LIKE 'search_path=%' THEN 'search_path=' || (
+                        SELECT string_agg(
+                            CASE WHEN e.path IN (s.nspname, quote_ident(s.nspname)) THEN '{schema}' ELSE e.path END,
+                            ', ' ORDER BY e.place
+                        )
+                        FROM regexp_split_to_table(substr(o, 13), '\s*,\s*') WITH ORDINALITY AS e(path, place)
+                    )
+                    ELSE o
+                END, '; ' ORDER BY o COLLATE "C")
+                FROM unnest(p.proconfig) AS o
+            ), E'\n', E'\n  ') END,
+            'transforms: ' || CASE WHEN p.protrftypes IS NOT NULL THEN (
+                SELECT string_agg(format_type(tt, NULL), ', ' ORDER BY format_type(tt, NULL) COLLATE "C")
+                FROM unnest(p.protrftypes) AS tt
+            ) END,
+            'library: ' || p.probin,
+            'body: ' || replace(pg_get_function_sqlbody(p.oid), E'\n', E'\n  '),
+            CASE WHEN p.prokind = 'a' THEN (
+                SELECT concat_ws(E'\n',
+                    'aggregate kind: ' || CASE ag.aggkind
+                        WHEN 'o' THEN 'ordered set' WHEN 'h' THEN 'hypothetical set'
+                    END || ', ' || ag.aggnumdirectargs || ' direct arguments',
+                    format('state: %s of %s', ag.aggtransfn, format_type(ag.aggtranstype, NULL)),
+                    'state space: ' || nullif(ag.aggtransspace, 0),
+                    'initial: ' || quote_literal(ag.agginitval),
+                    'final: ' || nullif(ag.aggfinalfn, 0)::regproc || CASE WHEN ag.aggfinalextra THEN ' with extra arguments' ELSE '' END
+                        || ', ' || ag.aggfinalmodify::text,
+                    'combine: ' || nullif(ag.aggcombinefn, 0)::regproc,
+                    'serialize: ' || nullif(ag.aggserialfn, 0)::regproc,
+                    'deserialize: ' || nullif(ag.aggdeserialfn, 0)::regproc,
+                    CASE WHEN ag.aggmtransfn <> 0 THEN format(
+                        'moving: %s, %s of %s, %s, initial %s, final %s, extra %s, %s', ag.aggmtransfn, ag.aggminvtransfn,
+                        format_type(ag.aggmtranstype, NULL), ag.aggmtransspace, quote_nullable(ag.aggminitval),
+                        ag.aggmfinalfn, ag.aggmfinalextra, ag.aggmfinalmodify
+                    ) END,
+                    'sort operator: ' || nullif(ag.aggsortop, 0)::regoperator
+                )
+                FROM pg_aggregate AS ag WHERE ag.aggfnoid = p.oid
+            ) END
+        ),
+        CASE WHEN p.prokind <> 'a' AND p.prosqlbody IS NULL THEN
+            E'\nbody:\n  ' || replace(replace(p.prosrc, E'\r\n', E'\n'), E'\n', E'\n  ')
+        END,
+        'pg_proc'::regclass, p.oid, 0, p.proowner, p.proacl, 'f'
+    FROM schemas AS s
+    JOIN pg_proc AS p ON p.pronamespace = s.nsp
+    WHERE NOT EXISTS (  -- constructors that come with a range type
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i'
+    )
+
+    UNION ALL  -- Triggers. A partition's copy is told where it is switched otherwise than the original.
+    SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
+        concat_ws(E'\n',
+            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(
+                regexp_replace(pg_get_triggerdef(tg.oid), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'), E'\n', E'\n  '
+            ) END,
+            'enabled: ' || CASE tg.tgenabled
+                WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
+                ELSE CASE WHEN tg.tgparentid <> 0 THEN 'yes' END
+            END
+        ),
+        NULL, 'pg_trigger'::regclass, tg.oid, 0, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_trigger AS tg ON tg.tgrelid = r.oid
+    LEFT JOIN pg_trigger AS original ON original.oid = tg.tgparentid
+    WHERE NOT tg.tgisinternal
+        AND (original.oid IS NULL OR original.tgenabled <> tg.tgenabled)
+
+    UNION ALL  -- Rules
+    SELECT r.nsp, 'rule', r.name || '.' || quote_ident(rw.rulename),
+        concat_ws(E'\n',
+            'definition: ' || replace(regexp_replace(pg_get_ruledef(rw.oid), '^CREATE RULE |;$', '', 'g'), E'\n', E'\n  '),
+            'enabled: ' || CASE rw.ev_enabled
+                WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
+            END
+        ),
+        NULL, 'pg_rewrite'::regclass, rw.oid, 0, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_rewrite AS rw ON rw.ev_class = r.oid AND rw.rulename <> '_RETURN'
+
+    UNION ALL  -- Policies
+    SELECT r.nsp, 'policy', r.name || '.' || quote_ident(po.polname),
+        concat_ws(E'\n',
+            'kind: ' || CASE WHEN po.polpermissive THEN 'permissive' ELSE 'restrictive' END,
+            'for: ' || CASE po.polcmd
+                WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL'
+            END,
+            'to: ' || (
+                SELECT string_agg(g.who, ', ' ORDER BY g.who COLLATE "C")
+                FROM unnest(po.polroles) AS role
+                CROSS JOIN LATERAL (SELECT CASE role
+                    WHEN 0 THEN 'PUBLIC' WHEN r.relowner THEN 'the owner' ELSE quote_ident(pg_get_userbyid(role))
+                END AS who) AS g
+            ),
+            'using: ' || replace(pg_get_expr(po.polqual, po.polrelid), E'\n', E'\n  '),
+            'check: ' || replace(pg_get_expr(po.polwithcheck, po.polrelid), E'\n', E'\n  ')
+        ),
+        NULL, 'pg_policy'::regclass, po.oid, 0, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_policy AS po ON po.polrelid = r.oid
+
+    UNION ALL  -- Extended statistics
+    SELECT s.nsp, 'statistics', quote_ident(st.stxname),
+        concat_ws(E'\n',
+            'definition: ' || substring(pg_get_statisticsobjdef(st.oid) FROM '^CREATE STATISTICS (?:"(?:[^"]|"")*"|[^".( ])+\.(?:"(?:[^"]|"")*"|[^".( ])+ (.*)$'),
+            'statistics target: ' || nullif(st.stxstattarget, -1)
+        ),
+        NULL, 'pg_statistic_ext'::regclass, st.oid, 0, st.stxowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_statistic_ext AS st ON st.stxnamespace = s.nsp
+    JOIN relations AS r ON r.oid = st.stxrelid
+
+    UNION ALL  -- Collations
+    SELECT s.nsp, 'collation', quote_ident(co.collname),
+        concat_ws(E'\n',
+            'provider: ' || CASE co.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' WHEN 'b' THEN 'builtin' ELSE 'default' END,
+            'locale: ' || coalesce(
+                to_jsonb(co) ->> 'colllocale', to_jsonb(co) ->> 'colliculocale', nullif(concat_ws(', ', co.collcollate, co.collctype), '')
+            ),
+            'rules: ' || (to_jsonb(co) ->> 'collicurules'),
+            CASE WHEN NOT co.collisdeterministic THEN 'deterministic: no' END
+        ),
+        NULL, 'pg_collation'::regclass, co.oid, 0, co.collowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_collation AS co ON co.collnamespace = s.nsp
+
+    UNION ALL  -- Conversions
+    SELECT s.nsp, 'conversion', quote_ident(cv.conname),
+        concat_ws(E'\n',
+            format('from: %s to %s', pg_encoding_to_char(cv.conforencoding), pg_encoding_to_char(cv.contoencoding)),
+            'function: ' || cv.conproc,
+            CASE WHEN cv.condefault THEN 'default: yes' END
+        ),
+        NULL, 'pg_conversion'::regclass, cv.oid, 0, cv.conowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_conversion AS cv ON cv.connamespace = s.nsp
+
+    UNION ALL  -- Operators
+    SELECT s.nsp, 'operator', format('%s (%s, %s)', op.oprname,
+            CASE op.oprleft WHEN 0 THEN 'none' ELSE format_type(op.oprleft, NULL) END, format_type(op.oprright, NULL)),
+        concat_ws(E'\n',
+            'function: ' || nullif(op.oprcode, 0)::regproc,
+            'commutator: ' || nullif(op.oprcom, 0)::regoperator,
+            'negator: ' || nullif(op.oprnegate, 0)::regoperator,
+            'restriction: ' || nullif(op.oprrest, 0)::regproc,
+            'join: ' || nullif(op.oprjoin, 0)::regproc,
+            CASE WHEN op.oprcanmerge THEN 'merges: yes' END,
+            CASE WHEN op.oprcanhash THEN 'hashes: yes' END
+        ),
+        NULL, 'pg_operator'::regclass, op.oid, 0, op.oprowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_operator AS op ON op.oprnamespace = s.nsp
+
+    UNION ALL  -- Operator classes
+    SELECT s.nsp, 'operator class', format('%s (%s)', quote_ident(oc.opcname), am.amname),
+        concat_ws(E'\n',
+            'for type: ' || format_type(oc.opcintype, NULL),
+            CASE WHEN oc.opcdefault THEN 'default: yes' END,
+            'stores: ' || CASE WHEN oc.opckeytype <> 0 THEN format_type(oc.opckeytype, NULL) END,
+            'family: ' || quote_ident(n.nspname) || '.' || quote_ident(fa.opfname)
+        ),
+        NULL, 'pg_opclass'::regclass, oc.oid, 0, oc.opcowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_opclass AS oc ON oc.opcnamespace = s.nsp
+    JOIN pg_am AS am ON am.oid = oc.opcmethod
+    JOIN pg_opfamily AS fa ON fa.oid = oc.opcfamily
+    JOIN pg_namespace AS n ON n.oid = fa.opfnamespace
+
+    UNION ALL  -- Operator families
+    SELECT s.nsp, 'operator family', format('%s (%s)', quote_ident(fa.opfname), am.amname),
+        concat_ws(E'\n',
+            'operators: ' || (
+                SELECT string_agg(format('%s %s %s', o.amopstrategy, o.amopopr::regoperator, o.amoppurpose), '; '
+                    ORDER BY o.amopstrategy, o.amopopr::regoperator::text COLLATE "C")
+                FROM pg_amop AS o WHERE o.amopfamily = fa.oid
+            ),
+            'functions: ' || (
+                SELECT string_agg(format('%s %s', o.amprocnum, o.amproc::regprocedure), '; '
+                    ORDER BY o.amprocnum, o.amproc::regprocedure::text COLLATE "C")
+                FROM pg_amproc AS o WHERE o.amprocfamily = fa.oid
+            )
+        ),
+        NULL, 'pg_opfamily'::regclass, fa.oid, 0, fa.opfowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_opfamily AS fa ON fa.opfnamespace = s.nsp
+    JOIN pg_am AS am ON am.oid = fa.opfmethod
+
+    UNION ALL  -- Text search: configurations, dictionaries, parsers, templates
+    SELECT s.nsp, 'text search configuration', quote_ident(c.cfgname),
+        concat_ws(E'\n',
+            'parser: ' || (
+                SELECT quote_ident(n.nspname) || '.' || quote_ident(prs.prsname)
+                FROM pg_ts_parser AS prs JOIN pg_namespace AS n ON n.oid = prs.prsnamespace
+                WHERE prs.oid = c.cfgparser
+            ),
+            'mapping: ' || (
+                SELECT string_agg(format('%s %s', m.maptokentype, m.mapdict::regdictionary), ', '
+                    ORDER BY m.maptokentype, m.mapseqno)
+                FROM pg_ts_config_map AS m WHERE m.mapcfg = c.oid
+            )
+        ),
+        NULL, 'pg_ts_config'::regclass, c.oid, 0, c.cfgowner, NULL, NULL
+    FROM schemas AS s JOIN pg_ts_config AS c ON c.cfgnamespace = s.nsp
+
+    UNION ALL
+    SELECT s.nsp, 'text search dictionary', quote_ident(d.dictname),
+        concat_ws(E'\n',
+            'template: ' || (
+                SELECT quote_ident(n.nspname) || '.' || quote_ident(tm.tmplname)
+                FROM pg_ts_template AS tm JOIN pg_namespace AS n ON n.oid = tm.tmplnamespace
+                WHERE tm.oid = d.dicttemplate
+            ),
+            'options: ' || d.dictinitoption
+        ),
+        NULL, 'pg_ts_dict'::regclass, d.oid, 0, d.dictowner, NULL, NULL
+    FROM schemas AS s JOIN pg_ts_dict AS d ON d.dictnamespace = s.nsp
+
+    UNION ALL
+    SELECT s.nsp, 'text search parser', quote_ident(x.prsname),
+        format('functions: %s, %s, %s, %s, %s', x.prsstart, x.prstoken, x.prsend, x.prsheadline, x.prslextype),
+        NULL, 'pg_ts_parser'::regclass, x.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s JOIN pg_ts_parser AS x ON x.prsnamespace = s.nsp
+
+    UNION ALL
+    SELECT s.nsp, 'text search template', quote_ident(x.tmplname),
+        format('functions: %s, %s', x.tmplinit, x.tmpllexize),
+        NULL, 'pg_ts_template'::regclass, x.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s JOIN pg_ts_template AS x ON x.tmplnamespace = s.nsp
+
+    UNION ALL  -- Casts: told where the source type is or, if that is built in, the target or function
+    SELECT s.nsp, 'cast', format('%s AS %s', format_type(ca.castsource, NULL), format_type(ca.casttarget, NULL)),
+        concat_ws(E'\n',
+            'function: ' || nullif(ca.castfunc, 0)::regprocedure,
+            'context: ' || CASE ca.castcontext WHEN 'e' THEN 'explicit' WHEN 'a' THEN 'assignment' ELSE 'implicit' END,
+            'method: ' || CASE ca.castmethod WHEN 'b' THEN 'binary' WHEN 'i' THEN 'text' END
+        ),
+        NULL, 'pg_cast'::regclass, ca.oid, 0, NULL, NULL, NULL
+    FROM pg_cast AS ca
+    JOIN pg_type AS source ON source.oid = ca.castsource
+    JOIN pg_type AS target ON target.oid = ca.casttarget
+    LEFT JOIN pg_proc AS p ON p.oid = ca.castfunc
+    JOIN schemas AS s ON s.nsp = CASE
+        WHEN source.typnamespace <> 'pg_catalog'::regnamespace THEN source.typnamespace
+        WHEN target.typnamespace <> 'pg_catalog'::regnamespace THEN target.typnamespace
+        WHEN p.pronamespace <> 'pg_catalog'::regnamespace THEN p.pronamespace
+        ELSE 'public'::regnamespace
+    END
+    WHERE ca.oid >= 16384 AND NOT EXISTS (  -- that of a range type to its multirange
+        SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_cast'::regclass AND d.objid = ca.oid AND d.deptype = 'i'
+    )
+
+    UNION ALL  -- Default privileges for what is made later
+    SELECT s.nsp, 'default privileges',
+        format('on %s made by %s%s',
+            CASE da.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
+                WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END,
+            CASE da.defaclrole WHEN uo.owner THEN 'the owner' ELSE quote_ident(pg_get_userbyid(da.defaclrole)) END,
+            CASE da.defaclnamespace WHEN 0 THEN ', in any schema' ELSE '' END),
+        '', NULL, 'pg_default_acl'::regclass, da.oid, 0, da.defaclrole, da.defaclacl,
+        CASE
+            WHEN da.defaclnamespace <> 0 THEN 'none'  -- added to what is global
+            WHEN da.defaclobjtype = 'S' THEN 's'
+            ELSE da.defaclobjtype::text
+        END
+    FROM pg_default_acl AS da
+    JOIN schemas AS s ON s.nsp = da.defaclnamespace OR (da.defaclnamespace = 0 AND s.shared)
+    JOIN usual_owners AS uo ON uo.nsp = s.nsp
+
+    UNION ALL  -- Extensions: those installed here, and those that something here needs
+    SELECT s.nsp, 'extension', quote_ident(e.extname), 'version: ' || e.extversion,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM pg_extension AS e
+    JOIN schemas AS s ON s.nsp = e.extnamespace
+    UNION ALL
+    SELECT DISTINCT used.nsp, 'extension used', quote_ident(used.extname), '',
+        NULL, NULL::oid, NULL::oid, NULL::int, NULL::oid, NULL::aclitem[], NULL
+    FROM (
+        SELECT coalesce(r.nsp, s.nsp) AS nsp, m.extname
+        FROM members AS m
+        JOIN pg_depend AS d ON d.refclassid = m.class AND d.refobjid = m.oid AND d.deptype IN ('n', 'a')
+            AND NOT EXISTS (SELECT FROM members AS own WHERE own.class = d.classid AND own.oid = d.objid)
+        LEFT JOIN pg_index AS i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+        LEFT JOIN pg_attrdef AS ad ON d.classid = 'pg_attrdef'::regclass AND ad.oid = d.objid
+        LEFT JOIN pg_constraint AS con ON d.classid = 'pg_constraint'::regclass AND con.oid = d.objid
+        LEFT JOIN pg_trigger AS tg ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid
+        LEFT JOIN pg_rewrite AS rw ON d.classid = 'pg_rewrite'::regclass AND rw.oid = d.objid
+        LEFT JOIN relations AS r ON r.oid = coalesce(
+            i.indrelid, ad.adrelid, con.conrelid, tg.tgrelid, rw.ev_class,
+            CASE WHEN d.classid = 'pg_class'::regclass THEN d.objid END
+        )
+        LEFT JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+        LEFT JOIN pg_type AS t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid AND t.typcategory <> 'A'
+        LEFT JOIN schemas AS s ON s.nsp = coalesce(p.pronamespace, t.typnamespace)
+        WHERE m.extname <> 'plpgsql'
+    ) AS used
+    WHERE used.nsp IS NOT NULL
+
+    UNION ALL  -- Publications that name a table, or a whole schema
+    SELECT r.nsp, 'publication', format('%s of %s', quote_ident(pu.pubname), r.name),
+        concat_ws(E'\n',
+            'columns: ' || (
+                SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C")
+                FROM pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum = ANY (pr.prattrs)
+            ),
+            'where: ' || replace(pg_get_expr(pr.prqual, pr.prrelid), E'\n', E'\n  ')
+        ),
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM relations AS r
+    JOIN pg_publication_rel AS pr ON pr.prrelid = r.oid
+    JOIN pg_publication AS pu ON pu.oid = pr.prpubid
+    UNION ALL
+    SELECT s.nsp, 'publication', quote_ident(pu.pubname) || ' of this schema', '',
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_publication_namespace AS pn ON pn.pnnspid = s.nsp
+    JOIN pg_publication AS pu ON pu.oid = pn.pnpubid
+    UNION ALL
+    SELECT s.nsp, 'publication', quote_ident(pu.pubname),
+        concat_ws(E'\n',
+            CASE WHEN pu.puballtables THEN 'all tables: yes' END,
+            'publishes: ' || concat_ws(', ',
+                CASE WHEN pu.pubinsert THEN 'insert' END, CASE WHEN pu.pubupdate THEN 'update' END,
+                CASE WHEN pu.pubdelete THEN 'delete' END, CASE WHEN pu.pubtruncate THEN 'truncate' END
+            ),
+            CASE WHEN pu.pubviaroot THEN 'through the partitioned table: yes' END,
+            'generated columns: ' || nullif(to_jsonb(pu) ->> 'pubgencols', 'n')
+        ),
+        NULL, 'pg_publication'::regclass, pu.oid, 0, pu.pubowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_publication AS pu ON s.shared
+
+    UNION ALL  -- Event triggers
+    SELECT s.nsp, 'event trigger', quote_ident(ev.evtname),
+        concat_ws(E'\n',
+            'on: ' || ev.evtevent,
+            'tags: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(ev.evttags) AS o),
+            'function: ' || ev.evtfoid::regproc,
+            'enabled: ' || CASE ev.evtenabled
+                WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
+            END
+        ),
+        NULL, 'pg_event_trigger'::regclass, ev.oid, 0, ev.evtowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_event_trigger AS ev ON s.shared
+
+    UNION ALL  -- Foreign servers and their wrappers
+    SELECT s.nsp, 'foreign server', quote_ident(fs.srvname),
+        concat_ws(E'\n',
+            'wrapper: ' || quote_ident(fw.fdwname),
+            'type: ' || fs.srvtype,
+            'version: ' || fs.srvversion,
+            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(fs.srvoptions) AS o),
+            'users: ' || (
+                SELECT string_agg(quote_ident(um.usename), ', ' ORDER BY um.usename COLLATE "C")
+                FROM pg_user_mappings AS um WHERE um.srvid = fs.oid
+            )
+        ),
+        NULL, 'pg_foreign_server'::regclass, fs.oid, 0, fs.srvowner, fs.srvacl, 'S'
+    FROM schemas AS s
+    JOIN pg_foreign_server AS fs ON s.shared
+    JOIN pg_foreign_data_wrapper AS fw ON fw.oid = fs.srvfdw
+    UNION ALL
+    SELECT s.nsp, 'foreign data wrapper', quote_ident(fw.fdwname),
+        concat_ws(E'\n',
+            'handler: ' || nullif(fw.fdwhandler, 0)::regproc,
+            'validator: ' || nullif(fw.fdwvalidator, 0)::regproc,
+            'options: ' || (SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(fw.fdwoptions) AS o)
+        ),
+        NULL, 'pg_foreign_data_wrapper'::regclass, fw.oid, 0, fw.fdwowner, fw.fdwacl, 'F'
+    FROM schemas AS s
+    JOIN pg_foreign_data_wrapper AS fw ON s.shared
+
+    UNION ALL  -- Access methods
+    SELECT s.nsp, 'access method', quote_ident(am.amname),
+        concat_ws(E'\n', 'for: ' || CASE am.amtype WHEN 't' THEN 'tables' ELSE 'indexes' END, 'handler: ' || am.amhandler),
+        NULL, 'pg_am'::regclass, am.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_am AS am ON s.shared AND am.oid >= 16384
+
+    UNION ALL  -- Languages
+    SELECT s.nsp, 'language', quote_ident(l.lanname),
+        concat_ws(E'\n',
+            CASE WHEN l.lanpltrusted THEN 'trusted: yes' END,
+            'handler: ' || nullif(l.lanplcallfoid, 0)::regproc
+        ),
+        NULL, 'pg_language'::regclass, l.oid, 0, l.lanowner, l.lanacl, 'l'
+    FROM schemas AS s
+    JOIN pg_language AS l ON s.shared AND (l.oid >= 16384 OR l.lanacl IS NOT NULL)
+)
+
+SELECT s.nspname AS schema, o.kind,
+    -- Types in a name are the server's text; other names have no prefix.
+    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator') OR strpos(o.name, s.needle) = 0
+        THEN o.name ELSE (
+        SELECT string_agg(CASE WHEN token = s.prefix THEN '' ELSE token END, '' ORDER BY place)
+        FROM regexp_matches(o.name, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
+        CROSS JOIN LATERAL (SELECT part.tokens[1] AS token) AS t
+    ) END AS name,
+    ltrim(concat(
+        CASE
+            WHEN strpos(o.facts, s.needle) = 0 THEN o.facts
+            -- The prefix stands at the start of names alone: in no literal and no quoted name.
+            WHEN s.namesake IS NULL AND s.needle = s.prefix
+                AND regexp_replace(marked.facts, :harmless, '', 'g') !~ :doubtful
+            THEN replace(marked.facts, chr(1), '')
+            ELSE (
+            SELECT string_agg(CASE
+                WHEN token = s.prefix AND NOT qualified AND NOT EXISTS (
+                    SELECT FROM pg_attribute AS a
+                    WHERE a.attrelid = s.namesake AND quote_ident(a.attname) = next_token
+                ) THEN ''
+                WHEN starts_with(token, s.literal_prefix) AND token ~ '''::reg[a-z]+$'
+                THEN '''' || substr(token, length(s.literal_prefix) + 1)
+                ELSE token
+            END, '' ORDER BY place)
+            FROM (
+                SELECT tokens[1] AS token, place, lag(tokens[1], 1, '') OVER (ORDER BY place) LIKE '%.' AS qualified,
+                    rtrim(lead(tokens[1], 1, '') OVER (ORDER BY place), '.') AS next_token
+                FROM regexp_matches(o.facts, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
+            ) AS t
+        ) END,
+        CASE WHEN strpos(o.source, s.source_needle) = 0 THEN o.source ELSE replace(
+            regexp_replace(o.source, s.name_in_source, '\1{schema}.', 'g'),
+            quote_literal(s.nspname), '''{schema}'''
+        ) END,
+        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind <> 'default privileges'
+            THEN E'\nowner: ' || quote_ident(pg_get_userbyid(o.owner)) END,
+        CASE WHEN o.acl IS NOT NULL THEN (
+            SELECT string_agg(format(E'\ngranted to %s: %s', g.who, coalesce(g.granted, 'nothing')), '' ORDER BY g.who COLLATE "C")
+            FROM (
+                SELECT CASE
+                        WHEN a.grantee IS NULL THEN 'the owner'
+                        WHEN a.grantee = 0 THEN 'PUBLIC'
+                        ELSE quote_ident(pg_get_userbyid(a.grantee))
+                    END AS who,
+                    string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE a.now) AS granted,
+                    string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE NOT a.now) AS usual
+                FROM (
+                    SELECT DISTINCT true AS now, nullif(x.grantee, o.owner) AS grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
+                    FROM aclexplode(o.acl) AS x
+                    UNION ALL
+                    -- The owner granted what is usual, and may have been another one.
+                    SELECT false, nullif(x.grantee, x.grantor), x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
+                    FROM aclexplode(coalesce(
+                        (SELECT ip.initprivs FROM pg_init_privs AS ip
+                         WHERE ip.objoid = o.oid AND ip.classoid = o.class AND ip.objsubid = o.sub),
+                        CASE WHEN o.acl_kind <> 'none' THEN acldefault(o.acl_kind::"char", o.owner) END
+                    )) AS x
+                ) AS a
+                GROUP BY a.grantee
+            ) AS g
+            WHERE g.granted IS DISTINCT FROM g.usual
+        ) END,
+        E'\ncomment: ' || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
+    ), E'\n') AS definition
+FROM objects AS o
+JOIN schemas AS s ON s.nsp = o.nsp
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN strpos(o.facts, s.needle) > 0 THEN replace(o.facts, s.prefix, chr(1)) END AS facts
+) AS marked
+JOIN usual_owners AS uo ON uo.nsp = o.nsp
+LEFT JOIN pg_description AS c ON c.objoid = o.oid AND c.classoid = o.class AND c.objsubid = o.sub
+    AND NOT (o.kind = 'schema' AND c.description = 'standard public schema')
+WHERE NOT EXISTS (SELECT FROM members AS m WHERE m.class = o.class AND m.oid = o.oid)
+    -- "relations" left out the others already.
+    AND (o.kind IN ('table', 'column', 'constraint', 'index') OR NOT o.name LIKE ANY (CAST(:excluded AS text[])))

@@ -1,0 +1,150 @@
+"""Connections to SQLite: for reading, and for migrating in real transactions."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from ....errors import ActionableError
+from ... import errors
+from ...config import MigrationConfig
+from ...scope import Scope
+from ..common import bare, driver_connection, in_autocommit
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+
+# Rows that point to none, counted by their table and the one they point to.
+Orphans = Counter[tuple[str, str]]
+
+_REFUSALS = {
+    "readonly": "Make the file and its folder writable for this user.",
+    "unable to open": "Create the folder, and let this user write in it.",
+    "disk is full": "Free space on the disk.",
+    "not a database": "Correct DATABASE_URL: the file is no SQLite database.",
+    "malformed": "Restore the file from a backup: it is damaged.",
+}
+
+
+@contextmanager
+def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
+    """A connection that takes no lock and leaves no transaction open.
+
+    Raises:
+        ActionableError: database-away, database-refuses, transaction-begun.
+    """
+    try:
+        with bare(engine).connect() as connection:
+            _refuse_begun(connection)
+            yield connection
+    except SQLAlchemyError as error:
+        raise explain(engine, error) from error
+
+
+def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
+    """The error of a database that cannot be opened, or refuses."""
+    address = engine.url.render_as_string()
+    said = str(getattr(error, "orig", None) or error)
+    for words, solution in _REFUSALS.items():
+        if words in said:
+            return errors.database_refuses(address, error, solution)
+    return errors.database_away(address, error)
+
+
+def timed_out(error: BaseException) -> bool:
+    """Whether a statement waited for a table's lock as long as it may: there are none in SQLite."""
+    return False
+
+
+def ended_transaction(connection: Connection) -> bool:
+    """Whether the transaction that was begun is no longer open: the body ended it itself."""
+    return not driver_connection(connection).in_transaction
+
+
+@contextmanager
+def migrating(
+    engine: Engine, config: MigrationConfig, before_commit: Callable[[], None] = lambda: None
+) -> Iterator[Connection]:
+    """A connection on which nothing has begun yet. Foreign keys are off, as rebuilds need it.
+
+    Args:
+        before_commit: called before each commit; what it raises prevents the commit.
+
+    Raises:
+        ActionableError: transaction-begun.
+    """
+    with bare(engine).connect() as connection:
+        _refuse_begun(connection)
+        with _prepared(connection, config):
+            event.listen(connection, "begin", _begin_immediate)
+            event.listen(connection, "commit", lambda _: before_commit())
+            yield connection
+
+
+@contextmanager
+def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]:
+    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    level, raw.isolation_level = raw.isolation_level, None
+    foreign_keys = raw.execute("PRAGMA foreign_keys").fetchone()[0]
+    timeout = raw.execute("PRAGMA busy_timeout").fetchone()[0]
+    # Rebuilding a table drops it, and dropping it deletes its children. The switch works only
+    # outside a transaction: https://www.sqlite.org/lang_altertable.html#otheralter
+    raw.execute("PRAGMA foreign_keys = OFF")
+    raw.execute(f"PRAGMA busy_timeout = {int(config.lock_timeout * 1000)}")
+    try:
+        yield
+    finally:
+        if raw.in_transaction:
+            raw.rollback()
+        raw.execute(f"PRAGMA foreign_keys = {foreign_keys}")
+        raw.execute(f"PRAGMA busy_timeout = {timeout}")
+        raw.isolation_level = level
+
+
+def _begin_immediate(connection: Connection) -> None:
+    if not in_autocommit(connection):
+        raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again
+        raw.execute("BEGIN IMMEDIATE")
+
+
+def _refuse_begun(connection: Connection) -> None:
+    # It can be begun where all share one connection (StaticPool), or by a "connect" listener.
+    if driver_connection(connection).in_transaction:
+        raise errors.transaction_begun()
+
+
+@contextmanager
+def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
+    """Alembic's ``on_version_apply`` hook: with foreign keys off, SQLite checks nothing itself.
+
+    Rows that were orphans before are left alone: they are not this run's doing. What the hook
+    raises: orphaned-rows.
+    """
+    before = _orphans(connection)
+
+    def check(*, ctx: "MigrationContext", **_: object) -> None:
+        nonlocal before
+        if ctx.as_sql:
+            return
+        assert ctx.connection is not None
+        after = _orphans(ctx.connection)
+        made = after - before
+        # A table with orphans that was renamed or dropped brings no new ones.
+        gone = sum((before - after).values())
+        if sum(made.values()) > gone:
+            table, parent = next(iter(made))
+            number = sum(made.values()) - gone
+            raise errors.orphaned_rows(number, table, parent)
+        before = after
+
+    yield check
+
+
+def _orphans(connection: Connection) -> Orphans:
+    rows = driver_connection(connection).execute("PRAGMA foreign_key_check")
+    return Counter((table, parent) for table, _, parent, _ in rows)

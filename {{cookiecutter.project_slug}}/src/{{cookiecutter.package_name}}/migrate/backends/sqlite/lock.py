@@ -1,0 +1,87 @@
+"""The lock of SQLite: a small database beside the service's own."""
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from ...results import LockHolder
+from ..common import driver_connection, my_name
+from . import errors
+from .connection import reading
+
+
+class Lock:
+    """The write lock of an empty database beside the service's own, and a note of who holds it.
+
+    The service's file cannot serve: its lock would have to be given up around a migration that
+    runs outside a transaction. It ends when its process dies.
+
+    Args:
+        scope: not used: SQLite has one scope.
+    """
+
+    def __init__(self, engine: Engine, scope: str = "") -> None:
+        with reading(engine) as connection:
+            databases = driver_connection(connection).execute("PRAGMA database_list")
+            path = databases.fetchone()[2]
+        # A database in memory belongs to this process; the threads' lock is enough.
+        self._path = Path(f"{path}-migrate") if path else None
+        self._session: sqlite3.Connection | None = None
+
+    def acquire(self) -> bool:
+        if self._path is None:
+            return True
+        try:
+            if self._session is None:
+                self._session = _open(self._path)
+            self._session.execute("BEGIN IMMEDIATE")
+            note = f"{os.getpid()}\n{my_name()}\n{datetime.now(UTC).isoformat()}\n"
+            self._note.write_text(note, encoding="utf-8")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise errors.cannot_lock(self._path, error) from error
+        except OSError as error:
+            raise errors.cannot_lock(self._path, error) from error
+        return True
+
+    @property
+    def _note(self) -> Path:
+        return Path(f"{self._path}.txt")
+
+    def release(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            session.close()
+
+    def verify(self) -> None:
+        """Nobody can take this lock away."""
+
+    def holder(self) -> LockHolder | None:
+        if self._path is None or not self._path.exists():
+            return None
+        with closing(_open(self._path)) as session:
+            try:
+                session.execute("BEGIN IMMEDIATE")
+                return None
+            except sqlite3.OperationalError:
+                pass
+        try:
+            pid, name, since = self._note.read_text(encoding="utf-8").splitlines()
+            return LockHolder(int(pid), name, datetime.fromisoformat(since))
+        except (OSError, ValueError):
+            return None  # it is writing its note just now
+
+    def end_holder(self) -> LockHolder | None:
+        holder = self.holder()
+        if holder is None:
+            return None
+        raise errors.cannot_end_holder(holder, holder.process)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)

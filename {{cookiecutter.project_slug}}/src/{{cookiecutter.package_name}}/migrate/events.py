@@ -1,0 +1,33 @@
+"""What a run tells while it happens. Progress bars, logs, metrics and traces listen; none is known here."""
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .results import LockHolder, MigrationResult
+
+log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Hears of each event of a run, in the thread in which it happens. Override what you need.
+
+    A method that raises ends the run as a migration that failed would: keep them simple.
+    """
+
+    def waiting(self, holder: "LockHolder | str") -> None:
+        """Another migrator has the lock. Called at first and then every ten seconds."""
+        log.warning("Waiting for another migrator: %s", holder)
+
+    def retrying(self, retries_left: int) -> None:
+        """A table stayed locked for as long as a statement may wait; it is tried again."""
+        log.warning("A table stayed locked; trying again (%d left)", retries_left)
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        """The body of a migration is about to run."""
+
+    def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
+        """The body of a migration has run. It may still be undone with the rest of its batch."""
+
+    def run_finished(self, result: "MigrationResult") -> None:
+        """A run has ended, with or without success."""

@@ -1,0 +1,195 @@
+"""Runs migrations on an empty schema, one statement at a time, and asks what each did."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from .model import Catalog, Dialect, Linted, Migration, Watch
+
+# What only marks the course of a transaction is executed and not looked at.
+_COURSE = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
+_EXECUTE = {"do_execute": False, "do_executemany": True}
+
+
+def observe(
+    connection: Connection,
+    migrations: Sequence[Migration],
+    dialect: Dialect,
+    *,
+    small_tables: Sequence[str] = (),
+    round_trip: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> list[Linted]:
+    """Run migrations, and tell what each did.
+
+    They are one transaction, as in a run of the engine, unless one of them says
+    ``transaction = False``. The first that fails is the last that is run.
+
+    Args:
+        connection: to a scratch database that has what comes before these migrations, and no
+            transaction begun. What they do is committed there.
+        small_tables: names of tables that are not watched.
+        round_trip: undo and redo them afterwards, and compare the catalog.
+        options: for Alembic's ``MigrationContext``.
+    """
+    dialect.prepare(connection)
+    base = dialect.catalog(connection)
+    existing = frozenset(
+        key
+        for key, thing in base.items()
+        if thing.kind == "table" and thing.name not in small_tables
+    )
+    runner = _Runner(connection, dialect, Watch(existing), options or {})
+    linted = runner.upgrade(migrations, base)
+    if round_trip and not any(one.failure for one in linted):
+        runner.round_trip(linted)
+    return linted
+
+
+class _Runner:
+    def __init__(
+        self, connection: Connection, dialect: Dialect, watch: Watch, options: Mapping[str, Any]
+    ) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.watch = watch
+        self.options = dict(options)
+
+    def upgrade(self, migrations: Sequence[Migration], base: Catalog) -> list[Linted]:
+        """Run them, and watch."""
+        from alembic.runtime.migration import MigrationContext
+
+        whole = all(migration.transaction for migration in migrations)
+        context = MigrationContext.configure(
+            self.connection, opts={"transaction_per_migration": not whole, **self.options}
+        )
+        linted: list[Linted] = []
+        with context.begin_transaction():
+            for migration in migrations:
+                one = Linted(migration, base, linted[-1].end if linted else base)
+                one.earlier_contract = next(
+                    (m.migration.name for m in linted if m.migration.phase == "contract"), None
+                )
+                linted.append(one)
+                with self._watching(one), context.begin_transaction(_per_migration=True):
+                    self._run(context, migration, one)
+                if one.failure:
+                    break
+        if self.connection.in_transaction():
+            self.connection.rollback()
+        return linted
+
+    def _run(self, context: Any, migration: Migration, one: Linted) -> None:
+        from alembic.operations import Operations
+
+        try:
+            with Operations.context(context):
+                migration.upgrade()
+        except Exception as error:
+            one.failure = _first_line(error)
+            self.connection.rollback()
+
+    @contextmanager
+    def _watching(self, one: Linted) -> Iterator[None]:
+        raw = self.connection.connection.dbapi_connection
+
+        def execute(many: bool, cursor: Any, statement: str, parameters: Any) -> bool | None:
+            if cursor.connection is not raw or _COURSE.match(statement):
+                return None
+            self.watch.line = _line_in(one.migration.path)
+            one.effects += self.dialect.run(cursor, statement, parameters, many, self.watch)
+            return True
+
+        listeners = [
+            (name, lambda c, s, p, _, many=many: execute(many, c, s, p))
+            for name, many in _EXECUTE.items()
+        ]
+        for name, listener in listeners:
+            event.listen(self.connection.engine, name, listener)
+        try:
+            yield
+        finally:
+            for name, listener in listeners:
+                event.remove(self.connection.engine, name, listener)
+
+    def round_trip(self, linted: Sequence[Linted]) -> None:
+        """Undo them, last first, until one is not undone, then run again what was."""
+        undone: list[Linted] = []
+        for one in reversed(linted):
+            undone.append(one)
+            self._undo(one)
+            if one.undo:
+                break
+        for one in reversed(undone):
+            if failure := self._silently(one.migration, up=True):
+                one.undo.append(f"after the downgrade, the upgrade fails: {failure}")
+                break
+        for one in undone:
+            _forgive_labels(one)
+            one.was_undone = not one.undo
+
+    def _undo(self, one: Linted) -> None:
+        failure = self._silently(one.migration, up=False)
+        if failure:
+            one.undo.append(f"the downgrade fails: {failure}")
+            return
+        before, after = _named(one.start), _named(self.dialect.catalog(self.connection))
+        self.connection.rollback()
+        left = [name for name in after if name not in before]
+        for name in left:
+            one.undo.append(f"{' '.join(filter(None, name))} is left behind")
+        one.undo_code = tuple(
+            line for name in left if (line := self.dialect.undo(name[0], after[name]))
+        )
+        for name in before:
+            if name not in after:
+                one.undo.append(f"{' '.join(filter(None, name))} does not come back")
+            elif before[name].facts != after[name].facts:
+                one.undo.append(f"{' '.join(filter(None, name))} is not what it was")
+
+    def _silently(self, migration: Migration, *, up: bool) -> str | None:
+        from alembic.operations import Operations
+        from alembic.runtime.migration import MigrationContext
+
+        context = MigrationContext.configure(
+            self.connection, opts={"transaction_per_migration": True, **self.options}
+        )
+        try:
+            with context.begin_transaction(_per_migration=True), Operations.context(context):
+                (migration.upgrade if up else migration.downgrade)()
+        except Exception as error:
+            if self.connection.in_transaction():
+                self.connection.rollback()
+            return _first_line(error)
+        return None
+
+
+def _named(catalog: Catalog) -> dict[tuple[str, str, str], Any]:
+    # What a person would call it, so that what was dropped and made again is the same.
+    return {
+        (thing.kind, thing.name, f"of {thing.table}" if thing.table else ""): thing
+        for thing in catalog.values()
+        if thing.kind not in ("lock", "setting")
+    }
+
+
+def _forgive_labels(one: Linted) -> None:
+    # No database takes a value out of an enum; where the upgrade can live with that, so can we.
+    if all(problem.startswith("label ") for problem in one.undo):
+        one.undo.clear()
+
+
+def _first_line(error: BaseException) -> str:
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return ": ".join([type(error).__name__, *said[:1]])
+
+
+def _line_in(path: str) -> int | None:
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_filename != path:
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame.f_lineno if frame is not None else None

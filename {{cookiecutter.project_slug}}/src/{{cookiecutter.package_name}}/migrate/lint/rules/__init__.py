@@ -1,0 +1,42 @@
+"""What can be wrong with a migration: one file for each rule, its words and its check.
+
+Of two rules of one family that find the same statement the first of these speaks for both.
+"""
+
+from ..model import Rule
+from . import (
+    blocks_all,
+    blocks_writes,
+    breaks_old_code,
+    cannot_be_undone,
+    fails,
+    fails_on_rows,
+    long_transaction,
+    loses_objects,
+    lossy,
+    needs_autocommit,
+    no_lock_timeout,
+    phases,
+    rewrites_table,
+    scans_table,
+    touches_all_rows,
+)
+
+RULES: tuple[Rule, ...] = (
+    fails.RULE,
+    needs_autocommit.RULE,
+    rewrites_table.RULE,
+    scans_table.RULE,
+    blocks_all.RULE,
+    blocks_writes.RULE,
+    long_transaction.RULE,
+    no_lock_timeout.RULE,
+    touches_all_rows.RULE,
+    breaks_old_code.RULE,
+    lossy.RULE,
+    loses_objects.RULE,
+    fails_on_rows.RULE,
+    cannot_be_undone.RULE,
+    phases.MIXED,
+    phases.ORDER,
+)

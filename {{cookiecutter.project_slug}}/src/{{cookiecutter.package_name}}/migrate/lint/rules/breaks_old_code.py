@@ -1,0 +1,108 @@
+"""``breaks-old-code``."""
+
+from collections.abc import Iterator
+
+from ..model import Catalog, Dialect, Hit, Linted, Rule, Thing
+
+_BY_NAME = ("table", "sequence", "type", "function", "extension", "schema")
+
+
+def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
+    """What the code that runs now would miss after this migration, but not before it."""
+    before = missing(linted.base, linted.start, dialect)
+    after = missing(linted.base, linted.end, dialect)
+    for problem in after:
+        if problem in before:
+            continue
+        for effect in linted.effects:
+            if problem in missing(linted.base, effect.after, dialect):
+                yield Hit(effect, after[problem], problem[1])
+                break
+
+
+def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, str, str], str]:
+    """What of ``base`` is not there, or not as it was: kind, table and name -> a sentence."""
+    there = {(thing.kind, thing.table, thing.name): thing for thing in now.values()}
+    found: dict[tuple[str, str, str], str] = {}
+    for key, old in base.items():
+        name = (old.kind, old.table, old.name)
+        new = there.get(name)
+        if old.kind in _BY_NAME and new is None and not old.facts.get("owned"):
+            found[name] = f"Old code asks for {old.kind} {old.name}, which {_where(now, key)}."
+        elif old.kind == "label" and key in now and now[key].name != old.name:
+            found[name] = f"Old code writes {old.name}, which {_where(now, key)}."
+        elif old.kind == "table" and new is not None:
+            for what in _table(old, now[key]) if key in now else ():
+                found["table", old.name, what] = what
+        elif ("table", "", old.table) not in there:
+            continue  # said of the table already
+        elif old.kind == "column":
+            if new is None:
+                found[name] = f"Old code asks for {old.table}.{old.name}, which {_where(now, key)}."
+            elif what := _column(old, new, dialect):
+                found[name] = what
+        elif old.kind == "trigger" and _is_off(old, new or now.get(key)):
+            found[name] = f"Old code leans on trigger {old.name} of {old.table}, which is off."
+    for name, what in _new_columns(base, now):
+        found[name] = what
+    return found
+
+
+def _where(now: Catalog, key: str) -> str:
+    return f"is now called {now[key].name}" if key in now else "is gone"
+
+
+def _is_off(old: Thing, new: Thing | None) -> bool:
+    return bool(old.facts.get("enabled")) and not (new and new.facts.get("enabled"))
+
+
+def _table(old: Thing, new: Thing) -> Iterator[str]:
+    if new.facts.get("row_security") and not old.facts.get("row_security"):
+        yield f"Old code no longer sees rows of {old.name} that no policy gives it."
+    if old.facts.get("partition_of") and not new.facts.get("partition_of"):
+        yield f"Old code no longer finds the rows of {old.name} in {old.facts['partition_of']}."
+    if lost := set(old.facts.get("grants", ())) - set(new.facts.get("grants", ())):
+        yield f"Old code loses rights on {old.name}: {', '.join(sorted(lost))}."
+
+
+def _column(old: Thing, new: Thing, dialect: Dialect) -> str:
+    column = f"{old.table}.{old.name}"
+    if not dialect.fits(old, new):
+        return (
+            f"Old code reads and writes {column} as {old.facts['type']}, not {new.facts['type']}."
+        )
+    if new.facts.get("generated") and not old.facts.get("generated"):
+        return f"Old code writes {column}, which the database now computes."
+    if new.facts.get("identity") == "a" and old.facts.get("identity") != "a":
+        return f"Old code writes {column}, which the database now numbers itself."
+    if _has_value(old) and not _has_value(new) and new.facts.get("not_null"):
+        return f"Old code leaves out {column}, which has no default any more."
+    return ""
+
+
+def _new_columns(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, str], str]]:
+    tables = {thing.name for thing in base.values() if thing.kind == "table"}
+    known = {(t.table, t.name) for t in base.values() if t.kind == "column"}
+    filled = {t.table for t in now.values() if t.facts.get("fills_rows")}
+    for key, new in now.items():
+        if new.kind != "column" or new.table not in tables - filled or key in base:
+            continue
+        if (new.table, new.name) not in known and new.facts["not_null"] and not _has_value(new):
+            what = f"Old code leaves out {new.table}.{new.name}, which may not be empty."
+            yield (new.kind, new.table, new.name), what
+
+
+def _has_value(column: Thing) -> bool:
+    facts = column.facts
+    return bool(facts["default"] is not None or facts.get("identity") or facts.get("generated"))
+
+
+RULE = Rule(
+    code="breaks-old-code",
+    title="The code that runs now misses something",
+    why="While a release rolls out, or is rolled back, old code runs on the new schema.",
+    instead='Expand first, and take the old form away in a later release: phase = "contract".',
+    check=check,
+    family="contract",
+    contract=True,
+)

@@ -1,0 +1,55 @@
+"""``long-transaction``."""
+
+from collections.abc import Iterator
+
+from ..model import Dialect, Effect, Hit, Linted, Rewrite, Rule, Step, as_code, execute
+from .blocks_all import LOCK
+
+MANY = 3  # tables that one transaction locks away from everybody, each by its own statement
+
+
+def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
+    """Strong locks of earlier statements under which rows are worked on, or which pile up."""
+    for effect in linted.effects:
+        if effect.worked_on and effect.held:
+            yield _hit(
+                linted, effect, dialect, f"while {', '.join(sorted(effect.worked_on))} is worked on"
+            )
+        elif _piles_up(effect):
+            yield _hit(
+                linted, effect, dialect, f"while it waits for {', '.join(sorted(effect.locks))}"
+            )
+
+
+def _hit(linted: Linted, effect: Effect, dialect: Dialect, meanwhile: str) -> Hit:
+    table, (lock, _) = sorted(effect.held.items())[0]
+    held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
+    what = f"Its transaction holds {held} {meanwhile}."
+    return Hit(
+        effect, what, table, lock, rewrite=tuple(s.code() for s in _apart(linted, effect, dialect))
+    )
+
+
+def _apart(linted: Linted, effect: Effect, dialect: Dialect) -> Rewrite:
+    phase = linted.migration.phase
+    if effect.worked_on and (safe := dialect.rewrite(effect)):
+        others = tuple(execute(other.sql) for other in linted.effects if other is not effect)
+        return (Step(others, phase=phase), *safe)
+    return (Step(as_code(linted), transaction=False, phase=phase),)
+
+
+def _piles_up(effect: Effect) -> bool:
+    statements = {by for lock, by in effect.held.values() if lock == LOCK}
+    mine = [t for t, lock in effect.locks.items() if lock == LOCK and t not in effect.held]
+    return bool(mine) and len(statements) == MANY - 1
+
+
+RULE = Rule(
+    code="long-transaction",
+    title="A lock outlives the statement that needed it",
+    why="A lock is kept until its transaction ends: what was brief by itself lasts as long as all "
+    "that follows.",
+    instead="Run the statements in transactions of their own: transaction = False, or one release "
+    "after the other.",
+    check=check,
+)

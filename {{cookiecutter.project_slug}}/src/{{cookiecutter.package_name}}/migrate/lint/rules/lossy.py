@@ -1,0 +1,48 @@
+"""``lossy``."""
+
+from collections.abc import Iterator
+
+from ..model import Dialect, Effect, Hit, Linted, Rule, Thing
+
+
+def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
+    """Data that the upgrade destroys: no downgrade brings it back."""
+    for effect in linted.effects:
+        for table, what in _lost(effect, dialect):
+            if not _was_copied(linted, effect, table):
+                yield Hit(effect, f"{what} cannot be brought back.", table)
+
+
+def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
+    for table in sorted(effect.emptied):
+        yield table, f"The rows of {table}"
+    for old, new in effect.changes("table", "column"):
+        if old is None or (old.kind == "table" and old.facts["kind"] not in ("r", "p")):
+            continue
+        if old.kind == "table" and new is None:
+            yield old.name, f"The rows of {old.name}"
+        elif old.kind == "column" and new is None and old.of in effect.after:
+            if not old.facts.get("generated"):
+                yield old.table, f"What {old.table}.{old.name} holds"
+        elif old.kind == "column" and new is not None and _narrows(old, new, dialect):
+            yield old.table, f"What does not fit into {new.facts['type']} any more"
+
+
+def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
+    # SQLite changes a table by building another, copying the rows, and giving it the old name.
+    return effect.command == "DROP TABLE" and any(table in e.rewritten for e in linted.effects)
+
+
+def _narrows(old: Thing, new: Thing, dialect: Dialect) -> bool:
+    return dialect.fits(new, old) and not dialect.fits(old, new)
+
+
+RULE = Rule(
+    code="lossy",
+    title="Data is lost",
+    why="A rollback brings back the table or the column, but not what it held.",
+    instead='Keep it until no release needs it: phase = "contract", and a backup before the run.',
+    check=check,
+    family="contract",
+    contract=True,
+)

@@ -1,0 +1,48 @@
+"""``mixed-phases`` and ``expand-after-contract``."""
+
+from collections.abc import Iterator
+
+from ..model import Catalog, Dialect, Hit, Linted, Rule
+
+_ADDS = ("table", "column", "label")
+
+
+def check_mixed(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
+    """Contracts that also add what new code needs."""
+    if linted.migration.phase != "contract":
+        return
+    old, new = _names(linted.start), _names(linted.end)
+    kept = {key for key in linted.start if key in linted.end}  # renamed is not added
+    gone = {name for name in old if name not in new}
+    for name in new.keys() - old.keys():
+        if new[name] not in kept and not (name[0] == "table" and gone):
+            what = ".".join(filter(None, name[1:]))
+            yield Hit(None, f"It adds {name[0]} {what}, and waits until no old code runs.")
+
+
+def check_order(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
+    """What follows a contract in the same release waits with it."""
+    if linted.earlier_contract and linted.migration.phase != "contract":
+        before = linted.earlier_contract
+        yield Hit(None, f"It comes after {before}, a contract, and waits with it.")
+
+
+def _names(catalog: Catalog) -> dict[tuple[str, str, str], str]:
+    return {(t.kind, t.table, t.name): key for key, t in catalog.items() if t.kind in _ADDS}
+
+
+MIXED = Rule(
+    code="mixed-phases",
+    title="A contract also expands",
+    why="A contract waits until no old code runs, but new code needs what it adds at once.",
+    instead='Move what it adds into a migration before it, with phase = "expand".',
+    check=check_mixed,
+)
+ORDER = Rule(
+    code="expand-after-contract",
+    title="An expand follows a contract in one release",
+    why="The contract waits until no old code runs, and all that follows waits with it: new code "
+    "starts without what it needs.",
+    instead="Put the expands and backfills first and the contracts last, or into the next release.",
+    check=check_order,
+)

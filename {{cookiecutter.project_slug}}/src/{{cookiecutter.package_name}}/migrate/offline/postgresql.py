@@ -1,0 +1,60 @@
+"""Prints SQL through Alembic's offline mode."""
+
+import io
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine, text
+
+from .. import errors
+from ..config import MigrationConfig
+from ..folder import Folder, runs_alone
+from ..history import HistoryWriter
+from ..plan import make_plan, read_state
+from ..runner import check_unchanged
+from ..select import all_pending
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
+
+# A script that fails must end as failed in psql, and what it began must be undone.
+STOP_ON_ERROR = "\\set ON_ERROR_STOP on\n"
+
+
+def migration_sql(engine: Engine, config: MigrationConfig) -> str:
+    """The SQL from where this database is to the last migration, as psql takes it.
+
+    Raises:
+        ActionableError: cannot-write-sql, or the folder is not in order.
+    """
+    from ..alembic_bridge import context_options, print_steps
+
+    plan = make_plan(Folder(config), read_state(engine, config))
+    scripts = all_pending(plan)
+    check_unchanged(plan)
+    if not scripts:
+        return ""
+    writer = HistoryWriter(config, plan.state.columns)
+
+    def first(context: "MigrationContext") -> None:
+        milliseconds = int(config.table_lock_timeout * 1000)
+        context.execute(text(f"SET lock_timeout = {milliseconds}"))
+        if plan.unrecorded() or plan.gone():
+            takes_over = HistoryWriter(config, plan.state.columns)
+            takes_over.take_over(context.execute, context.dialect, plan.unrecorded(), plan.gone())
+
+    output = io.StringIO()
+    try:
+        print_steps(
+            output,
+            engine.url,
+            plan.folder.directory,
+            scripts,
+            heads=plan.state.heads,
+            has_version_table=plan.state.has_version_table,
+            each_alone=any(map(runs_alone, scripts)),
+            first=first,
+            options=context_options(config, writer),
+        )
+    except Exception as error:
+        raise errors.cannot_write_sql(error) from error
+    return STOP_ON_ERROR + output.getvalue()

@@ -1,0 +1,101 @@
+"""Records SQL on a copy of the database in memory, which runs the migrations for real."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, cast
+
+from sqlalchemy import Engine, StaticPool, create_engine, event
+
+from ..backends import backend
+from ..config import MigrationConfig
+from ..events import Observer
+from ..runner import upgrade
+from ..select import all_pending
+
+# A script that fails must end as failed in sqlite3, and what it began is undone when it ends.
+STOP_ON_ERROR = ".bail on\n"
+# A placeholder, or what may hold a question mark that is none.
+_PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\?""", re.S)
+
+
+def migration_sql(engine: Engine, config: MigrationConfig) -> str:
+    """The SQL from where this database is to the last migration, as sqlite3 takes it.
+
+    Raises:
+        ActionableError: a migration failed on the copy, or the folder is not in order.
+    """
+    copy = create_engine("sqlite://", poolclass=StaticPool)
+    try:
+        with closing(copy.raw_connection()) as target, backend.reading(engine) as source:
+            original: Any = source.connection.dbapi_connection
+            original.backup(target.dbapi_connection)
+        recorder = _Recorder(copy)
+        upgrade(copy, replace(config, observer=Observer()), all_pending).raise_for_error()
+    finally:
+        copy.dispose()
+    statements = [_terminated(statement) for statement in recorder.statements if _writes(statement)]
+    return STOP_ON_ERROR + "".join(statements) if statements else ""
+
+
+class _Recorder:
+    """Collects the statements that reach a SQLite database, their values filled in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.statements: list[str] = []
+        self._is_new = True
+        self._last = ""
+        with closing(engine.raw_connection()) as connection:
+            raw = cast(sqlite3.Connection, connection.dbapi_connection)
+            raw.set_trace_callback(self._traced)
+        self._exact: str | None = None
+        event.listen(engine, "do_execute", self._executes)
+        event.listen(engine, "do_executemany", self._executes_many)
+
+    def _traced(self, statement: str) -> None:
+        # SQLite tells of a statement once more for each trigger that it sets off.
+        if self._is_new or statement != self._last:
+            self.statements.append(self._exact or statement)
+        self._is_new, self._exact, self._last = False, None, statement
+
+    def _executes(self, _cursor: Any, statement: str, values: Any, _context: object) -> None:
+        self._note(statement, values)
+
+    def _executes_many(self, cursor: Any, statement: str, rows: Any, _context: object) -> bool:
+        cursor.executemany(statement, (self._note(statement, row) for row in rows))
+        return True
+
+    def _note(self, statement: str, values: Any) -> Any:
+        # SQLite itself would write floats with 15 digits, which are not always the same number.
+        self._is_new = True
+        self._exact = _with_values(statement, values) if isinstance(values, tuple) else None
+        return values
+
+
+def _with_values(statement: str, values: Sequence[Any]) -> str:
+    left = iter(values)
+    return _PLACEHOLDER.sub(
+        lambda found: _literal(next(left)) if found[0] == "?" else found[0], statement
+    )
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, int | float):
+        return repr(value + 0)  # True is 1
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _terminated(statement: str) -> str:
+    # On a line of its own the semicolon stays out of a comment that ends the statement.
+    return f"{statement}\n;\n" if "--" in statement else f"{statement};\n"
+
+
+def _writes(statement: str) -> bool:
+    first, _, rest = statement.lstrip().upper().partition(" ")
+    return first != "SELECT" and (first != "PRAGMA" or "=" in rest)

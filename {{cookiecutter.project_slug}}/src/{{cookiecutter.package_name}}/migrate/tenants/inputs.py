@@ -1,0 +1,121 @@
+"""Reads a migration's file: what it takes from outside, and whether it can remember.
+
+From outside come time, chance, files, the network. Two canaries show chance only where it gives two tenants something else. So the file is read: it may
+use modules and names that give the same answer for every tenant, and no others.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import __name__ as SQLALCHEMY
+
+# Modules, with what is in them, that answer the same question always alike.
+_SAME_FOR_ALL = frozenset(
+    {
+        "__future__", "base64", "binascii", "collections", "contextlib", "copy", "dataclasses",
+        "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "html", "itertools",
+        "json", "logging", "math", "numbers", "operator", "re", "string", "struct", "textwrap",
+        "types", "typing", "unicodedata", "warnings", "zlib",
+    }
+)  # fmt: skip
+_OF_SQLALCHEMY = frozenset({"dialects", "exc", "orm", "schema", "sql", "types"})
+# They make connections, or hear what happens on one.
+_CONNECTING = frozenset(
+    {"create_async_engine", "create_engine", "create_pool_from_url", "engine_from_config", "event"}
+)
+_CLOCK = frozenset({"fromtimestamp", "now", "today", "utcfromtimestamp", "utcnow"})
+_BUILT_IN = frozenset(
+    {"__import__", "compile", "eval", "exec", "globals", "hash", "id", "input", "locals", "open"}
+    | {"vars"}
+)
+_DECORATORS = frozenset({"shared_only", "tenant_only"})
+
+
+def find_outside_input(path: Path) -> str | None:
+    """What in the file may give two tenants something else; None when there is nothing."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return next((name for node in ast.walk(tree) for name in _outside(node)), None)
+
+
+def remembers(path: Path) -> bool:
+    """Whether the file can keep something from one tenant to the next. When in doubt, it can."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return not all(map(_is_fixed, tree.body)) or any(map(_keeps, ast.walk(tree)))
+
+
+def _is_fixed(node: ast.stmt) -> bool:
+    match node:
+        case ast.Import() | ast.ImportFrom():
+            return True
+        case ast.FunctionDef(decorator_list=[]):
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            return all(map(_is_constant, defaults))
+        case ast.Expr(value=value) | ast.Assign(value=value):
+            return _is_constant(value)
+        case ast.AnnAssign(value=value):
+            return value is None or _is_constant(value)
+    return False
+
+
+def _is_constant(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant():
+            return True
+        case ast.UnaryOp(operand=operand):
+            return _is_constant(operand)
+        case ast.Tuple(elts=parts):
+            return all(map(_is_constant, parts))
+    return False
+
+
+def _keeps(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.Global)
+
+
+def _outside(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names if not _is_same_for_all(name.name))
+    elif isinstance(node, ast.ImportFrom):
+        yield from (
+            f"{node.module or '.'}.{name.name}"
+            for name in node.names
+            if not _may_import(node, name.name)
+        )
+    elif isinstance(node, ast.Name) and node.id in _BUILT_IN:
+        yield node.id
+    elif isinstance(node, ast.Attribute) and _is_outside(node):
+        yield node.attr
+
+
+def _is_outside(node: ast.Attribute) -> bool:
+    if node.attr in _CLOCK:
+        return _last_name(node.value) != "func"  # sa.func.now() is the server's
+    return node.attr in _CONNECTING or (node.attr[:2] == "__" and node.attr != "__name__")
+
+
+def _may_import(node: ast.ImportFrom, name: str) -> bool:
+    if name in _DECORATORS and (node.module or "").split(".")[-1] in ("migrate", "decorators"):
+        return True
+    if node.level or name == "*" or name in _CONNECTING:
+        return False
+    if node.module == "alembic":
+        return name == "op"
+    if node.module == SQLALCHEMY:
+        return name[:1].isupper() or name.islower()
+    return _is_same_for_all(node.module or "")
+
+
+def _is_same_for_all(module: str) -> bool:
+    top, _, rest = module.partition(".")
+    if top == SQLALCHEMY:
+        return not rest or rest.split(".")[0] in _OF_SQLALCHEMY
+    return top in _SAME_FOR_ALL
+
+
+def _last_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

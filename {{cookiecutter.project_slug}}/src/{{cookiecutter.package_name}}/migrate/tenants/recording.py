@@ -1,0 +1,263 @@
+"""Records what a run executes in one tenant's schema, so that others can replay it.
+
+A migration's body may do whatever it likes, and most do no more than execute statements. What such
+a body executes cannot depend on the tenant, so it is the same for all. A body that learns anything
+(rows, a row count, an error, its schema's name) may go on differently for another tenant.
+So while it is recorded, a body gets stand-ins for the connection and for what is executed on it. It
+can execute; whatever else it uses is a reason not to replay.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
+from functools import partial, wraps
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import psycopg
+from psycopg.abc import QueryNoTemplate
+from psycopg.rows import Row
+from sqlalchemy import Connection
+
+from .watched import watched
+
+
+class Statement(NamedTuple):
+    """A statement in the driver's own form.
+
+    Attributes:
+        many: whether ``parameters`` is a list of rows, each to be executed.
+        in_body: whether a migration's body executed it, and not the engine.
+    """
+
+    query: QueryNoTemplate
+    parameters: Any = None
+    many: bool = False
+    in_body: bool = False
+
+
+class Recording:
+    """What a run executed; records while it is open.
+
+    Attributes:
+        transactions: the statements of each transaction that was committed, in order: the bodies',
+            and those with which Alembic and the engine keep their tables.
+        not_replayable_because: why no other tenant can replay it, if so.
+    """
+
+    def __init__(self) -> None:
+        self.transactions: list[list[Statement]] = []
+        self.not_replayable_because: str | None = None
+        self._begun: list[Statement] = []
+        self._has_body = False
+        self._in_body = False
+        self._rows_are_open = False  # a statement returned rows that may decide on the next one
+        self._connections: dict[psycopg.Connection[Any], tuple[Any, Any]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for raw, (factory, server_factory) in self._connections.items():
+            raw.cursor_factory, raw.server_cursor_factory = factory, server_factory
+
+    def begin(self, connection: Connection) -> None:
+        """Record what the driver executes in the transaction that has just begun."""
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        if raw.autocommit:
+            self.refuse("a migration runs outside a transaction")
+        self._connections.setdefault(raw, (raw.cursor_factory, raw.server_cursor_factory))
+        raw.cursor_factory = _recording_cursor(self)
+        raw.server_cursor_factory = _refusing_cursor(self)
+        self._begun, self._has_body = [], False
+
+    def commit(self) -> None:
+        """Keep what was recorded in this transaction. What is rolled back is never kept."""
+        if self._has_body:
+            self.transactions.append(self._begun)
+        elif self._begun:
+            self.refuse("the tenant's history was brought in line")
+        self._begun, self._has_body = [], False
+
+    def refuse(self, reason: str) -> None:
+        """Say why this cannot be replayed; the first reason is kept."""
+        self.not_replayable_because = self.not_replayable_because or reason
+
+    def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool, reads: bool) -> None:
+        """Note a statement that was executed, with its parameters as they are now."""
+        if not self._in_body:
+            if not _IS_QUERY.match(str(query)):
+                self._begun.append(Statement(query, parameters, many))
+            return
+        self._begun.append(Statement(query, parameters, many, in_body=True))
+        if self._rows_are_open:
+            self.refuse("what a migration executes depends on rows")
+        self._rows_are_open = reads
+        if is_several(str(query)):
+            self.refuse("a string holds several statements")
+        elif uses_session(str(query)):
+            self.refuse("a statement uses what a session keeps, or ends the transaction")
+
+    def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
+        """A migration's body, recorded while it runs."""
+
+        @wraps(body)
+        def run(**arguments: Any) -> None:
+            from alembic import op
+
+            from ..alembic_bridge import operations_on
+
+            context: Any = op.get_context()
+            self._has_body = self._in_body = True
+            try:
+                with operations_on(self._watched_context(context)):
+                    body(**arguments)
+            finally:
+                self._in_body = False
+
+        return run
+
+    def is_like(self, other: "Recording") -> bool:
+        """Whether both executed the same: what differs was made for one tenant, or by chance."""
+        return bool(_comparable(self.transactions) == _comparable(other.transactions))
+
+    def _watched_context(self, context: Any) -> Any:
+        connection = self._watched_connection(context.connection)
+        scope = context.opts["scope"]
+        options = context.opts | {"scope": watched(scope, self._tell, {"runs": scope.runs})}
+        impl = copy(context.impl)
+        impl.connection, impl.context_opts = connection, options
+        harmless = {
+            "as_sql": context.as_sql,
+            "bind": connection,
+            "connection": connection,
+            "dialect": context.dialect,
+            "impl": impl,
+            "opts": options,
+        }
+        return watched(context, self._tell, harmless)
+
+    def _watched_connection(self, connection: Connection) -> Connection:
+        harmless = {
+            "dialect": connection.dialect,
+            "exec_driver_sql": partial(self._execute, connection.exec_driver_sql),
+            "execute": partial(self._execute, connection.execute),
+            "in_transaction": connection.in_transaction,
+            "_run_ddl_visitor": partial(self._run_ddl, connection._run_ddl_visitor),
+        }
+        return watched(connection, self._tell, harmless)
+
+    def _execute(
+        self,
+        execute: Callable[..., Any],
+        statement: Any,
+        parameters: Any = None,
+        *more: Any,
+        **options: Any,
+    ) -> Any:
+        if more or options:
+            self.refuse("a statement is executed with options")
+        result = self._run(execute, statement, parameters, *more, **options)
+        self._rows_are_open = False  # they are in the stand-in
+        return watched(result, self._tell)
+
+    def _run_ddl(self, run_visitor: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        """CREATE TABLE and CREATE TYPE as SQLAlchemy does them; it may look what is there."""
+        self._run(run_visitor, *arguments, **options)
+        if self._rows_are_open:
+            self.refuse("a migration looks what is there")
+
+    def _run(self, execute: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self._rows_are_open = False
+        try:
+            return execute(*arguments, **options)
+        except BaseException as error:
+            self.refuse(f"a migration may catch {type(error).__name__}")
+            raise
+
+    def _tell(self, used: str) -> None:
+        self.refuse(f"a migration uses {used}")
+
+
+def _recording_cursor(recording: Recording) -> type[psycopg.Cursor[Any]]:
+    class RecordingCursor(psycopg.Cursor[Row]):
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            kept = _copied(params, recording)
+            result = super().execute(query, params, **options)
+            recording.add(query, kept, many=False, reads=self.description is not None)
+            return result
+
+        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+            rows = list(params_seq)
+            kept = _copied(rows, recording)
+            super().executemany(query, rows, **options)
+            recording.add(query, kept, many=True, reads=options.get("returning", False))
+
+    return RecordingCursor
+
+
+def _refusing_cursor(recording: Recording) -> type[psycopg.ServerCursor[Any]]:
+    class RefusingCursor(psycopg.ServerCursor[Row]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            recording.refuse("a migration opens a server-side cursor")
+            super().__init__(*arguments, **options)
+
+    return RefusingCursor
+
+
+def _copied(parameters: Any, recording: Recording) -> Any:
+    # A body may change what it has handed over and execute with it again.
+    try:
+        return deepcopy(parameters)
+    except Exception as error:
+        recording.refuse(f"parameters cannot be copied: {type(error).__name__}")
+        return None
+
+
+_IS_QUERY = re.compile(r"\s*(select|show|with|set)\b", re.I)
+# What may hold a semicolon that ends no statement.
+_QUOTED = re.compile(
+    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X
+)
+# Statements that use or leave behind what a session keeps longer than a transaction, leave the
+# tenant's schema, or end the transaction. Where one hides in a function, nothing is shared with the
+# next tenant either: see scope.forget_session.
+_SESSION = re.compile(
+    r"""^\s*(abort|begin|checkpoint|close|commit|deallocate|declare|discard|end|execute|fetch
+        |listen|load|move|prepare|release|reset|rollback|savepoint|set|start|unlisten|vacuum)\b
+      | \btemp(orary)?\s+(recursive\s+)?(sequence|table|view)\b | \binto\s+temp(orary)?\b
+      | \bpg_temp\b | \bcurrval\b | \blastval\b | \bset_config\b | \bcurrent_setting\b
+      | \bsearch_path\b | \bpg_(try_)?advisory""",
+    re.I | re.X,
+)
+
+
+def is_several(query: str) -> bool:
+    """Whether a string holds more than one statement; when in doubt, it does."""
+    return ";" in _QUOTED.sub("", query).rstrip().rstrip(";")
+
+
+def uses_session(query: str) -> bool:
+    """Whether a statement uses what lasts longer than its transaction, or ends that."""
+    return _SESSION.search(re.sub(r"--[^\n]*|/\*.*?\*/", "", query, flags=re.S)) is not None
+
+
+def _comparable(value: Any) -> Any:
+    # 1 == True == 1.0, and wrappers such as psycopg's Jsonb are equal only to themselves.
+    if isinstance(value, Statement):
+        # What the engine writes of its own has the time in it.
+        parameters = _comparable(value.parameters) if value.in_body else None
+        return (str(value.query), parameters, value.many)
+    if isinstance(value, Mapping):
+        return {key: _comparable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_comparable(item) for item in value]
+    if hasattr(value, "obj"):
+        return (type(value), _comparable(value.obj))
+    return (type(value), repr(value))

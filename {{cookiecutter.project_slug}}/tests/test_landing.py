@@ -1,0 +1,68 @@
+"""Pages for development: what there is to see, the mails, and where their links lead."""
+
+import base64
+import hashlib
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.mail import KEPT_MAILS, LogMailer, Mail
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .accounts import ADA, Outbox
+
+PAGES = ("/", "/verify-email", "/reset-password")
+
+
+def test_the_first_page_leads_to_all_there_is_to_see(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.headers["Content-Type"].startswith("text/html")
+    links = re.findall(r'href="([^"]+)"', page.text)
+    assert "docs" in links and "health/ready" in links
+    for link in links:
+        assert client.get(f"/{link}").status_code == 200
+
+
+def test_the_first_page_shows_the_newest_mails_and_their_links_work(client: TestClient) -> None:
+    client.post("/auth/register", json=ADA)
+    page = client.get("/").text
+    (link,) = re.findall(rf'To {ADA["email"]}: <a href="([^"]+)"', page)
+    assert client.get(urlsplit(link).path).status_code == 200
+
+
+def test_a_mail_is_shown_as_text_whatever_it_holds(client: TestClient) -> None:
+    mailer = LogMailer()
+    client.app.state.mailer = mailer  # type: ignore[attr-defined]
+    for number in range(KEPT_MAILS + 1):
+        mailer.send(Mail(f"{number}@example.com", "<script>alert(1)</script>", "", '"><b>'))
+    page = client.get("/").text
+    assert "<script>" not in page and "<b>" not in page
+    assert f"{KEPT_MAILS}@example.com" in page and "To 0@example.com" not in page
+
+
+def test_no_mails_are_shown_that_went_to_a_real_server(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    assert outbox.mails
+    assert "Mails" not in client.get("/").text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_browser_runs_no_other_script_than_the_page_s_own(
+    client: TestClient, path: str
+) -> None:
+    answer = client.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    for inline in re.findall(r"<(?:script|style)>(.*?)</", answer.text, re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_production_has_no_such_pages(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production"}))
+    client = TestClient(app, base_url="http://localhost")
+    for path in PAGES:
+        assert client.get(path).status_code == 404
