@@ -255,6 +255,7 @@ def inside_variables(project: Path, database: str, server: str) -> dict[str, str
         "INSIDE_SERVER": sqlalchemy_address(server),
         # What a service does not install (Hypothesis) comes from the template's environment.
         "INSIDE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
 
 

@@ -144,6 +144,13 @@ def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page
             assert (path.parent / link).exists()
 
 
+FORBIDDEN = {
+    "from ..cli import app": "Nobody imports the application or the command line",
+    "from ..app import create_app": "Nobody imports the application or the command line",
+    "from ..migrate.runner import upgrade": "Nobody reaches past the engine's faces",
+}
+
+
 @each_database
 def test_imports_are_kept_apart(
     project: Bake, service_environment: ServiceEnvironment, database: str
@@ -152,7 +159,10 @@ def test_imports_are_kept_apart(
     lint = service_environment.python.parent / "lint-imports"
     command = f"import subprocess, sys; sys.exit(subprocess.call([{str(lint)!r}, '--no-cache']))"
     service_environment.succeed(folder, "-c", command)
-    users = folder / "src" / "my_service" / "users" / "service.py"
-    users.write_text(read(users) + "\nfrom ..cli import app\n", encoding="utf-8")
-    with pytest.raises(AssertionError, match="Domain packages do not know the command line"):
-        service_environment.succeed(folder, "-c", command)
+    posts = folder / "src" / "my_service" / "posts"
+    posts.mkdir()
+    (posts / "__init__.py").write_text('"""A package that the owner added."""\n')
+    for line, contract in FORBIDDEN.items():
+        (posts / "models.py").write_text(f"{line}\n", encoding="utf-8")
+        with pytest.raises(AssertionError, match=contract):
+            service_environment.succeed(folder, "-c", command)

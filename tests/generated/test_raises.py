@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import Bake
 
-from generated.raises import Package, Raised
+from generated.raises import Function, Package, Raised
 from tools.services import DATABASES
 
 each_database = pytest.mark.parametrize("database", DATABASES)
 
-# Decorators of what a framework calls. The errors of a route are in its ``responses``; those of a
-# command are printed.
-ENTRY_POINTS = {"get", "post", "patch", "delete", "put", "command"}
+# Decorators of routes: what a route may answer is in its ``responses``.
+ROUTES = {"get", "post", "patch", "delete", "put"}
 
 # Untrue in one of these ways or the other: text for the end of accounts/administration.py.
 LIES = {
@@ -148,7 +147,7 @@ def lies(package: Package) -> Iterator[str]:
 def silences(package: Package) -> Iterator[str]:
     """Functions of a face that raise an error of this package and do not document it."""
     for function in package.functions:
-        if not package.is_face(function) or function.decorators & ENTRY_POINTS:
+        if not package.is_face(function) or is_entry_point(function):
             continue
         # Without their codes: a sentence may say it in other words.
         documented = [replace(said, code=None) for said in package.documented(function)]
@@ -160,6 +159,11 @@ def silences(package: Package) -> Iterator[str]:
         if silent:
             names = ", ".join(sorted(map(str, silent)))
             yield f"{function} does not document that it raises {names}"
+
+
+def is_entry_point(function: Function) -> bool:
+    """Whether a framework calls it: a route, or the command line, where errors are printed."""
+    return bool(function.decorators & ROUTES) or ".cli" in function.module.name
 
 
 def covers(package: Package, said: Raised, raised: Raised) -> bool:

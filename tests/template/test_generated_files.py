@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,5 +38,7 @@ def test_an_update_writes_what_differs_and_nothing_else(tmp_path: Path) -> None:
 def test_a_recording_that_differs_in_numbers_alone_is_the_same() -> None:
     picture = update.read(record_demo.PICTURE)
     assert "clip-path" in picture
-    assert record_demo.shows_the_same(picture, picture.replace("0", "77"))
+    later = re.sub(r"\d\d:\d\d:\d\d", "1:22:33", picture)
+    assert later != picture
+    assert record_demo.shows_the_same(picture, later)
     assert not record_demo.shows_the_same(picture, picture.replace("migrat", "emigrat"))

@@ -91,7 +91,7 @@ def test_a_waiting_process_says_who_holds_the_lock_and_gives_up_in_time(
     assert (code, out) == (1, "")
     holder = rf"migrate on {re.escape(socket.gethostname())} pid {slow.pid} \(process \d+\)"
     holder += r" since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    waiting, problem, _, solution, _ = err.splitlines()
+    waiting, problem, _, solution = err.splitlines()
     assert re.fullmatch(f"Waiting for another migrator: {holder}", waiting)
     assert re.search(f"Another migrator held the lock for 0.5 seconds: {holder}", problem)
     assert "MIGRATION_LOCK_TIMEOUT" in solution

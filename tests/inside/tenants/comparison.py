@@ -1,4 +1,4 @@
-"""Migrates tenants twice: by the run over all tenants, and each by Alembic. Both must come out alike."""
+"""Migrates tenants twice: by the run over all tenants, and each by Alembic. Both give the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""However a session leaves its tenant's transaction, its next statement runs in the tenant again."""
+"""However a session leaves its tenant's transaction, its next statement runs in the tenant."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ LARGE = {
     ],
     "functions": [
         "for n in range(1500):",
-        '    op.execute(f"CREATE FUNCTION f_{n}(int) RETURNS int LANGUAGE sql AS $$ SELECT {n} $$")',
+        '    sql = f"CREATE FUNCTION f_{n}(int) RETURNS int LANGUAGE sql AS $$ SELECT {n} $$"',
+        "    op.execute(sql)",
         'op.execute("CREATE PROCEDURE p() LANGUAGE sql AS $$ SELECT 1 $$")',
         'op.execute("CREATE AGGREGATE a(int) (SFUNC = int4pl, STYPE = int)")',
     ],

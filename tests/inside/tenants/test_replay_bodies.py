@@ -41,7 +41,7 @@ BLIND: dict[str, list[str]] = {
     "rows from rows": [
         "op.execute(\"INSERT INTO log SELECT name || ' of ' || count(*) OVER () FROM items\")",
         'op.execute("UPDATE items SET price = price + (SELECT count(*) FROM parents)")',
-        'op.execute("DELETE FROM children USING parents p WHERE p.id = parent_id AND p.id % 3 = 0")',
+        'op.execute("DELETE FROM children USING parents p WHERE p.id = parent_id AND p.id%3 = 0")',
     ],
     "an update of many rows": [
         ITEMS,
@@ -57,7 +57,8 @@ BLIND: dict[str, list[str]] = {
     "many rows in one execution": [
         BIND,
         ITEMS,
-        'bind.execute(items.insert(), [{"id": 300 + n, "name": "x", "data": [n]} for n in range(3)])',
+        'more = [{"id": 300 + n, "name": "x", "data": [n]} for n in range(3)]',
+        "bind.execute(items.insert(), more)",
         'bind.execute(sa.text("UPDATE items SET name = :new WHERE id = :id"),'
         ' [{"new": "ten", "id": 1}, {"new": "twenty", "id": 4}])',
     ],
@@ -166,7 +167,8 @@ BLIND: dict[str, list[str]] = {
         " WHEN unique_violation THEN INSERT INTO log VALUES ('was there'); END $$\")",
     ],
     "what the dialect is called": [
-        'if op.get_context().dialect.name == "postgresql" and op.get_bind().dialect.name[:1] == "p":',
+        "first = op.get_bind().dialect.name[:1]",
+        'if op.get_context().dialect.name == "postgresql" and first == "p":',
         '    op.execute("CREATE INDEX named ON items (name)")',
     ],
 }

@@ -43,8 +43,7 @@ def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
     """Say on standard error why a command failed; ``as_json``: on standard output, for programs."""
     if as_json:
         print(json.dumps({"success": False, "error": error.as_dict()}))
-    # The guide explains each code, in section 9.
-    print(f"{error}\nCode:     {error.code}", file=sys.stderr)
+    print(error, file=sys.stderr)
 
 
 def print_new(new: "NewMigration", path: Path) -> None:

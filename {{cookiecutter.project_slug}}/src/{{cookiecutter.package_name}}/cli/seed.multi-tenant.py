@@ -17,7 +17,7 @@ group = typer.Typer(no_args_is_help=True, help=__doc__)
 @group.command("make")
 def seed_make(name: Annotated[str, typer.Argument(help="What it adds: demo_users")]) -> None:
     """Write a blank seed."""
-    from ..migrate.seeds import make_seed
+    from ..migrate import make_seed
 
     print(f"Created {relative(make_seed(SEEDS, name))}")
 
@@ -30,7 +30,7 @@ def seed_run(
     force: Annotated[bool, typer.Option("--force", help="Also in production.")] = False,
 ) -> None:
     """Run all seeds in file order, or one, for one tenant."""
-    from ..migrate.seeds import run_seeds
+    from ..migrate import run_seeds
     from ..migrate.tenants import TenantScope, find_tenant
     from ..settings import load_settings
 
@@ -39,5 +39,5 @@ def seed_run(
     with database() as (engine, config):
         find_tenant(engine, tenant)
         scope = TenantScope(tenant, None, role=config.tenant_roles)
-        names = run_seeds(engine, SEEDS, name, scope)
+        names = run_seeds(engine, SEEDS, name, scope=scope)
     print(f"Ran {count(len(names), 'seed')}", *names, sep="\n")

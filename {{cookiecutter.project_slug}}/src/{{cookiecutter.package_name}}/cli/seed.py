@@ -17,7 +17,7 @@ group = typer.Typer(no_args_is_help=True, help=__doc__)
 @group.command("make")
 def seed_make(name: Annotated[str, typer.Argument(help="What it adds: demo_users")]) -> None:
     """Write a blank seed."""
-    from ..migrate.seeds import make_seed
+    from ..migrate import make_seed
 
     print(f"Created {relative(make_seed(SEEDS, name))}")
 
@@ -28,7 +28,7 @@ def seed_run(
     force: Annotated[bool, typer.Option("--force", help="Also in production.")] = False,
 ) -> None:
     """Run all seeds in file order, or one."""
-    from ..migrate.seeds import run_seeds
+    from ..migrate import run_seeds
     from ..settings import load_settings
 
     if load_settings(serving=False).in_production and not force:

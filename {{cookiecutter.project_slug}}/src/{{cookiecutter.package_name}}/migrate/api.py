@@ -29,6 +29,7 @@ __all__ = [
     "MigrationStatus",
     "NewMigration",
     "Observer",
+    "Scope",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",
@@ -95,7 +96,7 @@ def rollback_migrations(
     Args:
         everything: undo all batches.
     """
-    choice = select.everything if everything else select.newest_batch
+    choice = select.every_batch if everything else select.newest_batch
     return downgrade(engine, config or default_config(), choice)
 
 

@@ -53,7 +53,7 @@ def newest(plan: Plan) -> "Sequence[Script]":
     return _refuse_baseline(plan, plan.applied[::-1][:1])
 
 
-def everything(plan: Plan) -> "Sequence[Script]":
+def every_batch(plan: Plan) -> "Sequence[Script]":
     """All batches, last applied first; never what the engine did not apply."""
     baseline = [script for script in plan.applied if plan.batch_of(script) is None]
     last = plan.applied.index(baseline[-1]) + 1 if baseline else 0

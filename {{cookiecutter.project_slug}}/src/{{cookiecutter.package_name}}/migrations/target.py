@@ -5,8 +5,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine, text
 
-from ..migrate import MigrationConfig, get_migration_status, run_migrations
-from ..migrate.scope import Scope
+from ..migrate import MigrationConfig, Scope, get_migration_status, run_migrations
 from ..settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)

@@ -58,9 +58,9 @@ def migrate_latest(
 @group.command("up")
 def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Json = False) -> None:
     """Apply the next pending migration to all schemas."""
-    from ...migrate import run_all_tenant_migrations, select
+    from ...migrate.tenants import next_pending, pending_called, run_all_tenant_migrations
 
-    choose = select.next_pending if name is None else select.pending_called(name)
+    choose = next_pending if name is None else pending_called(name)
     with database() as (engine, config), progress() as advance:
         moved = run_all_tenant_migrations(engine, choose=choose, config=config, on_result=advance)
     if not as_json:
@@ -73,9 +73,9 @@ def migrate_down(
     name: OptionalName = None, verbose: Verbose = False, as_json: Json = False
 ) -> None:
     """Undo the newest applied migration in all schemas."""
-    from ...migrate import rollback_all_tenants, select
+    from ...migrate.tenants import applied_called, newest, rollback_all_tenants
 
-    choose = select.newest if name is None else select.applied_called(name)
+    choose = newest if name is None else applied_called(name)
     with database() as (engine, config), progress() as advance:
         moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
     if not as_json:
@@ -91,9 +91,14 @@ def migrate_rollback(
     as_json: Json = False,
 ) -> None:
     """Undo the shared schema's newest batch, and take every tenant to where it is then."""
-    from ...migrate import rollback_all_tenants, rollback_tenant, select
+    from ...migrate.tenants import (
+        every_batch,
+        newest_batch,
+        rollback_all_tenants,
+        rollback_tenant,
+    )
 
-    choose = select.everything if everything else select.newest_batch
+    choose = every_batch if everything else newest_batch
     with database() as (engine, config), progress() as advance:
         if tenant is not None:
             alone = rollback_tenant(engine, tenant, choose=choose, config=config)

@@ -1,8 +1,8 @@
 """Drift: what a database has that its migrations did not make, and what it lacks.
 
 :func:`take_snapshot` describes a schema from the database's catalog, :func:`compare` says in words
-how two descriptions differ, and :func:`read_fingerprints` tells of ten thousand schemas in one
-query which of them are the same.
+how two descriptions differ, and :func:`read_fingerprints` tells of ten thousand schemas at once
+which of them are the same.
 
 This package knows a SQLAlchemy Connection and the name of a schema, and nothing else of the
 engine. What depends on the database is in ``backends``. Nothing here changes a database.

@@ -7,6 +7,14 @@ Belongs here: what the engine does for many schemas. May import: ``migrate``'s m
 ``migrations.target``, ``tenants``, ``cli``; they import names from this face alone.
 """
 
+from ..select import (
+    applied_called,
+    every_batch,
+    newest,
+    newest_batch,
+    next_pending,
+    pending_called,
+)
 from .api import (
     AllTenantsResult,
     for_making,
@@ -37,14 +45,20 @@ __all__ = [
     "TenantRow",
     "TenantScope",
     "TenantStatus",
+    "applied_called",
     "audit_tenants",
     "count_by_revision",
     "count_tenants_behind",
     "drop_tenant",
+    "every_batch",
     "find_tenant",
     "for_making",
     "list_tenants",
     "make_tenant_roles",
+    "newest",
+    "newest_batch",
+    "next_pending",
+    "pending_called",
     "rollback_all_tenants",
     "rollback_tenant",
     "run_all_tenant_migrations",

@@ -23,6 +23,9 @@ def tenants_without_role(engine: Engine) -> list[str]:
     """Tenants whose role is missing, may not be entered, or does not own all of their schema.
 
     None where there is no registry yet.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
     """
     with backend.reading(engine) as connection:
         return list(connection.scalars(_LACKING)) if Registry(connection).exists() else []

@@ -39,6 +39,12 @@ _SETTINGS = {
     "extra_float_digits": "1",
     "lc_monetary": "C",
     "xmloption": "content",
+    # The query is long, and written in the order in which it is best run: planning it must not take
+    # longer than running it.
+    "join_collapse_limit": "1",
+    "from_collapse_limit": "1",
+    "max_parallel_workers_per_gather": "0",
+    "enable_mergejoin": "off",
     "jit": "off",
     "work_mem": "64MB",
 }
@@ -65,6 +71,34 @@ _HASHES = text(
     ) AS rows ON rows.schema = n.nspname
     WHERE n.nspname = ANY (CAST(:schemas AS name[]))
     GROUP BY n.nspname
+    """
+)
+
+# Writing the definition of a view, a rule or a function's SQL body locks every table in it until the
+# savepoint ends. All sessions share the server's room for locks; a quarter of it is taken at most.
+_ROOM = text(
+    "SELECT CAST(current_setting('max_locks_per_transaction') AS integer)"
+    " * CAST(current_setting('max_connections') AS integer) / 4"
+)
+_LOCKS = text(
+    """
+    SELECT n.nspname, count(DISTINCT d.refobjid)
+    FROM pg_catalog.pg_namespace AS n
+    LEFT JOIN (
+        SELECT c.relnamespace AS nsp, 'pg_catalog.pg_rewrite'::regclass AS class, rw.oid
+        FROM pg_catalog.pg_class AS c
+        JOIN pg_catalog.pg_rewrite AS rw ON rw.ev_class = c.oid
+        WHERE c.relhasrules
+        UNION ALL
+        SELECT pronamespace, 'pg_catalog.pg_proc'::regclass, oid
+        FROM pg_catalog.pg_proc WHERE prosqlbody IS NOT NULL
+    ) AS written ON written.nsp = n.oid
+    LEFT JOIN pg_catalog.pg_depend AS d
+        ON d.classid = written.class AND d.objid = written.oid
+        AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    WHERE n.nspname = ANY (CAST(:schemas AS name[]))
+    GROUP BY n.nspname
+    ORDER BY n.nspname
     """
 )
 
@@ -106,9 +140,10 @@ def read_hashes(
     excluded: Collection[str] = (),
     column_order: bool = False,
 ) -> dict[str, str]:
-    """The hash of each schema's rows, made by the server in one query; of none that is missing.
+    """The hash of each schema's rows, made by the server; of none that is missing.
 
-    It is what :func:`~..rows.hash_of_rows` makes of the rows.
+    It is what :func:`~..rows.hash_of_rows` makes of the rows. One query reads them all, unless views
+    lock too much.
 
     Args:
         connection: as for :func:`read_rows`.
@@ -116,9 +151,28 @@ def read_hashes(
         excluded: as for :func:`read_rows`.
         column_order: as for :func:`read_rows`.
     """
-    values = _values(schemas, excluded, column_order)
-    with _plain_settings(connection):
-        return {row[0]: row[1] for row in connection.execute(_HASHES, values)}
+    hashes: dict[str, str] = {}
+    for portion in _portions(connection, schemas):
+        values = _values(portion, excluded, column_order)
+        with _plain_settings(connection):
+            hashes.update((row[0], row[1]) for row in connection.execute(_HASHES, values))
+    return hashes
+
+
+def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
+    """Schemas that one query can read without filling the server's table of locks."""
+    room = int(connection.scalar(_ROOM) or 0)
+    rows = connection.execute(_LOCKS, {"schemas": list(schemas)}).all()
+    portion: list[str] = []
+    locks = 0
+    for schema, needed in rows:
+        if portion and locks + needed > room:
+            yield portion
+            portion, locks = [], 0
+        portion.append(schema)
+        locks += needed
+    if portion:
+        yield portion
 
 
 def version(connection: Connection) -> str:

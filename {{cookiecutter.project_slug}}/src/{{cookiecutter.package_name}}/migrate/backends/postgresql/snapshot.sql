@@ -59,6 +59,17 @@ relations AS MATERIALIZED (
         )
 ),
 
+own_types AS MATERIALIZED (  -- all but those that come with a table, a type or a range
+    SELECT t.*
+    FROM pg_type AS t
+    WHERE t.oid >= 16384 AND (
+        t.typtype IN ('e', 'd', 'r')
+        OR (t.typtype = 'p' AND NOT t.typisdefined)
+        OR (t.typtype = 'b' AND t.typcategory <> 'A')
+        OR (t.typtype = 'c' AND t.typrelid IN (SELECT r.oid FROM relations AS r WHERE r.relkind = 'c'))
+    )
+),
+
 plain_indexes AS MATERIALIZED (
     -- pg_get_indexdef() looks up the table, and takes longer than all else here. Most indexes are
     -- plain: columns in their usual order, collation and operator class. They are written here.
@@ -350,14 +361,8 @@ objects AS (
         ),
         NULL, 'pg_type'::regclass, t.oid, 0, t.typowner, t.typacl, 'T'
     FROM schemas AS s
-    JOIN pg_type AS t ON t.typnamespace = s.nsp
+    JOIN own_types AS t ON t.typnamespace = s.nsp
     LEFT JOIN pg_type AS base ON base.oid = t.typbasetype
-    WHERE t.typtype IN ('e', 'd', 'r')
-        OR (t.typtype = 'p' AND NOT t.typisdefined)
-        OR (t.typtype = 'b' AND t.typcategory <> 'A')
-        OR (t.typtype = 'c' AND EXISTS (
-            SELECT FROM relations AS r WHERE r.oid = t.typrelid AND r.relkind = 'c'
-        ))
 
     UNION ALL  -- Constraints of domains
     SELECT s.nsp, 'constraint', quote_ident(t.typname) || '.' || quote_ident(con.conname),
@@ -369,7 +374,7 @@ objects AS (
         ),
         NULL, 'pg_constraint'::regclass, con.oid, 0, NULL, NULL, NULL
     FROM schemas AS s
-    JOIN pg_type AS t ON t.typnamespace = s.nsp AND t.typtype = 'd'
+    JOIN own_types AS t ON t.typnamespace = s.nsp AND t.typtype = 'd'
     JOIN pg_constraint AS con ON con.contypid = t.oid AND con.contype = 'c'
 
     UNION ALL  -- Functions, procedures, aggregates
