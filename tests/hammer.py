@@ -24,7 +24,9 @@ async def hammer(plan: dict[str, Any]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     slowest = [0.0]
     began = time.perf_counter()
-    await asyncio.gather(*(client(number, plan, statuses, slowest) for number in range(plan["clients"])))
+    await asyncio.gather(
+        *(client(number, plan, statuses, slowest) for number in range(plan["clients"]))
+    )
     seconds = time.perf_counter() - began
     return {"statuses": dict(statuses), "seconds": seconds, "slowest": slowest[0]}
 

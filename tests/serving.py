@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 import requests
 
@@ -151,3 +152,14 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def process_of(service: Service) -> psutil.Process:
+    """The process that listens at the service's address."""
+    port = int(service.address.rpartition(":")[2])
+    (found,) = {
+        child
+        for child in psutil.Process().children(recursive=True)
+        if any(c.laddr.port == port and c.status == "LISTEN" for c in child.net_connections())
+    }
+    return found

@@ -10,8 +10,7 @@ import psutil
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import Serve, Service
-from test_load_outages import process_of
+from serving import Serve, Service, process_of
 
 LARGE = 900_000  # bytes: just below MAX_BODY_BYTES
 # The machine's own noise, in seconds of the service's processor time, beside work that is linear.
@@ -25,7 +24,22 @@ FIELDS = {
     "/auth/reset-password": ("token", "password"),
 }
 # What text algorithms stumble over: combining characters, dots, at signs, case folding, spaces.
-AWKWARD = ["\u0301\u0316", "a.", "@", "a@", "ß", "\ufdfa", "xn--", " ", "\t", "-", "İ", '"', "\\", "%"]
+AWKWARD = [
+    "\u0301\u0316",
+    "a.",
+    "@",
+    "a@",
+    "ß",
+    "\ufdfa",
+    "xn--",
+    " ",
+    "\t",
+    "-",
+    "İ",
+    '"',
+    "\\",
+    "%",
+]
 
 
 def test_a_megabyte_costs_no_more_in_one_place_than_in_another(
@@ -33,7 +47,9 @@ def test_a_megabyte_costs_no_more_in_one_place_than_in_another(
 ) -> None:
     with serve("sqlite", empty_database("sqlite")) as service:
         process = process_of(service)
-        plain = cost(process, service, "/auth/login", as_json({"email": text("a"), "password": "x"}))
+        plain = cost(
+            process, service, "/auth/login", as_json({"email": text("a"), "password": "x"})
+        )
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
@@ -51,7 +67,9 @@ def test_a_megabyte_costs_no_more_in_one_place_than_in_another(
             for values in ({"username": text(unit, 6), "password": "x"}, {"username": "a@b.org"}):
                 form = urlencode({"password": text(unit, 6), **values}, errors="ignore").encode()
                 kind = "application/x-www-form-urlencoded"
-                assert cost(process, service, "/auth/token", (form[:LARGE], kind)) < 20 * plain + NOISE
+                assert (
+                    cost(process, service, "/auth/token", (form[:LARGE], kind)) < 20 * plain + NOISE
+                )
         for header in ("Authorization", "X-Request-ID", "X-Admin-Key", "X-Forwarded-For"):
             began = used(process)
             requests.get(f"{service.address}/users", headers={header: "a." * 20_000}, timeout=60)

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import requests
 from serving import PASSWORD, Serve, Service
-from support import DATABASES
+from tools.services import DATABASES
 
 EMAIL = "ada@example.com"
 PROMISED_SECONDS = 0.1
+HAMMER = str(Path(__file__).parents[1] / "hammer.py")
 
 each_database = pytest.mark.parametrize("database", DATABASES)
 
@@ -30,7 +31,8 @@ def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
         rates = {}
         for clients, rounds in ((10, 4), (100, 1), (500, 1)):
             outcome, waited = hammer(service, clients, rounds, mixed)
-            assert set(outcome["statuses"]) == {
+            # Hashing is the slowest, so most clients end up there; what is too much is told so.
+            assert set(outcome["statuses"]) - {"POST /auth/login 503 again"} == {
                 "GET /users/me 200",
                 "PATCH /users/me 200",
                 "POST /auth/login 200",
@@ -83,21 +85,19 @@ def hammer(
     """What came back, and how long /health/live took meanwhile, each time."""
     host, _, port = service.address.removeprefix("http://").partition(":")
     plan = {"host": host, "port": int(port), "clients": clients, "rounds": rounds}
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("hammer.py"))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin and process.stdout
-    process.stdin.write(json.dumps({**plan, "requests": mixed}))
-    process.stdin.close()
+    command, pipe = [sys.executable, HAMMER], subprocess.PIPE
     waited = []
-    with requests.Session() as session:
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process,
+        requests.Session() as session,
+    ):
+        assert process.stdin and process.stdout
+        process.stdin.write(json.dumps({**plan, "requests": mixed}))
+        process.stdin.close()
         while process.poll() is None:
             began = time.perf_counter()
             assert session.get(f"{service.address}/health/live", timeout=20).status_code == 200
             waited.append(time.perf_counter() - began)
             time.sleep(0.05)
-    outcome: dict[str, Any] = json.loads(process.stdout.read())
+        outcome: dict[str, Any] = json.loads(process.stdout.read())
     return outcome, waited

