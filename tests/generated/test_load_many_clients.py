@@ -31,12 +31,13 @@ def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
         rates = {}
         for clients, rounds in ((10, 4), (100, 1), (500, 1)):
             outcome, waited = hammer(service, clients, rounds, mixed)
-            # Hashing is the slowest, so most clients end up there; what is too much is told so.
-            assert set(outcome["statuses"]) - {"POST /auth/login 503 again"} == {
-                "GET /users/me 200",
-                "PATCH /users/me 200",
-                "POST /auth/login 200",
-            }, outcome
+            # Hashing is the slowest, so most clients end up there; what is too much, or waited
+            # for 10 seconds, is told to come again. Nothing else happens to anybody.
+            found = {name.split(" ", 2)[2] for name in outcome["statuses"]}
+            assert {"200"} <= found <= {"200", "503 again"}, outcome
+            if clients <= 100:
+                assert outcome["statuses"]["GET /users/me 200"] == clients * rounds * 2
+                assert outcome["statuses"]["PATCH /users/me 200"] == clients * rounds * 2
             rates[clients] = sum(outcome["statuses"].values()) / outcome["seconds"]
             assert median(waited) < PROMISED_SECONDS
         assert rates[500] > rates[10] / 3, rates
