@@ -157,6 +157,8 @@ def unmarked(name: str, feature: str) -> str:
 
 def print_next_commands(answers: Answers) -> None:
     """Say how to start the service and how to test it, with make and without."""
+    if only_compared(answers):
+        return
     folder = shlex.quote(folder_from_where_you_are())
     slug = answers["project_slug"]
     print(
@@ -168,6 +170,19 @@ def print_next_commands(answers: Answers) -> None:
         f"  uv run {slug} serve\n"
         "  uv run pytest\n"
     )
+
+
+def only_compared(answers: Answers) -> bool:
+    """Whether cruft makes this project to compare it: update and diff make two, and remove them.
+
+    cruft hands its commit on. What it only compares, it makes in a temporary folder.
+    """
+    if "_commit" not in answers:
+        return False
+    import tempfile  # slow to import
+
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return Path.cwd().resolve().parent.parent == temporary
 
 
 def folder_from_where_you_are() -> str:

@@ -15,6 +15,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 Answers = dict[str, str]
@@ -154,7 +155,25 @@ def main() -> int:
     refusals = refusals or list(refuse_stale_copies(context, answers))
     if refusals:
         report(refusals, corrected_command(context, answers, refusals))
+        remove_folders(context, answers["project_slug"])
     return 1 if refusals else 0
+
+
+def remove_folders(context: dict[str, object], slug: str) -> None:
+    """Remove what cookiecutter made for a slug that is a path: it removes only the last folder.
+
+    Folders that hold a file stay.
+    """
+    output = Path(str(context.get("_output_dir") or os.curdir)).resolve()
+    first = output / re.split(r"[/\\]", os.path.normpath(slug))[0]
+    if first.parent != output or first.name == ".." or Path.cwd().resolve() == first:
+        return
+    os.chdir(output)
+    for folder, _, _ in os.walk(first, topdown=False):
+        try:
+            Path(folder).rmdir()
+        except OSError:
+            return
 
 
 def read_context() -> dict[str, object]:

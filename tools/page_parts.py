@@ -5,13 +5,15 @@ It runs inside a generated service, with that service's interpreter:
     python tools/page_parts.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
-``errors.<database>.md`` and ``http_errors.<database>.md``, which the service's pages include.
+``errors.<database>.md``, ``http_errors.<database>.md`` and ``env.<database>.txt``, which the
+service's pages and its ``.env.example`` include.
 ``make update`` runs it for every database.
 """
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import groupby
@@ -24,8 +26,10 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
     metadata = import_module(f"{package}.migrations").load_metadata()
     dialect = import_module(f"sqlalchemy.dialects.{database.partition('-')[0]}").dialect()
     catalogue = import_module(f"{package}.web.error_catalogue").read_catalogue()
+    model = import_module(f"{package}.settings").Settings
     parts = {
-        "settings": settings(import_module(f"{package}.settings").Settings),
+        "settings": settings(model),
+        "env": example(model),
         "er": diagram(metadata, dialect),
         "tables": tables(metadata, dialect),
         "errors": errors(entry for entry in catalogue if not entry.status),
@@ -35,7 +39,7 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
         text = "\n".join(lines)
         text = text.replace(package, "{{ cookiecutter.package_name }}")
         text = text.replace(slug, "{{ cookiecutter.project_slug }}")
-        path = Path(folder) / f"{name}.{database}.md"
+        path = Path(folder) / f"{name}.{database}.{'txt' if name == 'env' else 'md'}"
         path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
@@ -48,6 +52,22 @@ def settings(model: Any) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for name, field in model.model_fields.items():
         yield f"| `{name.upper()}` | {field.description} | {shown(field.default)} |"
+
+
+def example(model: Any) -> Iterator[str]:
+    """Each variable with its meaning and its default, under the name of its part."""
+    for part in reversed(model.__mro__):
+        own = [name for name in vars(part).get("__annotations__", ()) if name in model.model_fields]
+        if not own:
+            continue
+        yield ""
+        yield f"# --- {str(part.__doc__).splitlines()[0].rstrip('.')} ---"
+        for name in own:
+            field = model.model_fields[name]
+            yield from textwrap.wrap(
+                field.description, 100, initial_indent="# ", subsequent_indent="# "
+            )
+            yield f"# {name.upper()}={shown(field.default).strip('`')}"
 
 
 def shown(default: Any) -> str:

@@ -248,11 +248,17 @@ def inside_command(*arguments: str) -> tuple[str, ...]:
 
 
 def inside_variables(project: Path, database: str, server: str) -> dict[str, str]:
-    """What tests of ``tests/inside`` are told: the answer, and the PostgreSQL server's address."""
+    """What tests of ``tests/inside`` are told: the answer, and the PostgreSQL server's address.
+
+    Where ``TENANTS_CITUS_SERVER`` names the coordinator of a Citus cluster and
+    ``TENANTS_CITUS_WORKERS`` its workers (``host:port host:port``), tenants' tests run there.
+    """
+    cluster = os.environ.get("TENANTS_CITUS_SERVER") if "tenant" in database else None
     return {
         "PYTHONPATH": os.pathsep.join([str(project / "src"), str(INSIDE)]),
         "INSIDE_DATABASE": database,
-        "INSIDE_SERVER": sqlalchemy_address(server),
+        "INSIDE_SERVER": sqlalchemy_address(cluster or server),
+        "TENANTS_CITUS_WORKERS": os.environ.get("TENANTS_CITUS_WORKERS", "") if cluster else "",
         # What a service does not install (Hypothesis) comes from the template's environment.
         "INSIDE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),

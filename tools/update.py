@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tools import record_demo
+from tools import record_demo, service_map
 from tools.services import DATABASES, TEMPLATE, bake, environment, files, nothing_printed
 
 PAGE_PARTS = TEMPLATE / "templates"
@@ -32,10 +32,13 @@ def generated(database: str) -> dict[Path, str]:
     """Every file that follows from the service with this database, and what it must hold."""
     with tempfile.TemporaryDirectory() as folder, nothing_printed():
         project = bake(Path(folder), database=database)
-        return {
+        written = {
             EXPECTED_FILES / f"{database}.txt": "".join(f"{name}\n" for name in names(project)),
             **page_parts(project, database),
         }
+        if database == DATABASES[-1]:
+            written[service_map.MAP] = service_map.with_table(read(service_map.MAP), project)
+        return written
 
 
 def names(project: Path) -> list[str]:

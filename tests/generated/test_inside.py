@@ -17,8 +17,8 @@ from tools.services import (
 # What takes long is a part of its own, so that two workers share the work. The rest is one part.
 SLOW = {
     "sqlite": ("processes",),
-    "postgresql": ("processes", "sequences"),
-    "postgresql-multi-tenant": ("all", "isolation", "life", "replay"),
+    "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "sequences"),
+    "postgresql-multi-tenant": ("all", "isolation", "life", "replay", "replay_bodies"),
 }
 PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
 
@@ -47,5 +47,4 @@ def chosen(database: str, part: str) -> list[str]:
     slow = {name: folder / f"test_{name}.py" for name in SLOW[database]}
     if part != "rest":
         return [str(slow[part])]
-    elsewhere = {*slow.values(), *folder.glob("test_lint_*.py")}  # test_lint.py runs those
-    return [str(path) for path in sorted(folder.glob("test_*.py")) if path not in elsewhere]
+    return [str(path) for path in sorted(folder.glob("test_*.py")) if path not in slow.values()]

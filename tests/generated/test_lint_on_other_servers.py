@@ -71,16 +71,10 @@ def test_linting_keeps_its_promises(
     project = bake(database="postgresql")
     for folder in tmp_path.parents[:-2]:
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
-    file = inside_folder(database) / f"test_lint_{database}.py"
     with server(tmp_path / "server") as address:
         service_environment.succeed(
             project,
-<<<<<<<< HEAD:tests/generated/test_lint_on_other_servers.py
             *inside_command("--basetemp", str(tmp_path / "inside")),
             str(inside_folder("postgresql") / "test_lint_postgresql.py"),
             **inside_variables(project, "postgresql", address),
-========
-            *inside_command("--basetemp", str(tmp_path / "inside"), str(file)),
-            **inside_variables(project, database, address),
->>>>>>>> loop:tests/generated/test_lint.py
         )

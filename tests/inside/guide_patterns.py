@@ -48,6 +48,7 @@ COMMON: Checks = {
     "Adding a column": [
         ("SELECT count(*) FROM users WHERE plan = 'free' AND avatar_url IS NULL", 2)
     ],
+    "Enums": [("SELECT count(*) FROM users WHERE plan = 'free'", 2)],
     "Renaming a column": [("SELECT count(full_name) FROM users", 2)],
     "Data migrations in portions": [
         ("SELECT name FROM users WHERE email = 'grace@example.com'", "grace"),

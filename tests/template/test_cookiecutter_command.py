@@ -123,7 +123,19 @@ def test_a_misspelt_choice_on_the_command_line_is_refused(
     assert not (tmp_path / "my-service").exists()
 
 
-@pytest.mark.parametrize("slug", ["../outside", "{}/outside", ".", "..", ""])
+@pytest.mark.parametrize(
+    "slug",
+    [
+        "../outside",
+        "{}/outside",
+        ".",
+        "..",
+        "",
+        "a/b/c",
+        "a'__import__('os').system('touch {}/touched')",
+        "a'b",
+    ],
+)
 def test_a_slug_that_is_a_path_leaves_nothing_behind(
     home: dict[str, str], tmp_path: Path, slug: str
 ) -> None:
@@ -136,3 +148,19 @@ def test_a_slug_that_is_a_path_leaves_nothing_behind(
     assert done.returncode == 1
     assert list(inside.iterdir()) == []
     assert not (tmp_path / "outside").exists()
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_folder_that_was_there_before_a_refused_slug_keeps_its_files(
+    home: dict[str, str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("kept")
+    done = run(
+        *(COOKIECUTTER, TEMPLATE, "--no-input", "project_slug=mine/a/b"),
+        cwd=tmp_path,
+        variables=home,
+    )
+    assert done.returncode == 1
+    assert [path.name for path in mine.parent.iterdir()] == ["notes.txt"]

@@ -20,7 +20,8 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     template = template_repository(tmp_path, git)
     variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
     create = (CRUFT, "create", template, "--no-input", "--extra-context")
-    succeed(*create, f'{{"database": "{database}"}}', cwd=tmp_path, variables=variables)
+    said = succeed(*create, f'{{"database": "{database}"}}', cwd=tmp_path, variables=variables)
+    assert "my-service is ready" in said
     project = tmp_path / "my-service"
     commit(git, project)
 
@@ -31,7 +32,9 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     license_file.write_text(license_file.read_text(encoding="utf-8") + "\nAn amendment.\n")
     commit(git, template)
 
-    succeed(CRUFT, "update", "--skip-apply-ask", cwd=project, variables=variables)
+    for command in (["diff"], ["update", "--skip-apply-ask"]):
+        said = succeed(CRUFT, *command, cwd=project, variables=variables)
+        assert "is ready" not in said
     assert [path for path in files(project) if path.suffix == ".rej"] == []
     changed = sorted(git("status", "--porcelain", cwd=project).split()[1::2])
     assert changed == [".cruft.json", "LICENSE", "README.md", "new.txt"]

@@ -59,9 +59,18 @@ def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git:
     for block in blocks(TEMPLATE / "docs" / "update.md", "sh"):
         if block.heading == "Update":
             (template / SERVICE.name / "new.txt").write_text("New in the template.\n")
+            makefile = template / SERVICE.name / "Makefile"
+            makefile.write_text(f"# The template's.\n{read(makefile)}")
             commit(git, template)
-        shell.execute(block.code.replace(REPOSITORY, f"'{template}'"), tmp_path, **variables)
-    assert (tmp_path / "my-service" / "new.txt").is_file()
+            mine = tmp_path / "billing" / "Makefile"
+            mine.write_text(f"# Mine.\n{read(mine)}")
+            commit(git, mine.parent)
+        code = block.code.replace(REPOSITORY, f"'{template}'")
+        said = shell.execute(code, tmp_path, **variables)
+    # The last block's git shows what the page says that it shows.
+    assert {"A  new.txt", "UU Makefile"} <= set(said.splitlines())
+    assert "<<<<<<< " in read(tmp_path / "billing" / "Makefile")
+    assert "new.txt " in said.partition("A  new.txt")[2]
 
 
 def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path: Path) -> None:

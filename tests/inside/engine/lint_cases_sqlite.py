@@ -36,11 +36,12 @@ def batch(table: str, *lines: str) -> str:
 
 RISKY: dict[str, Case] = {
     "a rebuild": Case(
-        batch("plain", 'batch.alter_column("name", type_=sa.String(99))'), codes="rewrites-table"
+        batch("plain", 'batch.alter_column("name", type_=sa.String(99))'),
+        codes="rewrites-table blocks-writes",
     ),
     "a rebuild that loses a trigger and an index": Case(
         batch("users", 'batch.alter_column("name", nullable=False)'),
-        codes="rewrites-table loses-objects",
+        codes="loses-objects rewrites-table blocks-writes breaks-old-code",
     ),
     "a rebuild by hand": Case(
         sql(
@@ -49,13 +50,13 @@ RISKY: dict[str, Case] = {
             "DROP TABLE plain",
             "ALTER TABLE other RENAME TO plain",
         ),
-        codes="rewrites-table loses-objects",
+        codes="touches-all-rows loses-objects rewrites-table blocks-writes",
     ),
     "a foreign key": Case(
         batch("plain", 'batch.add_column(sa.Column("org_id", sa.Integer))')
         + "\n"
         + batch("plain", 'batch.create_foreign_key("f", "orgs", ["org_id"], ["id"])'),
-        codes="rewrites-table",
+        codes="rewrites-table blocks-writes",
     ),
     "dropping a column that an index leans on": Case(
         'op.drop_column("plain", "name")', codes="fails"
@@ -76,10 +77,12 @@ RISKY: dict[str, Case] = {
     ),
     "a type that old code does not read": Case(
         batch("plain", 'batch.alter_column("name", type_=sa.DateTime)'),
-        codes="breaks-old-code rewrites-table",
+        codes="rewrites-table blocks-writes breaks-old-code",
     ),
     "children that go with their parents": Case(
-        sql("PRAGMA foreign_keys = ON", "DROP TABLE parents"), codes="lossy", head=ALONE
+        sql("PRAGMA foreign_keys = ON", "DROP TABLE parents"),
+        codes="breaks-old-code lossy",
+        head=ALONE,
     ),
     "a pragma that a transaction ignores": Case(
         sql("PRAGMA foreign_keys = OFF"), codes="needs-autocommit"

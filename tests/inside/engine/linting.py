@@ -59,6 +59,25 @@ def outside_transaction(body: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
+def apply(engine: sa.Engine, change: Migration) -> None:
+    """Run a migration's upgrade, and watch nothing."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    with engine.connect() as connection:
+        options = {"transaction_per_migration": True}
+        context = MigrationContext.configure(connection, opts=options)
+        with context.begin_transaction(_per_migration=True), Operations.context(context):
+            change.upgrade()
+
+
+def pasted(text: str) -> Migration:
+    """A file that was pasted from a finding."""
+    file = ModuleType("pasted")
+    load(file, f"import sqlalchemy as sa\nfrom alembic import op\n{text}")
+    return from_module(file)
+
+
 def found(report: Report) -> set[str]:
     """All codes."""
     return {code for finding in report.findings for code in finding.codes}

@@ -42,7 +42,7 @@ def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
     assert again.note == "the models and the database do not differ"
 
 
-class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc]
+class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc, unused-ignore]
     """A class of the service over a type of one database."""
 
     impl = postgresql.JSONB if KIND == "postgresql" else sqlite.JSON

@@ -88,7 +88,7 @@ def test_production_refuses_seeds_without_force(
 ) -> None:
     seed(seeds, "001_a")
     monkeypatch.setattr("my_service.cli.seed.SEEDS", seeds)
-    assert command("seed run") == (0, "Ran 1 seeds\n001_a\n", "")
+    assert command("seed run") == (0, "Ran 1 seed\n001_a\n", "")
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("DB_SSL_MODE", "disable")
     url = sa.make_url(database.address)

@@ -1,7 +1,7 @@
 """Nothing that the engine sends has a shape that Citus refuses; a cluster gets the same tests.
 
-With ``INSIDE_SERVER`` the coordinator of a cluster and ``TENANTS_CITUS_WORKERS`` its workers
-(``host:port host:port``), all tests of this folder run on it: see ``conftest.py``.
+With ``TENANTS_CITUS_SERVER`` the address of a cluster's coordinator and ``TENANTS_CITUS_WORKERS`` its
+workers (``host:port host:port``), all tests of this folder run on it: see ``tools/services.py``.
 """
 
 from __future__ import annotations
@@ -68,22 +68,26 @@ def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
         sent.append(str(query))
         executemany(self, query, *arguments, **options)
 
-    service.add('op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))')
+    table = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
+    service.add(table, 'op.drop_table("notes")')
     service.all()
     for module in (bulk, scope):  # the setting is sent to any server, and does nothing there
         monkeypatch.setattr(module, "has_citus", lambda connection: True)
     monkeypatch.setattr(psycopg.Cursor, "execute", one)
     monkeypatch.setattr(psycopg.Cursor, "executemany", many)
     service.register("a", "b", "c", "d")
-    assert service.all().success
+    run = service.all()
+    assert run.success, run.failed[0].error
     assert service.one("e").created
     service.add(
         'op.add_column("notes", sa.Column("text", sa.Text))', 'op.drop_column("notes", "text")'
     )
-    assert service.all().success
+    run = service.all()
+    assert run.success, run.failed[0].error
     assert service.command("migrate rollback")[0] == 0
     assert service.command("migrate rollback --tenant a")[0] == 0
-    assert service.all().success
+    run = service.all()
+    assert run.success, run.failed[0].error
     assert audit_tenants(service.engine, config=service.config, repair=True) == []
     drop_tenant(service.engine, "b", config=service.config)
     assert {statement: why for statement in sent if (why := refused(statement))} == {}

@@ -140,3 +140,15 @@ def test_with_roles_postgresql_itself_denies_another_tenants_rows(
         assert service.command(f"tenant drop {tenant} --yes")[0] == 0
     assert service.ask("SELECT 1 FROM pg_roles WHERE rolname LIKE 'tenant\\_t%%'") == []
     service.engine.dispose()
+
+
+def test_a_connection_that_serves_requests_is_renewed_after_some_tenants(service: Service) -> None:
+    prepare(service)
+    engine = limited(service.engine.url.render_as_string(hide_password=False), 1)
+    pids: list[int] = []
+    for tenant in TENANTS[:6]:
+        for _ in range(2):
+            with tenant_session(engine, tenant, tenants_per_connection=2) as session:
+                pids.append(session.scalar(sa.text("SELECT pg_backend_pid()")) or 0)
+    engine.dispose()
+    assert len(set(pids)) == 6  # each tenant after the first gets a new one, its second time

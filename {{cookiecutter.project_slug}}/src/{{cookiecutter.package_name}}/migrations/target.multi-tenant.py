@@ -28,7 +28,10 @@ FINGERPRINT = text(
 
 def options(settings: Settings) -> dict[str, Any]:
     """Fields of the engine's configuration that only this kind of target has."""
-    return {"tenant_roles": settings.tenant_roles}
+    return {
+        "tenant_roles": settings.tenant_roles,
+        "tenants_per_connection": settings.tenants_per_connection,
+    }
 
 
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:

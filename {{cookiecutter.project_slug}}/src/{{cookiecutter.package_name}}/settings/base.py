@@ -26,7 +26,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class BasePart(BaseSettings):
-    """One part of the settings. Each feature has its own; ``Settings`` joins them."""
+    """Where the service runs. Each feature has a part of the settings; ``Settings`` joins them."""
 
     # Empty variables count as unset.
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)

@@ -24,7 +24,12 @@ class RequestDatabase:
     def __init__(self, request: Request, tenant: str) -> None:
         self.binding: Mapping[str, str] = {"tenant": tenant}
         self._engine = request.app.state.engine
-        self._info = {"tenant": tenant, "role": request.app.state.settings.tenant_roles}
+        settings = request.app.state.settings
+        self._info = {
+            "tenant": tenant,
+            "role": settings.tenant_roles,
+            "tenants_per_connection": settings.tenants_per_connection,
+        }
 
     def open(self, *, read_only: bool = False) -> Session:
         """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""

@@ -5,7 +5,10 @@ how two descriptions differ, and :func:`read_fingerprints` tells of ten thousand
 which of them are the same.
 
 This package knows a SQLAlchemy Connection and the name of a schema, and nothing else of the
-engine. What depends on the database is in ``backends``. Nothing here changes a database.
+engine. Nothing here changes a database.
+
+Belongs here: snapshots and their differences; what depends on the database is in ``backends``. May
+import: ``backends``. Imported by: the engine's other modules.
 """
 
 from .bookkeeping import BOOKKEEPING, find_bookkeeping

@@ -4,8 +4,9 @@ Linters that read SQL guess. This one runs the migrations on an empty schema, on
 time, and asks the database what each did: which locks it took, what it wrote anew, what it read
 whole, and what the code that runs now would miss.
 
-What belongs here: how migrations are watched, the rules, and reports. What a database must be asked
-is in ``backends/<database>/lint.py``, which this package is handed and does not import.
+Belongs here: how migrations are watched, the rules, and reports. May import: nothing of the engine;
+what a database must be asked is in ``backends/<database>/lint.py``, which it is handed. Imported
+by: the engine's other modules.
 """
 
 from collections.abc import Mapping, Sequence

@@ -294,6 +294,9 @@ class Dialect(Protocol):
     ) -> Sequence[Effect]:
         """Execute a statement of a migration, and tell what it did."""
 
+    def unseen(self, connection: Connection, before: Catalog, watch: "Watch") -> Sequence[Effect]:
+        """What a migration did past SQLAlchemy, since the last statement that was seen."""
+
     def fits(self, old: Thing, new: Thing) -> bool:
         """Whether code that knows a column's old type reads and writes the new one."""
 

@@ -89,6 +89,7 @@ class _Runner:
         try:
             with Operations.context(context):
                 migration.upgrade()
+            one.effects += self.dialect.unseen(self.connection, one.end, self.watch)
         except Exception as error:
             one.failure = _first_line(error)
             self.connection.rollback()

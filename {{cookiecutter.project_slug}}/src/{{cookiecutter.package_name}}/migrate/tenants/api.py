@@ -96,8 +96,12 @@ def run_all_tenant_migrations(
     target = make_status(folder, read_state(engine, config)).current
     with backend.reading(engine) as connection:
         registry = Registry(connection)
-        if not registry.exists() or not registry.count_behind(target):
-            return AllTenantsResult(public)  # how a service usually starts; it needs no Alembic
+        if not registry.exists():
+            return AllTenantsResult(public)
+        # How a service usually starts; it needs no Alembic.
+        is_idle = not public.migrations and not registry.count_behind(target)
+    if is_idle:
+        return AllTenantsResult(public)
     bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
     return AllTenantsResult(public, bulk.migrate_all(max_failures, on_result))
 

@@ -31,6 +31,7 @@ from ..folder import Folder, name_of
 from ..lock import migration_lock
 from ..plan import Plan
 from .connections import RenewedConnections
+from .creation import wait_for_creations
 from .inputs import find_outside_input, remembers
 from .recording import Recording
 from .registry import Registry, TenantAtRevision, TenantStatus
@@ -100,9 +101,8 @@ class BulkMigration:
             max_failures: stop when so many tenants have failed.
             on_result: called after each tenant with its result and the number of tenants in all.
         """
-        if not self._not_at_target():
-            return ()
         with migration_lock(self.engine, self.config.lock_timeout):
+            wait_for_creations(self.engine)
             tenants = self._not_at_target()  # again: nobody else migrates them now
             progress = _Progress(len(tenants), max_failures, on_result)
             for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
@@ -125,6 +125,7 @@ class BulkMigration:
             display_name=display_name,
             role=self.config.tenant_roles,
             version_table=self.config.version_table,
+            known_revisions={script.revision for script in self.chain} if display_name else None,
             recording=recording,
         )
         scoped = replace(self.config, scope=scope)
@@ -231,7 +232,7 @@ class BulkMigration:
         self, replay: Replay, tenants: deque[TenantAtRevision], progress: "_Progress"
     ) -> list[TenantAtRevision]:
         """Replay until no tenant is left or too many failed; return those that did."""
-        connections = RenewedConnections(self.engine)
+        connections = RenewedConnections(self.engine, self.config.tenants_per_connection)
         failed: list[TenantAtRevision] = []
         most = progress.failures_left
 

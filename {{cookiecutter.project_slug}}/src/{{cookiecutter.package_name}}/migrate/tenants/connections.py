@@ -11,10 +11,13 @@ from sqlalchemy import Engine
 class RenewedConnections:
     """Private connections to the engine's database, each renewed after some tenants.
 
-    A backend keeps what it learns of each table it touches; after hundreds of schemas it is large.
+    A backend keeps what it learns of each table that it touches; after hundreds of schemas it is large.
+
+    Args:
+        tenants_each: how many tenants one connection serves.
     """
 
-    def __init__(self, engine: Engine, tenants_each: int = 500) -> None:
+    def __init__(self, engine: Engine, tenants_each: int) -> None:
         self._pool = engine.pool.recreate()
         self._tenants_each = tenants_each
 

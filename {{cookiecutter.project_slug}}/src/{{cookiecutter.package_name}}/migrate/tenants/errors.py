@@ -79,6 +79,19 @@ def schema_missing(tenant: str, schema: str) -> ActionableError:
     )
 
 
+def newer_release_began(tenant: str, revision: str) -> ActionableError:
+    """A newer release is being rolled out, and this one cannot make a tenant that it could use.
+
+    Nothing is left behind. Ask again: an instance of the newer release makes it.
+    """
+    return ActionableError(
+        "newer-release-began",
+        f"The shared schema is at {revision}, which this release does not know.",
+        f"Tenant {tenant} was not made: it would be too old for the newer release.",
+        "Try again; the newer release can make it.",
+    )
+
+
 def tenants_failed() -> ActionableError:
     """Some tenants could not be rolled back, so public was left. Correct them and run it again."""
     return ActionableError(

@@ -1,7 +1,7 @@
 """The schemas: ``public`` for what belongs to no tenant, and one for each tenant."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
@@ -9,6 +9,7 @@ from sqlalchemy.schema import BLANK_SCHEMA
 from ..backends.common import in_autocommit
 from ..scope import Scope
 from . import errors
+from .creation import check_release
 from .recording import Recording
 from .registry import Registry, TenantStatus, follow_schema, note_revision
 
@@ -68,6 +69,7 @@ class TenantScope(Scope):
         display_name: the name a new tenant gets in the registry; without one it must be there.
         role: whether the schema belongs to a role of its own.
         version_table: name of Alembic's table.
+        known_revisions: those of this release; while a tenant is made, public must be at one.
         recording: records what the migrations execute.
         status_when_not_at_target: the status of the tenant at any revision but the target;
             unchanged when left out.
@@ -84,6 +86,7 @@ class TenantScope(Scope):
         display_name: str | None = None,
         role: bool = False,
         version_table: str = "alembic_version",
+        known_revisions: Collection[str] | None = None,
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
@@ -93,6 +96,7 @@ class TenantScope(Scope):
         self.display_name = display_name
         self.role = role
         self.version_table = version_table
+        self.known_revisions = known_revisions
         self.recording = recording
         self.status_when_not_at_target = status_when_not_at_target
         self.has_begun = False
@@ -155,6 +159,8 @@ class TenantScope(Scope):
         registry.execute(note_revision(self.version_table))
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
+        if self.known_revisions is not None:
+            check_release(connection, self.tenant, self.known_revisions, self.version_table)
         follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
         registry.execute(follow)
 

@@ -28,6 +28,10 @@ _NEED_AUTOCOMMIT = {"25001", "2D000", "55P04"}
 _WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
 _HIDE_STATEMENTS = ("DO", "CALL", "SELECT")
 
+_LOOPS = re.compile(r"\bLOOP\b", re.IGNORECASE)
+_LIMITS = re.compile(r"\bLIMIT\b", re.IGNORECASE)
+_COMMITS = re.compile(r"\bCOMMIT\b", re.IGNORECASE)
+
 _TOKEN = re.compile(
     r"""e'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*" | \$(\w*)\$.*?\$\1\$
     | --[^\n]* | /\*.*?\*/ | (?P<end>;)""",
@@ -59,6 +63,24 @@ def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) 
         return [_one(cursor, text, partial(cursor.execute, text), watch) for text in texts]
     execute = cursor.executemany if many else cursor.execute
     return [_one(cursor, sql.strip().rstrip(";"), lambda: execute(statement, parameters), watch)]
+
+
+def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
+    """What a migration did past SQLAlchemy, on the driver's own connection."""
+    raw: Any = connection.connection.dbapi_connection
+    after = read(raw)
+    if _lasting(after) == _lasting(before):
+        return ()
+    measured = _Measured("-- on the driver's own connection", "", before, after, watch, alone=False)
+    return (measured.effect(raw, needs_autocommit=False),)
+
+
+def _lasting(catalog: Catalog) -> dict[str, Any]:
+    return {
+        key: (thing.name, thing.facts, thing.measures.get("file"))
+        for key, thing in catalog.items()
+        if thing.kind != "lock"
+    }
 
 
 def split(sql: str) -> list[str]:
@@ -195,6 +217,9 @@ class _Measured:
     def _indexes(self, table: str, catalog: Catalog) -> list[str]:
         return [k for k, thing in catalog.items() if thing.kind == "index" and thing.of == table]
 
+    def _is_read(self, table: str) -> bool:
+        return any(map(self._scans, (table, *self._indexes(table, self.after))))
+
     def _is_emptied(self, key: str) -> bool:
         # TRUNCATE gives new storage without reading the old; only each index is built again.
         old, new = self.tables[key], self.after[key]
@@ -259,9 +284,11 @@ class _Measured:
         }
 
     def _checked(self) -> Iterator[str]:
-        # A new foreign key is checked by a query, which may read indexes instead of tables.
+        # A foreign key is checked by a query, which may read indexes instead of tables.
         for key, new in self.after.items():
-            if key in self.before or new.facts.get("type") != "f" or not new.facts["validated"]:
+            if new.facts.get("type") != "f" or not new.facts["validated"]:
+                continue
+            if key in self.before and self.before[key].facts["validated"]:
                 continue
             both = (new.of, new.measures["target"])
             indexes = [index for table in both for index in self._indexes(table, self.before)]
@@ -281,7 +308,7 @@ class _Measured:
                 for key, table in self.tables.items()
                 if (table.measures["schema"], table.measures["name"]) in names
             }
-        if self.command in _HIDE_STATEMENTS:
+        if self.command in _HIDE_STATEMENTS and not _COMMITS.search(self.sql):
             # The plans of what a function runs are hidden; there the counters speak.
             writes = {lock.of for lock in self.after.values() if lock.name == "RowExclusiveLock"}
             slow = {
@@ -291,6 +318,10 @@ class _Measured:
                 if self._scans(index) and not self.after[index].facts["unique"]
             }
             touched |= writes & set(self.tables) & (scanned | slow)
+            # On an empty table no loop comes round: of one over a table's rows the worst is assumed.
+            if _LOOPS.search(self.sql) and not _LIMITS.search(self.sql):
+                read = {key for key in self.tables if self._is_read(key)}
+                touched |= read - writes
         return touched
 
 

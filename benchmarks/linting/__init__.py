@@ -1,0 +1,1 @@
+"""What ``benchmarks.lint`` runs inside a generated service."""

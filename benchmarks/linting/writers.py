@@ -1,0 +1,136 @@
+"""How long a writer waits beside a risky migration, and beside its safe form, on a million rows.
+
+Run by ``benchmarks.lint`` with the Python of a generated service: ``writers.py ADDRESS ROWS``.
+Prints one line of JSON for each.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from threading import Event, Thread
+
+import psycopg
+import sqlalchemy as sa
+from my_service.migrate.backends.postgresql import lint as dialect
+from my_service.migrate.lint import Finding, Migration, lint
+
+from engine.lint_cases import RISKY, SHOP, SMALL_TABLES
+from engine.linting import apply, migration, pasted
+
+SERVER = sa.make_url(sys.argv[1])
+ROWS = int(sys.argv[2])
+WATCHED = {"blocks-writes", "blocks-all", "rewrites-table", "scans-table", "touches-all-rows"}
+FILL = f"""
+INSERT INTO users (email, name, age, phone, org_id)
+    SELECT n || '@example.com', 'name ' || n, n % 100, n, 1 FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO orders (user_id, total) SELECT id, 1 FROM users;
+INSERT INTO events_2024 SELECT n, '2024-05-01' FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, {ROWS}) AS n;
+REFRESH MATERIALIZED VIEW totals;
+"""
+# What the live site does meanwhile; of the materialized view it reads.
+TRAFFIC = {
+    "users": "UPDATE users SET bio = bio WHERE email = %s || '@example.com'",
+    "orders": "UPDATE orders SET note = note WHERE id = %s",
+    "events": "INSERT INTO events VALUES (%s, '2024-06-01')",
+    "events_2024": "INSERT INTO events VALUES (%s, '2024-06-01')",
+    "events_2025": "INSERT INTO events_2025 VALUES (%s, '2025-06-01')",
+    "carts": "INSERT INTO carts (id) VALUES (%s)",
+    "totals": "SELECT total FROM totals OFFSET %s %% 10 LIMIT 1",
+}
+
+
+def main() -> None:
+    """Measure every risky migration that has a safe form."""
+    admin("CREATE DATABASE lint_shop")
+    execute("lint_shop", SHOP)
+    findings = {name: finding for name in RISKY if (finding := safe_form(name))}
+    execute("lint_shop", FILL)
+    execute("lint_shop", "VACUUM ANALYZE")
+    for name, finding in findings.items():
+        risky = [migration(RISKY[name])]
+        safe = [pasted(text) for text in finding.rewrite]
+        row = {"name": name, "table": finding.table, "codes": finding.codes}
+        for form, changes in (("risky", risky), ("safe", safe)):
+            row[form] = dict(zip(("wait", "took"), measured(finding.table, changes), strict=True))
+        print(json.dumps(row), flush=True)
+
+
+def safe_form(name: str) -> Finding | None:
+    """The first finding about rows or locks, if it has a form to paste for the whole migration."""
+    with copy() as engine, engine.connect() as connection:
+        change = migration(RISKY[name])
+        report = lint(connection, [change], dialect, small_tables=SMALL_TABLES, round_trip=False)
+    findings = [finding for finding in report.findings if {*finding.codes} & WATCHED]
+    single = len({finding.statement for finding in report.findings}) == 1
+    return findings[0] if single and findings and findings[0].rewrite else None
+
+
+def measured(table: str, changes: list[Migration]) -> tuple[float, float]:
+    """The longest wait of a writer while migrations run, and how long they run, in seconds."""
+    with copy() as engine, traffic(engine, TRAFFIC[table]) as waits:
+        began = time.perf_counter()
+        for change in changes:
+            apply(engine, change)
+        took = time.perf_counter() - began
+    return max(waits), took
+
+
+@contextmanager
+def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
+    """One statement after the other, by another session; what is yielded fills with their times."""
+    waits: list[float] = []
+    over, warm, random = Event(), Event(), Random(0)
+    address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def write() -> None:
+        with psycopg.connect(address, autocommit=True) as connection:
+            while not over.is_set():
+                began = time.perf_counter()
+                connection.execute(statement.encode(), (str(random.randrange(1, ROWS)),))
+                waits.append(time.perf_counter() - began)
+                if len(waits) == 100:
+                    waits.clear()  # the first find cold caches
+                    warm.set()
+                time.sleep(0.001)
+
+    writer = Thread(target=write)
+    writer.start()
+    warm.wait()
+    try:
+        yield waits
+    finally:
+        over.set()
+        writer.join()
+
+
+@contextmanager
+def copy() -> Iterator[sa.Engine]:
+    """A copy of the shop."""
+    admin("CREATE DATABASE lint_copy TEMPLATE lint_shop STRATEGY file_copy")
+    engine = sa.create_engine(SERVER.set(database="lint_copy"), poolclass=sa.NullPool)
+    try:
+        yield engine
+    finally:
+        admin("DROP DATABASE lint_copy WITH (FORCE)")
+
+
+def admin(statement: str) -> None:
+    """Run a statement about databases."""
+    execute("postgres", statement)
+
+
+def execute(database: str, statement: str) -> None:
+    """Run a statement outside a transaction."""
+    address = SERVER.set(drivername="postgresql", database=database)
+    with psycopg.connect(
+        address.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        connection.execute(statement.encode())
+
+
+main()
