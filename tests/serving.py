@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 import requests
 
@@ -33,6 +34,8 @@ VARIABLES = {
     "LOG_FORMAT": "json",
     "RATE_LIMIT_PER_ACCOUNT": OFTEN,
     "RATE_LIMIT_PER_ADDRESS": OFTEN,
+    "RATE_LIMIT_MAILS": OFTEN,
+    "WRONG_PASSWORDS_BEFORE_DELAY": "1000000",
 }
 
 
@@ -63,7 +66,8 @@ class Service:
         """Follow the link in the newest mail, as soon as it is sent."""
         wait_until(lambda: bool(self.links(email)), self.log)
         token = parse_qs(urlsplit(self.links(email)[-1]).fragment)["token"][0]
-        self.post("/auth/verify-email", token=token)
+        answer = self.post("/auth/verify-email", token=token, password=PASSWORD)
+        assert answer.status_code == 200, answer.text
 
     def links(self, email: str) -> list[str]:
         """The links mailed to an address so far: outside production, the log has them."""
@@ -148,3 +152,14 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def process_of(service: Service) -> psutil.Process:
+    """The process that listens at the service's address."""
+    port = int(service.address.rpartition(":")[2])
+    (found,) = {
+        child
+        for child in psutil.Process().children(recursive=True)
+        if any(c.laddr.port == port and c.status == "LISTEN" for c in child.net_connections())
+    }
+    return found

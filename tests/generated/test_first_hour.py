@@ -206,7 +206,8 @@ def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
     assert link.startswith(f"{address}/verify-email#")
     assert requests.get(link, timeout=SECONDS).status_code == 200
     token = parse_qs(urlsplit(link).fragment)["token"][0]
-    requests.post(f"{address}/auth/verify-email", json={"token": token}, timeout=SECONDS)
+    given = {"token": token, "password": PASSWORD}
+    requests.post(f"{address}/auth/verify-email", json=given, timeout=SECONDS)
     signed_in = requests.post(f"{address}/auth/login", json=ada, timeout=SECONDS).json()
     headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
     assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok

@@ -9,7 +9,13 @@ from {{ cookiecutter.package_name }}.mail import Mail
 
 # Passwords cost as little as they can, and nobody knocks too often.
 OFTEN = "1000/second"
-QUICK = {"bcrypt_cost": 4, "rate_limit_per_address": OFTEN, "rate_limit_per_account": OFTEN}
+QUICK = {
+    "bcrypt_cost": 4,
+    "rate_limit_mails": OFTEN,
+    "rate_limit_per_account": OFTEN,
+    "rate_limit_per_address": OFTEN,
+    "wrong_passwords_before_delay": 1000,
+}
 
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
@@ -39,8 +45,14 @@ def sign_in(client: TestClient, email: str = ADA["email"], password: str = PASSW
 def register(client: TestClient, outbox: Outbox, email: str = ADA["email"]) -> Response:
     """Open an account, confirm the address and sign in."""
     client.post("/auth/register", json={**ADA, "email": email})
-    client.post("/auth/verify-email", json={"token": token_in(outbox.mails[-1])})
+    confirm(client, outbox.mails[-1])
     return sign_in(client, email)
+
+
+def confirm(client: TestClient, mail: Mail, password: str = PASSWORD) -> Response:
+    """Follow the link in a mail."""
+    given = {"token": token_in(mail), "password": password}
+    return client.post("/auth/verify-email", json=given)
 
 
 def authorize(answer: Response) -> dict[str, str]:

@@ -75,7 +75,12 @@ def test_an_error_can_become_the_answer_to_a_request() -> None:
         ("GET", "/teapot", {}, "request-refused"),
         ("POST", "/auth/login", {"json": {}}, "values-invalid"),
         ("POST", "/auth/login", {"content": b"x" * 2_000_000}, "request-too-large"),
-        ("POST", "/auth/verify-email", {"json": {"token": "x" * 43}}, "link-not-valid"),
+        (
+            "POST",
+            "/auth/verify-email",
+            {"json": {"token": "x" * 43, "password": "x"}},
+            "confirmation-refused",
+        ),
     ],
 )
 def test_the_type_of_an_answer_leads_to_its_explanation(

@@ -1,9 +1,17 @@
 """The service says whether it lives and whether it can serve."""
 
-from fastapi.testclient import TestClient
+from unittest.mock import Mock
 
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from {{ cookiecutter.package_name }} import startup
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
+
+from .client import Client
 
 
 def test_a_started_service_is_live_and_ready(client: TestClient) -> None:
@@ -26,3 +34,39 @@ def test_each_answer_carries_the_request_id(client: TestClient) -> None:
     assert given.headers["X-Request-ID"] == "abc-123"
     forged = client.get("/health/live", headers={"X-Request-ID": "a\tb"})
     assert len(forged.headers["X-Request-ID"]) == 32
+
+
+def test_checks_answer_to_head_and_lead_nowhere_else(client: TestClient) -> None:
+    for check in ("live", "ready"):
+        assert client.head(f"/health/{check}").status_code == 200
+        strange = client.get(f"/health/{check}/", headers={"Host": "evil.example"})
+        assert (strange.status_code, strange.is_redirect) == (404, False)
+
+
+def test_a_database_that_is_away_is_live_and_not_ready_and_back_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "READY_FOR_SECONDS", 0.0)
+    away = OperationalError("SELECT 1", {}, ConnectionRefusedError("nobody listens"))
+    away.connection_invalidated = True
+    with Client(create_app(settings)) as client:
+        engine = client.state.readiness._engine
+        assert client.get("/health/ready").status_code == 200
+        with monkeypatch.context() as outage:
+            outage.setattr(startup, "is_away", lambda _: True)
+            outage.setattr(type(engine), "connect", Mock(side_effect=away))
+            answer = client.get("/health/ready")
+            assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+            assert client.get("/health/live").status_code == 200
+        assert client.get("/health/ready").status_code == 200
+
+
+def test_readiness_asks_with_one_statement_once_a_second(client: Client) -> None:
+    engine = client.state.readiness._engine
+    assert client.get("/health/ready").status_code == 200
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    client.state.readiness._ended = -10.0
+    for _ in range(20):
+        assert client.get("/health/ready").status_code == 200
+    assert len(statements) == 1

@@ -1,5 +1,6 @@
 """What stands between the network and the routes."""
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import QUICK, sign_in
+from .accounts import QUICK, Outbox, authorize, register, sign_in
 from .client import Client
 from .database import fresh_database
 
@@ -166,3 +167,49 @@ def test_every_error_is_described_as_problem_json(client: TestClient) -> None:
                     "/health/ready",
                     "503",
                 )
+
+
+def test_a_wrong_method_hears_of_all_that_the_path_knows(client: TestClient) -> None:
+    for path, methods in {
+        "/users/me": {"GET", "PATCH", "DELETE"},
+        "/health/live": {"GET", "HEAD"},
+        "/auth/login": {"POST"},
+    }.items():
+        answer = client.put(path)
+        assert answer.status_code == 405
+        assert set(answer.headers["Allow"].split(", ")) == methods
+
+
+def test_an_endless_name_is_refused_before_it_is_read(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Putting combining characters in order takes the square of their number: 20 s for 1 MB.
+    hostile = "a" + "\u0301\u0316" * 30_000
+    read: list[int] = []
+    normalize = unicodedata.normalize
+
+    def note(form: Any, text: str) -> str:
+        read.append(len(text))
+        return normalize(form, text[:2000])
+
+    monkeypatch.setattr(unicodedata, "normalize", note)
+    form = {"username": hostile, "password": hostile}
+    assert client.post("/auth/token", data=form).status_code == 401
+    sent = {"email": hostile, "password": hostile, "name": hostile, "token": hostile}
+    for path in ("register", "login", "verify-email", "reset-password", "request-verification"):
+        assert client.post(f"/auth/{path}", json=sent).status_code == 422
+    assert max(read) <= 1024
+
+
+def test_an_account_of_a_request_is_in_its_log_line(
+    client: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    headers = authorize(register(client, outbox, "grace@example.com"))
+    user = client.get("/users/me", headers=headers).json()["id"]
+    capsys.readouterr()
+    client.get("/users/me", headers=headers)
+    said = capsys.readouterr().err
+    assert f"user={user}" in said and "client=testclient" in said
+    client.get("/health/live")
+    assert user not in capsys.readouterr().err

@@ -12,10 +12,12 @@ from .mail import mailer_for
 from .observability.logging import configure_logging
 from .routes import ROUTERS
 from .settings import Settings, load_settings
-from .startup import start_database, stopped_by_signals
+from .startup import Readiness, start_database, stopped_by_signals
 from .web.landing import add_landing_pages
+from .web.lanes import Lanes
 from .web.middleware import middleware
 from .web.openapi_page import add_docs
+from .web.outages import answer_outages
 from .web.problem_details import speak_problem_json
 from .web.rate_limits import RateLimiter
 
@@ -37,11 +39,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/openapi.json" if settings.serves_docs else None,
         docs_url=None,
         redoc_url=None,
+        # It would lead wherever the request's Host header says.
+        redirect_slashes=False,
     )
     app.state.settings = settings
     app.state.mailer = mailer_for(settings)
     app.state.limiter = RateLimiter(settings)
     speak_problem_json(app)
+    answer_outages(app)
     for router in ROUTERS:
         app.include_router(router)
     if settings.serves_docs:
@@ -57,6 +62,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         with stopped_by_signals():
             app.state.engine = start_database(settings)
+        app.state.readiness = Readiness(app.state.engine, settings)
+        app.state.lanes = Lanes.open(settings)
     except ActionableError as error:
         log.error(error.problem, **_details(error))
         raise
@@ -70,6 +77,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.lanes.close()
+        app.state.readiness.close()
         app.state.engine.dispose()
 
 

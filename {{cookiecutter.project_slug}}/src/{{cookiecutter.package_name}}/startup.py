@@ -4,23 +4,30 @@ May import: ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``.
 ``app``, ``cli.serve``, ``web.health``.
 """
 
+import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database.backend import connect
+from .database.backend import connect, is_away
 from .database.errors import unreachable_at_start
-from .database.session import ping
+from .database.session import apart, ping
 from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
-from .migrations.target import bring_up_to_date, can_serve, look_at_start
+from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
+
+READY_FOR_SECONDS = 1.0
+READY_TIMEOUT_SECONDS = 2.0
+
+Answer = tuple[bool, str | None]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -89,12 +96,70 @@ def _cause(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def readiness(engine: Engine, settings: Settings) -> tuple[bool, str | None]:
-    """Whether requests can be served, and why not or with what to note."""
-    try:
-        ping(engine)
-        return can_serve(engine, config_for(settings))
-    except SQLAlchemyError:
-        return False, "the database does not answer"
-    except ActionableError as error:
-        return False, error.problem
+class Readiness:
+    """Whether requests can be served, and why not or with what to note.
+
+    However often and by however many it is asked: the database is asked once a second at most, by
+    one thread and one connection of its own. So a pool that is used up makes nobody unready, and
+    a database that never answers keeps that one thread and no other.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = apart(engine)
+        self._pool = engine
+        self._config = config_for(settings)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
+        self._looking: asyncio.Future[Answer] | None = None
+        self._began = self._ended = -READY_FOR_SECONDS
+        self._seen: object = None
+        self._answer: Answer = (False, None)
+
+    async def ask(self) -> Answer:
+        """The answer of a second ago at most, or that there is none in time."""
+        loop = asyncio.get_running_loop()
+        if self._looking is None:
+            if loop.time() - self._ended < READY_FOR_SECONDS:
+                return self._answer
+            self._began = loop.time()
+            self._looking = loop.run_in_executor(self._thread, self._look)
+            self._looking.add_done_callback(self._note)
+        patience = self._began + READY_TIMEOUT_SECONDS - loop.time()
+        await asyncio.wait([self._looking], timeout=max(0.0, patience))
+        if self._looking is None:
+            return self._answer
+        return False, f"the database does not answer within {READY_TIMEOUT_SECONDS:.0f} seconds"
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._engine is not self._pool:
+            self._engine.dispose()
+
+    def _note(self, looked: "asyncio.Future[Answer]") -> None:
+        self._looking, self._ended = None, looked.get_loop().time()
+        if not looked.cancelled():
+            self._answer = looked.result()
+
+    def _look(self) -> Answer:
+        try:
+            seen = self._fingerprint()
+            if seen is None or seen != self._seen:
+                self._answer = can_serve(self._engine, self._config)
+                self._seen = seen
+            return self._answer
+        except SQLAlchemyError:
+            self._seen = None
+            return False, "the database does not answer"
+        except ActionableError as error:
+            self._seen = None
+            return False, error.problem
+
+    def _fingerprint(self) -> object:
+        # One statement. As long as it finds the same, so would the whole comparison.
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(FINGERPRINT).all()
+        except SQLAlchemyError as error:
+            if is_away(error):
+                raise
+            return None  # the tables are not there yet

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from . import errors
 from .models import User
+from .tokens import end_all
 
 
 def find_users(
@@ -27,13 +28,15 @@ def find_users(
 
 
 def set_active(session: Session, user_id: UUID, active: bool) -> User:
-    """Let a user in, or keep them out: their tokens end at once.
+    """Let a user in, or keep them out: their tokens end at once, and stay so.
 
     Raises:
         HttpError: 404, there is no such user.
     """
     statement = update(User).where(User.id == user_id).values(is_active=active).returning(User)
     user = session.scalar(statement)
+    if not active:
+        end_all(session, user_id)
     session.commit()
     if user is None:
         raise errors.user_unknown()

@@ -1,15 +1,22 @@
 """Accounts over HTTP."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Request
+import structlog
+from fastapi import APIRouter, BackgroundTasks, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic_core import PydanticCustomError
+from sqlalchemy.exc import SQLAlchemyError
 
+from ..database.backend import is_away
+from ..errors import HttpError
+from ..web.dependencies import LanesDep, SessionDep
+from ..web.lanes import Lanes
 from ..web.problem_details import responses
-from ..web.rate_limits import limit
-from .dependencies import CurrentUser
-from .fields import normal_email
+from .attempts import AttemptsDep
+from .dependencies import ClaimsDep
+from .fields import MAX_PASSWORD_LENGTH, normal_email
 from .schemas import (
     AccessToken,
     Credentials,
@@ -21,80 +28,141 @@ from .schemas import (
     Verification,
 )
 from .service import AccountsDep
+from .tokens import digest, end
 
-router = APIRouter(prefix="/auth", tags=["auth"], responses=responses(422, 429))
+log = structlog.stdlib.get_logger(__name__)
+
+router = APIRouter(prefix="/auth", tags=["auth"], responses=responses(422, 429, 503))
 
 
 @router.post("/register", status_code=201)
-def register(
-    new: Registration, request: Request, accounts: AccountsDep, background: BackgroundTasks
+async def register(
+    new: Registration,
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
+    background: BackgroundTasks,
 ) -> Message:
     """Open an account. The answer is the same whether or not the address has one already."""
-    limit(request, "register", new.email)
-    background.add_task(accounts.send, accounts.register(new))
+    await attempts.knock("register")
+    mail = await lanes.hashing.run(accounts.register, new)
+    background.add_task(_mail, lanes, accounts.send, mail)
     return Message(message=f"Follow the link in the mail to {new.email}.")
 
 
 @router.post("/verify-email", responses=responses(400))
-def verify_email(given: Verification, request: Request, accounts: AccountsDep) -> Message:
-    """Confirm an address with the token that was mailed to it."""
-    limit(request, "verify-email")
-    accounts.verify_email(given.token)
+async def verify_email(
+    given: Verification, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+) -> Message:
+    """Confirm an address with the token that was mailed to it and the password chosen for it.
+
+    The password shows that whoever follows the link is who registered. Whoever does not know it
+    asks for another by /auth/request-password-reset, which confirms the address as well.
+    """
+    await attempts.knock("verify-email")
+    await attempts.guess("link", digest(given.token))
+    await lanes.hashing.run(accounts.verify_email, given)
     return Message(message="Your address is confirmed. You can sign in.")
 
 
 @router.post("/request-verification", status_code=202)
-def request_verification(
-    given: EmailAddress, request: Request, accounts: AccountsDep, background: BackgroundTasks
+async def request_verification(
+    given: EmailAddress,
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
+    background: BackgroundTasks,
 ) -> Message:
     """Ask for a new link to confirm an address, if it waits for one."""
-    limit(request, "request-verification", given.email)
-    background.add_task(accounts.send_verification, given.email)
+    await attempts.knock("request-verification")
+    background.add_task(_mail, lanes, accounts.send_verification, given.email)
     return Message(message=f"If {given.email} waits to be confirmed, a new link is on its way.")
 
 
 @router.post("/login", responses=responses(401))
-def login(given: Credentials, request: Request, accounts: AccountsDep) -> AccessToken:
+async def login(
+    given: Credentials, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+) -> AccessToken:
     """Sign in. The answer does not tell a wrong password from an unknown or closed account."""
-    limit(request, "login", given.email)
-    return accounts.authenticate(given.email, given.password)
+    await attempts.knock("login")
+    await attempts.guess(given.email)
+    access = await lanes.hashing.run(accounts.authenticate, given.email, given.password)
+    await attempts.guessed(given.email)
+    return access
 
 
 @router.post("/token", responses=responses(401))
-def token(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, accounts: AccountsDep
+async def token(
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
 ) -> AccessToken:
     """Sign in by OAuth2's password form; Swagger's Authorize button does. username is the email."""
     try:
-        email = normal_email(form.username)
-    except PydanticCustomError:
-        email = None
-    limit(request, "login", email)
-    return accounts.authenticate(email, form.password[:1024])
+        given = Credentials(
+            email=normal_email(form.username), password=form.password[:MAX_PASSWORD_LENGTH]
+        )
+    except (PydanticCustomError, ValueError):
+        given = Credentials.model_construct(email="", password="")
+    return await login(given, attempts, accounts, lanes)
+
+
+@router.post("/logout", status_code=204, responses=responses(401))
+def logout(claims: ClaimsDep, session: SessionDep) -> None:
+    """End the access token that came with the request, for good. Others go on."""
+    end(session, claims)
+    session.commit()
 
 
 @router.post("/request-password-reset", status_code=202)
-def request_password_reset(
-    given: EmailAddress, request: Request, accounts: AccountsDep, background: BackgroundTasks
+async def request_password_reset(
+    given: EmailAddress,
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
+    background: BackgroundTasks,
 ) -> Message:
     """Ask for a link to choose a new password, if the address has an account."""
-    limit(request, "request-password-reset", given.email)
-    background.add_task(accounts.send_password_reset, given.email)
+    await attempts.knock("request-password-reset")
+    background.add_task(_mail, lanes, accounts.send_password_reset, given.email)
     return Message(message=f"If {given.email} has an account, a link is on its way.")
 
 
 @router.post("/reset-password", responses=responses(400))
-def reset_password(given: PasswordReset, request: Request, accounts: AccountsDep) -> Message:
-    """Choose a new password with the token that was mailed. Every access token ends."""
-    limit(request, "reset-password")
-    accounts.reset_password(given)
+async def reset_password(
+    given: PasswordReset, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+) -> Message:
+    """Choose a new password with the token that was mailed. Every token ends."""
+    await attempts.knock("reset-password")
+    email = await lanes.hashing.run(accounts.reset_password, given)
+    await attempts.guessed(email)
     return Message(message="Your password is changed. You can sign in with it.")
 
 
 @router.post("/change-password", responses=responses(401, 403))
-def change_password(
-    change: PasswordChange, user: CurrentUser, request: Request, accounts: AccountsDep
+async def change_password(
+    change: PasswordChange,
+    claims: ClaimsDep,
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
 ) -> AccessToken:
-    """Change your password. Every access token ends; the answer is a new one."""
-    limit(request, "change-password", user.email)
-    return accounts.change_password(user, change)
+    """Change your password. Every token ends; the answer is a new one."""
+    await attempts.knock("change-password")
+    await attempts.guess("change", str(claims.user_id))
+    access = await lanes.hashing.run(accounts.change_password, claims, change)
+    await attempts.guessed("change", str(claims.user_id))
+    return access
+
+
+async def _mail(lanes: Lanes, send: Callable[..., None], *arguments: Any) -> None:
+    # The answer is sent, so nobody hears of what goes wrong here but the log.
+    try:
+        await lanes.mail.run(send, *arguments)
+    except HttpError as error:
+        log.warning("No mail was sent", code=error.code)
+    except SQLAlchemyError as error:
+        if not is_away(error):
+            raise
+        log.error("No mail was sent: the database does not answer")

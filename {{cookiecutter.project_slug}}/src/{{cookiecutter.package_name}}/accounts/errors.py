@@ -62,16 +62,19 @@ def link_not_valid(source: str) -> HttpError:
     )
 
 
-def password_too_long(maximum: int) -> HttpError:
-    """Bcrypt reads no more than 72 bytes, and the rest would not count. Letters outside ASCII take
-    two to four bytes each. Choose a shorter password.
+def confirmation_refused() -> HttpError:
+    """The token of the mailed link is unknown, expired, already used, or replaced by a newer one;
+    or the password is not the one that the account was registered with. Type the password again,
+    or ask for a new link and use the newest mail. Whoever does not know the password, because
+    somebody else registered the address, resets it.
     """
     return HttpError(
-        422,
-        "password-too-long",
-        f"The password is longer than {maximum} bytes.",
-        "Nothing was saved.",
-        f"Choose one of {maximum} bytes or fewer: four random words do well.",
+        400,
+        "confirmation-refused",
+        "The link is not, or no longer, valid, or the password is not the one chosen with it.",
+        "Nothing was changed.",
+        "Check the password, have a new link sent: POST /auth/request-verification, "
+        "or choose a new password: POST /auth/request-password-reset",
     )
 
 

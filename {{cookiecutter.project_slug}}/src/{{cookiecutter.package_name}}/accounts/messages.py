@@ -43,3 +43,14 @@ def password_reset(settings: Settings, email: str, fragment: str) -> Mail:
         f"for {settings.password_reset_minutes} minutes and works once. {IGNORE}",
         f"{settings.frontend}/reset-password#{fragment}",
     )
+
+
+def closed(settings: Settings, email: str) -> Mail:
+    """To the owner of an address whose account is closed, when it is registered again."""
+    return Mail(
+        email,
+        f"Your account with {TITLE} is closed",
+        f"Someone tried to register this address with {TITLE}, where its account is closed. "
+        f"Only the operators can open it again: write to them if you want that. {IGNORE}",
+        settings.frontend,
+    )

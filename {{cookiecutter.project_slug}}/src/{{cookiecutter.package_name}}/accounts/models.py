@@ -1,8 +1,9 @@
-"""The users table."""
+"""The tables of accounts: users, and the tokens they hold."""
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import Index, String, false, true
+from sqlalchemy import ForeignKey, Index, String, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..database.base import Base, Timestamps, UuidKey
@@ -32,3 +33,15 @@ class User(Timestamps, Base):
     verification_token: Mapped[str | None] = mapped_column(String(64))
     verification_token_expires_at: Mapped[datetime | None]
     last_login_at: Mapped[datetime | None]
+
+
+class Token(Base):
+    """A signed token that was issued and is still good. Whoever ends it deletes the row."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (Index("tokens_user_id_idx", "user_id"),)
+
+    # The token's claim "jti".
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]

@@ -1,15 +1,24 @@
 """Which passwords are accepted, and how they are kept."""
 
+import base64
+import hashlib
+import hmac
 import unicodedata
+from functools import cache
+from pathlib import Path
 
+import bcrypt
 from pwdlib.hashers.bcrypt import BcryptHasher
 
+from .. import TITLE
 from ..errors import HttpError
 from . import errors
 
 MIN_LENGTH = 8
 MAX_BYTES = 72  # bcrypt reads no further
+SALT_LENGTH = 29  # of bcrypt's text: $2b$12$ and 22 characters
 MIN_DIFFERENT_LETTERS = 4
+PREHASHED = "hmac-sha256:"
 # What is left of hopeless passwords without digits and signs: P@ssw0rd!, 1qaz2wsx, admin2026.
 _WORDS = """abc abcd admin administrator asdfghjkl baseball changeme computer dragon football hello
 iloveyou letmein master monkey pass passw passwd password passwort princess psswrd qazwsx qwer
@@ -19,14 +28,19 @@ COUNTING = "01234567890123456789 98765432109876543210"
 
 
 class Passwords:
-    """bcrypt at the cost that the settings ask for."""
+    """bcrypt at the cost that the settings ask for.
+
+    Of passwords that are longer than bcrypt reads, an HMAC-SHA-256 is hashed, keyed with the salt;
+    a mark before the hash says so. All others are kept as bcrypt's own text, which earlier versions
+    of the service read as well.
+    """
 
     def __init__(self, cost: int) -> None:
         self._cost = cost
         self._bcrypt = BcryptHasher(rounds=cost)
 
     def check(self, password: str, email: str) -> None:
-        """Refuse what is too easy to guess, and what bcrypt would cut.
+        """Refuse what is too easy to guess.
 
         Raises:
             HttpError: 422, with the reason.
@@ -37,23 +51,28 @@ class Passwords:
     def _fault(self, password: str, email: str) -> HttpError | None:
         text = _normal(password)
         folded = text.casefold()
-        if len(text.encode()) > MAX_BYTES:
-            return errors.password_too_long(MAX_BYTES)
+        letters = _letters(folded)
         if len(text) < MIN_LENGTH:
             return errors.password_too_short(MIN_LENGTH)
         if folded in {email, email.partition("@")[0]}:
             return errors.password_is_the_address()
         if (
-            "".join(filter(str.isalpha, folded)) in HOPELESS
+            letters in HOPELESS
+            or letters == _letters(TITLE.casefold())
             or folded in COUNTING
             or len(set(folded)) < MIN_DIFFERENT_LETTERS
+            or not _common().isdisjoint({folded, letters})
         ):
             return errors.password_guessable()
         return None
 
     def hash(self, password: str) -> str:
         """The hash to keep. Takes as long as the cost says: hold no transaction meanwhile."""
-        return self._bcrypt.hash(_normal(password))
+        secret = _normal(password).encode()
+        if len(secret) <= MAX_BYTES:
+            return self._bcrypt.hash(secret)
+        salt = bcrypt.gensalt(self._cost)
+        return PREHASHED + self._bcrypt.hash(_shortened(secret, salt), salt=salt)
 
     def verify(self, password: str, kept: str | None) -> bool:
         """Whether the password is the one kept.
@@ -61,12 +80,16 @@ class Passwords:
         Takes as long when there is none, or when it was kept at a lower cost.
         """
         secret = _normal(password).encode()
-        real = kept is not None and len(secret) <= MAX_BYTES and self._bcrypt.identify(kept)
-        candidate = kept if kept is not None and real else _nobody(self._cost)
-        right = self._bcrypt.verify(secret[:MAX_BYTES], candidate)
+        prehashed = kept is not None and kept.startswith(PREHASHED)
+        hashed = (kept or "").removeprefix(PREHASHED)
+        real = self._bcrypt.identify(hashed) and (prehashed or len(secret) <= MAX_BYTES)
+        candidate = hashed if real else _nobody(self._cost)
+        shortened = _shortened(secret, candidate[:SALT_LENGTH].encode())
+        given = shortened if prehashed else secret[:MAX_BYTES]
+        right = self._bcrypt.verify(given, candidate)
         # Each step of cost doubles the work, so 2^c + 2^c + 2^(c+1) + ... reaches 2^cost.
         for cost in range(_cost(candidate), self._cost):
-            self._bcrypt.verify(secret[:MAX_BYTES], _nobody(cost))
+            self._bcrypt.verify(given, _nobody(cost))
         return right and real
 
     def outdated(self, kept: str) -> bool:
@@ -77,6 +100,24 @@ class Passwords:
 def _normal(password: str) -> str:
     # The same keys must give the same bytes on every system: macOS and Windows compose differently.
     return unicodedata.normalize("NFKC", password)
+
+
+def _shortened(secret: bytes, salt: bytes) -> bytes:
+    # In base64: bcrypt's own C code once ended at a byte of zero.
+    return base64.b64encode(hmac.digest(salt, secret, hashlib.sha256))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))
+
+
+@cache
+def _common() -> frozenset[str]:
+    # The 4,000 most used of 8 characters or more in each of two collections of leaked passwords:
+    # those that zxcvbn and Django carry.
+    return frozenset(
+        Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").split()
+    )
 
 
 def _cost(kept: str) -> int:

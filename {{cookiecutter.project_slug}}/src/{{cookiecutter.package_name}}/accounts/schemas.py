@@ -31,9 +31,10 @@ class EmailAddress(BaseModel):
 
 
 class Verification(BaseModel):
-    """The token from the link that was mailed."""
+    """The token from the link that was mailed, and the password that was chosen."""
 
     token: EmailedToken
+    password: Password
 
 
 class PasswordReset(BaseModel):

@@ -5,21 +5,23 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import uuid4
 
-import jwt
 from fastapi import Depends, Request
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ..database.backend import insert
 from ..database.types import utc_now
+from ..errors import HttpError
 from ..mail import Mail, Mailer, deliver
 from ..settings import Settings
-from ..web.dependencies import SessionDep, TokenBindingDep
+from ..web.client import network_of
+from ..web.rate_limits import RateLimiter
+from ..web.request_database import RequestDatabase, RequestDatabaseDep
 from . import errors, messages
 from .models import User
 from .passwords import Passwords
-from .schemas import AccessToken, PasswordChange, PasswordReset, Registration
-from .tokens import Purpose, Tokens, digest, fingerprint, random_token
+from .schemas import AccessToken, PasswordChange, PasswordReset, Registration, Verification
+from .tokens import Claims, Tokens, digest, end_all, find_holder, random_token
 
 CONFIRMED = {
     "email_verified": True,
@@ -31,22 +33,25 @@ LATEST = {"populate_existing": True}
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts that one request works on.
+    """The accounts that one request works on. Its methods take their time: they hash or mail.
 
-    No transaction is open while a password is hashed: it would keep others waiting.
+    Sessions are short. None is open while a password is hashed or a mail is sent: that would keep
+    a connection, and what it locked, from others.
     """
 
-    session: Session
+    database: RequestDatabase
     settings: Settings
     mailer: Mailer
     tokens: Tokens
     passwords: Passwords
+    limiter: RateLimiter
+    network: str
 
     def register(self, new: Registration) -> Mail:
         """Keep the account unless the address has one. Either way there is a mail to send.
 
         Raises:
-            HttpError: 422, the password is too easy to guess or too long.
+            HttpError: 422, the password is too easy to guess.
         """
         self.passwords.check(new.password, new.email)
         password_hash = self.passwords.hash(new.password)
@@ -60,34 +65,35 @@ class Accounts:
             password_hash=password_hash,
             **self._awaiting(token),
         )
-        user = self.session.scalars(
-            statement.on_conflict_do_update(
-                index_elements=[User.email], set_={"email": statement.excluded.email}
-            ).returning(User)
-        ).one()
-        self.session.commit()
+        statement = statement.on_conflict_do_update(
+            index_elements=[User.email], set_={"email": statement.excluded.email}
+        )
+        with self.database.open() as session:
+            user = session.scalars(statement.returning(User)).one()
+            reset = self.tokens.issue(session, user, "password-reset")
+            session.commit()
         if user.id == user_id:
             return messages.verification(self.settings, user.email, self.tokens.fragment(token))
-        reset = self.tokens.issue(user, "password-reset")
+        if not user.is_active:
+            return messages.closed(self.settings, user.email)
         return messages.already_registered(self.settings, user.email, self.tokens.fragment(reset))
 
-    def verify_email(self, token: str) -> None:
+    def verify_email(self, given: Verification) -> None:
         """Confirm the address that this token was mailed to. It works once.
 
+        Whoever follows the link may not be who registered. So the password is asked for: the one
+        of a stranger who registered the address does not become good by its owner's click.
+
         Raises:
-            HttpError: 400, the token is unknown, expired or used.
+            HttpError: 400, the token is unknown, expired or used, or the password another.
         """
-        statement = (
-            update(User)
-            .where(User.verification_token == digest(token), User.is_active)
-            .where(User.verification_token_expires_at > utc_now())
-            .values(**CONFIRMED)
-            .returning(User.id)
+        awaited = (
+            User.verification_token == digest(given.token),
+            User.verification_token_expires_at > utc_now(),
         )
-        user_id = self.session.scalar(statement)
-        self.session.commit()
-        if user_id is None:
-            raise errors.link_not_valid("/auth/request-verification")
+        user = self._recognise(given.password, *awaited)
+        if user is None or not self._update(user, *awaited, **CONFIRMED):
+            raise errors.confirmation_refused()
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
         """A token for whoever knows the password of an active account with a confirmed address.
@@ -95,115 +101,154 @@ class Accounts:
         Raises:
             HttpError: 401, whatever the reason.
         """
-        user = self._find(email)
-        if not self.passwords.verify(password, user.password_hash if user else None):
-            raise errors.credentials_refused()
         # Unconfirmed ones get the same answer, else registering and signing in would tell whether
         # an address was free.
-        if user is None or not (user.is_active and user.email_verified):
+        user = self._recognise(password, User.email == email)
+        if user is None or not user.is_active or not user.email_verified:
             raise errors.credentials_refused()
         values: dict[str, Any] = {"last_login_at": utc_now()}
         if self.passwords.outdated(user.password_hash):
             values["password_hash"] = self.passwords.hash(password)
-        changed = self._change(user, **values)
-        if changed is None:
-            raise errors.credentials_refused()
-        return self._issue(changed)
+        with self.database.open() as session:
+            changed = _change(session, user, **values)
+            if changed is None:
+                raise errors.credentials_refused()
+            token = self._issue(session, changed)
+            session.commit()
+        return token
 
-    def change_password(self, user: User, change: PasswordChange) -> AccessToken:
+    def change_password(self, claims: Claims, change: PasswordChange) -> AccessToken:
         """Replace the password. Every token ends; the answer is a new one.
 
         Raises:
             HttpError: 403, the current password is wrong.
-            HttpError: 422, the new one is too easy to guess or too long.
+            HttpError: 422, the new one is too easy to guess.
             HttpError: 401, the account was closed meanwhile, or its password changed.
         """
-        self.session.commit()
+        user = self._holder(claims)
+        if user is None:
+            raise errors.not_signed_in()
         if not self.passwords.verify(change.current_password, user.password_hash):
             raise errors.current_password_wrong()
-        changed = self._replace_password(user, change.password)
-        if changed is None:
-            raise errors.not_signed_in()
-        return self._issue(changed)
+        password_hash = self._new_hash(user, change.password)
+        with self.database.open() as session:
+            changed = _change(session, user, password_hash=password_hash)
+            if changed is None:
+                raise errors.not_signed_in()
+            end_all(session, user.id)
+            token = self._issue(session, changed)
+            session.commit()
+        return token
 
-    def reset_password(self, reset: PasswordReset) -> None:
+    def reset_password(self, reset: PasswordReset) -> str:
         """Replace a forgotten password. Whoever has the mail owns the address, too.
+
+        Returns:
+            The address of the account.
 
         Raises:
             HttpError: 400, the token is expired or used.
-            HttpError: 422, the password is too easy to guess or too long.
+            HttpError: 422, the password is too easy to guess.
         """
-        user = self.user_of(reset.token, "password-reset")
-        self.session.commit()
-        if user is None or not self._replace_password(user, reset.password, **CONFIRMED):
-            raise errors.link_not_valid("/auth/request-password-reset")
+        refused = errors.link_not_valid("/auth/request-password-reset")
+        claims = self.tokens.read(reset.token, "password-reset")
+        user = self._holder(claims) if claims else None
+        if user is None:
+            raise refused
+        password_hash = self._new_hash(user, reset.password)
+        with self.database.open() as session:
+            if _change(session, user, password_hash=password_hash, **CONFIRMED) is None:
+                raise refused
+            end_all(session, user.id)
+            session.commit()
+        return user.email
 
-    def user_of(self, token: str, purpose: Purpose) -> User | None:
-        """Whose token this is, if it is good: the account active, the password the same."""
-        try:
-            user_id, password = self.tokens.read(token, purpose)
-        except jwt.InvalidTokenError:
-            return None
-        user = self.session.get(User, user_id)
-        if user is None or not user.is_active or fingerprint(user) != password:
-            return None
-        return user
-
-    # Below: sent in the background, after the answer. So it takes as long for whomever it is.
+    # Below: in the background, after the answer. So it takes as long for whomever it is.
 
     def send(self, mail: Mail) -> None:
-        """Send a mail; a failure is logged."""
-        deliver(self.mailer, mail)
+        """Send a mail, unless its recipient got many of its kind; a failure is logged."""
+        account = (*self.tokens.binding.values(), mail.to)
+        if self.limiter.may_mail(mail.subject, self.network, account):
+            deliver(self.mailer, mail)
 
     def send_verification(self, email: str) -> None:
         """A new link to confirm an address. It ends the one before."""
-        user, token = self._find(email), random_token()
-        if user and not user.email_verified and self._change(user, **self._awaiting(token)):
-            fragment = self.tokens.fragment(token)
-            self.send(messages.verification(self.settings, user.email, fragment))
+        token = random_token()
+        with self.database.open() as session:
+            waits = (User.email == email, User.email_verified.is_(False), User.is_active)
+            statement = update(User).where(*waits).values(**self._awaiting(token))
+            known = session.scalar(statement.returning(User.email))
+            session.commit()
+        if known:
+            self.send(messages.verification(self.settings, known, self.tokens.fragment(token)))
 
     def send_password_reset(self, email: str) -> None:
         """A link to choose a new password."""
-        if (user := self._find(email)) and user.is_active:
-            token = self.tokens.issue(user, "password-reset")
+        with self.database.open() as session:
+            user = session.scalar(select(User).where(User.email == email, User.is_active))
+            token = self.tokens.issue(session, user, "password-reset") if user else ""
+            session.commit()
+        if user:
             fragment = self.tokens.fragment(token)
             self.send(messages.password_reset(self.settings, user.email, fragment))
 
-    def _find(self, email: str | None) -> User | None:
-        user = self.session.scalar(select(User).where(User.email == email))
-        self.session.commit()
+    def _recognise(self, password: str, *which: Any) -> User | None:
+        # Takes as long when there is no such user, and when there is not even such a tenant: who
+        # asks for those pays as for signing in.
+        try:
+            with self.database.open() as session:
+                user = session.scalar(select(User).where(*which))
+                session.commit()
+        except HttpError:
+            self.passwords.verify(password, None)
+            raise
+        right = self.passwords.verify(password, user.password_hash if user else None)
+        return user if right else None
+
+    def _holder(self, claims: Claims) -> User | None:
+        with self.database.open() as session:
+            user = find_holder(session, claims)
+            session.commit()
         return user
 
-    def _change(self, user: User, **values: Any) -> User | None:
-        # Not if someone closed the account or changed its password since it was read.
-        known = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
-        statement = update(User).where(*known).values(**values).returning(User)
-        changed = self.session.scalar(statement, execution_options=LATEST)
-        self.session.commit()
-        return changed
+    def _update(self, user: User, *known: Any, **values: Any) -> bool:
+        with self.database.open() as session:
+            changed = _change(session, user, *known, **values)
+            session.commit()
+        return changed is not None
 
-    def _replace_password(self, user: User, password: str, **values: Any) -> User | None:
+    def _new_hash(self, user: User, password: str) -> str:
         self.passwords.check(password, user.email)
-        return self._change(user, password_hash=self.passwords.hash(password), **values)
+        return self.passwords.hash(password)
 
-    def _issue(self, user: User) -> AccessToken:
+    def _issue(self, session: Session, user: User) -> AccessToken:
         seconds = int(self.tokens.lifetime("access").total_seconds())
-        return AccessToken(access_token=self.tokens.issue(user, "access"), expires_in=seconds)
+        token = self.tokens.issue(session, user, "access")
+        return AccessToken(access_token=token, expires_in=seconds)
 
     def _awaiting(self, token: str) -> dict[str, Any]:
         expires = utc_now() + timedelta(hours=self.settings.verification_hours)
         return {"verification_token": digest(token), "verification_token_expires_at": expires}
 
 
-def get_accounts(request: Request, session: SessionDep, binding: TokenBindingDep) -> Accounts:
+def _change(session: Session, user: User, *known: Any, **values: Any) -> User | None:
+    # Not if someone closed the account or changed its password since it was read.
+    same = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
+    statement = update(User).where(*same, *known).values(**values).returning(User)
+    return session.scalar(statement, execution_options=LATEST)
+
+
+async def get_accounts(request: Request, database: RequestDatabaseDep) -> Accounts:
     """The accounts of this request."""
-    settings: Settings = request.app.state.settings
+    state = request.app.state
     return Accounts(
-        session,
-        settings,
-        request.app.state.mailer,
-        Tokens(settings, binding),
-        Passwords(settings.bcrypt_cost),
+        database,
+        state.settings,
+        state.mailer,
+        Tokens(state.settings, database.binding),
+        Passwords(state.settings.bcrypt_cost),
+        state.limiter,
+        network_of(request.scope),
     )
 
 

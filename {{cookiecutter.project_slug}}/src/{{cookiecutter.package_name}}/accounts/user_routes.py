@@ -13,18 +13,19 @@ from .administration import find_users, set_active
 from .dependencies import CurrentUser
 from .models import User
 from .schemas import Profile, ProfileChange, UserDetails
+from .tokens import end_all
 
-me = APIRouter(prefix="/users/me", tags=["users"], responses=responses(401))
+me = APIRouter(prefix="/users/me", tags=["users"], responses=responses(401, 503))
 admin = APIRouter(
     prefix="/users",
     tags=["administration"],
     dependencies=[AdminDep],
-    responses=responses(403, 422, 429),
+    responses=responses(403, 422, 429, 503),
 )
 
 
 @me.get("", response_model=Profile)
-def read_me(user: CurrentUser) -> User:
+async def read_me(user: CurrentUser) -> User:
     """Who you are."""
     return user
 
@@ -40,8 +41,9 @@ def change_me(change: ProfileChange, user: CurrentUser, session: SessionDep) -> 
 
 @me.delete("", status_code=204)
 def close_account(user: CurrentUser, session: SessionDep) -> None:
-    """Close your account. Your tokens end at once; an administrator can open it again."""
+    """Close your account. Your tokens end for good; an administrator can open it again."""
     user.is_active = False
+    end_all(session, user.id)
     session.commit()
 
 
@@ -74,5 +76,5 @@ def activate(user_id: UUID, session: SessionDep) -> User:
 
 @admin.post("/{user_id}/deactivate", response_model=UserDetails, responses=responses(404))
 def deactivate(user_id: UUID, session: SessionDep) -> User:
-    """Keep a user out. Their tokens end at once."""
+    """Keep a user out. Their tokens end at once, and stay so."""
     return set_active(session, user_id, False)

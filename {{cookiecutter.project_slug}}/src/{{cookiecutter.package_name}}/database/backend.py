@@ -1,5 +1,5 @@
 """The database this service was made for. The rest of the service names none."""
 
-from .{{ cookiecutter.__backend }} import NEW_ID, UuidType, connect, insert
+from .{{ cookiecutter.__backend }} import LOOK_UP, NEW_ID, UuidType, connect, insert, is_away
 
-__all__ = ["NEW_ID", "UuidType", "connect", "insert"]
+__all__ = ["LOOK_UP", "NEW_ID", "UuidType", "connect", "insert", "is_away"]

@@ -1,6 +1,6 @@
-"""The database at the start of the service."""
+"""The database: away at the start of the service, or later."""
 
-from ..errors import ActionableError
+from ..errors import ActionableError, HttpError
 
 
 def unreachable_at_start(address: str, cause: str) -> ActionableError:
@@ -12,4 +12,19 @@ def unreachable_at_start(address: str, cause: str) -> ActionableError:
         f"The database {address} does not answer: {cause}",
         "The service does not start: without its database it could only fail.",
         "Start the database, or correct DATABASE_URL.",
+    )
+
+
+def database_away() -> HttpError:
+    """The database server is down, restarts, refuses more connections, or did not answer in time;
+    the log of the request has the driver's words. Try again: the service finds the database by
+    itself once it answers.
+    """
+    return HttpError(
+        503,
+        "database-unavailable",
+        "The database does not answer.",
+        "The request may not have been carried out.",
+        "Try again in 5 seconds.",
+        headers={"Retry-After": "5"},
     )

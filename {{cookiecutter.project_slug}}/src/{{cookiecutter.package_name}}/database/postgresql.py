@@ -1,10 +1,22 @@
 """PostgreSQL through psycopg 3."""
 
 import logging
+import time
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Dialect, Engine, QueuePool, Uuid, create_engine, event, text
+from sqlalchemy import (
+    URL,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    QueuePool,
+    Uuid,
+    create_engine,
+    event,
+    exc,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
@@ -12,12 +24,20 @@ from ..settings.postgresql import DatabaseSettings
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 5
+POOL_TIMEOUT_SECONDS = 10
+LOOKED_UP = "looked_up"
+TRUSTED_SECONDS = 1.0  # a connection that answered so lately is not asked whether it still does
+
+READ_ONLY_SQL_TRANSACTION = "25006"  # a standby took over, or this one stepped down
 
 UuidType = Uuid
 
 # The database makes the UUID.
 NEW_ID: dict[str, Any] = {"server_default": text("gen_random_uuid()")}
+
+# One statement is a transaction of its own: without BEGIN and COMMIT, a round trip in place of three.
+LOOK_UP: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 
 
 def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
@@ -43,8 +63,9 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         poolclass=QueuePool,
         pool_size=settings.db_pool_min,
         max_overflow=settings.db_pool_max - settings.db_pool_min,
-        pool_pre_ping=True,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_reset_on_return=None,  # _reset does it
+        hide_parameters=True,  # an error that reaches the log must not bring them along
         # Prepared statements do not survive PgBouncer's transaction mode.
         connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
     )
@@ -52,6 +73,9 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         _set_default_path(engine, settings.default_search_path)
     event.listen(engine, "connect", _note_pooler)
     event.listen(engine, "reset", _reset)
+    event.listen(engine, "checkin", _note_the_time)
+    event.listen(engine, "checkout", _ask_if_idle)
+    event.listen(engine, "handle_error", _keep_values_out)
     return engine
 
 
@@ -69,10 +93,53 @@ def _reset(raw: Any, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
     if state.terminate_only:
         return
     raw.rollback()
+    if entry.info.pop(LOOKED_UP, False):  # one statement that read leaves nothing behind
+        return
     if not entry.info["is_pooled"]:
         in_autocommit, raw.autocommit = raw.autocommit, True
         raw.execute("DISCARD ALL")
         raw.autocommit = in_autocommit
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database is away or overloaded, so that trying again later may help."""
+    if isinstance(error, exc.TimeoutError):  # every connection of the pool stayed in use
+        return True
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    return (
+        error.connection_invalidated
+        or isinstance(error, exc.OperationalError | exc.InterfaceError)
+        or getattr(error.orig, "sqlstate", None) == READ_ONLY_SQL_TRANSACTION
+    )
+
+
+def _note_the_time(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["returned"] = time.monotonic()
+
+
+def _ask_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    # As pool_pre_ping does, which asks at every checkout: a round trip for each transaction.
+    if time.monotonic() - record.info.get("returned", time.monotonic()) < TRUSTED_SECONDS:
+        return
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except psycopg.Error as error:
+        raise exc.InvalidatePoolError() from error
+
+
+def _keep_values_out(context: ExceptionContext) -> None:
+    # The server repeats a row that broke a rule: "DETAIL: Failing row contains (…)".
+    error = context.original_exception
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        said = f"{error.diag.severity}: {error.diag.message_primary}"
+        error.args = (said,)
+        if context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (
+                f"({type(error).__module__}.{type(error).__qualname__}) {said}",
+            )
 
 
 def _set_default_path(engine: Engine, path: str) -> None:

@@ -1,7 +1,11 @@
 """Sessions, and the check that the database answers."""
 
-from sqlalchemy import Engine, text
+from functools import lru_cache
+
+from sqlalchemy import Engine, StaticPool, text
 from sqlalchemy.orm import Session
+
+from .backend import LOOK_UP
 
 
 def ping(engine: Engine) -> None:
@@ -14,10 +18,36 @@ def ping(engine: Engine) -> None:
         connection.execute(text("SELECT 1"))
 
 
+def apart(engine: Engine) -> Engine:
+    """The same database by connections that are not the pool's, which may all be in use.
+
+    Each statement is a transaction of its own.
+    """
+    if isinstance(engine.pool, StaticPool):  # SQLite in memory: the database is its connection
+        return engine
+    return Engine(
+        engine.pool.recreate(),
+        engine.dialect,
+        engine.url,
+        hide_parameters=True,
+        execution_options={"isolation_level": "AUTOCOMMIT"},
+    )
+
+
 def open_session(engine: Engine, *, read_only: bool = False) -> Session:
     """A session for a ``with`` block. Call ``session.commit()`` to keep what was written.
 
     Args:
         read_only: nothing will be written; SQLite then takes no write lock.
     """
-    return Session(engine.execution_options(read_only=read_only), expire_on_commit=False)
+    return Session(_reading(engine) if read_only else engine, expire_on_commit=False)
+
+
+def begin_look_up(session: Session) -> None:
+    """Begin a transaction that reads one statement and ends: as cheap as the database has it."""
+    session.connection(execution_options=LOOK_UP).info["looked_up"] = True
+
+
+@lru_cache(maxsize=2)
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(read_only=True)

@@ -1,8 +1,10 @@
-"""SQLite: foreign keys on, write-ahead log, real transactions."""
+"""SQLite: foreign keys on, write-ahead log, real transactions, writers one after the other."""
 
 import sqlite3
+import threading
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -14,6 +16,7 @@ from sqlalchemy import (
     String,
     create_engine,
     event,
+    exc,
 )
 from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.types import TypeDecorator
@@ -21,6 +24,18 @@ from sqlalchemy.types import TypeDecorator
 from ..settings.sqlite import DatabaseSettings, in_memory
 
 BUSY_TIMEOUT_MS = 5_000
+WRITER_TIMEOUT_SECONDS = 30.0
+
+# Result codes of a database that cannot be used now, and later perhaps can.
+AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
 INSTRUCTIONS_BETWEEN_SIGNALS = 100_000  # of SQLite's virtual machine: some milliseconds
 
 
@@ -40,6 +55,9 @@ class UuidType(TypeDecorator[UUID]):
 # SQLite cannot make a UUID; the application does.
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
+# Reading one statement takes no write lock.
+LOOK_UP: dict[str, Any] = {"read_only": True}
+
 
 def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     """An engine for the database that the settings name. Opens no connection yet.
@@ -51,19 +69,84 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         ActionableError: DATABASE_URL is no SQLite address.
     """
     url = settings.database_address
-    if in_memory(url):
-        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    else:
+    writing = threading.Lock()
+    how: dict[str, Any] = {"poolclass": StaticPool}
+    if not in_memory(url):
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(
-            url,
-            poolclass=QueuePool,
-            pool_size=settings.db_pool_min,
-            max_overflow=settings.db_pool_max - settings.db_pool_min,
-        )
+        how = {
+            "poolclass": QueuePool,
+            "pool_size": settings.db_pool_min,
+            "max_overflow": settings.db_pool_max - settings.db_pool_min,
+        }
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # an error that reaches the log must not bring them along
+        connect_args={"check_same_thread": False, "factory": partial(_Connection, writing=writing)},
+        **how,
+    )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the database cannot be used now, so that trying again later may help."""
+    if isinstance(error, exc.TimeoutError):  # every connection of the pool stayed in use
+        return True
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in AWAY
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that waits for its turn to write.
+
+    SQLite itself lets writers try again and again until one of them runs out of time; here they
+    queue, those of this process at least.
+    """
+
+    def __init__(self, *args: Any, writing: threading.Lock, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._writing = writing
+        self._writes = False
+
+    def begin_to_write(self) -> None:
+        """Begin a transaction that may write.
+
+        Raises:
+            sqlite3.OperationalError: another one writes, and does not end.
+        """
+        if not self._writes:
+            if not self._writing.acquire(timeout=WRITER_TIMEOUT_SECONDS):
+                busy = sqlite3.OperationalError("database is locked")
+                busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise busy
+            self._writes = True
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._let_others_write()
+            raise
+
+    def commit(self) -> None:
+        super().commit()
+        self._let_others_write()
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        finally:
+            self._let_others_write()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._let_others_write()
+
+    def _let_others_write(self) -> None:
+        if self._writes:
+            self._writes = False
+            self._writing.release()
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -84,4 +167,7 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") == "AUTOCOMMIT":
         return
-    connection.exec_driver_sql("BEGIN" if options.get("read_only") else "BEGIN IMMEDIATE")
+    if options.get("read_only"):
+        connection.exec_driver_sql("BEGIN")
+    else:
+        cast(_Connection, connection.connection.driver_connection).begin_to_write()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from ..migrate import MigrationConfig, get_migration_status
 from ..migrate.tenants import (
@@ -17,6 +17,13 @@ from ..settings import Settings
 log = structlog.stdlib.get_logger(__name__)
 
 SCOPE = SharedScope()
+
+# What :func:`can_serve` depends on in the database. The files stay as they are while it runs.
+FINGERPRINT = text(
+    "SELECT version_num, (SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
+    " AND (status <> 'ready' OR revision IS DISTINCT FROM version_num))"
+    " FROM public.alembic_version ORDER BY 1"
+)
 
 
 def options(settings: Settings) -> dict[str, Any]:

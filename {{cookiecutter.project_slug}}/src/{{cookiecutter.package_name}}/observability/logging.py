@@ -3,13 +3,22 @@
 import logging
 import re
 import sys
+from functools import lru_cache
+from io import StringIO
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 _SECRET_KEY = re.compile(r"password|secret|token|authorization|cookie|api_key", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?P<user>://[^:/@\s]*):[^@\s]+@")
+
+
+# C0, C1, line and paragraph separators, and what makes text read from right to left.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_IN_LINES = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
@@ -32,9 +41,10 @@ def configure_logging(level: str, *, as_json: bool) -> None:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        plain = structlog.dev.plain_traceback
-        colors = sys.stderr.isatty()
-        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
+        )
+        renderers = [_show_controls, console]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
@@ -63,11 +73,35 @@ def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Replace the values of keys that sound secret, and passwords inside addresses."""
     for key, value in event.items():
-        if _SECRET_KEY.search(key):
+        if _sounds_secret(key):
             event[key] = "***"
-        elif isinstance(value, str):
+        elif isinstance(value, str) and "://" in value:
             event[key] = _URL_PASSWORD.sub(r"\g<user>:***@", value)
     return event
+
+
+@lru_cache(maxsize=1000)
+def _sounds_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
+def _show_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    # What a client sent must not move the cursor, or colour or forge lines. JSON writes it so
+    # itself.
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _CONTROL.sub(_shown, value)
+    return event
+
+
+def _plain_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    written = StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    out.write(_CONTROL_IN_LINES.sub(_shown, written.getvalue()))
+
+
+def _shown(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
 
 
 class _Handler(logging.StreamHandler[TextIO]):

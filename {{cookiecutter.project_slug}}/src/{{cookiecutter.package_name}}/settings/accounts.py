@@ -43,17 +43,32 @@ class AccountSettings(BasePart):
     bcrypt_cost: int = Field(
         12, ge=4, le=20, description="bcrypt cost; each step doubles hashing time."
     )
+    max_waiting_sign_ins: int = Field(
+        100,
+        ge=0,
+        description="Requests that may wait for a password to be hashed; more are refused with 503.",
+    )
     rate_limit_per_address: Rates = Field(
         "30/minute",
         description="Attempts to sign in, register and so on, from one client address.",
     )
     rate_limit_per_account: Rates = Field(
-        "10/minute; 50/hour", description="The same at one account, from any address."
+        "10/minute; 50/hour",
+        description="Wrong passwords for one account, from addresses where nobody signed in to it.",
+    )
+    wrong_passwords_before_delay: int = Field(
+        5,
+        ge=0,
+        description="Wrong passwords for one account from one client address before each further "
+        "one must wait: 1 second, then 2, 4 and so on up to 15 minutes.",
+    )
+    rate_limit_mails: Rates = Field(
+        "3/hour; 10/day", description="Mails of one kind to one address; more are not sent."
     )
     rate_limit_storage_url: SecretStr | None = Field(
         None,
         description="Where attempts are counted for all processes: redis://localhost:6379. "
-        "Each process counts its own when this is empty.",
+        "Each process counts its own when this is empty, or does not answer.",
     )
 
     @cached_property

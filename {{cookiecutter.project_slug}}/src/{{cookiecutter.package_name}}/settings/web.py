@@ -29,6 +29,21 @@ class WebSettings(BasePart):
         "10.0.0.0/8",
     )
     max_body_bytes: int = Field(1_048_576, ge=1, description="Largest request body, bytes.")
+    max_waiting_requests: int = Field(
+        1000,
+        ge=0,
+        description="Requests that may wait for the database; more are refused with 503.",
+    )
+    client_timeout: float = Field(
+        20,
+        gt=0,
+        description="Seconds that a client may take to send a request, or to take what is sent.",
+    )
+    shutdown_timeout: float = Field(
+        15,
+        ge=2,
+        description="Seconds after SIGTERM in which requests may end; then the process ends.",
+    )
     docs_enabled: bool | None = Field(
         None, description="Serve /docs and /openapi.json. Default: not in production."
     )

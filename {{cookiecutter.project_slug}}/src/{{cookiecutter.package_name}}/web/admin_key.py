@@ -20,7 +20,7 @@ _header = APIKeyHeader(
 )
 
 
-def require_admin(request: Request, given: Annotated[str | None, Security(_header)]) -> None:
+async def require_admin(request: Request, given: Annotated[str | None, Security(_header)]) -> None:
     """Let administrators pass.
 
     Raises:
@@ -32,7 +32,7 @@ def require_admin(request: Request, given: Annotated[str | None, Security(_heade
     if given is None or not secrets.compare_digest(
         given.encode(), expected.get_secret_value().encode()
     ):
-        limit(request, "admin")
+        await limit(request, "admin")
         raise errors.admin_key_refused()
 
 

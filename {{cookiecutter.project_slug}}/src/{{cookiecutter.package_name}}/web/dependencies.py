@@ -1,32 +1,45 @@
-"""What routes ask for: a session, and what a token is bound to."""
+"""What routes ask for: a session."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
-from ..database.session import open_session
+from .lanes import Lanes
+from .request_database import RequestDatabaseDep
 
-# The header that carries each claim of ``token_binding`` in a request.
-BINDING_HEADERS: dict[str, str] = {}
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
-def get_session(request: Request) -> Iterator[Session]:
-    """One session for each request. Call ``session.commit()`` to keep what was written."""
-    engine = request.app.state.engine
-    with open_session(engine, read_only=request.method in SAFE_METHODS) as session:
-        yield session
+async def get_lanes(request: Request) -> Lanes:
+    """The lanes of the service: how much it does at once."""
+    lanes: Lanes = request.app.state.lanes
+    return lanes
 
 
-def token_binding() -> dict[str, str]:
-    """Claims that every token of this request carries, and that a token must carry to count.
+LanesDep = Annotated[Lanes, Depends(get_lanes)]
 
-    None here. A service whose users live in several places names the place.
+
+async def get_session(request: Request, database: RequestDatabaseDep) -> AsyncIterator[Session]:
+    """One session for each request. Call ``session.commit()`` to keep what was written.
+
+    The request waits here for its place among those that use the database, and gives it back
+    before the answer is sent: a client that reads slowly keeps no connection.
+
+    Raises:
+        HttpError: 503, too many requests wait already, or this one waited too long.
     """
-    return {}
+    lanes: Lanes = request.app.state.lanes
+    async with lanes.database.place():
+        session = database.open(read_only=request.method in SAFE_METHODS)
+        try:
+            yield session
+        finally:
+            if session.in_transaction():
+                await lanes.database.in_thread(session.close)
+            else:
+                session.close()
 
 
-SessionDep = Annotated[Session, Depends(get_session)]
-TokenBindingDep = Annotated[dict[str, str], Depends(token_binding)]
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]

@@ -117,6 +117,21 @@ def rate_limited(seconds: int) -> HttpError:
     )
 
 
+def service_busy() -> HttpError:
+    """MAX_WAITING_REQUESTS requests, or MAX_WAITING_SIGN_INS that hash a password, wait already, or
+    this one waited for 10 seconds. Try again. Operators add processes or replicas or, if the
+    database has room for more connections, raise DB_POOL_MAX.
+    """
+    return HttpError(
+        503,
+        "service-busy",
+        "The service is busy.",
+        NOTHING_DONE,
+        "Try again in 1 second.",
+        headers={"Retry-After": "1"},
+    )
+
+
 def unexpected() -> HttpError:
     """A defect in the service, or a failure that nobody foresaw. Operators find the traceback in
     the log by the request id.

@@ -1,11 +1,14 @@
-"""Whether the process lives, and whether it can serve."""
+"""Whether the process lives, and whether it can serve.
+
+Neither waits for a thread or a connection that requests use.
+"""
 
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
-from ..startup import readiness
+from ..startup import Readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -17,17 +20,22 @@ class Health(BaseModel):
     reason: str | None = None
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
-def live() -> Health:
+async def live() -> Health:
     """The process answers. A failure means: restart it."""
     return Health()
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
-def ready(request: Request, response: Response) -> Health:
-    """The database answers and has every migration. A failure means: send no requests here."""
-    state = request.app.state
-    is_ready, reason = readiness(state.engine, state.settings)
+async def ready(request: Request, response: Response) -> Health:
+    """The database answers and has every migration. A failure means: send no requests here.
+
+    The answer may be a second old.
+    """
+    readiness: Readiness = request.app.state.readiness
+    is_ready, reason = await readiness.ask()
     if is_ready:
         return Health(reason=reason)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

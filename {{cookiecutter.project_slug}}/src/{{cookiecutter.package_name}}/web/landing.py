@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
 from ..mail import LogMailer
-from .dependencies import BINDING_HEADERS
+from .request_database import BINDING_HEADERS
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem }
@@ -49,7 +49,11 @@ FORM = """<form action="{action}" data-headers="{headers}">{fields}<button>{butt
 <p><output></output></p>
 <script>{script}</script>"""
 
-PASSWORD = (
+CHOSEN_PASSWORD = (
+    '<p><label>The password you chose <input name="password" type="password" '
+    'autocomplete="current-password" required></label></p>'
+)
+NEW_PASSWORD = (
     '<p><label>New password <input name="password" type="password" autocomplete="new-password" '
     "required></label></p>"
 )
@@ -82,12 +86,12 @@ def add_landing_pages(app: FastAPI) -> None:
 
     @app.get("/verify-email", include_in_schema=False)
     def verify_email() -> HTMLResponse:
-        form = _form("auth/verify-email", "", "This is my address")
+        form = _form("auth/verify-email", CHOSEN_PASSWORD, "This is my address")
         return _page("Confirm your address", form)
 
     @app.get("/reset-password", include_in_schema=False)
     def reset_password() -> HTMLResponse:
-        form = _form("auth/reset-password", PASSWORD, "Take this password")
+        form = _form("auth/reset-password", NEW_PASSWORD, "Take this password")
         return _page("Choose a new password", form)
 
 

@@ -1,11 +1,12 @@
 """What stands between the network and the routes."""
 
+from collections.abc import Sequence
+
 from fastapi.middleware import Middleware
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ..settings import Settings
@@ -23,29 +24,27 @@ ENCRYPTED_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDoma
 
 
 def middleware(settings: Settings) -> list[Middleware]:
-    """Every request's way in, from the outside."""
+    """Every request's way in, from the outside. Each costs every request: most add none."""
     headers = HEADERS | (ENCRYPTED_ONLY if settings.in_production else {})
-    way_in = [
-        Middleware(RequestLog),
-        Middleware(SecurityHeaders, headers=headers),
-        Middleware(PlainTextProblems),
-    ]
+    way_in = [Middleware(RequestLog, headers=headers)]
     if settings.trusted_proxies:
         trusted = list(settings.trusted_proxies)
         way_in.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted))
     if settings.cors_origins:
-        way_in.append(
+        way_in += [
+            Middleware(PlainTextProblems),
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["*"],
                 allow_headers=["*"],
-            )
-        )
+            ),
+        ]
+    if "*" not in settings.hosts:
+        way_in += [Middleware(PlainTextProblems), Middleware(TrustedHosts, settings.hosts)]
     return [
         *way_in,
-        Middleware(TrustedHosts, allowed_hosts=settings.hosts),
-        Middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes),
+        Middleware(BodyLimit, max_body_size=settings.max_body_bytes),
         Middleware(UnexpectedErrors),
     ]
 
@@ -56,6 +55,9 @@ class TrustedHosts(TrustedHostMiddleware):
     They come by whatever address a machine has.
     """
 
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        super().__init__(app, allowed_hosts=hosts, www_redirect=False)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/health/"):
             await self.app(scope, receive, send)
@@ -63,20 +65,18 @@ class TrustedHosts(TrustedHostMiddleware):
             await super().__call__(scope, receive, send)
 
 
-class SecurityHeaders:
-    """ASGI middleware: headers for every answer that does not set its own."""
+class BodyLimit:
+    """Refuses bodies that are too large. A request that has none passes at once."""
 
-    def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
+    def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         self.app = app
-        self.headers = headers
+        self.limited = PlainTextProblems(RequestBodyLimitMiddleware(app, max_body_size))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given = MutableHeaders(raw=message["headers"])
-                for name, value in self.headers.items():
-                    given.setdefault(name, value)
-                message = {**message, "headers": given.raw}
-            await send(message)
+        if scope["type"] == "http" and any(name in _OF_A_BODY for name, _ in scope["headers"]):
+            await self.limited(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
-        await self.app(scope, receive, send_with_headers)
+
+_OF_A_BODY = {b"content-length", b"transfer-encoding"}

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import HttpError
@@ -18,6 +19,7 @@ from .request_log import ERROR_CODE
 
 MEDIA_TYPE = "application/problem+json"
 PAGE = "/errors"  # web.error_page; each code is an anchor on it
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXAMPLE_ID = "2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e"
 
 # What the framework refuses, in this service's words: by its text or by its status.
@@ -101,8 +103,8 @@ class PlainTextProblems:
             elif not message.get("more_body"):
                 said = message["body"].decode()
                 ours = _in_our_words(refusal["status"], said)
-                answer = _answer(scope, ours, headers=refusal["headers"])
-                await answer(scope, receive, send)
+                response = answer(scope, ours, headers=refusal["headers"])
+                await response(scope, receive, send)
 
         await self.app(scope, receive, translate if scope["type"] == "http" else send)
 
@@ -125,22 +127,25 @@ class UnexpectedErrors:
             await self.app(scope, receive, watch)
         except Exception:
             if scope["type"] == "http" and not started:
-                await _answer(scope, errors.unexpected())(scope, receive, send)
+                await answer(scope, errors.unexpected())(scope, receive, send)
             raise
 
 
-def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HttpError)
-    return _answer(request.scope, error, headers=error.headers)
+    return answer(request.scope, error)
 
 
-def _on_framework_error(request: Request, error: Exception) -> Response:
+async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     ours = _in_our_words(error.status_code, str(error.detail))
-    return _answer(request.scope, ours, headers=error.headers)
+    headers = error.headers
+    if error.status_code == 405:
+        headers = {**(headers or {}), "Allow": ", ".join(_allowed(request))}
+    return answer(request.scope, ours, headers=headers)
 
 
-def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     # The values stay out of the answer: one of them may be a password.
     assert isinstance(error, RequestValidationError)
     faults = [
@@ -148,7 +153,18 @@ def _on_invalid(request: Request, error: Exception) -> Response:
         for fault in error.errors()
     ]
     ours = errors.values_invalid("; ".join(f"{fault.where}: {fault.problem}" for fault in faults))
-    return _answer(request.scope, ours, faults=faults)
+    return answer(request.scope, ours, faults=faults)
+
+
+def _allowed(request: Request) -> list[str]:
+    # The framework names the methods of one route; a path may have several.
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    asked = ({**scope, "method": method} for method in METHODS)
+    return [
+        str(given["method"])
+        for given in asked
+        if any(route.matches(given)[0] is Match.FULL for route in request.app.router.routes)
+    ]
 
 
 def _in_our_words(status: int, said: str) -> HttpError:
@@ -156,13 +172,19 @@ def _in_our_words(status: int, said: str) -> HttpError:
     return ours() if ours else errors.request_refused(status, said)
 
 
-def _answer(
+def answer(
     scope: Scope,
     error: HttpError,
     *,
     headers: Mapping[str, str] | None = None,
     faults: list[Fault] | None = None,
 ) -> Response:
+    """An error as the answer to a request.
+
+    Args:
+        headers: in place of the error's own.
+        faults: the values that cannot be taken.
+    """
     scope[ERROR_CODE] = error.code
     details = ProblemDetails(
         # Behind a proxy that serves the API below a path, root_path is that path.
@@ -175,7 +197,7 @@ def _answer(
         **error.as_dict(),
     )
     body = details.model_dump_json(exclude_none=True)
-    return Response(body, error.status, headers, MEDIA_TYPE)
+    return Response(body, error.status, headers or error.headers, MEDIA_TYPE)
 
 
 def _title(code: str) -> str:

@@ -1,68 +1,179 @@
-"""How often one address, and one account, may knock."""
+"""How often one address may knock, and how often anyone may guess at one account.
 
-import ipaddress
+Attempts are counted before anything is computed for them. Where RATE_LIMIT_STORAGE_URL is set and
+does not answer, this process counts for itself meanwhile: nobody is locked out, and nobody guesses
+without limit.
+"""
+
 import math
 import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+import structlog
 from fastapi import Request
 from limits import RateLimitItem, parse_many
-from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, Storage, storage_from_string
 
+from ..errors import HttpError
 from ..settings import Settings
 from . import errors
+from .client import network_of
 
-IPV6_NETWORK_BITS = 64  # what one subscriber gets
+LONGEST_DELAY_SECONDS = 15 * 60
+FORGOTTEN_SECONDS = 60 * 60
+KNOWN_SECONDS = 30 * 24 * 60 * 60
+STORAGE_TIMEOUT_SECONDS = 1.0
+STORAGE_AGAIN_SECONDS = 5.0
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Counters:
+    """Counts for all processes in a storage, or here while that is away."""
+
+    def __init__(self, address: str | None) -> None:
+        self._here = MemoryStorage()
+        self._shared = _storage(address) if address else None
+        self._again = 0.0
+
+    @property
+    def are_here(self) -> bool:
+        """Whether counting needs no network."""
+        return self._shared is None
+
+    def use(self, work: Callable[[Storage], T]) -> T:
+        """Do something with the counters."""
+        if self._shared is None or time.monotonic() < self._again:
+            return work(self._here)
+        try:
+            return work(self._shared)
+        except StorageError as error:
+            self._again = time.monotonic() + STORAGE_AGAIN_SECONDS
+            log.error(
+                "RATE_LIMIT_STORAGE_URL does not answer: this process counts for itself",
+                reason=str(error.storage_error),
+            )
+            return work(self._here)
 
 
 class RateLimiter:
-    """Counts in this process, or in RATE_LIMIT_STORAGE_URL for all of them."""
+    """The limits that the settings ask for.
+
+    ``network`` is whence somebody asks, see ``web.client``; ``account`` names an account within
+    its tenant, whether or not it exists.
+    """
 
     def __init__(self, settings: Settings) -> None:
         storage = settings.rate_limit_storage_url
-        address = storage.get_secret_value() if storage else "memory://"
-        self._limiter = FixedWindowRateLimiter(storage_from_string(address))
+        self.counters = Counters(storage.get_secret_value() if storage else None)
         self._per_address = parse_many(settings.rate_limit_per_address)
         self._per_account = parse_many(settings.rate_limit_per_account)
+        self._mails = parse_many(settings.rate_limit_mails)
+        self._free = settings.wrong_passwords_before_delay
 
-    def count(self, action: str, address: str, account: str | None) -> None:
-        """Count one attempt.
+    def attempt(self, action: str, network: str) -> None:
+        """Count an attempt from a network.
 
         Raises:
             HttpError: 429, too many.
         """
-        self._count(self._per_address, action, "address", address)
-        if account is not None:
-            self._count(self._per_account, action, "account", account)
+        self.counters.use(lambda storage: _count(storage, self._per_address, action, network))
 
-    def _count(self, items: list[RateLimitItem], *who: str) -> None:
-        for item in items:
-            if not self._limiter.hit(item, *who):
-                reset = self._limiter.get_window_stats(item, *who).reset_time
-                seconds = max(1, math.ceil(reset - time.time()))
-                raise errors.rate_limited(seconds)
+    def guess(self, network: str, account: tuple[str, ...]) -> None:
+        """Count a password that is about to be compared.
+
+        From one network, each guess after the first few must wait twice as long as the one before.
+        From all networks together there are as many as RATE_LIMIT_PER_ACCOUNT says, apart from
+        those where somebody has signed in to the account: so nobody keeps its owner out.
+
+        Raises:
+            HttpError: 429, too many.
+        """
+
+        def count(storage: Storage) -> None:
+            gate = _key("gate", network, *account)
+            guesses = storage.incr(_key("guesses", network, *account), FORGOTTEN_SECONDS)
+            if guesses > self._free:
+                delay = min(2 ** min(guesses - self._free, 20) // 2, LONGEST_DELAY_SECONDS)
+                if storage.incr(gate, delay) > 1:
+                    raise _too_many(storage, gate)
+            if not storage.get(_key("known", network, *account)):
+                _count(storage, self._per_account, "guess", *account)
+
+        self.counters.use(count)
+
+    def guessed(self, network: str, account: tuple[str, ...]) -> None:
+        """The password was right: forget the guesses before it, and know the network."""
+
+        def note(storage: Storage) -> None:
+            storage.clear(_key("guesses", network, *account))
+            storage.clear(_key("gate", network, *account))
+            if storage.incr(_key("known", network, *account), KNOWN_SECONDS) == 1:
+                for item in self._per_account:  # it was counted as if it might be wrong
+                    storage.incr(item.key_for("guess", *account), item.get_expiry(), -1)
+
+        self.counters.use(note)
+
+    def may_mail(self, kind: str, network: str, account: tuple[str, ...]) -> bool:
+        """Whether one more mail of this kind may be sent, after counting it.
+
+        Networks that are known, see :meth:`guess`, have a count of their own: nobody uses up the
+        mails that an owner needs.
+        """
+
+        def count(storage: Storage) -> bool:
+            known = "known" if storage.get(_key("known", network, *account)) else "stranger"
+            keys = [(item.key_for("mail", kind, known, *account), item) for item in self._mails]
+            return all(storage.incr(key, item.get_expiry()) <= item.amount for key, item in keys)
+
+        return self.counters.use(count)
 
 
-def limit(request: Request, action: str, account: str | None = None) -> None:
-    """Count an attempt of whoever asks and, if given, at this account.
+async def counting(request: Request, count: Callable[..., T], *arguments: Any) -> T:
+    """Count for a request: at once, or in a thread where the counters are elsewhere."""
+    limiter: RateLimiter = request.app.state.limiter
+    if limiter.counters.are_here:
+        return count(*arguments)
+    result: T = await request.app.state.lanes.counting.run(count, *arguments)
+    return result
 
-    Accounts count by the request's tenant: who tries one in acme locks nobody out of another's.
-    Addresses do not, or each tenant's name would be worth as many attempts again.
+
+async def limit(request: Request, action: str) -> None:
+    """Count an attempt of whoever asks.
+
+    By address, whatever the tenant: else each tenant's name would be worth as many attempts again.
 
     Raises:
         HttpError: 429, too many.
     """
-    limiter: RateLimiter = request.app.state.limiter
-    if account is not None:
-        account = f"{getattr(request.state, 'tenant', '')}/{account}"
-    limiter.count(action, _network(request.client.host if request.client else ""), account)
+    await counting(request, request.app.state.limiter.attempt, action, network_of(request.scope))
 
 
-def _network(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 4:
-        return host
-    return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
+def _storage(address: str) -> Storage:
+    how: dict[str, Any] = {"wrap_exceptions": True}
+    if address.startswith("redis"):
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        how["socket_timeout"] = how["socket_connect_timeout"] = STORAGE_TIMEOUT_SECONDS
+        how["retry"] = Retry(NoBackoff(), 0)
+    return cast(Storage, storage_from_string(address, **how))
+
+
+def _count(storage: Storage, items: list[RateLimitItem], *who: str) -> None:
+    for item in items:
+        key = item.key_for(*who)
+        if storage.incr(key, item.get_expiry()) > item.amount:
+            raise _too_many(storage, key)
+
+
+def _too_many(storage: Storage, key: str) -> HttpError:
+    return errors.rate_limited(max(1, math.ceil(storage.get_expiry(key) - time.time())))
+
+
+def _key(*parts: str) -> str:
+    return "/".join(["GUESSES", *(part.replace("/", "//") for part in parts)])

@@ -2,22 +2,30 @@
 
 import re
 import time
+from collections.abc import Mapping
 from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .client import client_of
+
 REQUEST_ID_HEADER = "X-Request-ID"
 ERROR_CODE = "error_code"  # key of a request's scope: the code of the error that answered it
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
 
 
 class RequestLog:
-    """ASGI middleware: gives each request an id, binds it to every log line, logs the answer."""
+    """ASGI middleware: gives each request an id, binds it to every log line, logs the answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        headers: for every answer that does not set its own.
+    """
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self.app = app
         self.log = structlog.stdlib.get_logger("request")
+        self.headers = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -25,37 +33,44 @@ class RequestLog:
             return
         request_id = _request_id(scope)
         status = 500
+        began = time.perf_counter()
 
-        async def send_with_id(message: Message) -> None:
+        async def send_framed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((REQUEST_ID_HEADER.lower().encode(), request_id.encode()))
+                given = {name for name, _ in message["headers"]}
+                missing = [header for header in self.headers if header[0] not in given]
+                own_id = (REQUEST_ID_HEADER.lower().encode(), request_id.encode())
+                message = {**message, "headers": [*message["headers"], *missing, own_id]}
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._log(scope, status, began)
 
-        began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self.app(scope, receive, send_with_id)
+                await self.app(scope, receive, send_framed)
             except Exception:
                 self.log.exception("request failed", method=scope["method"], path=scope["path"])
                 raise
             finally:
-                milliseconds = round((time.perf_counter() - began) * 1000, 1)
-                self.log.info(
-                    "request",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    milliseconds=milliseconds,
-                    **({"code": scope[ERROR_CODE]} if ERROR_CODE in scope else {}),
-                )
+                structlog.contextvars.clear_contextvars()
+
+    def _log(self, scope: Scope, status: int, began: float) -> None:
+        self.log.info(
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            milliseconds=round((time.perf_counter() - began) * 1000, 1),
+            client=client_of(scope),
+            **({"code": scope[ERROR_CODE]} if ERROR_CODE in scope else {}),
+        )
 
 
 def _request_id(scope: Scope) -> str:
     # An id from outside ends up in the logs, so it is taken only when it is plainly an id.
-    wanted = REQUEST_ID_HEADER.lower().encode()
-    given = next((value for name, value in scope["headers"] if name == wanted), b"").decode(
-        "latin-1"
-    )
-    return given if _REQUEST_ID.match(given) else uuid4().hex
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.match(value):
+            return str(value.decode())
+    return uuid4().hex

@@ -12,7 +12,7 @@ import typer
 from ..errors import cannot_listen
 
 if TYPE_CHECKING:
-    from uvicorn import Config, Server
+    from uvicorn import Server
 
 APP = f"{__package__.removesuffix('.cli.serve')}.app:create_app"
 
@@ -27,8 +27,6 @@ def serve(
     ] = False,
 ) -> None:
     """Migrate, then answer requests until Ctrl-C."""
-    import uvicorn
-
     from ...settings import load_settings
 
     # The environment carries them to the processes that --reload starts, and into mailed links.
@@ -40,17 +38,12 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sockets = [bind(settings.listen_host, settings.port)]
     print(f"{settings.own_address} (Ctrl-C stops it)", file=sys.stderr)
-    config = uvicorn.Config(
-        APP,
-        factory=True,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
-    )
     if reload:
-        _serve_and_reload(config, sockets)
+        _serve_and_reload(sockets)
     else:
-        answer(uvicorn.Server(config), sockets)
+        from ...web.http_server import server_for
+
+        answer(server_for(APP, settings), sockets)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -84,7 +77,7 @@ def answer(server: "Server", sockets: list[socket.socket]) -> None:
         sys.exit(1)
 
 
-def _serve_and_reload(config: "Config", sockets: list[socket.socket]) -> None:
+def _serve_and_reload(sockets: list[socket.socket]) -> None:
     import uvicorn
 
     from ...database.backend import connect
@@ -92,6 +85,9 @@ def _serve_and_reload(config: "Config", sockets: list[socket.socket]) -> None:
     from ...settings import load_settings
     from .reloader import Reloader
 
+    config = uvicorn.Config(
+        APP, factory=True, log_config=None, access_log=False, proxy_headers=False
+    )
     settings = load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
     # The reloader ends its children: an embedded database must belong to this process.

@@ -1,0 +1,118 @@
+"""The HTTP server: uvicorn's, with an end to the patience with clients, and to shutting down."""
+
+import math
+import os
+import sys
+import threading
+from asyncio import Transport
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..settings import Settings
+
+LAST_SECONDS = 2.0  # after requests had their time, until the process ends whatever still runs
+
+
+def server_for(app: str, settings: Settings) -> "Server":
+    """A server for the application that the factory ``app`` makes: package.module:function."""
+    config = uvicorn.Config(
+        app,
+        factory=True,
+        http=_protocol(settings.client_timeout),
+        ws="none",
+        timeout_graceful_shutdown=math.floor(settings.shutdown_timeout - LAST_SECONDS),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+    )
+    return Server(config, settings.shutdown_timeout)
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection to a client that has so long to send a request, and to take an answer.
+
+    uvicorn itself waits for ever, apart from the pause between two requests.
+
+    Attributes:
+        patience: seconds for each of: the head of a request, its body, some of an answer.
+        due: when the client must have sent what it began, by the loop's clock.
+        drain_due: when it must have taken some of what waits to be sent.
+    """
+
+    patience: float
+    due = math.inf
+    drain_due = math.inf
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._begin_to_wait()
+
+    def data_received(self, data: bytes) -> None:
+        if self.due == math.inf and (self.cycle is None or self.cycle.response_complete):
+            self._begin_to_wait()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._begin_to_wait()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.due = math.inf
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        self.drain_due = self.loop.time() + self.patience
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.drain_due = math.inf
+        super().resume_writing()
+
+    def _begin_to_wait(self) -> None:
+        self.due = self.loop.time() + self.patience
+
+
+def _protocol(patience: float) -> type[Protocol]:
+    return type("PatientProtocol", (Protocol,), {"patience": patience})
+
+
+class Server(uvicorn.Server):
+    """Ends connections whose time is up, and the process once its own is.
+
+    Args:
+        shutdown_timeout: seconds after the first signal.
+    """
+
+    def __init__(self, config: uvicorn.Config, shutdown_timeout: float) -> None:
+        super().__init__(config)
+        self._shutdown_timeout = shutdown_timeout
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % 10 == 0:
+            self._end_overdue()
+        return await super().on_tick(counter)
+
+    def _end_overdue(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol):
+                now = connection.loop.time()
+                if now > connection.due or now > connection.drain_due:
+                    connection.transport.abort()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down."""
+        if not self.should_exit:
+            # Python waits for its threads, and one may wait for a database that never answers.
+            last = threading.Timer(self._shutdown_timeout, _end)
+            last.daemon = True
+            last.start()
+        super().handle_exit(sig, frame)
+
+
+def _end() -> None:
+    print("Ended at once: something still ran when the time was up.", file=sys.stderr, flush=True)
+    os._exit(1)

@@ -1,0 +1,22 @@
+"""A database that is away: 503 for whoever asks, and a line in the log without a traceback."""
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..database.backend import is_away
+from ..database.errors import database_away
+from .problem_details import answer
+
+
+def answer_outages(app: FastAPI) -> None:
+    """Answer requests that the database failed, not those that failed the database."""
+    app.add_exception_handler(SQLAlchemyError, _on_database_error)
+
+
+async def _on_database_error(request: Request, error: Exception) -> Response:
+    if not is_away(error):
+        raise error
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()
+    structlog.contextvars.bind_contextvars(reason=said[0] if said else type(error).__name__)
+    return answer(request.scope, database_away())

@@ -1,0 +1,47 @@
+"""Where the rows of a request are: in the schema of its tenant."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from ..database.tenant_session import TenantSession
+from .request_tenant import HEADER, TenantDep
+
+# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+BINDING_HEADERS = {"tenant": HEADER}
+
+
+class RequestDatabase:
+    """Opens the sessions of a request.
+
+    Attributes:
+        binding: claims that every token of this request carries, and that a token must carry to
+            count: a token of one tenant is no token in another.
+    """
+
+    def __init__(self, request: Request, tenant: str) -> None:
+        self.binding: Mapping[str, str] = {"tenant": tenant}
+        self._engine = request.app.state.engine
+        settings = request.app.state.settings
+        self._info = {
+            "tenant": tenant,
+            "role": settings.tenant_roles,
+            "tenants_per_connection": settings.tenants_per_connection,
+        }
+
+    def open(self, *, read_only: bool = False) -> Session:
+        """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
+        return TenantSession(self._engine, info=self._info, expire_on_commit=False)
+
+    def begin_look_up(self, session: Session) -> None:
+        """Nothing: each transaction begins by entering the tenant's schema."""
+
+
+async def request_database(request: Request, tenant: TenantDep) -> RequestDatabase:
+    """The request's database."""
+    return RequestDatabase(request, tenant)
+
+
+RequestDatabaseDep = Annotated[RequestDatabase, Depends(request_database)]

@@ -1,0 +1,42 @@
+"""Where the rows of a request are: in the service's one database."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from ..database.session import begin_look_up, open_session
+
+# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+BINDING_HEADERS: dict[str, str] = {}
+
+
+class RequestDatabase:
+    """Opens the sessions of a request.
+
+    Attributes:
+        binding: claims that every token of this request carries, and that a token must carry to
+            count. None here; a service whose users live in several places names the place.
+    """
+
+    binding: Mapping[str, str] = {}
+
+    def __init__(self, request: Request) -> None:
+        self._engine = request.app.state.engine
+
+    def open(self, *, read_only: bool = False) -> Session:
+        """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
+        return open_session(self._engine, read_only=read_only)
+
+    def begin_look_up(self, session: Session) -> None:
+        """Begin a transaction of one statement that reads."""
+        begin_look_up(session)
+
+
+async def request_database(request: Request) -> RequestDatabase:
+    """The request's database."""
+    return RequestDatabase(request)
+
+
+RequestDatabaseDep = Annotated[RequestDatabase, Depends(request_database)]

@@ -1,0 +1,153 @@
+"""Guessing passwords gets slow for who guesses, and keeps no owner out."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.errors import HttpError
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.rate_limits import RateLimiter
+
+from .accounts import ADA, Outbox, register, sign_in
+from .client import Client
+
+ACCOUNT = ("ada@example.com",)
+
+
+@pytest.fixture
+def limited(settings: Settings) -> Iterator[TestClient]:
+    """The service with the limits it has, behind a proxy that names the client."""
+    names = ("rate_limit_per_account", "rate_limit_mails", "wrong_passwords_before_delay")
+    standard = {name: Settings.model_fields[name].default for name in names}
+    app = create_app(settings.model_copy(update={**standard, "trusted_proxies": ("testclient",)}))
+    with Client(app) as client:
+        yield client
+
+
+def come_from(client: TestClient, address: str) -> None:
+    client.headers["X-Forwarded-For"] = address
+
+
+def test_ten_wrong_guesses_from_elsewhere_keep_no_owner_out(limited: TestClient) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    come_from(limited, "192.0.2.1")
+    assert register(limited, outbox).status_code == 200
+    refused = []
+    for number in range(60):
+        come_from(limited, f"198.51.100.{number}")
+        refused.append(sign_in(limited, password="wrong horse").status_code)
+    assert refused == [401] * 10 + [429] * 50
+    come_from(limited, "192.0.2.1")
+    assert sign_in(limited).status_code == 200
+
+
+def test_a_guess_after_a_few_must_wait_and_each_twice_as_long(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
+    storage = limiter.counters._here
+    incr, delays = storage.incr, []
+
+    def note(key: str, expiry: float, amount: int = 1) -> int:
+        if "gate" in key:
+            delays.append(expiry)
+            storage.clear(key)  # as if the time had passed
+        return incr(key, expiry, amount)
+
+    monkeypatch.setattr(storage, "incr", note)
+    for _ in range(20):
+        limiter.guess("192.0.2.1", ACCOUNT)
+    assert delays[:4] == [1, 2, 4, 8]
+    assert delays[-1] == max(delays) == 15 * 60
+    limiter.guess("192.0.2.2", ACCOUNT)
+    assert len(delays) == 18
+
+
+def test_many_guesses_at_once_are_as_few_as_one_after_the_other(settings: Settings) -> None:
+    limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
+    with ThreadPoolExecutor(8) as pool:
+        passed = sum(pool.map(lambda _: passes(limiter), range(50)))
+    assert passed == 3
+
+
+def passes(limiter: RateLimiter) -> bool:
+    try:
+        limiter.guess("192.0.2.1", ACCOUNT)
+    except HttpError:
+        return False
+    return True
+
+
+def test_the_right_password_makes_the_wrong_ones_before_it_forgotten(limited: TestClient) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    register(limited, outbox)
+    for _ in range(3):
+        answers = [sign_in(limited, password="wrong horse").status_code for _ in range(4)]
+        assert answers == [401] * 4
+        assert sign_in(limited).status_code == 200
+
+
+def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    come_from(limited, "192.0.2.1")
+    register(limited, outbox)
+    outbox.mails.clear()
+    forgotten = {"email": ADA["email"]}
+    for number in range(30):
+        come_from(limited, f"198.51.100.{number}")
+        answer = limited.post("/auth/request-password-reset", json=forgotten)
+        assert answer.status_code == 202
+    assert len(outbox.mails) == 3
+    come_from(limited, "192.0.2.1")
+    limited.post("/auth/request-password-reset", json=forgotten)
+    assert len(outbox.mails) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("register", ADA),
+        ("verify-email", {"token": "x" * 43, "password": "x"}),
+        ("request-verification", {"email": ADA["email"]}),
+        ("login", {"email": ADA["email"], "password": "x"}),
+        ("request-password-reset", {"email": ADA["email"]}),
+        ("reset-password", {"token": "x" * 43, "password": "x"}),
+    ],
+)
+def test_every_route_that_anybody_may_call_is_limited(
+    settings: Settings, path: str, sent: dict[str, Any]
+) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_address": "2/hour"}))
+    with Client(app) as client:
+        app.state.mailer = Outbox()
+        statuses = [client.post(f"/auth/{path}", json=sent).status_code for _ in range(3)]
+    assert 429 not in statuses[:2] and statuses[2] == 429
+
+
+def test_a_storage_that_is_away_is_replaced_by_this_process(settings: Settings) -> None:
+    away = settings.model_copy(
+        update={
+            "rate_limit_storage_url": Settings(
+                _env_file=None, rate_limit_storage_url="redis://127.0.0.1:1"
+            ).rate_limit_storage_url,
+            "rate_limit_per_address": "2/hour",
+        }
+    )
+    with Client(create_app(away)) as client:
+        assert [sign_in(client).status_code for _ in range(3)] == [401, 401, 429]
+
+
+def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(
+    settings: Settings,
+) -> None:
+    changed = {"rate_limit_per_address": "1/hour", "trusted_proxies": ("testclient",)}
+    with Client(create_app(settings.model_copy(update=changed))) as client:
+        statuses = []
+        for address in ("::ffff:192.0.2.1", "::ffff:192.0.2.2", "192.0.2.1"):
+            come_from(client, address)
+            statuses.append(sign_in(client).status_code)
+    assert statuses == [401, 401, 429]
