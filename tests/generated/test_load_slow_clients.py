@@ -57,7 +57,7 @@ def test_a_signal_ends_the_process_whoever_still_talks_to_it(
 def test_a_signal_ends_the_process_while_the_database_never_answers(
     serve: Serve, postgres: str
 ) -> None:
-    with door_to(postgres) as (door, address), contextlib.suppress(AssertionError):
+    with door_to(postgres) as (door, address), contextlib.suppress(AssertionError):  # noqa: SIM117
         with serve("postgresql", address, SHUTDOWN_TIMEOUT="4") as service:
             process = process_of(service)
             token = service.sign_in("ada@example.com")
