@@ -19,7 +19,7 @@ CODE := hooks tests tools $(wildcard benchmarks)
 
 .PHONY: help
 help: ## List what you can type
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgresql port=8001)
@@ -44,6 +44,10 @@ test-service: $(NEEDS) ## Run a service's own tests (database=sqlite only=test_a
 .PHONY: test-engine
 test-engine: $(NEEDS) ## Run its engine's or tenants' tests (database=postgresql only=batches)
 	@$(RUN) python -m tools.inside $@ "$$database" "$$only"
+
+.PHONY: newest-python
+newest-python: $(NEEDS) ## Fetch the newest Python for the tests, where Debian has it
+	@$(RUN) python -m tools.newest_python
 
 .PHONY: update
 update: $(NEEDS) ## Write all generated files anew

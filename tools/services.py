@@ -174,27 +174,33 @@ def find_uv() -> str:
     return found
 
 
-def environment() -> ServiceEnvironment:
-    """What the largest service installs, kept for as long as the template asks for the same."""
-    asked_for = (SERVICE / "pyproject.toml").read_bytes() + sys.version.encode()
+def environment(python: Path | None = None) -> ServiceEnvironment:
+    """What the largest service installs, kept for as long as the template asks for the same.
+
+    Args:
+        python: the interpreter; the one that runs this when left out.
+
+    """
+    version = sys.version if python is None else str(python)
+    asked_for = (SERVICE / "pyproject.toml").read_bytes() + version.encode()
     folder = CACHE / "service-environments" / hashlib.sha256(asked_for).hexdigest()[:16]
     folder.parent.mkdir(parents=True, exist_ok=True)
     complete = folder.with_suffix(".complete")
     with FileLock(folder.with_suffix(".lock")):
         if not complete.exists():
-            _install(folder)
+            _install(folder, python or Path(sys.executable))
             complete.touch()
     return ServiceEnvironment(folder)
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, python: Path) -> None:
     """Install what a service depends on, but not the service."""
     with tempfile.TemporaryDirectory() as home:
         with nothing_printed():
             project = bake(Path(home), database="postgresql-multi-tenant")
         succeed(
             *(find_uv(), "sync", "--quiet", "--no-install-project", "--compile-bytecode"),
-            *("--python", sys.executable),
+            *("--python", python),
             cwd=project,
             timeout=600,
             variables={"UV_PROJECT_ENVIRONMENT": str(folder)},

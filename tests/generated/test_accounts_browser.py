@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions as EC
 from selenium.webdriver.support.wait import WebDriverWait
 from serving import PASSWORD, Serve
 
@@ -94,3 +96,34 @@ def test_somebody_registers_signs_in_and_reads_about_themselves(
     assert "200" in answer and EMAIL in answer
     log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert [line for line in log if line["level"] == "SEVERE"] == []
+
+
+def test_mailed_links_work_in_development(
+    browser: webdriver.Chrome, serve: Serve, empty_database: Any
+) -> None:
+    with serve("postgresql-multi-tenant", empty_database("postgresql-multi-tenant")) as service:
+        acme = service.with_tenant("acme")
+        acme.register(EMAIL)
+        wait = WebDriverWait(browser, SECONDS)
+        assert follow_mail(browser, service.address, "Confirm") == "/verify-email"
+        browser.find_element(By.TAG_NAME, "button").click()
+        wait.until(EC.text_to_be_present_in_element((By.TAG_NAME, "output"), "is confirmed"))
+        acme.post("/auth/request-password-reset", email=EMAIL)
+        wait.until(lambda _: len(acme.links(EMAIL)) == 2)
+        assert follow_mail(browser, service.address, "new password") == "/reset-password"
+        for password, answer in (("short", "is shorter than"), (f"{PASSWORD}!", "is changed")):
+            field = browser.find_element(By.NAME, "password")
+            field.clear()
+            field.send_keys(password)
+            browser.find_element(By.TAG_NAME, "button").click()
+            wait.until(EC.text_to_be_present_in_element((By.TAG_NAME, "output"), answer))
+        assert acme.post("/auth/login", email=EMAIL, password=f"{PASSWORD}!").status_code == 200
+    log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [line for line in log if "Content Security Policy" in line["message"]]
+
+
+def follow_mail(browser: webdriver.Chrome, address: str, subject: str) -> str:
+    """Click a mail on the first page; return the path that it leads to."""
+    browser.get(address)
+    browser.find_element(By.PARTIAL_LINK_TEXT, subject).click()
+    return urlsplit(browser.current_url).path

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from conftest import Bake
 
-from tools.services import CACHE, DATABASES, ServiceEnvironment, warm_copy
+from tools import newest_python
+from tools.services import CACHE, DATABASES, ServiceEnvironment, environment, warm_copy
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
@@ -26,6 +27,18 @@ def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_gi
 ) -> None:
     folder = project(database="postgresql-multi-tenant")
     service_environment.succeed(folder, *PYTEST, TEST_DATABASE_URL=postgres)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql-multi-tenant"])
+def test_the_service_passes_its_own_tests_on_the_newest_python(
+    project: Bake, request: pytest.FixtureRequest, database: str
+) -> None:
+    python = newest_python.find()
+    if python is None:
+        pytest.skip(f"There is no Python {newest_python.VERSION}: python -m tools.newest_python")
+    server = "" if database == "sqlite" else str(request.getfixturevalue("postgres"))
+    folder = project(database=database)
+    environment(python).succeed(folder, *PYTEST, TEST_DATABASE_URL=server)
 
 
 def test_every_service_passes_mypy_strict(service_environment: ServiceEnvironment) -> None:
