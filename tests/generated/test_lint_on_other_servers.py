@@ -66,15 +66,15 @@ def execute(as_user: list[str], command: list[object]) -> None:
 
 @pytest.mark.parametrize("server", [postgresql_15, postgresql_16])
 def test_linting_keeps_its_promises(
-    bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
+    project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
-    project = bake(database="postgresql")
-    for folder in tmp_path.parents[:-2]:
+    service = project(database="postgresql")
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
     with server(tmp_path / "server") as address:
         service_environment.succeed(
-            project,
+            service,
             *inside_command("--basetemp", str(tmp_path / "inside")),
             str(inside_folder("postgresql") / "test_lint_postgresql.py"),
-            **inside_variables(project, "postgresql", address),
+            **inside_variables(service, "postgresql", address),
         )
