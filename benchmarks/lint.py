@@ -61,12 +61,12 @@ def main() -> None:
 
 def inside(service: Path, script: str, *arguments: str) -> str:
     """Run a script with the service's Python; return what it prints."""
-    path = os.pathsep.join(["src", str(TEMPLATE / "tests")])
+    path = os.pathsep.join(["src", str(TEMPLATE / "tests" / "inside")])
     python = service / ".venv" / "bin" / "python"
     ran = subprocess.run(
         [python, HERE / script, *arguments],
         cwd=service,
-        env=os.environ | {"PYTHONPATH": path, "ENGINE_DATABASE": "postgresql"},
+        env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -121,8 +121,8 @@ def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str,
         "## What is found of what hurts",
         "",
         f"The {len(cases['risky'])} risky and {len(cases['safe'])} safe migrations of"
-        " `tests/engine/lint_cases.py`. They were written together with this linter: on migrations"
-        " that neither has seen, expect less of both. Of the risky ones"
+        " `tests/inside/engine/lint_cases.py`. They were written together with this linter: of"
+        " migrations that it has not seen, expect fewer to be found. Of the risky ones"
         f" {len(visible)} show in the statements that they run, which is all that squawk reads.",
         "",
         "| Linter | Found, of those in statements | Found, of all | False alarms |",

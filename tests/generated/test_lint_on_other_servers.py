@@ -69,7 +69,7 @@ def test_linting_keeps_its_promises(
     bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
     project = bake(database="postgresql")
-    for folder in tmp_path.parents[:-2]:
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
     with server(tmp_path / "server") as address:
         service_environment.succeed(
