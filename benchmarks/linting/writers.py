@@ -98,10 +98,17 @@ def measured(table: str, changes: list[Migration]) -> tuple[float, float]:
 def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
     """One statement after the other, by another session; what is yielded fills with their times."""
     waits: list[float] = []
+    errors: list[psycopg.Error] = []
     over, warm, random, new = Event(), Event(), Random(0), count(ROWS + 1)
     address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def write() -> None:
+        try:
+            work()
+        except psycopg.Error as error:
+            errors.append(error)
+
+    def work() -> None:
         with psycopg.connect(address, autocommit=True) as connection:
             while not over.is_set():
                 began = time.perf_counter()
@@ -121,6 +128,7 @@ def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
     finally:
         over.set()
         writer.join()
+    assert not errors, errors  # a live site would have met it, too
 
 
 @contextmanager
