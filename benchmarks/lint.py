@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -61,12 +62,12 @@ def main() -> None:
 
 def inside(service: Path, script: str, *arguments: str) -> str:
     """Run a script with the service's Python; return what it prints."""
-    path = os.pathsep.join(["src", str(TEMPLATE / "tests")])
+    path = os.pathsep.join(["src", str(TEMPLATE / "tests" / "inside")])
     python = service / ".venv" / "bin" / "python"
     ran = subprocess.run(
         [python, HERE / script, *arguments],
         cwd=service,
-        env=os.environ | {"PYTHONPATH": path, "ENGINE_DATABASE": "postgresql"},
+        env=os.environ | {"PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -76,24 +77,29 @@ def inside(service: Path, script: str, *arguments: str) -> str:
 def squawk(cases: dict[str, Any], folder: Path, *options: str) -> dict[str, dict[str, list[str]]]:
     """Names of the rules that squawk finds broken, for each migration."""
     folder.mkdir()
-
-    def one(number: int, case: dict[str, Any]) -> list[str]:
-        return rules(folder / f"{number}.sql", case, options)
-
-    return {
-        kind: {name: one(number, these[name]) for number, name in enumerate(these)}
-        for kind, these in cases.items()
+    files: dict[bool, dict[Path, tuple[str, str]]] = {True: {}, False: {}}
+    for kind, these in cases.items():
+        for number, (name, case) in enumerate(these.items()):
+            path = folder / f"{kind}-{number}.sql"
+            path.write_text("".join(f"{statement};\n" for statement in case["sql"]))
+            files[case["transaction"]][path] = (kind, name)
+    found: dict[str, dict[str, set[str]]] = {
+        kind: {name: set() for name in these} for kind, these in cases.items()
     }
+    for in_transaction, paths in files.items():
+        within = "--assume-in-transaction" if in_transaction else "--no-assume-in-transaction"
+        for row in rows((within, *options), paths):
+            kind, name = paths[Path(row["file"])]
+            found[kind][name].add(row["rule_name"])
+    return {kind: {n: sorted(rules) for n, rules in of.items()} for kind, of in found.items()}
 
 
-def rules(path: Path, case: dict[str, Any], options: tuple[str, ...]) -> list[str]:
-    """What squawk says of the statements of one migration."""
-    path.write_text("".join(f"{statement};\n" for statement in case["sql"]))
-    within = "--assume-in-transaction" if case["transaction"] else "--no-assume-in-transaction"
+def rows(options: Iterable[str], paths: Iterable[Path]) -> Any:
+    """What squawk says of files."""
     command = [uv(), "tool", "run", "--quiet", "--from", SQUAWK, "squawk", "--reporter", "json"]
-    command += ["--pg-version", "18.0", within, *options, str(path)]
+    command += ["--pg-version", "18.0", *options, *map(str, paths)]
     ran = subprocess.run(command, capture_output=True, text=True)
-    return sorted({row["rule_name"] for row in json.loads(ran.stdout or "[]")})
+    return json.loads(ran.stdout) if ran.stdout else sys.exit(f"squawk failed:\n{ran.stderr}")
 
 
 # -- What is written -----------------------------------------------------------------------------
@@ -121,8 +127,8 @@ def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str,
         "## What is found of what hurts",
         "",
         f"The {len(cases['risky'])} risky and {len(cases['safe'])} safe migrations of"
-        " `tests/engine/lint_cases.py`. They were written together with this linter: on migrations"
-        " that neither has seen, expect less of both. Of the risky ones"
+        " `tests/inside/engine/lint_cases.py`. They were written together with this linter: of"
+        " migrations that it has not seen, expect fewer to be found. Of the risky ones"
         f" {len(visible)} show in the statements that they run, which is all that squawk reads.",
         "",
         "| Linter | Found, of those in statements | Found, of all | False alarms |",

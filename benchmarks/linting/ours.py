@@ -1,6 +1,6 @@
-"""Lint every migration of ``tests/engine/lint_cases.py``: codes, statements and seconds, as JSON.
+"""Lint each migration of ``tests/inside/engine/lint_cases.py``: codes, statements, seconds.
 
-Run by ``benchmarks.lint`` with the Python of a generated service: ``ours.py ADDRESS``.
+Run by ``benchmarks.lint`` with the Python of a generated service: ``ours.py ADDRESS``. Prints JSON.
 """
 
 import json

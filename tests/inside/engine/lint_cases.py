@@ -230,6 +230,11 @@ RISKY: dict[str, Case] = {
     # -- Tables, and what lies beside them -------------------------------------------------------
     "dropping a table": Case('op.drop_table("carts")', codes="breaks-old-code lossy"),
     "renaming a table": Case('op.rename_table("users", "people")', codes="breaks-old-code"),
+    "a table that is away for a moment": Case(
+        sql("ALTER TABLE users RENAME TO people", "CREATE VIEW users AS SELECT * FROM people"),
+        codes="breaks-old-code",
+        head=ALONE,
+    ),
     "moving a table to another schema": Case(
         sql("CREATE SCHEMA attic", "ALTER TABLE orders SET SCHEMA attic"), codes="breaks-old-code"
     ),

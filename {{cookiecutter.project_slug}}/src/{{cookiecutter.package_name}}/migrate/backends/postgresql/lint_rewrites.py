@@ -27,7 +27,7 @@ class _Steps:
 
     def rewrite(self) -> Rewrite:
         steps = [
-            Step(tuple(self.expand), transaction=len(self.expand) < 2 and not _alone(self.expand)),
+            Step(tuple(self.expand), transaction=not _alone(self.expand)),
             Step(
                 tuple(self.backfill),
                 transaction=False,
@@ -43,7 +43,7 @@ class _Steps:
             ),
             Step(
                 tuple(self.contract),
-                transaction=len(self.contract) < 3 and not _alone(self.contract),
+                transaction=not _alone(self.contract),
                 phase="contract",
                 when="For the release after next: when no running code needs the old form.",
             ),
@@ -52,7 +52,8 @@ class _Steps:
 
 
 def _alone(lines: list[str]) -> bool:
-    return any("CONCURRENTLY" in line or "concurrently" in line for line in lines)
+    # What goes by a moment's lock is one transaction, so that nobody sees half of it.
+    return any(re.search(r"CONCURRENTLY|concurrently|VALIDATE", line) for line in lines)
 
 
 def rewrite(effect: Effect) -> Rewrite:

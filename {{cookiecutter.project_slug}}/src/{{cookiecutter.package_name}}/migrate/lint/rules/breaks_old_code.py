@@ -11,6 +11,9 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
     """What the code that runs now would miss after this migration, but not before it."""
     before = missing(linted.base, linted.start, dialect)
     after = missing(linted.base, linted.end, dialect)
+    if not linted.migration.transaction:  # then old code sees each statement by itself
+        for effect in linted.effects:
+            after = missing(linted.base, effect.after, dialect) | after
     for problem in after:
         if problem in before:
             continue
