@@ -68,11 +68,7 @@ def execute(as_user: list[str], command: list[object]) -> None:
 def test_linting_keeps_its_promises(
     project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
-<<<<<<< HEAD
     service = project(database="postgresql")
-=======
-    project = bake(database="postgresql")
->>>>>>> lint
     for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
     with server(tmp_path / "server") as address:
