@@ -18,13 +18,21 @@ Choice = Callable[[Plan], "Sequence[Script]"]
 
 
 def all_pending(plan: Plan) -> "Sequence[Script]":
-    """Everything pending."""
+    """Everything pending.
+
+    Raises:
+        ActionableError: multiple-heads, or the folder is not in order.
+    """
     plan.folder.check_one_head()
     return plan.pending
 
 
 def next_pending(plan: Plan) -> "Sequence[Script]":
-    """The next one."""
+    """The next one.
+
+    Raises:
+        ActionableError: multiple-heads, or the folder is not in order.
+    """
     return all_pending(plan)[:1]
 
 
@@ -49,7 +57,11 @@ def newest_batch(plan: Plan) -> "Sequence[Script]":
 
 
 def newest(plan: Plan) -> "Sequence[Script]":
-    """The newest applied one."""
+    """The newest applied one.
+
+    Raises:
+        ActionableError: baseline-stays, the engine did not apply it.
+    """
     return _refuse_baseline(plan, plan.applied[::-1][:1])
 
 

@@ -151,6 +151,11 @@ class TenantScope(Scope):
             self.recording.begin(connection)
 
     def commit(self, connection: Connection) -> None:
+        """Update the registry's row, in the transaction of the migrations.
+
+        Raises:
+            ActionableError: newer-release-began, public has a migration that this release lacks.
+        """
         if in_autocommit(connection):
             return
         if self.recording is not None:
