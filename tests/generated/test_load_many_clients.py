@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from serving import PASSWORD, Serve, Service
+
 from tools.services import DATABASES
 
 EMAIL = "ada@example.com"
