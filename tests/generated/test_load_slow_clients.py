@@ -57,17 +57,20 @@ def test_a_signal_ends_the_process_whoever_still_talks_to_it(
 def test_a_signal_ends_the_process_while_the_database_never_answers(
     serve: Serve, postgres: str
 ) -> None:
-    with door_to(postgres) as (door, address), contextlib.suppress(AssertionError):  # noqa: SIM117
-        with serve("postgresql", address, SHUTDOWN_TIMEOUT="4") as service:
-            process = process_of(service)
-            token = service.sign_in("ada@example.com")
-            door.freeze()
-            asks = f"GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-            with clients(service, 2, asks.encode()):
-                time.sleep(0.5)
-                process.send_signal(signal.SIGTERM)
-                process.wait(20)
-        # It ends with 1 and says so, since what still ran is lost.
+    with (
+        door_to(postgres) as (door, address),
+        contextlib.suppress(AssertionError),
+        serve("postgresql", address, SHUTDOWN_TIMEOUT="4") as service,
+    ):
+        process = process_of(service)
+        token = service.sign_in("ada@example.com")
+        door.freeze()
+        asks = f"GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        with clients(service, 2, asks.encode()):
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+    # It ends with 1 and says so, since what still ran is lost.
     assert "Ended at once" in service.log.read_text()
 
 

@@ -128,7 +128,9 @@ def test_every_route_that_anybody_may_call_is_limited(
     assert 429 not in statuses[:2] and statuses[2] == 429
 
 
-def test_a_storage_that_is_away_is_replaced_by_this_process(settings: Settings) -> None:
+def test_a_storage_that_is_away_is_replaced_by_this_process(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     away = settings.model_copy(
         update={
             "rate_limit_storage_url": Settings(
@@ -139,6 +141,7 @@ def test_a_storage_that_is_away_is_replaced_by_this_process(settings: Settings) 
     )
     with Client(create_app(away)) as client:
         assert [sign_in(client).status_code for _ in range(3)] == [401, 401, 429]
+    assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
 
 
 def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(

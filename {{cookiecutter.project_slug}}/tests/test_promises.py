@@ -1,0 +1,133 @@
+"""What a small slip would break and nothing else would notice."""
+
+import smtplib
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
+
+from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.database.backend import connect
+from {{ cookiecutter.package_name }}.mail import Mail, SmtpMailer
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web import http_server, outages
+
+from .accounts import ADA, Outbox, authorize, register
+from .client import Client
+from .schema import open_session, prepare
+
+
+def test_answers_are_kept_by_nobody_and_hold_no_hash(client: TestClient, outbox: Outbox) -> None:
+    answer = client.get("/users/me", headers=authorize(register(client, outbox)))
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert set(answer.json()) == {
+        *("id", "email", "name", "email_verified"),
+        *("last_login_at", "created_at", "updated_at"),
+    }
+    assert {mail.to for mail in outbox.mails} == {ADA["email"]}
+    for path in ("register", "request-password-reset"):
+        client.post(f"/auth/{path}", json=ADA)
+        assert outbox.mails[-1].to == ADA["email"]
+
+
+def test_the_page_of_the_api_runs_its_own_scripts_alone(client: TestClient) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert (rules["default-src"], rules["frame-ancestors"]) == ("'none'", "'none'")
+    own, digest = rules["script-src"].split(" ")
+    assert own == "'self'" and digest.startswith("'sha256-")
+
+
+def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ssl.SSLContext] = []
+
+    def note(*_: Any, context: ssl.SSLContext, **__: Any) -> None:
+        seen.append(context)
+        raise OSError("enough is known")
+
+    monkeypatch.setattr(smtplib, "SMTP_SSL", note)
+    settings = Settings(_env_file=None, smtp_host="127.0.0.1", smtp_tls="implicit")
+    with pytest.raises(OSError, match="enough"):
+        SmtpMailer(settings).send(Mail("ada@example.com", "", "", ""))
+    assert seen[0].verify_mode is ssl.CERT_REQUIRED and seen[0].check_hostname
+
+
+def test_those_who_read_and_then_write_at_once_all_succeed(
+    settings: Settings, tmp_path: Path
+) -> None:
+    if settings.test_database_url is None:  # in memory there is one connection for all
+        address = SecretStr(f"sqlite:///{tmp_path}/test.db")
+        settings = settings.model_copy(update={"test_database_url": address})
+    engine = connect(settings)
+    prepare(engine)
+    with open_session(engine) as session:
+        session.add(User(email="ada@example.com", name="0", password_hash="!"))
+        session.commit()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: count_up(engine), range(40)))
+    engine.dispose()
+
+
+def count_up(engine: Engine) -> None:
+    with open_session(engine) as session:
+        user = session.scalars(select(User)).one()
+        time.sleep(0.001)
+        user.name = str(int(user.name) + 1)
+        session.commit()
+
+
+def test_only_a_database_that_is_away_is_an_outage(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+
+    with Client(app, raise_server_exceptions=False) as client:
+        monkeypatch.setattr(outages, "is_away", lambda _: True)
+        answer = client.get("/broken")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        monkeypatch.setattr(outages, "is_away", lambda _: False)
+        assert client.get("/broken").status_code == 500
+
+
+def test_the_server_lets_go_of_a_client_that_is_silent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    if settings.test_database_url is not None:
+        address = settings.test_database_url.get_secret_value()
+        monkeypatch.setenv("TEST_DATABASE_URL", address)
+    patient = settings.model_copy(update={"client_timeout": 0.2})
+    server = http_server.server_for("{{ cookiecutter.package_name }}.app:create_app", patient)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        with socket.create_connection(listener.getsockname()) as client:
+            client.settimeout(60)
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /")
+            said = b""
+            while received := _received(client):
+                said += received
+        server.should_exit = True
+        thread.join()
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+def _received(client: socket.socket) -> bytes:
+    try:
+        return client.recv(65536)
+    except ConnectionResetError:
+        return b""
