@@ -54,7 +54,7 @@ async def register(
 async def verify_email(
     given: Verification, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
 ) -> Message:
-    """Confirm an address with the token that was mailed to it and the password chosen for it.
+    """Confirm an address with the token that was mailed to it and, better, the password chosen.
 
     The password shows that whoever follows the link is who registered. Whoever does not know it
     asks for another by /auth/request-password-reset, which confirms the address as well.

@@ -31,10 +31,10 @@ class EmailAddress(BaseModel):
 
 
 class Verification(BaseModel):
-    """The token from the link that was mailed, and the password that was chosen."""
+    """The token from the link that was mailed and, if it is asked for, the password chosen."""
 
     token: EmailedToken
-    password: Password
+    password: Password | None = None
 
 
 class PasswordReset(BaseModel):

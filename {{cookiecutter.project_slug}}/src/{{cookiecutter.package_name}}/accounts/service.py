@@ -81,8 +81,9 @@ class Accounts:
     def verify_email(self, given: Verification) -> None:
         """Confirm the address that this token was mailed to. It works once.
 
-        Whoever follows the link may not be who registered. So the password is asked for: the one
-        of a stranger who registered the address does not become good by its owner's click.
+        Whoever follows the link may not be who registered. A page that asks for the password keeps
+        that of a stranger who registered the address from becoming good by its owner's click; a
+        page that sends the token alone does not.
 
         Raises:
             HttpError: 400, the token is unknown, expired or used, or the password another.
@@ -91,7 +92,9 @@ class Accounts:
             User.verification_token == digest(given.token),
             User.verification_token_expires_at > utc_now(),
         )
-        user = self._recognise(given.password, *awaited)
+        user = self._awaited(*awaited) if given.password is None else None
+        if given.password is not None:
+            user = self._recognise(given.password, *awaited)
         if user is None or not self._update(user, *awaited, **CONFIRMED):
             raise errors.confirmation_refused()
 
@@ -204,6 +207,12 @@ class Accounts:
             raise
         right = self.passwords.verify(password, user.password_hash if user else None)
         return user if right else None
+
+    def _awaited(self, *which: Any) -> User | None:
+        with self.database.open() as session:
+            user: User | None = session.scalar(select(User).where(*which))
+            session.commit()
+        return user
 
     def _holder(self, claims: Claims) -> User | None:
         with self.database.open() as session:
