@@ -113,8 +113,8 @@ DEPENDENCIES = frozenset(
 # Commands that a virtual environment or a shell already answers to.
 COMMANDS = frozenset(
     """
-    activate aiosmtpd bash deactivate dmypy git import-linter lint-imports make mako-render
-    markdown-it pip pip3 pygmentize python python3 sh stubgen stubtest test uv uvx
+    activate aiosmtpd bash coverage3 deactivate dmypy git import-linter lint-imports make
+    mako-render markdown-it pip pip3 pygmentize python python3 sh stubgen stubtest test uv uvx
     """.split()
 )
 

@@ -115,7 +115,7 @@ def test_what_fails_at_the_commit_blames_all_that_it_undid(
         expected = "001_a: 1 row points to rows that are gone, the first from child to a."
     else:
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
-        expected = "001_a, 002_b failed: IntegrityError: insert or update on table"
+        expected = "001_a, 002_b failed: IntegrityError: ERROR: insert or update on table"
     folder.tables("b")
     result = run_migrations(engine, config=folder.config())
     assert result.error.problem.startswith(expected)
