@@ -34,7 +34,7 @@ MIGRATION = '''"""Long."""
 from alembic import op
 
 revision = "900"
-down_revision = "001"
+down_revision = "002"
 
 
 def upgrade() -> None:
