@@ -233,8 +233,6 @@ def test_a_signal_stops_a_long_migration_and_undoes_it(
     line: str,
     number: int,
 ) -> None:
-    if (database, line) == ("postgresql", "serve --reload"):
-        pytest.xfail("Ctrl-C does not yet stop a long statement of PostgreSQL under the reloader")
     here = desk(database, DATABASE_URL=empty_database(database), PORT=address.rpartition(":")[2])
     marker = here.project.parent / "marker"
     text = MIGRATION.format(statement=LONG[database], marker=str(marker))
