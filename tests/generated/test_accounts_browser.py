@@ -106,6 +106,7 @@ def test_mailed_links_work_in_development(
         acme.register(EMAIL)
         wait = WebDriverWait(browser, SECONDS)
         assert follow_mail(browser, service.address, "Confirm") == "/verify-email"
+        browser.find_element(By.NAME, "password").send_keys(PASSWORD)
         browser.find_element(By.TAG_NAME, "button").click()
         wait.until(EC.text_to_be_present_in_element((By.TAG_NAME, "output"), "is confirmed"))
         acme.post("/auth/request-password-reset", email=EMAIL)
