@@ -77,8 +77,8 @@ def test_linting_keeps_its_promises(
             service_environment.python,
             *inside_command("--basetemp", str(tmp_path / "inside")),
             str(inside_folder("postgresql") / "test_lint_postgresql.py"),
-            cwd=project,
+            cwd=service,
             timeout=900,  # three hundred databases are made and dropped
-            variables=service_environment.variables(project)
-            | inside_variables(project, "postgresql", address),
+            variables=service_environment.variables(service)
+            | inside_variables(service, "postgresql", address),
         )
