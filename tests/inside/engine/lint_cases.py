@@ -292,6 +292,9 @@ RISKY: dict[str, Case] = {
     "an UPDATE by an index of many equal rows": Case(
         sql("UPDATE users SET age = 0 WHERE is_active"), codes="touches-all-rows"
     ),
+    "an UPDATE of all rows after a key": Case(
+        sql("UPDATE orders SET note = '' WHERE id > 0"), codes="touches-all-rows"
+    ),
     "an UPDATE from another table": Case(
         sql("UPDATE orders SET note = name FROM users WHERE users.id = orders.user_id"),
         codes="touches-all-rows",
@@ -634,6 +637,13 @@ SAFE: dict[str, Case] = {
         sql("INSERT INTO tags SELECT 'x' WHERE NOT EXISTS (SELECT FROM tags WHERE label = 'x')")
     ),
     "an UPDATE of one row": Case(sql("UPDATE orgs SET name = 'a' WHERE id = 1")),
+    "an UPDATE of one row of a table that has few": Case(
+        sql(
+            "INSERT INTO orgs VALUES (1, 'a')",
+            "ANALYZE orgs",
+            "UPDATE orgs SET name = 'b' WHERE id = 1",
+        )
+    ),
     "an UPDATE of one row by a unique name": Case(sql("UPDATE orgs SET id = 2 WHERE name = 'a'")),
     "an UPDATE of some rows by their keys": Case(
         sql("UPDATE orders SET note = '' WHERE id IN (1, 2, 3)")
