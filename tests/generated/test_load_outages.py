@@ -51,15 +51,11 @@ def test_a_database_that_is_frozen_leaves_health_quick_and_threads_few(
         headers = {"Authorization": f"Bearer {service.sign_in(EMAIL)}"}
         process = process_of(service)
         with frozen():
-            began = time.monotonic()
             wait_until(lambda: ready(service) == 503)
-            first = time.monotonic() - began
             before = process.num_threads()
             for _ in range(20):
                 assert ready(service) == 503
                 assert requests.get(f"{service.address}/health/live", timeout=20).ok
-            # Those that wait for the one thread that asks already do not wait anew.
-            assert time.monotonic() - began < 20 * first + 20
             assert process.num_threads() <= before + 1
         wait_until(lambda: ready(service) == 200)
         assert ask(service, headers).status_code == 200

@@ -1,4 +1,4 @@
-"""What stands between the network and the routes."""
+"""Middleware refuses what no route should see."""
 
 import unicodedata
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Lets ``python -m {{ cookiecutter.package_name }}`` stand in for the installed command."""
+"""Lets ``python -m {{ cookiecutter.package_name }}`` replace the installed command."""
 
 from .cli import main
 

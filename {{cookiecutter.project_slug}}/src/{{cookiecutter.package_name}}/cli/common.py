@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from ..migrate import MigrationConfig, MigrationResult
+    from ..migrate import MigrationConfig, MigrationResult, MigrationStatus
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
@@ -46,6 +46,12 @@ def report(result: "MigrationResult", done: str, **how: bool) -> None:
     print_result(result, done, **how)
     if result.error is not None:
         print_failure(result.error)
+        sys.exit(1)
+
+
+def leave_where_files_are_missing(status: "MigrationStatus") -> None:
+    """Leave with 1 when the files of applied migrations are missing: nothing can be run then."""
+    if any(migration.missing for migration in status.completed):
         sys.exit(1)
 
 

@@ -85,7 +85,7 @@ def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
 
 
 def summary(status: "MigrationStatus") -> str:
-    """Where the database stands, in a line, and a line for each thing that is not in order."""
+    """The current revision, in a line, and a line for each thing that is not in order."""
     lines = [
         f"Current: {status.current or 'none'}. "
         f"{len(status.completed)} completed, {len(status.pending)} pending."

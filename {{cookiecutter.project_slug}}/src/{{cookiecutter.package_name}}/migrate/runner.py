@@ -261,6 +261,10 @@ class _Attempt:
                 is_upgrade=self._is_upgrade,
                 options=context_options(self._config, check_rows, writer, self._recorded),
             )
+            # A body that committed by itself left Alembic with a transaction that had ended; what
+            # followed, the record included, is in one that nobody else commits.
+            if connection.in_transaction():
+                connection.commit()
 
     def failed(self, done: "Sequence[Script]") -> "Sequence[Script]":
         """The migration that failed, or all that were to be committed when the commit did."""
@@ -298,11 +302,11 @@ class _Attempt:
     def _watch(self, connection: Connection) -> None:
         event.listen(connection, "commit", self._ended_transaction)
         event.listen(connection, "rollback", self._ended_transaction)
-        event.listen(
-            connection,
-            "after_cursor_execute",
-            lambda connection, *_: self._look_at_transaction(connection),
-        )
+        # Before as well: the driver begins the next transaction by itself, with that statement.
+        for moment in ("before_cursor_execute", "after_cursor_execute"):
+            event.listen(
+                connection, moment, lambda connection, *_: self._look_at_transaction(connection)
+            )
 
     def _look_at_transaction(self, connection: Connection) -> None:
         if in_autocommit(connection) or backend.ended_transaction(connection):

@@ -1,4 +1,4 @@
-"""What stands between the network and the routes."""
+"""Middleware: what each request passes before it reaches a route."""
 
 from collections.abc import Sequence
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..common import Json, database
+from ..common import Json, database, leave_where_files_are_missing
 from . import group
 
 
@@ -15,7 +15,9 @@ def migrate_list(as_json: Json = False) -> None:
     from ..output import print_status
 
     with database() as (engine, config):
-        print_status(get_migration_status(engine, config=config), as_json=as_json)
+        status = get_migration_status(engine, config=config)
+    print_status(status, as_json=as_json)
+    leave_where_files_are_missing(status)
 
 
 @group.command("current")

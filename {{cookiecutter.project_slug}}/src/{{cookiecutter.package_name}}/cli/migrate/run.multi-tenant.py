@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..common import (
+    Json,
+    OptionalName,
+    Verbose,
+    database,
+    leave_where_files_are_missing,
+    relative,
+    report,
+)
 from ..output import print_new
 from ..tenant import progress, report_tenants
 from . import group
@@ -113,21 +121,22 @@ def migrate_rollback(
 @group.command("status")
 def migrate_status(
     tenants: Annotated[
-        bool, typer.Option("--tenants", help="Also how many tenants stand where.")
+        bool, typer.Option("--tenants", help="Also how many tenants are at which revision.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say where the shared schema stands and whether all is in order, and list the migrations."""
+    """Say what is applied to the shared schema, what is pending and whether all is in order."""
     from ...migrate import get_migration_status
     from ...migrate.tenants import count_by_revision
     from ..output import print_rows, print_status, summary
 
     with database() as (engine, config):
         status = get_migration_status(engine, config=config)
-        stands = count_by_revision(engine) if tenants else []
+        counts = count_by_revision(engine) if tenants else []
     if not as_json:
         print(summary(status))
     print_status(status, as_json=as_json)
     if tenants:
-        rows = [(revision or "none", state, str(count)) for revision, state, count in stands]
+        rows = [(revision or "none", state, str(count)) for revision, state, count in counts]
         print_rows(("Revision", "Status", "Tenants"), rows)
+    leave_where_files_are_missing(status)

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from ..common import Json, OptionalName, Verbose, database, relative, report
+from ..common import (
+    Json,
+    OptionalName,
+    Verbose,
+    database,
+    leave_where_files_are_missing,
+    relative,
+    report,
+)
 from ..output import print_new
 from . import group
 
@@ -81,7 +89,7 @@ def migrate_rollback(
 
 @group.command("status")
 def migrate_status(as_json: Json = False) -> None:
-    """Say where the database stands and whether all is in order, and list the migrations."""
+    """Say what is applied, what is pending and whether all is in order."""
     from ...migrate import get_migration_status
     from ..output import print_status, summary
 
@@ -90,3 +98,4 @@ def migrate_status(as_json: Json = False) -> None:
     if not as_json:
         print(summary(status))
     print_status(status, as_json=as_json)
+    leave_where_files_are_missing(status)

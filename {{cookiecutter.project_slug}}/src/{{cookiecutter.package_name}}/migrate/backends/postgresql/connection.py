@@ -146,8 +146,7 @@ def migrating(
         finally:
             event.remove(own, "do_execute", alone.execute)
             event.remove(own, "do_executemany", alone.executemany)
-            if alone.used_session:
-                _forget(connection)
+            _forget(connection)
 
 
 def _prepare(connection: Connection, config: MigrationConfig) -> None:
@@ -163,16 +162,11 @@ def _refuse_begun(connection: Connection) -> None:
 
 
 class _StatementsAlone:
-    """Executes each statement that is outside a transaction in one of its own, if that can be.
-
-    Attributes:
-        used_session: whether a statement had to run outside every transaction.
-    """
+    """Executes each statement that is outside a transaction in one of its own, if that can be."""
 
     def __init__(
         self, connection: Connection, config: MigrationConfig, before: Callable[[], None]
     ) -> None:
-        self.used_session = False
         self._connection = connection
         self._config = config
         self._before = before
@@ -223,7 +217,6 @@ class _StatementsAlone:
                 raise errors.needs_a_direct_connection(" ".join(statement.split())[:100])
             execute()
             return
-        self.used_session = True
         with self._unwatched():
             name = func.set_config("application_name", my_name(), False)
             self._connection.execute(select(name))
@@ -246,6 +239,13 @@ class _StatementsAlone:
 
 
 def _forget(connection: Connection) -> None:
-    # A statement may have set something for the session; nobody else shall get that connection.
+    # A migration may have set something for its session. Nobody else shall get that connection; and
+    # a pooler in between may keep the server's side of it, so that is reset too.
+    raw = driver_connection(connection)
+    with suppress(psycopg.Error, SQLAlchemyError):
+        raw.rollback()
+        raw.autocommit = True
+        raw.execute("RESET ROLE")
+        raw.execute("RESET ALL")
     with suppress(SQLAlchemyError):
         connection.invalidate()
