@@ -41,15 +41,18 @@ def on_server(statement: str, database: str = "postgres") -> None:
 
 
 @pytest.fixture
-def new_database(tmp_path: Path, spare_databases: list[str]) -> Callable[[], Database]:
+def new_database(tmp_path: Path, spare_databases: list[str]) -> Iterator[Callable[[], Database]]:
     """Makes empty databases. PostgreSQL's are emptied and used again: that is quicker."""
-    count = 0
+    made: list[Database] = []
 
     def make() -> Database:
-        nonlocal count
-        count += 1
+        made.append(Database(next_address()))
+        return made[-1]
+
+    def next_address() -> str:
+        count = len(made) + 1
         if KIND == "sqlite":
-            return Database(f"sqlite:///{tmp_path / str(count)}.db")
+            return f"sqlite:///{tmp_path / str(count)}.db"
         if len(spare_databases) < count:
             spare_databases.append(f"engine_{uuid4().hex}")
             on_server(f"CREATE DATABASE {spare_databases[-1]}")
@@ -59,9 +62,11 @@ def new_database(tmp_path: Path, spare_databases: list[str]) -> Callable[[], Dat
         )
         on_server("DROP SCHEMA public CASCADE", name)
         on_server("CREATE SCHEMA public", name)
-        return Database(server_url(name).render_as_string(hide_password=False))
+        return server_url(name).render_as_string(hide_password=False)
 
-    return make
+    yield make
+    for database in made:
+        database.dispose()
 
 
 @pytest.fixture
@@ -71,11 +76,9 @@ def database(new_database: Callable[[], Database]) -> Database:
 
 
 @pytest.fixture
-def engine(database: Database) -> Iterator[sa.Engine]:
+def engine(database: Database) -> sa.Engine:
     """The service's engine on it."""
-    engine = database.engine()
-    yield engine
-    engine.dispose()
+    return database.engine()
 
 
 @pytest.fixture

@@ -112,10 +112,17 @@ class Database:
     """A database, looked into without the engine."""
 
     address: str
+    _made: list[sa.Engine] = field(default_factory=list, compare=False, repr=False)
 
     def engine(self) -> sa.Engine:
-        """An engine as the service makes it."""
-        return connect(Settings(environment="development", database_url=self.address))
+        """An engine as the service makes it. The fixture that gave the database disposes of it."""
+        self._made.append(connect(Settings(environment="development", database_url=self.address)))
+        return self._made[-1]
+
+    def dispose(self) -> None:
+        """Close the connections of every engine that was made here."""
+        for engine in self._made:
+            engine.dispose()
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement and commit it; return its rows."""

@@ -195,7 +195,7 @@ def test_without_a_database_every_function_answers_with_a_sentence(
         "sqlite": f"sqlite:///{tmp_path}/no/such/folder/x.db",
         "postgresql": "postgresql+psycopg://me:hidden@127.0.0.1:1/nowhere",
     }
-    engine = sa.create_engine(nowhere[KIND])
+    engine = sa.create_engine(nowhere[KIND], poolclass=sa.NullPool)
     for act in (run_migrations, migrate_up, migrate_down, rollback_migrations):
         error = act(engine, config=folder.config()).error
         assert re.search("does not answer|refuses: .*unable to open", error.problem)

@@ -78,7 +78,7 @@ def take() -> Take:
     """Takes a snapshot of a new database after these statements."""
 
     def take(*scripts: str, column_order: bool = False) -> Snapshot:
-        with sa.create_engine("sqlite://").connect() as connection:
+        with sa.create_engine("sqlite://", poolclass=sa.NullPool).connect() as connection:
             for script in scripts:
                 connection.connection.driver_connection.executescript(script)
             found = take_snapshot(connection, "main", column_order=column_order)
@@ -159,7 +159,7 @@ def test_two_constraints_of_the_same_column_are_two(take: Take) -> None:
 
 
 def test_an_attached_database_is_read_too() -> None:
-    with sa.create_engine("sqlite://").connect() as connection:
+    with sa.create_engine("sqlite://", poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql("ATTACH ':memory:' AS other")
         connection.exec_driver_sql("CREATE TABLE other.a (x)")
         assert [item.name for item in take_snapshot(connection, "other").items] == ["a.x", "a"]

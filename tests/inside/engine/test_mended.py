@@ -364,11 +364,10 @@ def test_a_read_only_folder_is_not_called_a_database_that_is_away(
     if KIND == "sqlite":
         odd = tmp_path / "odd.db"
         odd.write_bytes(b"this is no database at all, whatever its name says" * 30)
-        engine = sa.create_engine(f"sqlite:///{odd}")
+        engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
         said = "Correct DATABASE_URL: the file is no SQLite database."
     else:
         pytest.skip("SQLite's own")
     error = run_migrations(engine, config=folder.config()).error
     assert isinstance(error, ActionableError)
     assert (error.code, error.solution) == ("database-refuses", said)
-    engine.dispose()

@@ -67,7 +67,7 @@ def test_an_application_that_writes_is_waited_for_and_then_named(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
-    with sa.create_engine(database.address).connect() as writer:
+    with sa.create_engine(database.address, poolclass=sa.NullPool).connect() as writer:
         writer.exec_driver_sql("BEGIN IMMEDIATE")
         error = run_migrations(engine, config=folder.config(lock_timeout=0.3)).error
         assert "database is locked" in error.problem
