@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask in production.")]
 OptionalName = Annotated[
     str | None, typer.Argument(help="File name, revision, or the name typed at make.")
 ]
@@ -37,6 +38,19 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
         yield engine, config_for(settings)
     finally:
         engine.dispose()
+
+
+def confirm_undoing_all(*, yes: bool) -> None:
+    """In production, undo every batch only with a yes.
+
+    Raises:
+        ActionableError: nobody confirmed, or the settings cannot work.
+    """
+    from ..migrate import confirm_undoing
+    from ..settings import load_settings
+
+    in_production = load_settings(serving=False).in_production
+    confirm_undoing("migrate rollback --all --yes", confirmed=yes or not in_production)
 
 
 def report(result: "MigrationResult", done: str, **how: bool) -> None:

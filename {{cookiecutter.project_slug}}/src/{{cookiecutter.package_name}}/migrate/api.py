@@ -8,6 +8,7 @@ from . import select
 from .backends import backend
 from .backends.common import check_engine
 from .config import MigrationConfig, default_config
+from .confirm import confirm_undoing
 from .events import Observer
 from .folder import Folder
 from .plan import make_status, read_state
@@ -30,6 +31,7 @@ __all__ = [
     "NewMigration",
     "Observer",
     "Scope",
+    "confirm_undoing",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",

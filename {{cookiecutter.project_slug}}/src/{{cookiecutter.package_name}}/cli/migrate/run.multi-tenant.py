@@ -8,6 +8,8 @@ from ..common import (
     Json,
     OptionalName,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
     leave_where_files_are_missing,
     relative,
@@ -95,6 +97,7 @@ def migrate_down(
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
     tenant: OptionalTenant = None,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -106,6 +109,8 @@ def migrate_rollback(
         rollback_tenant,
     )
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     choose = every_batch if everything else newest_batch
     with database() as (engine, config), progress() as advance:
         if tenant is not None:

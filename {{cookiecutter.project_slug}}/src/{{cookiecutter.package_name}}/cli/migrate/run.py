@@ -8,6 +8,8 @@ from ..common import (
     Json,
     OptionalName,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
     leave_where_files_are_missing,
     relative,
@@ -76,12 +78,15 @@ def migrate_down(
 @group.command("rollback")
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Undo the newest batch, last applied first."""
     from ...migrate import rollback_migrations
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     with database() as (engine, config):
         result = rollback_migrations(engine, everything=everything, config=config)
     report(result, "rolled back", verbose=verbose, as_json=as_json, everything=everything)
