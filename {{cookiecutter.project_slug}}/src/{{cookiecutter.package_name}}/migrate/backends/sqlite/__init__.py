@@ -4,6 +4,7 @@ from . import snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
 from .enums import enum_types, render_type
 from .lock import Lock
+from .scratch import scratch
 
 DIALECT = "sqlite"
 DRIVER = "sqlite:///…"
@@ -21,6 +22,7 @@ __all__ = [
     "reading",
     "render_type",
     "row_checks",
+    "scratch",
     "snapshot",
     "timed_out",
 ]
