@@ -8,6 +8,8 @@ from . import select
 from .backends import backend
 from .backends.common import check_engine
 from .config import MigrationConfig, default_config
+from .drift import Difference as SchemaDifference
+from .drift import Snapshot
 from .events import Observer
 from .folder import Folder
 from .plan import make_status, read_state
@@ -20,6 +22,8 @@ from .results import (
 )
 from .runner import downgrade, upgrade
 from .scope import Scope
+from .snapshots import live_snapshot
+from .verify import VerifyResult, verified, verify_schema
 
 __all__ = [
     "CompletedMigration",
@@ -29,7 +33,10 @@ __all__ = [
     "MigrationStatus",
     "NewMigration",
     "Observer",
+    "SchemaDifference",
     "Scope",
+    "Snapshot",
+    "VerifyResult",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",
@@ -40,7 +47,9 @@ __all__ = [
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
+    "snapshot_schema",
     "unlock",
+    "verify_schema",
 ]
 
 
@@ -58,7 +67,8 @@ def run_migrations(
             they are now.
     """
     config = config or default_config()
-    return upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    result = upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    return verified(engine, config, result)
 
 
 def migrate_up(
@@ -70,7 +80,8 @@ def migrate_up(
         name: file name, revision or the name typed at ``make``; it must be the next.
     """
     choice = select.next_pending if name is None else select.pending_called(name)
-    return upgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, upgrade(engine, config, choice))
 
 
 def migrate_down(
@@ -82,7 +93,8 @@ def migrate_down(
         name: file name, revision or the name typed at ``make``; it must be the newest applied.
     """
     choice = select.newest if name is None else select.applied_called(name)
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def rollback_migrations(
@@ -97,7 +109,8 @@ def rollback_migrations(
         everything: undo all batches.
     """
     choice = select.every_batch if everything else select.newest_batch
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def get_migration_status(
@@ -144,6 +157,16 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
     from . import offline as dry_run
 
     return dry_run.migration_sql(engine, config or default_config())
+
+
+def snapshot_schema(engine: Engine, *, config: MigrationConfig | None = None) -> Snapshot:
+    """The database's schema as it is now, without the tables of the engine and of other tools.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return live_snapshot(engine, config or default_config())
 
 
 def make_seed(directory: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import MetaData
 
@@ -28,6 +29,10 @@ class MigrationConfig:
         version_table: name of Alembic's table.
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
+        verify: ``after``: a run that applied or undid something compares the schema with what the
+            migrations make, and fails when they differ.
+        excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
+            any text.
         observer: hears what a run does.
     """
 
@@ -43,6 +48,8 @@ class MigrationConfig:
     version_table: str = "alembic_version"
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
+    verify: Literal["off", "after"] = "off"
+    excluded: tuple[str, ...] = ()
     observer: Observer = field(default_factory=Observer)
 
     @property

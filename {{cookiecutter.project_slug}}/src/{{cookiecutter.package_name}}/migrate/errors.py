@@ -374,6 +374,20 @@ def interrupted(names: Sequence[str]) -> ActionableError:
     )
 
 
+def schema_differs(sentences: Sequence[str]) -> ActionableError:
+    """The run did what its files say, and yet the schema is not what the migrations make in an empty
+    database: it was altered by hand before, or a file was edited after it was applied.
+    ``migrate verify`` lists every difference with a cause and what to do.
+    """
+    return ActionableError(
+        "schema-differs",
+        f"The schema is not what the migrations make: {'; '.join(sentences[:3])}"
+        + (f"; and {len(sentences) - 3} more." if len(sentences) > 3 else "."),
+        "What was run stays: nothing was undone.",
+        "See each with its cause and cure: migrate verify",
+    )
+
+
 # -- The lock and the database ---------------------------------------------------------------------
 
 

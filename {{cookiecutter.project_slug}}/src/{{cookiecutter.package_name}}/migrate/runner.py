@@ -25,6 +25,7 @@ from .lock import migration_lock
 from .plan import Plan, make_plan, nothing_to_do, read_state
 from .results import MigrationResult
 from .select import Choice, all_pending
+from .snapshots import FingerprintWriter
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -249,6 +250,7 @@ class _Attempt:
         """Run the bodies, and record each, in one transaction."""
         from .alembic_bridge import context_options, run_steps
 
+        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
         with (
             backend.migrating(engine, self._config, lock.verify) as connection,
             backend.row_checks(connection) as check_rows,
@@ -259,7 +261,9 @@ class _Attempt:
                 plan.folder.directory,
                 [(script, self._body(script, connection)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
-                options=context_options(self._config, check_rows, writer, self._recorded),
+                options=context_options(
+                    self._config, check_rows, writer, fingerprint, self._recorded
+                ),
             )
             # A body that committed by itself left Alembic with a transaction that had ended; what
             # followed, the record included, is in one that nobody else commits.

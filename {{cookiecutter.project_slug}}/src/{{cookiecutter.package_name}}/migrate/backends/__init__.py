@@ -3,6 +3,7 @@
 One package for each database, with the same names in each; the answers to the template kept one:
 
 - ``DRIVER``: how an address of this database begins.
+- ``SCHEMA``: the schema of tables that no scope has put elsewhere.
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds.

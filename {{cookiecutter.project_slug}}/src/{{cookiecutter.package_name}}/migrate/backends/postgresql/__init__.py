@@ -8,12 +8,14 @@ from .scratch import scratch
 
 DIALECT = "postgresql"
 DRIVER = "postgresql+psycopg://…"
+SCHEMA = "public"  # where tables are unless a scope names another
 ALEMBIC_OPTIONS = {"render_as_batch": False, "compare_server_default": True}
 
 __all__ = [
     "ALEMBIC_OPTIONS",
     "DIALECT",
     "DRIVER",
+    "SCHEMA",
     "Lock",
     "ended_transaction",
     "enum_types",

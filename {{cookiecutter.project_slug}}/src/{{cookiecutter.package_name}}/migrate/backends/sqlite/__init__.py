@@ -8,12 +8,14 @@ from .scratch import scratch
 
 DIALECT = "sqlite"
 DRIVER = "sqlite:///…"
+SCHEMA = "main"  # where tables are unless a scope names another
 ALEMBIC_OPTIONS = {"render_as_batch": True, "compare_server_default": False}
 
 __all__ = [
     "ALEMBIC_OPTIONS",
     "DIALECT",
     "DRIVER",
+    "SCHEMA",
     "Lock",
     "ended_transaction",
     "enum_types",
