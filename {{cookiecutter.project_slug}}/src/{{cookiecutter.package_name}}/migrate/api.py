@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .baseline import BaselineResult, take_over
 from .config import MigrationConfig, default_config
 from .drift import Difference as SchemaDifference
 from .drift import Snapshot
@@ -26,6 +27,7 @@ from .snapshots import live_snapshot
 from .verify import VerifyResult, verified, verify_schema
 
 __all__ = [
+    "BaselineResult",
     "CompletedMigration",
     "LockHolder",
     "MigrationConfig",
@@ -48,6 +50,7 @@ __all__ = [
     "run_migrations",
     "run_seeds",
     "snapshot_schema",
+    "take_over",
     "unlock",
     "verify_schema",
 ]

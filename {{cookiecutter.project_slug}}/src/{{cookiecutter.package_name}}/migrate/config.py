@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import MetaData
 
+from .bookkeeping import BOOKKEEPING
 from .events import Observer
 from .scope import Scope
 
@@ -51,6 +53,15 @@ class MigrationConfig:
     verify: Literal["off", "after"] = "off"
     excluded: tuple[str, ...] = ()
     observer: Observer = field(default_factory=Observer)
+
+    def leaves_out(self, table: str) -> bool:
+        """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
+        return any(fnmatchcase(table, name) for name in self.excluded_names)
+
+    @property
+    def excluded_names(self) -> tuple[str, ...]:
+        """Names that no comparison looks at; ``*`` stands for any text."""
+        return (*BOOKKEEPING, self.history_table, self.version_table, *self.excluded)
 
     @property
     def versions(self) -> Path:

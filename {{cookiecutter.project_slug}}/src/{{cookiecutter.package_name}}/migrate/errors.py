@@ -273,6 +273,63 @@ def baseline_stays(names: Sequence[str]) -> ActionableError:
     )
 
 
+def has_history(names: Sequence[str]) -> ActionableError:
+    """Only a database of which nothing is recorded can be taken over. ``migrate status`` shows what
+    is; ``migrate verify`` compares it with the schema.
+    """
+    return ActionableError(
+        "has-history",
+        f"The database has a history already: {', '.join(names)}.",
+        "Nothing was recorded: a baseline is for a database that this service never migrated.",
+        "Compare it with its migrations: migrate verify",
+    )
+
+
+def database_empty() -> ActionableError:
+    """There is nothing to take over. Let the migrations make the tables."""
+    return ActionableError(
+        "database-empty",
+        "The database has no tables.",
+        "Nothing was recorded: there is nothing to take over.",
+        "Make the tables: migrate latest",
+    )
+
+
+def nothing_to_take_over(folder: Path) -> ActionableError:
+    """Write the first migration, or let ``migrate make`` write it on an empty database."""
+    return ActionableError(
+        "nothing-to-take-over",
+        f"There is no migration in {folder}.",
+        "Nothing was recorded: what a database has is said by the migrations that make it.",
+        "Write the first: migrate make create_tables",
+    )
+
+
+def reason_missing() -> ActionableError:
+    """Differences are accepted for a reason, which is kept in the history."""
+    return ActionableError(
+        "reason-missing",
+        "The reason for accepting differences is empty.",
+        "Nothing was recorded.",
+        'Say why: migrate baseline --accept-differences "…"',
+    )
+
+
+def tables_without_history(name: str, error: Exception, tools: Iterable[str]) -> ActionableError:
+    """Something that the first migration makes is there already, and nothing is recorded as applied.
+    The database was made by another program, by hand, or restored without ``migration_history``.
+    ``migrate baseline`` compares it with the migrations and records them, without running any.
+    """
+    named = ", ".join(sorted(set(tools)))
+    return ActionableError(
+        "tables-without-history",
+        f"The database has tables, but no history of this service: {name} failed: {cause(error)}"
+        + (f" (There are tables of {named}.)" if named else ""),
+        "Nothing was changed: the whole batch was undone.",
+        "Take the database over as it is: migrate baseline",
+    )
+
+
 # -- The run ---------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from .lock import migration_lock
 from .plan import Plan, make_plan, nothing_to_do, read_state
 from .results import MigrationResult
 from .select import Choice, all_pending
-from .snapshots import FingerprintWriter
+from .snapshots import FingerprintWriter, other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -60,6 +60,7 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        baseline: names of what was taken over, where something is undone.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.baseline: tuple[str, ...] = ()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -97,6 +99,7 @@ class _Run:
             migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
+            baseline=self.baseline,
         )
         self.config.observer.run_finished(result)
         return result
@@ -123,8 +126,10 @@ class _Run:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = list(self.choose(plan))
-        if chosen and not self.is_upgrade:
-            self.batch = plan.batch_of(chosen[0])
+        if not self.is_upgrade:
+            taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
+            self.baseline = tuple(map(name_of, taken_over))
+            self.batch = plan.batch_of(chosen[0]) if chosen else None
         together = self.is_upgrade and not any(map(runs_alone, chosen))
         units = [chosen] if together else [[script] for script in chosen]
         for unit in filter(None, units):
@@ -203,6 +208,10 @@ class _Run:
     def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
+        if self.is_upgrade and not attempt.left_transaction and backend.is_there_already(error):
+            if not read_state(self.engine, self.config).heads:
+                tools = other_tools(self.engine, self.config).values()
+                return errors.tables_without_history(names[0], error, tools)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)

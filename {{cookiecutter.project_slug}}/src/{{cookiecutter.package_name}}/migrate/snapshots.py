@@ -8,18 +8,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .backends import backend
 from .config import MigrationConfig
-from .drift import BOOKKEEPING, Snapshot, read_fingerprints, take_snapshot
+from .bookkeeping import find_bookkeeping
+from .drift import Snapshot, read_fingerprints, take_snapshot
 from .history import history_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from alembic.runtime.migration import MigrationContext, MigrationInfo
-
-
-def excluded_names(config: MigrationConfig) -> tuple[str, ...]:
-    """Names that no comparison looks at: the engine's tables, other tools', and the settings'."""
-    return (*BOOKKEEPING, config.history_table, config.version_table, *config.excluded)
 
 
 def schema_name(config: MigrationConfig) -> str:
@@ -34,14 +30,28 @@ def live_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
         ActionableError: database-away, database-refuses.
     """
     with backend.reading(engine) as connection:
-        return take_snapshot(connection, schema_name(config), excluded=excluded_names(config))
+        return take_snapshot(connection, schema_name(config), excluded=config.excluded_names)
+
+
+def other_tools(engine: Engine, config: MigrationConfig) -> dict[str, str]:
+    """The bookkeeping tables of other tools that are there, by name, each with its tool.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    with backend.reading(engine) as connection:
+        found = find_bookkeeping(connection, schema_name(config))
+    own = (config.history_table, config.version_table)
+    return {
+        name: tool for name, tool in found.items() if name not in own and tool != "this service"
+    }
 
 
 def live_fingerprints(
     connection: Connection, config: MigrationConfig, schemas: "Collection[str]"
 ) -> dict[str, str]:
     """The fingerprint of each schema that is there."""
-    return read_fingerprints(connection, schemas, excluded=excluded_names(config))
+    return read_fingerprints(connection, schemas, excluded=config.excluded_names)
 
 
 class FingerprintWriter:

@@ -1,7 +1,15 @@
 """SQLite, through the driver of Python's standard library."""
 
 from . import snapshot
-from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .connection import (
+    ended_transaction,
+    explain,
+    is_there_already,
+    migrating,
+    reading,
+    row_checks,
+    timed_out,
+)
 from .enums import enum_types, render_type
 from .lock import Lock
 from .scratch import scratch
@@ -20,6 +28,7 @@ __all__ = [
     "ended_transaction",
     "enum_types",
     "explain",
+    "is_there_already",
     "migrating",
     "reading",
     "render_type",
