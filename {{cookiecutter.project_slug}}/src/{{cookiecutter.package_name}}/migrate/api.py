@@ -9,6 +9,7 @@ from .backends import backend
 from .backends.common import check_engine
 from .baseline import BaselineResult, take_over
 from .config import MigrationConfig, default_config
+from .diff import diff_schemas, read_schema_files, write_schema_files
 from .drift import Difference as SchemaDifference
 from .drift import Snapshot
 from .events import Observer
@@ -39,6 +40,7 @@ __all__ = [
     "Scope",
     "Snapshot",
     "VerifyResult",
+    "diff_schemas",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",
@@ -46,6 +48,7 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_schema_files",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
@@ -53,6 +56,7 @@ __all__ = [
     "take_over",
     "unlock",
     "verify_schema",
+    "write_schema_files",
 ]
 
 

@@ -1,11 +1,11 @@
-"""The schema that the migrations make, found out by running them in an empty database."""
+"""The schema that the migrations make, or the models, found out in an empty database."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
+from sqlalchemy.schema import CreateSchema
 
 from .backends import backend
 from .config import MigrationConfig
@@ -30,28 +30,29 @@ def chain_snapshot(
     Raises:
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
     """
-    with migrated_scratch(engine, config, revisions) as scratch:
-        return live_snapshot(scratch, config)
-
-
-@contextmanager
-def migrated_scratch(
-    engine: Engine, config: MigrationConfig, revisions: Collection[str] | None = None
-) -> Iterator[Engine]:
-    """An engine for a scratch database in which the migrations were run. As above.
-
-    Raises:
-        ActionableError: as above.
-    """
 
     def choose(plan: Plan) -> "list[Script]":
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
+    scopes = config.scope.in_scratch()
+    # Nobody hears of what is run there, and roles would belong to the whole server.
+    quiet = replace(config, observer=Observer(), tenant_roles=False, verify="off")
     with backend.scratch(engine) as scratch:
-        upgrade(scratch, quiet(config), choose).raise_for_error()
-        yield scratch
+        for scope in scopes:
+            upgrade(scratch, replace(quiet, scope=scope), choose).raise_for_error()
+        return live_snapshot(scratch, replace(config, scope=scopes[-1]))
 
 
-def quiet(config: MigrationConfig) -> MigrationConfig:
-    """The configuration with which a scratch database is migrated: nobody hears of it."""
-    return replace(config, observer=Observer(), tenant_roles=False)
+def models_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
+    """The schema that the models make, in a scratch database on the same server.
+
+    Raises:
+        ActionableError: no-scratch-database.
+    """
+    with backend.scratch(engine) as scratch:
+        with scratch.begin() as connection:
+            if config.scope.name:
+                connection.execute(CreateSchema(config.scope.name))
+            config.scope.enter(connection)
+            config.scope.tables(config.load_metadata()).create_all(connection)
+        return live_snapshot(scratch, config)

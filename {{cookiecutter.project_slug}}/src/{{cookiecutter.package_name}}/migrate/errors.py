@@ -445,6 +445,30 @@ def schema_differs(sentences: Sequence[str]) -> ActionableError:
     )
 
 
+def side_unknown(name: str, error: Exception) -> ActionableError:
+    """A side of ``migrate diff`` is a database's address, a file that ``migrate snapshot`` wrote,
+    ``models``, ``chain``, or ``tenant:ID`` in a multi-tenant service.
+    """
+    return ActionableError(
+        "side-unknown",
+        f"{name} is nothing that can be compared: {cause(error)}",
+        "Nothing was compared.",
+        "Name an address, a file of migrate snapshot, models, or chain: migrate diff models chain",
+    )
+
+
+def not_comparable(error: Exception) -> ActionableError:
+    """Each major version of a database writes its catalog in its own words. Take both snapshots on
+    servers of one version.
+    """
+    return ActionableError(
+        "not-comparable",
+        str(error),
+        "Nothing was compared.",
+        "Take both snapshots on the same major version: migrate snapshot --out FILE",
+    )
+
+
 # -- The lock and the database ---------------------------------------------------------------------
 
 
