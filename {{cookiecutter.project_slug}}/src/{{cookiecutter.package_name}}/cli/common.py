@@ -69,6 +69,16 @@ def leave_where_files_are_missing(status: "MigrationStatus") -> None:
         sys.exit(1)
 
 
+def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
+    """In development, bring the committed files of the schema up to date, where there are any."""
+    from ..migrate import write_schema_files
+    from ..settings import load_settings
+
+    if load_settings(serving=False).environment == "development":
+        for path in write_schema_files(engine, config=config):
+            print(f"Updated {relative(path)}")
+
+
 def relative(path: Path) -> Path:
     """A path as people see it from where they are."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -25,6 +25,7 @@ from .lock import migration_lock
 from .plan import Plan, make_plan, nothing_to_do, read_state
 from .results import MigrationResult
 from .select import Choice, all_pending
+from .snapshots import FingerprintWriter, other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -59,6 +60,7 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        baseline: names of what was taken over, where something is undone.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.baseline: tuple[str, ...] = ()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -96,6 +99,7 @@ class _Run:
             migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
+            baseline=self.baseline,
         )
         self.config.observer.run_finished(result)
         return result
@@ -122,8 +126,10 @@ class _Run:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = list(self.choose(plan))
-        if chosen and not self.is_upgrade:
-            self.batch = plan.batch_of(chosen[0])
+        if not self.is_upgrade:
+            taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
+            self.baseline = tuple(map(name_of, taken_over))
+            self.batch = plan.batch_of(chosen[0]) if chosen else None
         together = self.is_upgrade and not any(map(runs_alone, chosen))
         units = [chosen] if together else [[script] for script in chosen]
         for unit in filter(None, units):
@@ -202,6 +208,10 @@ class _Run:
     def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
+        if self.is_upgrade and not attempt.left_transaction and backend.is_there_already(error):
+            if not read_state(self.engine, self.config).heads:
+                tools = other_tools(self.engine, self.config).values()
+                return errors.tables_without_history(names[0], error, tools)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
@@ -249,6 +259,7 @@ class _Attempt:
         """Run the bodies, and record each, in one transaction."""
         from .alembic_bridge import context_options, run_steps
 
+        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
         with (
             backend.migrating(engine, self._config, lock.verify) as connection,
             backend.row_checks(connection) as check_rows,
@@ -259,7 +270,9 @@ class _Attempt:
                 plan.folder.directory,
                 [(script, self._body(script, connection)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
-                options=context_options(self._config, check_rows, writer, self._recorded),
+                options=context_options(
+                    self._config, check_rows, writer, fingerprint, self._recorded
+                ),
             )
             # A body that committed by itself left Alembic with a transaction that had ended; what
             # followed, the record included, is in one that nobody else commits.

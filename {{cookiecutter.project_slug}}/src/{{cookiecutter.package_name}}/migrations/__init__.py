@@ -53,5 +53,7 @@ def config_for(settings: Settings) -> MigrationConfig:
         table_lock_retries=settings.migration_table_lock_retries,
         history_table=settings.migration_history_table,
         version_table=settings.migration_version_table,
+        verify=settings.migration_verify,
+        excluded=settings.migration_excluded,
         **target.options(settings),
     )

@@ -11,6 +11,7 @@ from ..common import (
     Yes,
     confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
@@ -38,7 +39,8 @@ def migrate_make(
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
-    print_new(new, relative(new.path))
+        print_new(new, relative(new.path))
+        keep_schema_files(engine, config)
 
 
 @group.command("latest")
@@ -60,9 +62,11 @@ def migrate_latest(
         run = run_all_tenant_migrations(
             engine, config=config, allow_changed=allow_changed, on_result=advance
         )
-    if not as_json:
-        report(run.public, "run", verbose=verbose)
-    report_tenants(run, as_json=as_json)
+        if not as_json:
+            report(run.public, "run", verbose=verbose)
+        report_tenants(run, as_json=as_json)
+        if run.public.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")

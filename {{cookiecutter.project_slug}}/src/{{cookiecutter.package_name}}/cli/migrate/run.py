@@ -11,6 +11,7 @@ from ..common import (
     Yes,
     confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
@@ -30,7 +31,8 @@ def migrate_make(
 
     with database() as (engine, config):
         new = make_migration(engine, name, empty=empty, merge=merge, config=config)
-    print_new(new, relative(new.path))
+        print_new(new, relative(new.path))
+        keep_schema_files(engine, config)
 
 
 @group.command("latest")
@@ -50,7 +52,9 @@ def migrate_latest(
             print(migration_sql(engine, config=config), end="")
             return
         result = run_migrations(engine, config=config, allow_changed=allow_changed)
-    report(result, "run", verbose=verbose, as_json=as_json)
+        report(result, "run", verbose=verbose, as_json=as_json)
+        if result.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")
