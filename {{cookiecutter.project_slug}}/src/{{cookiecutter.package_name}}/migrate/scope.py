@@ -41,6 +41,10 @@ class Scope:
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
 
+    def as_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes of a scratch database in which migrations are tried."""
+        return (self,)
+
     def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""
         return body

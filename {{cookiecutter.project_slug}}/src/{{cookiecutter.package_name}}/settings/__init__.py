@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
 from .migrations import MigrationSettings
@@ -21,7 +22,13 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MailSettings,
+    AccountSettings,
+    LintSettings,
+    MigrationSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

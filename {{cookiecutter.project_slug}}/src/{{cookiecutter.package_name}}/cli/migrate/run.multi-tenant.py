@@ -13,6 +13,7 @@ from ..common import (
     relative,
     report,
 )
+from ..linting import look_before_running, tell_of_new
 from ..output import print_new
 from ..tenant import progress, report_tenants
 from . import group
@@ -37,6 +38,8 @@ def migrate_make(
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
     print_new(new, relative(new.path))
+    if new.differences:
+        tell_of_new(new.path)
 
 
 @group.command("latest")
@@ -55,6 +58,7 @@ def migrate_latest(
         if sql:
             print(migration_sql(engine, config=config), end="")
             return
+        look_before_running(engine)
         run = run_all_tenant_migrations(
             engine, config=config, allow_changed=allow_changed, on_result=advance
         )

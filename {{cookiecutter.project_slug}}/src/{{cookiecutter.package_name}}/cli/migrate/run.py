@@ -13,6 +13,7 @@ from ..common import (
     relative,
     report,
 )
+from ..linting import look_before_running, tell_of_new
 from ..output import print_new
 from . import group
 
@@ -29,6 +30,8 @@ def migrate_make(
     with database() as (engine, config):
         new = make_migration(engine, name, empty=empty, merge=merge, config=config)
     print_new(new, relative(new.path))
+    if new.differences:
+        tell_of_new(new.path)
 
 
 @group.command("latest")
@@ -47,6 +50,7 @@ def migrate_latest(
         if sql:
             print(migration_sql(engine, config=config), end="")
             return
+        look_before_running(engine)
         result = run_migrations(engine, config=config, allow_changed=allow_changed)
     report(result, "run", verbose=verbose, as_json=as_json)
 
