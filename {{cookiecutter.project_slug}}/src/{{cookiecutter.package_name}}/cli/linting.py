@@ -8,11 +8,9 @@ from ..errors import ActionableError
 from .common import database, relative
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
-    from ..migrate import Report
+    from ..migrate import NewMigration, Report
 
 
 def lint(names: list[str] | None, since: str | None = None) -> "Report":
@@ -35,12 +33,12 @@ def lint(names: list[str] | None, since: str | None = None) -> "Report":
         )
 
 
-def tell_of_new(path: "Path") -> None:
+def tell_of_new(new: "NewMigration") -> None:
     """Print what linting finds in a migration that was just written."""
     from ..migrate import show_report
 
     try:
-        report = lint([path.stem])
+        report = lint([path.stem for path in (new.path, new.online) if path])
     except ActionableError as error:
         print(f"It is not linted: {error.problem}", file=sys.stderr)
     else:

@@ -129,6 +129,7 @@ def make_migration(
     *,
     empty: bool = False,
     merge: bool = False,
+    plain: bool = False,
     config: MigrationConfig | None = None,
 ) -> NewMigration:
     """Write a migration file, filled in from the difference between models and database.
@@ -136,13 +137,16 @@ def make_migration(
     Args:
         empty: leave it blank.
         merge: join several last migrations into one.
+        plain: as Alembic writes it. Else it is written so that a live site goes on: what keeps
+            others waiting runs outside a transaction, in a file of its own.
 
     Raises:
         ActionableError: the name cannot be a file name, or the folder is not in order.
     """
     from . import make
 
-    return make.make_migration(engine, config or default_config(), name, empty=empty, merge=merge)
+    config = config or default_config()
+    return make.make_migration(engine, config, name, empty=empty, merge=merge, plain=plain)
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:

@@ -29,6 +29,7 @@ def migrate_make(
     shared: Annotated[bool, typer.Option(help="For the shared schema, not for tenants.")] = False,
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
@@ -36,10 +37,12 @@ def migrate_make(
 
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
-        new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
-    print_new(new, relative(new.path))
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, config=scoped
+        )
+    print_new(new, relative)
     if new.differences:
-        tell_of_new(new.path)
+        tell_of_new(new)
 
 
 @group.command("latest")

@@ -23,15 +23,18 @@ def migrate_make(
     name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
 
     with database() as (engine, config):
-        new = make_migration(engine, name, empty=empty, merge=merge, config=config)
-    print_new(new, relative(new.path))
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, config=config
+        )
+    print_new(new, relative)
     if new.differences:
-        tell_of_new(new.path)
+        tell_of_new(new)
 
 
 @group.command("latest")

@@ -4,6 +4,7 @@ from . import snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
 from .enums import enum_types, render_type
 from .lock import Lock
+from .online import make_online
 from .scratch import scratch
 
 DIALECT = "sqlite"
@@ -18,6 +19,7 @@ __all__ = [
     "ended_transaction",
     "enum_types",
     "explain",
+    "make_online",
     "migrating",
     "reading",
     "render_type",
