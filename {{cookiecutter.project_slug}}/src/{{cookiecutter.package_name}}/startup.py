@@ -21,6 +21,7 @@ from .database.session import apart, ping
 from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
+from .migrations.linting import refuse_danger
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
 
@@ -42,6 +43,7 @@ def start_database(settings: Settings) -> Engine:
     try:
         ping(engine)
         if settings.auto_migrate:
+            refuse_danger(engine, settings)
             bring_up_to_date(engine, config_for(settings))
         else:
             tell_what_is_pending(engine, settings)

@@ -13,6 +13,7 @@ from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
 from .drift import DriftSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
 from .migrations import MigrationSettings
@@ -22,7 +23,14 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, DriftSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MailSettings,
+    AccountSettings,
+    DriftSettings,
+    LintSettings,
+    MigrationSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

@@ -6,12 +6,14 @@ no row, and gives an empty table new storage when it rewrites it.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from ...config import MigrationConfig
 from ...lint.model import Catalog, Effect, Thing, Watch
 from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
@@ -37,6 +39,17 @@ _TOKEN = re.compile(
     | --[^\n]* | /\*.*?\*/ | (?P<end>;)""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+
+
+@contextmanager
+def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
+    """A connection to a scratch database, in the scope for as long as it lasts."""
+    with engine.connect() as connection:
+        config.scope.begin(connection)
+        config.scope.enter(connection, for_session=True)
+        connection.commit()
+        yield connection
+        connection.invalidate()
 
 
 def prepare(connection: Connection) -> None:
