@@ -19,16 +19,22 @@ from .results import (
     NewMigration,
 )
 from .runner import downgrade, upgrade
+from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
+from .stats import MigrationStats, MigrationTime, read_stats
 
 __all__ = [
     "CompletedMigration",
     "LockHolder",
     "MigrationConfig",
     "MigrationResult",
+    "MigrationRun",
+    "MigrationStats",
     "MigrationStatus",
+    "MigrationTime",
     "NewMigration",
     "Observer",
+    "RunState",
     "Scope",
     "get_lock_holder",
     "get_migration_status",
@@ -37,6 +43,8 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_runs",
+    "read_stats",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",

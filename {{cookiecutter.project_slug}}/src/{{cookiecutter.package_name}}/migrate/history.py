@@ -87,6 +87,10 @@ def history_table(name: str) -> Table:
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
+        # JSON: who ran it and what took long, see ``runner``; the runs that failed after it, see
+        # ``failures``.
+        Column("details", Text),
+        Column("failures", Text),
         sqlite_autoincrement=True,
     )
 
@@ -173,19 +177,26 @@ class HistoryWriter:
         config: what is migrated.
         columns: those that the history table has already.
         opens_batch: whether the first row begins a new batch.
+        details: gives what else is kept of the migration that has just run.
 
     Attributes:
         done: revisions stepped over so far, in order.
     """
 
     def __init__(
-        self, config: MigrationConfig, columns: frozenset[str], *, opens_batch: bool = True
+        self,
+        config: MigrationConfig,
+        columns: frozenset[str],
+        *,
+        opens_batch: bool = True,
+        details: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.done: list[str] = []
         self._config = config
         self._table = history_table(config.history_table)
         self._columns = columns
         self._opens_batch = opens_batch
+        self._details = details
         self._start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
@@ -257,6 +268,7 @@ class HistoryWriter:
             "phase": literal(getattr(script.module, "phase", DEFAULT_PHASE)),
             "service": literal(self._config.service or None, String),
             "release": literal(self._config.load_release(), String),
+            "details": literal(None if is_baseline else self._details(), Text),
         }
         return table.insert().from_select(list(values), select(*values.values()))
 
