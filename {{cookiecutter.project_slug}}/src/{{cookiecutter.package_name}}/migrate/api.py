@@ -11,6 +11,7 @@ from .config import MigrationConfig, default_config
 from .events import Observer
 from .folder import Folder
 from .plan import make_status, read_state
+from .replicas import Replica, read_replicas
 from .results import (
     CompletedMigration,
     LockHolder,
@@ -34,6 +35,7 @@ __all__ = [
     "MigrationTime",
     "NewMigration",
     "Observer",
+    "Replica",
     "RunState",
     "Scope",
     "get_lock_holder",
@@ -43,6 +45,7 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_replicas",
     "read_runs",
     "read_stats",
     "rollback_migrations",

@@ -14,6 +14,7 @@ from .accounts import AccountSettings
 from .database import DatabaseSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .migrations import MigrationSettings
 from .web import WebSettings
 
@@ -21,7 +22,13 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MetricsSettings,
+    MailSettings,
+    AccountSettings,
+    MigrationSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 
