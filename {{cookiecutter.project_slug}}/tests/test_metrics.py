@@ -20,6 +20,7 @@ from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.migrate import migrate_down
 from {{ cookiecutter.package_name }}.operations import metrics as operations_metrics
 from {{ cookiecutter.package_name }}.operations.metrics import count_failures
+from {{ cookiecutter.package_name }}.operations.overview import read_overview
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA
@@ -98,7 +99,7 @@ def test_the_state_of_migrations_is_told(client: Client, fresh: None) -> None:
 def test_the_database_is_asked_every_ten_seconds_at_most(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = Mock(side_effect=operations_metrics.read_overview)
+    look = Mock(side_effect=read_overview)
     monkeypatch.setattr(operations_metrics, "read_overview", look)
     for _ in range(5):
         assert client.get("/metrics").status_code == 200
@@ -165,10 +166,15 @@ def test_several_processes_add_up(tmp_path: Path) -> None:
     variables["PYTHONPATH"] = os.pathsep.join([source, variables.get("PYTHONPATH", "")])
     command = [sys.executable, "-c", COUNT_ONE]
     counted = [
-        read(subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        read(
+            subprocess.run(
+                command, env=variables, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
+        )
         for _ in range(3)
     ]
-    name, labels = "http_request_duration_seconds_count", dict(method="GET", route="none", status="200")
+    labels = {"method": "GET", "route": "none", "status": "200"}
+    name = "http_request_duration_seconds_count"
     assert [metric(samples, name, **labels) for samples in counted] == [1, 2, 3]
 
 

@@ -106,7 +106,7 @@ def test_the_session_ends_soon_and_with_the_key(
     assert "Sign out" in operator.get("/operations").text
     with monkeypatch.context() as later:
         soon = time.time() + sign_in.SECONDS + 1
-        later.setattr(sign_in.time, "time", lambda: soon)
+        later.setattr(time, "time", lambda: soon)
         assert "Sign out" not in operator.get("/operations").text
     state = operator.state
     state.settings = state.settings.model_copy(update={"admin_key": SecretStr(KEY[::-1])})
@@ -115,7 +115,7 @@ def test_the_session_ends_soon_and_with_the_key(
 
 @pytest.mark.parametrize("cookie", ["", ".", "9999999999.", "9999999999.0", "x.y", "é.é"])
 def test_a_forged_cookie_opens_nothing(operator: Client, cookie: str) -> None:
-    headers = {"Cookie": f"operations={cookie}".encode()}
+    headers = {b"Cookie": f"operations={cookie}".encode()}
     assert "Sign out" not in operator.get("/operations", headers=headers).text
 
 

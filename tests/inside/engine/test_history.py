@@ -177,8 +177,8 @@ def test_runs_of_one_migration_are_found_by_all_its_names(
 def test_the_slowest_statements_are_kept_and_no_value_in_them(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
-    insert = "op.execute(sa.text(\"INSERT INTO a VALUES (:id)\").bindparams(id=4711))"
-    rows = [f"op.execute(\"INSERT INTO a VALUES ({number})\")" for number in range(100, 120)]
+    insert = 'op.execute(sa.text("INSERT INTO a VALUES (:id)").bindparams(id=4711))'
+    rows = [f'op.execute("INSERT INTO a VALUES ({number})")' for number in range(100, 120)]
     folder.add("rows", [create("a"), insert, *rows])
     run_migrations(engine, config=folder.config())
     (run,) = read_runs(engine, config=folder.config())
@@ -225,12 +225,15 @@ class Heard(Observer):
         self.events: list[tuple[Any, ...]] = []
 
     def run_started(self, names: Any, *, is_upgrade: bool) -> None:
+        """Note it."""
         self.events.append(("run", tuple(names), is_upgrade))
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        """Note it."""
         self.events.append(("migration", name))
 
     def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        """Note it."""
         self.events.append(("statement", statement.split()[0], rows))
 
 
@@ -273,13 +276,13 @@ def test_the_commands_tell_the_same(command: Command, folder: Folder) -> None:
         failed["key"]
     ]
     assert len(printed_json(command("migrate history --limit 1 --json")[1])) == 1
-    code, out, err = command("migrate history --migration a")
+    code, out, _ = command("migrate history --migration a")
     assert (code, out.count("\n")) == (0, 1)
     assert "001_a" in out and f"pid {os.getpid()}" in out
     assert "002_bad failed" in command("migrate history")[2]
     stats = printed_json(command("migrate stats --json")[1])
     assert (stats["runs"], stats["failed"]) == (1, 1)
-    code, out, err = command("migrate stats")
+    out = command("migrate stats")[1]
     assert out.startswith("1 run, 0 rolled back since, 1 failed.") and "001_a\t1\t" in out
 
 

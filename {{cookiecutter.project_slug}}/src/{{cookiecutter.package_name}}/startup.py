@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from .database.session import apart, ping
 from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
+from .migrations.progress import LogProgress
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
 
@@ -42,7 +44,8 @@ def start_database(settings: Settings) -> Engine:
     try:
         ping(engine)
         if settings.auto_migrate:
-            bring_up_to_date(engine, config_for(settings))
+            config = replace(config_for(settings), observer=LogProgress())
+            bring_up_to_date(engine, config)
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))

@@ -79,9 +79,7 @@ def _write(connection: Connection, config: MigrationConfig, failure: Failure) ->
     if (row := connection.execute(newest).one_or_none()) is None:
         return
     kept = _with(read_failures(row.failures), failure)
-    connection.execute(
-        update(table).where(table.c.id == row.id).values(failures=json.dumps(kept))
-    )
+    connection.execute(update(table).where(table.c.id == row.id).values(failures=json.dumps(kept)))
 
 
 def _with(kept: list[Failure], failure: Failure) -> list[Failure]:

@@ -45,9 +45,7 @@ class Metrics:
         self._limited = Counter(
             "rate_limits_hit", "Requests that were refused for coming too often.", registry=own
         )
-        self.mails_failed = Counter(
-            "mails_failed", "Mails that could not be sent.", registry=own
-        )
+        self.mails_failed = Counter("mails_failed", "Mails that could not be sent.", registry=own)
         self._pool = Gauge(
             "database_pool_connections",
             "Connections that requests use now.",
@@ -55,7 +53,9 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
-    def request(self, scope: Mapping[str, Any], status: int, seconds: float, code: str | None) -> None:
+    def request(
+        self, scope: Mapping[str, Any], status: int, seconds: float, code: str | None
+    ) -> None:
         """Count a request.
 
         Args:

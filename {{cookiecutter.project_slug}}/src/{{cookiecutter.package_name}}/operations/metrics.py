@@ -142,7 +142,9 @@ def measure(overview: Overview) -> Iterator[Metric]:
     yield _gauge("migrations_applied", "Migrations that are applied.", len(status.completed))
     yield _gauge("migrations_pending", "Migrations that wait.", len(status.pending))
     yield _gauge(
-        "migrations_in_order", "Whether no file of an applied one is missing or changed.", not status.problem
+        "migrations_in_order",
+        "Whether no file of an applied one is missing or changed.",
+        not status.problem,
     )
     if overview.runs:
         last = overview.runs[0]

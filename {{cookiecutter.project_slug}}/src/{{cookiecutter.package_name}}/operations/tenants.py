@@ -47,8 +47,10 @@ async def read_tenants_state(
 
     def look(engine: Engine, _: MigrationConfig) -> Tenants:
         counts = count_tenants(engine)
-        rows = [] if counts is None else list_tenants(
-            engine, after=after, limit=limit + 1, failed=True
+        rows = (
+            []
+            if counts is None
+            else list_tenants(engine, after=after, limit=limit + 1, failed=True)
         )
         items = [TenantDetails.model_validate(row) for row in rows[:limit]]
         return Tenants(

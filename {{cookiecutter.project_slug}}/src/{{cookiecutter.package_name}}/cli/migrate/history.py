@@ -58,7 +58,11 @@ def migrate_stats(as_json: Json = False) -> None:
     _print_times(stats.migrations)
     if stats.statements:
         rows = [
-            (f"{one['seconds']:.3f}", "" if one["rows"] is None else str(one["rows"]), one["statement"])
+            (
+                f"{one['seconds']:.3f}",
+                "" if one["rows"] is None else str(one["rows"]),
+                one["statement"],
+            )
             for one in stats.statements
         ]
         print_rows(("Seconds", "Rows", "Slowest statements of the last runs"), rows)
@@ -100,7 +104,9 @@ def _summary(stats: "MigrationStats") -> str:
 def _print_times(times: "tuple[MigrationTime, ...]") -> None:
     """A bar for each migration on a terminal; in a pipe a line for each, with tabs."""
     if not sys.stdout.isatty():
-        rows = [(one.name, str(one.times), f"{one.last:.3f}", f"{one.longest:.3f}") for one in times]
+        rows = [
+            (one.name, str(one.times), f"{one.last:.3f}", f"{one.longest:.3f}") for one in times
+        ]
         print_rows((), rows)
         return
     from rich.bar import Bar
