@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,11 +32,13 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings
+    from .progress import observer
 
     settings = load_settings(serving=False)
     engine = connect(settings, migrating=True)
     try:
-        yield engine, config_for(settings)
+        with observer() as shown:
+            yield engine, replace(config_for(settings), observer=shown)
     finally:
         engine.dispose()
 

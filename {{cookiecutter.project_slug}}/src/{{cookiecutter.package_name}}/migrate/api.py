@@ -18,6 +18,7 @@ from .drift import Snapshot
 from .events import Observer
 from .folder import Folder
 from .plan import make_status, read_state
+from .replicas import Replica, read_replicas
 from .results import (
     CompletedMigration,
     LockHolder,
@@ -26,12 +27,14 @@ from .results import (
     NewMigration,
 )
 from .runner import downgrade, upgrade
+from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
 from .verify import VerifyResult, verified, verify_schema
 
 if TYPE_CHECKING:
     from .lint import Report
+from .stats import MigrationStats, MigrationTime, read_stats
 
 __all__ = [
     "BaselineResult",
@@ -39,9 +42,14 @@ __all__ = [
     "LockHolder",
     "MigrationConfig",
     "MigrationResult",
+    "MigrationRun",
+    "MigrationStats",
     "MigrationStatus",
+    "MigrationTime",
     "NewMigration",
     "Observer",
+    "Replica",
+    "RunState",
     "SchemaDifference",
     "Scope",
     "Snapshot",
@@ -58,7 +66,10 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_replicas",
+    "read_runs",
     "read_schema_files",
+    "read_stats",
     "refuse_findings",
     "rollback_migrations",
     "run_migrations",

@@ -16,6 +16,7 @@ from .drift import DriftSettings
 from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .migrations import MigrationSettings
 from .web import WebSettings
 
@@ -24,6 +25,7 @@ __all__ = ["Settings", "load_settings"]
 
 class Settings(
     LogSettings,
+    MetricsSettings,
     MailSettings,
     AccountSettings,
     DriftSettings,
