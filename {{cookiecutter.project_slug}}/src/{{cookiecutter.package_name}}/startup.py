@@ -80,6 +80,10 @@ def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
     except ActionableError as error:
         log.error(error.problem, impact=error.impact, solution=error.solution)
         return
+    if status.unknown_contracts and status.problem:
+        log.error(status.problem.problem, solution=status.problem.solution)
+    elif ahead := [migration.name for migration in status.completed if migration.ahead]:
+        log.warning("The schema is ahead of this release", by=ahead)
     for name in status.pending:
         log.warning(f"{name} is pending", see="migrate latest --sql", apply="migrate latest")
     newest = status.completed[-1:]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..errors import ActionableError
     from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
 
-COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
+COLUMNS = ("Migration", "Phase", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
 
 
@@ -90,6 +90,11 @@ def summary(status: "MigrationStatus") -> str:
         f"Current: {status.current or 'none'}. "
         f"{len(status.completed)} completed, {len(status.pending)} pending."
     ]
+    if ahead := [migration.name for migration in status.completed if migration.ahead]:
+        number = count(len(ahead), "migration")
+        lines.append(f"The schema is ahead of this release by {number}: {', '.join(ahead)}")
+    if status.unknown_contracts and status.problem:
+        lines.append(status.problem.problem)
     for migration in status.completed:
         if migration.missing:
             lines.append(f"The file of {migration.name} is missing.")
@@ -99,7 +104,8 @@ def summary(status: "MigrationStatus") -> str:
 
 
 def _row(migration: "CompletedMigration") -> tuple[str, ...]:
-    state = "missing" if migration.missing else "changed" if migration.changed else "completed"
+    states = ("missing", "changed", "ahead")
+    state = next((state for state in states if getattr(migration, state)), "completed")
     return (
         migration.name,
         "" if migration.batch is None else str(migration.batch),
@@ -125,6 +131,7 @@ def shown(result: "MigrationResult") -> dict[str, Any]:
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
+        "ahead": result.ahead,
         "error": result.error and result.error.as_dict(),
         "duration": result.duration,
     }

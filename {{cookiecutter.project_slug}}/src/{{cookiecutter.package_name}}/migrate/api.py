@@ -119,6 +119,7 @@ def make_migration(
     *,
     empty: bool = False,
     merge: bool = False,
+    phase: str = "expand",
     config: MigrationConfig | None = None,
 ) -> NewMigration:
     """Write a migration file, filled in from the difference between models and database.
@@ -126,13 +127,16 @@ def make_migration(
     Args:
         empty: leave it blank.
         merge: join several last migrations into one.
+        phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the name cannot be a file name, or the folder is not in order.
+        ActionableError: the phase is none, the name cannot be a file name, or the folder is not in order.
     """
     from . import make
 
-    return make.make_migration(engine, config or default_config(), name, empty=empty, merge=merge)
+    return make.make_migration(
+        engine, config or default_config(), name, empty=empty, merge=merge, phase=phase
+    )
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:

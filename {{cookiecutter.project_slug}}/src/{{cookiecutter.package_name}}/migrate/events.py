@@ -1,7 +1,10 @@
 """What a run tells while it happens. Progress bars, logs, metrics and traces listen; none is known here."""
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from ..words import count
 
 if TYPE_CHECKING:
     from .results import LockHolder, MigrationResult
@@ -22,6 +25,14 @@ class Observer:
     def retrying(self, retries_left: int) -> None:
         """A table stayed locked for as long as a statement may wait; it is tried again."""
         log.warning("A table stayed locked; trying again (%d left)", retries_left)
+
+    def schema_ahead(self, migrations: Sequence[str]) -> None:
+        """A newer release has applied these. This one applies nothing, and works with them."""
+        log.warning(
+            "The schema is ahead of this release by %s: %s",
+            count(len(migrations), "migration"),
+            ", ".join(migrations),
+        )
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         """The body of a migration is about to run."""

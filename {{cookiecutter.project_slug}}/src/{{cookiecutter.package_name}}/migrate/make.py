@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from . import errors
 from .config import MigrationConfig
-from .folder import Folder, file_name, name_of
+from .folder import PHASES, Folder, file_name, name_of
+from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
 
@@ -22,7 +23,13 @@ _MOMENT = "%Y%m%d%H%M%S"
 
 
 def make_migration(
-    engine: Engine, config: MigrationConfig, name: str, *, empty: bool = False, merge: bool = False
+    engine: Engine,
+    config: MigrationConfig,
+    name: str,
+    *,
+    empty: bool = False,
+    merge: bool = False,
+    phase: str = DEFAULT_PHASE,
 ) -> NewMigration:
     """Write a migration that follows the last one.
 
@@ -31,12 +38,15 @@ def make_migration(
     Args:
         empty: leave it blank.
         merge: join all heads instead of following the only one.
+        phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the name cannot be a file name, the folder is not in order, or the database
+        ActionableError: the phase is none, the name cannot be a file name, the folder is not in order, or the database
             does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
+    if phase not in PHASES:
+        raise errors.phase_unknown(phase, PHASES)
     folder = Folder(config)
     scripts = folder.directory
     if not merge:
@@ -48,6 +58,7 @@ def make_migration(
         _next_revision(folder),
         slug,
         head=scripts.get_heads() or "head",
+        phase=phase,
         schemas=config.scope.schemas,
         **_values(draft),
     )

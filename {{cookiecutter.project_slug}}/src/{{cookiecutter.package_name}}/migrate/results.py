@@ -19,6 +19,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
+        ahead: what a newer release has applied; then nothing was run.
     """
 
     success: bool
@@ -26,6 +27,7 @@ class MigrationResult:
     migrations: tuple[str, ...] = ()
     error: ActionableError | None = None
     duration: float = 0.0
+    ahead: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.
@@ -48,6 +50,9 @@ class CompletedMigration:
         duration: seconds.
         changed: its file does something else now than when it was applied.
         missing: no file has its revision.
+        ahead: no file has its revision, because a newer release applied it.
+        phase: ``expand``, ``backfill`` or ``contract``.
+        release: the version of the service that applied it, where known.
     """
 
     name: str
@@ -57,6 +62,9 @@ class CompletedMigration:
     duration: float | None = None
     changed: bool = False
     missing: bool = False
+    ahead: bool = False
+    phase: str = "expand"
+    release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,8 @@ class MigrationStatus:
     Attributes:
         completed: what is applied, oldest first.
         pending: names of what is not, next first.
-        problem: why nothing can be run, when files are missing or have changed.
+        problem: why nothing can be run: files are missing or have changed, or a newer release
+            applied a contract.
     """
 
     completed: tuple[CompletedMigration, ...]
@@ -77,6 +86,15 @@ class MigrationStatus:
     def current(self) -> str | None:
         """The revision of the newest completed migration."""
         return self.completed[-1].revision if self.completed else None
+
+    @property
+    def unknown_contracts(self) -> tuple[str, ...]:
+        """What a newer release took away, so that this one cannot work."""
+        return tuple(
+            migration.name
+            for migration in self.completed
+            if migration.ahead and migration.phase == "contract"
+        )
 
     @property
     def at_head(self) -> bool:

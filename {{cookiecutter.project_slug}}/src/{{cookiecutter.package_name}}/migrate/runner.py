@@ -20,9 +20,17 @@ from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
 from .config import MigrationConfig
 from .folder import Folder, name_of, runs_alone
-from .history import HistoryWriter, accept_change
+from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
-from .plan import Plan, make_plan, nothing_to_do, read_state
+from .plan import (
+    DatabaseState,
+    Plan,
+    check_contracts_known,
+    find_ahead,
+    make_plan,
+    nothing_to_do,
+    read_state,
+)
 from .results import MigrationResult
 from .select import Choice, all_pending
 
@@ -59,6 +67,7 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        ahead: what a newer release has applied.
     """
 
     def __init__(
@@ -80,6 +89,7 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.ahead: tuple[HistoryRow, ...] = ()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -96,6 +106,7 @@ class _Run:
             migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
+            ahead=tuple(row.name for row in self.ahead),
         )
         self.config.observer.run_finished(result)
         return result
@@ -104,9 +115,10 @@ class _Run:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
-        if self.choose is all_pending and nothing_to_do(
-            folder, read_state(self.engine, self.config)
-        ):
+        state = read_state(self.engine, self.config)
+        if self.choose is all_pending and nothing_to_do(folder, state):
+            return
+        if self._is_ahead(folder, state):
             return
         config = self.config
         with migration_lock(
@@ -114,7 +126,18 @@ class _Run:
         ) as lock:
             self._run(folder, lock)
 
+    def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
+        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
+        check_contracts_known(self.ahead)
+        if self.ahead:
+            self.config.observer.schema_ahead([row.with_release for row in self.ahead])
+        return bool(self.ahead)
+
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        # Another migrator may have been at work while this one waited.
+        if self._is_ahead(folder, read_state(self.engine, self.config)):
+            return
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)

@@ -83,6 +83,8 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
         ActionableError: the database does not answer, or the migration files are not in order.
     """
     status = get_migration_status(engine, config=config)
+    if status.unknown_contracts and status.problem:
+        return False, status.problem.problem
     if status.pending:
         return False, f"{len(status.pending)} migrations are pending"
     behind = count_tenants_behind(engine, status.current)

@@ -42,5 +42,8 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     Raises:
         ActionableError: the database does not answer, or the migration files are not in order.
     """
-    pending = get_migration_status(engine, config=config).pending
+    status = get_migration_status(engine, config=config)
+    if status.unknown_contracts and status.problem:
+        return False, status.problem.problem
+    pending = status.pending
     return not pending, f"{len(pending)} migrations are pending" if pending else None

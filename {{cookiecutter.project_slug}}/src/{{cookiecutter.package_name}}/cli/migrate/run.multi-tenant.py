@@ -7,6 +7,7 @@ import typer
 from ..common import (
     Json,
     OptionalName,
+    Phase,
     Verbose,
     database,
     leave_where_files_are_missing,
@@ -28,6 +29,7 @@ def migrate_make(
     shared: Annotated[bool, typer.Option(help="For the shared schema, not for tenants.")] = False,
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
@@ -35,7 +37,7 @@ def migrate_make(
 
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
-        new = make_migration(engine, name, empty=empty, merge=merge, config=scoped)
+        new = make_migration(engine, name, empty=empty, merge=merge, phase=phase, config=scoped)
     print_new(new, relative(new.path))
 
 

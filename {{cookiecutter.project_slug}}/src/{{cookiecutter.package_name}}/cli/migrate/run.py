@@ -7,6 +7,7 @@ import typer
 from ..common import (
     Json,
     OptionalName,
+    Phase,
     Verbose,
     database,
     leave_where_files_are_missing,
@@ -22,12 +23,13 @@ def migrate_make(
     name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
 
     with database() as (engine, config):
-        new = make_migration(engine, name, empty=empty, merge=merge, config=config)
+        new = make_migration(engine, name, empty=empty, merge=merge, phase=phase, config=config)
     print_new(new, relative(new.path))
 
 
