@@ -1,6 +1,6 @@
 """What runs before the port opens, and what readiness asks.
 
-May import: ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
+May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
 ``app``, ``cli.serve``, ``web.health``.
 """
 
@@ -22,6 +22,7 @@ from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
+from .replica import Replica
 from .settings import Settings
 
 READY_FOR_SECONDS = 1.0
@@ -53,6 +54,22 @@ def start_database(settings: Settings) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def register(engine: Engine, settings: Settings) -> Replica:
+    """Be counted among those that serve.
+
+    Raises:
+        ActionableError: the database does not answer, or this release must not serve from it.
+    """
+    try:
+        return Replica(engine, settings)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 @contextmanager

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..errors import ActionableError
     from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
 
-COLUMNS = ("Migration", "Phase", "Batch", "Applied (UTC)", "Seconds", "State")
+COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
+ONLY_SOMETIMES = ("ahead", "held_back", "held_by")  # keys of a result's JSON
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
 
 
@@ -35,8 +36,15 @@ def print_result(
         print(f"{batch} {done}: {count(len(result.migrations), 'migration')}")
         if verbose:
             print(*result.migrations, sep="\n")
-    elif result.success:
+    elif result.success and not result.held_back:
         print(NOTHING_TO_DO[done])
+    if result.held_back and not as_json:
+        print(held_back(result.held_back, result.held_by))
+
+
+def held_back(migrations: Sequence[str], by: Sequence[str]) -> str:
+    """What waits, and for what."""
+    return f"Held back: {', '.join(migrations)}, by {'; '.join(by)}"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
@@ -62,7 +70,11 @@ def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
         print(json.dumps(_status_as_dict(status), default=str))
         return
     rows = [_row(migration) for migration in status.completed]
-    rows += [(name, "", "", "", "pending") for name in status.pending]
+    rows += [
+        (name, "", "", "", _with_phase(state, status.phases[name]))
+        for state, names in (("pending", status.pending), ("held back", status.held_back))
+        for name in names
+    ]
     print_rows(COLUMNS, rows)
 
 
@@ -70,6 +82,9 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
     return {
         "completed": [asdict(migration) for migration in status.completed],
         "pending": status.pending,
+        "held_back": status.held_back,
+        "held_by": status.held_by,
+        "phases": status.phases,
         "current": status.current,
         "problem": status.problem and status.problem.as_dict(),
     }
@@ -90,6 +105,8 @@ def summary(status: "MigrationStatus") -> str:
         f"Current: {status.current or 'none'}. "
         f"{len(status.completed)} completed, {len(status.pending)} pending."
     ]
+    if status.held_back:
+        lines.append(held_back(status.held_back, status.held_by))
     if ahead := [migration.name for migration in status.completed if migration.ahead]:
         number = count(len(ahead), "migration")
         lines.append(f"The schema is ahead of this release by {number}: {', '.join(ahead)}")
@@ -111,8 +128,12 @@ def _row(migration: "CompletedMigration") -> tuple[str, ...]:
         "" if migration.batch is None else str(migration.batch),
         "" if migration.applied_at is None else f"{migration.applied_at:%Y-%m-%d %H:%M:%S}",
         "" if migration.duration is None else f"{migration.duration:.3f}",
-        state,
+        _with_phase(state, migration.phase),
     )
+
+
+def _with_phase(state: str, phase: str) -> str:
+    return state if phase == "expand" else f"{state} ({phase})"
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -131,7 +152,6 @@ def shown(result: "MigrationResult") -> dict[str, Any]:
         "success": result.success,
         "batch": result.batch,
         "migrations": result.migrations,
-        "ahead": result.ahead,
         "error": result.error and result.error.as_dict(),
         "duration": result.duration,
-    }
+    } | {name: value for name in ONLY_SOMETIMES if (value := getattr(result, name))}

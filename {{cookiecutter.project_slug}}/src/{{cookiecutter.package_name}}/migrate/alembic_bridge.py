@@ -113,6 +113,7 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
     Args:
         hooks: called after each step, in its transaction.
     """
+    own = {config.history_table, "service_instances", "migration_progress"}
     return {
         "target_metadata": config.scope.tables(config.load_metadata()),
         "on_version_apply": hooks,
@@ -120,7 +121,7 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "scope": config.scope,
         "version_table": config.version_table,
         "render_item": _render_stored_type,
-        "include_name": lambda name, type_, _: (type_, name) != ("table", config.history_table),
+        "include_name": lambda name, type_, _: type_ != "table" or name not in own,
         **backend.ALEMBIC_OPTIONS,
     }
 

@@ -1,5 +1,6 @@
 """What the engine can do, each in one function. The package itself is its public face."""
 
+import time
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -10,6 +11,8 @@ from .backends.common import check_engine
 from .config import MigrationConfig, default_config
 from .events import Observer
 from .folder import Folder
+from .gate import with_gate
+from .instances import Instance, Registration, make_table, read_instances
 from .plan import make_status, read_state
 from .results import (
     CompletedMigration,
@@ -21,17 +24,23 @@ from .results import (
 from .runner import downgrade, upgrade
 from .scope import Scope
 
+GATE_POLL_SECONDS = 0.5
+
 __all__ = [
     "CompletedMigration",
+    "Instance",
     "LockHolder",
     "MigrationConfig",
     "MigrationResult",
     "MigrationStatus",
     "NewMigration",
     "Observer",
+    "Registration",
     "Scope",
+    "get_instances",
     "get_lock_holder",
     "get_migration_status",
+    "make_instances_table",
     "make_migration",
     "make_seed",
     "migrate_down",
@@ -41,6 +50,7 @@ __all__ = [
     "run_migrations",
     "run_seeds",
     "unlock",
+    "wait_for_gate",
 ]
 
 
@@ -110,7 +120,44 @@ def get_migration_status(
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     config = config or default_config()
-    return make_status(Folder(config), read_state(engine, config))
+    folder = Folder(config)
+    return with_gate(engine, config, folder, make_status(folder, read_state(engine, config)))
+
+
+def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
+    """The processes that serve, the oldest first; those that count as dead until they are removed.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return read_instances(engine, config or default_config())
+
+
+def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:
+    """Make the table of the processes that serve, where it is missing.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    make_table(engine, config or default_config())
+
+
+def wait_for_gate(
+    engine: Engine, seconds: float, *, config: MigrationConfig | None = None
+) -> MigrationStatus:
+    """The status, once nothing is held back any more or the time is over.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder is not in order.
+    """
+    until = time.monotonic() + seconds
+    while (status := get_migration_status(engine, config=config)).held_back:
+        if time.monotonic() >= until:
+            break
+        time.sleep(GATE_POLL_SECONDS)
+    return status
 
 
 def make_migration(

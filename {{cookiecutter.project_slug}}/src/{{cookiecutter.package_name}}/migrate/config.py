@@ -28,6 +28,7 @@ class MigrationConfig:
         version_table: name of Alembic's table.
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
+        force_contracts: run contracts although instances that lack them live.
         observer: hears what a run does.
     """
 
@@ -43,6 +44,7 @@ class MigrationConfig:
     version_table: str = "alembic_version"
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
+    force_contracts: bool = False
     observer: Observer = field(default_factory=Observer)
 
     @property

@@ -144,6 +144,19 @@ def files_missing(names: Sequence[str]) -> ActionableError:
     )
 
 
+def cannot_register(table: str, error: BaseException) -> ActionableError:
+    """The service may not write ``service_instances``, or not make that table. Without its row
+    there, a contract could run while the service still uses what it takes away.
+    """
+    return ActionableError(
+        "cannot-register",
+        f"This instance cannot write into {table}: {cause(error)}",
+        "The service does not start: a contract could take away what it uses.",
+        f"Grant this user SELECT, INSERT, UPDATE and DELETE on {table}; the owner of the schema makes"
+        " the table with: migrate contract",
+    )
+
+
 def contract_unknown(contracts: Sequence[str]) -> ActionableError:
     """A newer release has taken away what this one may use. Run that release, or one after it."""
     number = count(len(contracts), "applied contract")

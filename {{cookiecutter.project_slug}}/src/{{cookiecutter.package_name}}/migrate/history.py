@@ -53,7 +53,9 @@ DEFAULT_PHASE = "expand"
 Execute = Callable[[Executable], object]
 
 
-class _Utc(TypeDecorator[datetime]):
+class Utc(TypeDecorator[datetime]):
+    """A moment in UTC."""
+
     impl = DateTime(timezone=True)
     cache_ok = True
 
@@ -77,10 +79,10 @@ def history_table(name: str) -> Table:
         Column("revision", String(REVISION_LENGTH), nullable=False),
         Column("name", String(255), nullable=False),
         Column("checksum", String(64), nullable=False),
-        Column("started_at", _Utc, nullable=False),
+        Column("started_at", Utc, nullable=False),
         # Seconds.
         Column("duration", Float, nullable=False),
-        Column("rolled_back_at", _Utc),
+        Column("rolled_back_at", Utc),
         # Version 0.1.0 had the columns above. A run adds those below where they are missing.
         Column("phase", String(16), server_default=DEFAULT_PHASE, nullable=False),
         Column("service", String(64)),
@@ -255,7 +257,7 @@ class HistoryWriter:
             "revision": literal(script.revision),
             "name": literal(path.stem),
             "checksum": literal(checksum(path)),
-            "started_at": literal(started_at, _Utc)
+            "started_at": literal(started_at, Utc)
             if isinstance(started_at, datetime)
             else started_at,
             "duration": literal(duration),

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .config import MigrationConfig
-from .folder import CONTRACT, Folder, has_changed, is_called, name_of, parents
+from .folder import CONTRACT, Folder, has_changed, is_called, name_of, parents, phase_of
 from .history import BASELINE, HistoryRow, read_columns, read_heads, read_history
 from .results import CompletedMigration, MigrationStatus
 
@@ -84,9 +84,18 @@ def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
         ActionableError: database-away, foreign-history-table, another-services-history.
     """
     with backend.reading(engine, config.scope) as connection:
-        columns = read_columns(connection, config)
-        history = read_history(connection, config, columns)
-        heads = read_heads(connection, config)
+        return state_on(connection, config)
+
+
+def state_on(connection: Connection, config: MigrationConfig) -> DatabaseState:
+    """The same, on a connection that has entered the scope.
+
+    Raises:
+        ActionableError: foreign-history-table, another-services-history.
+    """
+    columns = read_columns(connection, config)
+    history = read_history(connection, config, columns)
+    heads = read_heads(connection, config)
     _check_service(config, history)
     return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
@@ -172,11 +181,11 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
         for script in applied
     ]
     completed += _absent(missing, state)
-    pending = (name_of(script) for script in folder.chain if script not in applied)
+    pending = {name_of(s): phase_of(s) for s in folder.chain if s not in applied}
     changed = [migration.name for migration in completed if migration.changed]
     if changed and problem is None:
         problem = errors.files_changed(changed)
-    return MigrationStatus(tuple(completed), tuple(pending), problem)
+    return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 
 def find(scripts: "Sequence[Script]", name: str) -> "Script":
@@ -217,8 +226,8 @@ def _status_of_history(
     absent = set(missing)
     completed = [_completed(row, missing=row.revision in absent) for row in state.history]
     known = {row.revision for row in state.history}
-    pending = (name_of(script) for script in folder.scripts if script.revision not in known)
-    return MigrationStatus(tuple(completed), tuple(pending), problem)
+    pending = {name_of(s): phase_of(s) for s in folder.scripts if s.revision not in known}
+    return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 
 def _absent(missing: Iterable[str], state: DatabaseState) -> list[CompletedMigration]:

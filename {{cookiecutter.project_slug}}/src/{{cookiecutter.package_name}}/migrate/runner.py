@@ -20,6 +20,7 @@ from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
 from .config import MigrationConfig
 from .folder import Folder, name_of, runs_alone
+from .gate import Held, pass_gate
 from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
 from .plan import (
@@ -68,6 +69,7 @@ class _Run:
         batch: the batch that was run or rolled back.
         columns: those of the history table.
         ahead: what a newer release has applied.
+        held: what waits at the gate.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class _Run:
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
         self.ahead: tuple[HistoryRow, ...] = ()
+        self.held = Held()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -107,6 +110,8 @@ class _Run:
             error=error,
             duration=time.perf_counter() - began,
             ahead=tuple(row.name for row in self.ahead),
+            held_back=tuple(map(name_of, self.held.migrations)),
+            held_by=self.held.by,
         )
         self.config.observer.run_finished(result)
         return result
@@ -144,7 +149,7 @@ class _Run:
         if plan.unrecorded() or plan.gone():
             self._take_over(plan, lock)
             plan = self._plan(folder)
-        chosen = list(self.choose(plan))
+        chosen = self._passing_gate(plan, lock)
         if chosen and not self.is_upgrade:
             self.batch = plan.batch_of(chosen[0])
         together = self.is_upgrade and not any(map(runs_alone, chosen))
@@ -153,6 +158,12 @@ class _Run:
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
+
+    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
+        chosen = list(self.choose(plan))
+        if self.is_upgrade:
+            self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
+        return chosen[: len(chosen) - len(self.held.migrations)]
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))

@@ -14,14 +14,14 @@ from .accounts import AccountSettings
 from .database import DatabaseSettings
 from .logging import LogSettings
 from .mail import MailSettings
-from .migrations import MigrationSettings
+from .rolling import RollingSettings
 from .web import WebSettings
 
 __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings, MailSettings, AccountSettings, RollingSettings, DatabaseSettings, WebSettings
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

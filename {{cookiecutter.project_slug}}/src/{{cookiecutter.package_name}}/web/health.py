@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
 
+from ..replica import Replica
 from ..startup import Readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -35,7 +36,11 @@ async def ready(request: Request, response: Response) -> Health:
     The answer may be a second old.
     """
     readiness: Readiness = request.app.state.readiness
-    is_ready, reason = await readiness.ask()
+    replica: Replica = request.app.state.replica
+    if await replica.wake():
+        is_ready, reason = await readiness.ask()
+    else:
+        is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
     if is_ready:
         return Health(reason=reason)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

@@ -5,10 +5,11 @@ One package for each database, with the same names in each; the answers to the t
 - ``DRIVER``: how an address of this database begins.
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
-- ``Lock``: the lock that one migrator at a time holds.
+- ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
-- ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``: what only it can say.
+- ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``, ``is_forbidden``: what only it
+  can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,
 ``results``. Imported by: the engine's other modules.

@@ -1,9 +1,17 @@
 """PostgreSQL, through psycopg 3."""
 
 from . import snapshot
-from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .connection import (
+    ended_transaction,
+    explain,
+    is_forbidden,
+    migrating,
+    reading,
+    row_checks,
+    timed_out,
+)
 from .enums import enum_types, render_type
-from .lock import Lock
+from .lock import Lock, registering
 
 DIALECT = "postgresql"
 DRIVER = "postgresql+psycopg://…"
@@ -17,8 +25,10 @@ __all__ = [
     "ended_transaction",
     "enum_types",
     "explain",
+    "is_forbidden",
     "migrating",
     "reading",
+    "registering",
     "render_type",
     "row_checks",
     "snapshot",
