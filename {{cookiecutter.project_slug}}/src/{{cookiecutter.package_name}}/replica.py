@@ -25,7 +25,6 @@ BEAT_SECONDS = 10.0
 STALE_AFTER_SECONDS = 30.0
 WAKING_SECONDS = 2.0
 POLL_SECONDS = 0.02
-ATTEMPT_SECONDS = 30.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,7 +53,8 @@ class Replica:
         self._row.register()
         self._repeated = [Repeated("heartbeat", BEAT_SECONDS, self._beat)]
         if settings.runs_contracts:
-            seconds = ATTEMPT_SECONDS + random.uniform(0, 5)  # so that replicas do not crowd
+            # Not all at once, when several were started together.
+            seconds = settings.auto_contract_interval * random.uniform(0.9, 1.1)
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
 
     @property

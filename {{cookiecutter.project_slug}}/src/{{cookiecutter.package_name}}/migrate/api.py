@@ -38,6 +38,7 @@ __all__ = [
     "Registration",
     "Scope",
     "get_instances",
+    "keep_in_step",
     "get_lock_holder",
     "get_migration_status",
     "make_instances_table",
@@ -49,6 +50,7 @@ __all__ = [
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
+    "stop_keeping",
     "unlock",
     "wait_for_gate",
 ]
@@ -184,6 +186,34 @@ def make_migration(
     return make.make_migration(
         engine, config or default_config(), name, empty=empty, merge=merge, phase=phase
     )
+
+
+def keep_in_step(
+    table: str, old: str, new: str, *, to_new: str | None = None, to_old: str | None = None
+) -> None:
+    """In a migration: copy what is written to one of two columns into the other, by triggers.
+
+    Whoever inserts a row with ``new`` set is taken for new code, and ``old`` follows; otherwise
+    ``new`` follows. So give ``new`` no default while the two are in step. Of an update that
+    changes both, ``new`` counts. Rows that are there already stay as they are until they are updated.
+
+    On SQLite ``old`` must take NULL: a trigger there fills it only after the row is in. A table that
+    is rebuilt loses its triggers, so rebuild it first.
+
+    Args:
+        to_new: SQL that makes the new value of the row's columns. Default: the old value.
+        to_old: SQL that makes the old value of the row's columns. Default: the new value.
+    """
+    from . import in_step
+
+    in_step.keep_in_step(table, old, new, to_new=to_new, to_old=to_old)
+
+
+def stop_keeping(table: str, old: str, new: str) -> None:
+    """In a migration: undo :func:`keep_in_step`; nothing to do where it was not called."""
+    from . import in_step
+
+    in_step.stop_keeping(table, old, new)
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:

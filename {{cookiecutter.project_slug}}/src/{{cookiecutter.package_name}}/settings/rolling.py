@@ -14,6 +14,10 @@ class RollingSettings(MigrationSettings):
         "end. Default: as AUTO_MIGRATE in production, elsewhere not.",
     )
 
+    auto_contract_interval: float = Field(
+        30, gt=0, description="Seconds between two looks for a contract that may be applied."
+    )
+
     @property
     def runs_contracts(self) -> bool:
         """Whether this process applies contracts while it serves."""

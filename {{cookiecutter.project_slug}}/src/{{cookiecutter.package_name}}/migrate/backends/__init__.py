@@ -7,6 +7,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
+- ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.
 - ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
 - ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``, ``is_forbidden``: what only it
   can say.

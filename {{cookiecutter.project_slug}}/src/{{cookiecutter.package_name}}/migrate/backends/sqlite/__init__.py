@@ -11,6 +11,7 @@ from .connection import (
     timed_out,
 )
 from .enums import enum_types, render_type
+from .in_step import keep_in_step, stop_keeping
 from .lock import Lock, registering
 
 DIALECT = "sqlite"
@@ -26,11 +27,13 @@ __all__ = [
     "enum_types",
     "explain",
     "is_forbidden",
+    "keep_in_step",
     "migrating",
     "reading",
     "registering",
     "render_type",
     "row_checks",
     "snapshot",
+    "stop_keeping",
     "timed_out",
 ]
