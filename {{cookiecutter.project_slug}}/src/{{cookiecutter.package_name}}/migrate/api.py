@@ -7,6 +7,18 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backup import (
+    BackupOptions,
+    DirectoryStore,
+    Manifest,
+    Restored,
+    create_backup,
+    forget_kept,
+    list_backups,
+    list_kept,
+    restore_backup,
+)
+from .before_run import BeforeRun
 from .config import MigrationConfig, default_config
 from .events import Observer
 from .folder import Folder
@@ -22,21 +34,31 @@ from .runner import downgrade, upgrade
 from .scope import Scope
 
 __all__ = [
+    "BackupOptions",
+    "BeforeRun",
     "CompletedMigration",
+    "DirectoryStore",
     "LockHolder",
+    "Manifest",
     "MigrationConfig",
     "MigrationResult",
     "MigrationStatus",
     "NewMigration",
     "Observer",
+    "Restored",
     "Scope",
+    "create_backup",
+    "forget_kept",
     "get_lock_holder",
     "get_migration_status",
+    "list_backups",
+    "list_kept",
     "make_migration",
     "make_seed",
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "restore_backup",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",

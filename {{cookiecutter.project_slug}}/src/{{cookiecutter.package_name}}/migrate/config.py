@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import MetaData
 
+from .before_run import BeforeRun, nothing
 from .events import Observer
 from .scope import Scope
 
@@ -29,6 +30,7 @@ class MigrationConfig:
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
         observer: hears what a run does.
+        before_run: called before a run that has something to do; it may make a backup.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class MigrationConfig:
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
     observer: Observer = field(default_factory=Observer)
+    before_run: BeforeRun = nothing
 
     @property
     def versions(self) -> Path:

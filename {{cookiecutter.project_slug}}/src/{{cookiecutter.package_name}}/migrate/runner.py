@@ -18,6 +18,7 @@ from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
+from .before_run import with_way_back
 from .config import MigrationConfig
 from .folder import Folder, name_of, runs_alone
 from .history import HistoryWriter, accept_change
@@ -59,6 +60,7 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        backup: the one that was made before, if one was.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.backup: str | None = None
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -122,6 +125,10 @@ class _Run:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = list(self.choose(plan))
+        if chosen:
+            scope = self.config.scope
+            schemas = [scope.name] if scope.tenant else None
+            self.backup = self.config.before_run(self.engine, schemas)
         if chosen and not self.is_upgrade:
             self.batch = plan.batch_of(chosen[0])
         together = self.is_upgrade and not any(map(runs_alone, chosen))
@@ -146,7 +153,10 @@ class _Run:
             except Exception as error:
                 self._note_done(unit, error)
                 if not retries or not backend.timed_out(error) or attempt.left_transaction:
-                    raise self._failure(error, attempt) from error
+                    failure = self._failure(error, attempt)
+                    raise with_way_back(
+                        failure, self.backup, self.config.scope.tenant
+                    ) from error
                 self.config.observer.retrying(retries)
                 retries -= 1
                 time.sleep(RETRY_SECONDS)

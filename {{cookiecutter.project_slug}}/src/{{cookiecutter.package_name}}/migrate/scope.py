@@ -12,11 +12,13 @@ class Scope:
 
     Attributes:
         name: different scopes have different names, and locks.
+        tenant: whose schema it is, if it is a tenant's.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
     """
 
     name = ""
+    tenant: str | None = None
     schemas: str | None = None
     needs_entering = False
 

@@ -21,6 +21,11 @@ def options(_settings: Settings) -> dict[str, Any]:
     return {}
 
 
+def backup_options(_settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {}
+
+
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations.
 

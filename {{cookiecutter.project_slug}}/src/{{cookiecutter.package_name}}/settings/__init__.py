@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from . import errors
 from .accounts import AccountSettings
+from .backup import BackupSettings
 from .database import DatabaseSettings
 from .logging import LogSettings
 from .mail import MailSettings
@@ -21,7 +22,13 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MailSettings,
+    AccountSettings,
+    BackupSettings,
+    MigrationSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

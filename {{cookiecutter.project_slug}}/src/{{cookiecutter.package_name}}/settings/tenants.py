@@ -1,6 +1,6 @@
 """How tenants are told apart. A multi-tenant service has these beside its database's settings."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,11 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
         "nothing else. For tenants that exist: tenant roles",
     )
 
+    backup_tenants: Literal["all", "each"] = Field(
+        "all",
+        description="all: a backup is one file. each: one file for each tenant and one for the rest, "
+        "several written at a time; a single tenant is restored more quickly.",
+    )
     tenants_per_connection: int = Field(
         500,
         ge=1,

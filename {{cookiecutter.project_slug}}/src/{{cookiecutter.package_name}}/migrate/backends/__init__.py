@@ -6,6 +6,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds.
+- ``backup``: how it is saved, restored and swapped.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
 - ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``: what only it can say.

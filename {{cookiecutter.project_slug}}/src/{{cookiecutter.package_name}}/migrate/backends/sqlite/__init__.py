@@ -1,6 +1,6 @@
 """SQLite, through the driver of Python's standard library."""
 
-from . import snapshot
+from . import backup, snapshot
 from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
 from .enums import enum_types, render_type
 from .lock import Lock
@@ -14,6 +14,7 @@ __all__ = [
     "DIALECT",
     "DRIVER",
     "Lock",
+    "backup",
     "ended_transaction",
     "enum_types",
     "explain",
