@@ -173,7 +173,7 @@ class _Creation:
             duration=0.0,
             size=0,
             files=(),
-            roles=tuple(backend.backup.owners(connection)),
+            needs=backend.backup.needs(connection),
             tenants=self.layout.tenants(connection, parts),
         )
 

@@ -42,7 +42,7 @@ class Manifest:
         fingerprint: of the service's schema, as ``migrate/drift`` makes it.
         whole: whether it holds the whole database, not only some tenants.
         created_at: in UTC. duration: seconds. size: bytes, of all files.
-        roles: the database roles that what it holds belongs to.
+        needs: what the database must have before the files are loaded, as the backend tells it.
         tenants: those that it holds, by id.
     """
 
@@ -57,7 +57,7 @@ class Manifest:
     duration: float
     size: int
     files: tuple[SavedFile, ...]
-    roles: tuple[str, ...] = ()
+    needs: dict[str, Any] = field(default_factory=dict)
     tenants: dict[str, TenantFacts] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,7 +107,6 @@ def _parse(values: dict[str, Any]) -> Manifest:
         raise ValueError(f"its format is {written}, and this version knows {FORMAT}")
     values["created_at"] = datetime.fromisoformat(values["created_at"])
     values["files"] = tuple(SavedFile(**file) for file in values["files"])
-    values["roles"] = tuple(values["roles"])
     values["tenants"] = {i: TenantFacts(**facts) for i, facts in values["tenants"].items()}
     names = [values["name"], *(file.name for file in values["files"])]
     if any(Path(name).name != name for name in names):

@@ -66,7 +66,7 @@ def restore_backup(
                     stack.enter_context(left_alone(engine))
                 with opened(options, manifest, manifest.files, on_step) as files:
                     on_step(f"Restoring {name} into a new database")
-                    restore.load(files, manifest.roles)
+                    restore.load(files, manifest.needs)
                 on_step("Comparing it with what was saved")
                 with restore.connection() as connection:
                     is_compared = _compare(connection, config, options, manifest)
@@ -102,7 +102,8 @@ def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str
         ActionableError: no-such-backup, backup-manifest-unreadable, backup-of-another-service.
     """
     manifest = read_manifest(options.store, name)
-    if manifest.service != config.service:
+    # As in the history: "" is not compared.
+    if config.service and manifest.service and manifest.service != config.service:
         raise errors.another_services(name, manifest.service)
     return manifest
 

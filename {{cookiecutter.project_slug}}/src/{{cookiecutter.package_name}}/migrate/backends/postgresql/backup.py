@@ -1,10 +1,10 @@
 """Saves a PostgreSQL database by ``pg_dump``, and puts a restored one in its place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import psycopg
 from psycopg import sql
@@ -111,12 +111,23 @@ def current_schema(connection: Connection) -> str:
     return str(connection.scalar(select(func.current_schema())))
 
 
-def owners(connection: Connection) -> list[str]:
-    """The roles, superusers aside, to which something in the database belongs."""
-    return list(connection.scalars(_OWNERS))
+def needs(connection: Connection) -> dict[str, Any]:
+    """What a new database must have before the files are loaded.
+
+    The roles to which something belongs, superusers aside; and whether the schema public is the one
+    that came with the database. One that was made anew lacks privileges that the first one has.
+    """
+    return {
+        "roles": list(connection.scalars(_ROLES)),
+        "first_public": bool(connection.scalar(_FIRST_PUBLIC)),
+    }
 
 
-_OWNERS = text(
+_FIRST_PUBLIC = text(
+    "SELECT count(*) FROM pg_init_privs WHERE classoid = 'pg_namespace'::regclass"
+    " AND objoid = to_regnamespace('public')"
+)
+_ROLES = text(
     "SELECT DISTINCT r.rolname FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid"
     " WHERE d.refclassid = 'pg_authid'::regclass AND NOT r.rolsuper AND d.dbid ="
     " (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1"
@@ -168,20 +179,24 @@ class Restore:
     def __exit__(self, *_: object) -> None:
         self._drop_new()
 
-    def load(self, files: Sequence[BinaryIO], roles: Sequence[str]) -> None:
+    def load(self, files: Sequence[BinaryIO], needs: Mapping[str, Any]) -> None:
         """Make the new database and load the files into it, one after the other.
 
         Args:
-            roles: those that must be there; the missing ones are made, without login.
+            needs: what :func:`needs` gave. Roles that are missing are made, without login.
 
         Raises:
             ActionableError: backup-not-restored, backup-client-failed.
         """
         with self._on_server() as server:
             known = server.execute("SELECT rolname FROM pg_roles").fetchall()
-            for role in sorted({*roles} - {name for (name,) in known}):
+            for role in sorted({*needs["roles"]} - {name for (name,) in known}):
                 server.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
             server.execute(self._create_statement(server))
+        if not needs["first_public"]:
+            with self._fresh.begin() as connection:
+                connection.exec_driver_sql("DROP SCHEMA public")
+                connection.exec_driver_sql("CREATE SCHEMA public")
         for file in files:
             self._client.run(RESTORE, self._fresh, ["--exit-on-error"], stdin=file)
         with self._fresh.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -3,11 +3,11 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 
@@ -95,9 +95,9 @@ def current_schema(connection: Connection) -> str:
     return "main"
 
 
-def owners(connection: Connection) -> list[str]:
-    """The roles that own something: SQLite has none."""
-    return []
+def needs(connection: Connection) -> dict[str, Any]:
+    """What a new database must have before the copy is loaded: nothing."""
+    return {}
 
 
 def path_of(engine: Engine) -> Path | None:
@@ -151,7 +151,7 @@ class Restore:
         """Whether there is a database to replace."""
         return self._path.exists()
 
-    def load(self, files: Sequence[BinaryIO], roles: Sequence[str]) -> None:
+    def load(self, files: Sequence[BinaryIO], needs: Mapping[str, Any]) -> None:
         """Write the new file and check it.
 
         Raises:
