@@ -48,7 +48,7 @@ EVERYTHING = {
         " parent bigint REFERENCES parents ON DELETE CASCADE, mood mood, positive positive,"
         " pair pair, big numeric(40, 10), part double precision, bytes bytea, words text,"
         " moment timestamptz, day date, lasts interval, flag boolean, address inet, mac macaddr,"
-        " bits bit varying, json json, jsonb jsonb, id_of uuid, range int4range,"
+        " bits bit varying, json json, jsonb jsonb, id_of uuid, range int4range, kind varchar(9) CHECK (kind IN ('a', 'it''s')),"
         " ranges nummultirange, point point, path path, vector tsvector, numbers integer[][],"
         " money money, name name, photo oid,"
         " twice integer GENERATED ALWAYS AS (positive * 2) STORED)",

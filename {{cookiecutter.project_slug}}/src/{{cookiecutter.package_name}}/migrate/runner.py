@@ -154,9 +154,7 @@ class _Run:
                 self._note_done(unit, error)
                 if not retries or not backend.timed_out(error) or attempt.left_transaction:
                     failure = self._failure(error, attempt)
-                    raise with_way_back(
-                        failure, self.backup, self.config.scope.tenant
-                    ) from error
+                    raise with_way_back(failure, self.backup, self.config.scope.tenant) from error
                 self.config.observer.retrying(retries)
                 retries -= 1
                 time.sleep(RETRY_SECONDS)

@@ -37,6 +37,8 @@ def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
             return None
         options = backup_options(settings)
         made = create_backup(engine, config, options, schemas)
+        if made is None:  # a tenant that is new has nothing to save
+            return None
         log.info("Backed up", backup=made.name, bytes=made.size, seconds=made.duration)
         return made.name
 

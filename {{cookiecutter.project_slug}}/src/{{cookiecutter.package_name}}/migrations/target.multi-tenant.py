@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from ..migrate import MigrationConfig, get_migration_status
 from ..migrate.tenants import (
     SharedScope,
+    TenantLayout,
     count_tenants_behind,
     run_all_tenant_migrations,
     tenants_without_role,
@@ -32,6 +33,11 @@ def options(settings: Settings) -> dict[str, Any]:
         "tenant_roles": settings.tenant_roles,
         "tenants_per_connection": settings.tenants_per_connection,
     }
+
+
+def backup_options(settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {"layout": TenantLayout(each=settings.backs_up_each_tenant)}
 
 
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:

@@ -51,10 +51,12 @@ def say(step: str) -> None:
     print(step, file=sys.stderr, flush=True)
 
 
-def report_created(manifest: "Manifest", *, as_json: bool) -> None:
+def report_created(manifest: "Manifest | None", *, as_json: bool) -> None:
     """Say what was made."""
     if as_json:
-        print(json.dumps(manifest.as_dict(), default=str))
+        print(json.dumps(manifest and manifest.as_dict(), default=str))
+    elif manifest is None:
+        print("There is nothing to save")
     else:
         print(f"Created {manifest.name}: {size(manifest.size)} in {manifest.duration:.1f} s")
 

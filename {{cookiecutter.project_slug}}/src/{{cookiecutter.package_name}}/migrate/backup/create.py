@@ -38,12 +38,15 @@ def create_backup(
     options: BackupOptions,
     schemas: Sequence[str] | None = None,
     on_step: OnStep = lambda _: None,
-) -> Manifest:
+) -> Manifest | None:
     """Save the database, or some tenants' schemas, as they are at one moment.
 
     Args:
         schemas: those to save; None saves the whole database.
         on_step: called with a sentence for each step.
+
+    Returns:
+        What was saved; None when none of the schemas is there.
 
     Raises:
         ActionableError: no client that is new enough, a disk that is full, a folder that cannot be
@@ -106,10 +109,12 @@ class _Creation:
         self.manifest: Manifest | None = None
         self.written: list[str] = []
 
-    def run(self, schemas: Sequence[str] | None) -> Manifest:
+    def run(self, schemas: Sequence[str] | None) -> Manifest | None:
         began = time.perf_counter()
         with self.dump.connection() as connection:
             parts = self.layout.parts(connection, schemas)
+        if not parts:
+            return None
         try:
             files = self._write_all(parts, whole=schemas is None)
             assert self.manifest is not None
@@ -156,7 +161,8 @@ class _Creation:
 
         self.written.append(name)
         self.store.put(name, write, needed=needed)
-        return SavedFile(part.name, name, *checksum_of(self.store, name))
+        schema = part.schemas[0] if len(part.schemas) == 1 else None
+        return SavedFile(part.name, schema, name, *checksum_of(self.store, name))
 
     def _describe(self, connection: Connection, parts: Sequence[Part], *, whole: bool) -> Manifest:
         """The manifest of what the connection sees, except for the files."""

@@ -21,11 +21,13 @@ class SavedFile:
 
     Attributes:
         part: name of the part that it holds.
+        schema: the one schema that it holds; None when it holds others, too.
         size: bytes.
         checksum: SHA-256.
     """
 
     part: str
+    schema: str | None
     name: str
     size: int
     checksum: str

@@ -63,10 +63,11 @@ def restore_backup(
         with backend.backup.Restore(engine, options.client, datetime.now(UTC)) as restore:
             with ExitStack() as stack:
                 if restore.exists:
-                    stack.enter_context(left_alone(engine))
+                    stack.enter_context(left_alone(engine, config))
                 with opened(options, manifest, manifest.files, on_step) as files:
                     on_step(f"Restoring {name} into a new database")
-                    restore.load(files, manifest.needs)
+                    schemas = [file.schema for file in manifest.files]
+                    restore.load(list(zip(files, schemas, strict=True)), manifest.needs)
                 on_step("Comparing it with what was saved")
                 with restore.connection() as connection:
                     is_compared = _compare(connection, config, options, manifest)
@@ -109,14 +110,14 @@ def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str
 
 
 @contextmanager
-def left_alone(engine: Engine, scope: str = "") -> "Iterator[None]":
+def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Iterator[None]":
     """Nobody migrates, and no instance lives.
 
     Raises:
         ActionableError: lock-timeout, backup-instances-live.
     """
     with migration_lock(engine, 0, scope):
-        with backend.reading(engine) as connection:
+        with backend.reading(engine, config.scope) as connection:
             number = backend.backup.live_instances(connection)
         if number:
             raise errors.instances_live(number)

@@ -43,13 +43,15 @@ class Dump:
         with reading(engine) as connection:
             self._client = find_client(client, server_major(connection))
         self._snapshot = ""
+        self._roles_apart: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         self._session = connect_apart(self._engine)
         self._session.execution_options(isolation_level="REPEATABLE READ")
         # The transaction stays idle for as long as the files take.
-        self._session.execute(_NO_TIMEOUTS)
+        self._session.execute(NO_TIMEOUTS)
         self._snapshot = str(self._session.scalar(select(func.pg_export_snapshot())))
+        self._roles_apart = frozenset(self._session.scalars(_ROLES_APART))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,6 +82,8 @@ class Dump:
         chosen += [f"--exclude-schema={pattern}" for pattern in left_out]
         snapshot = f"--snapshot={self._snapshot}"
         arguments = ["--format=custom", f"--file={path}", snapshot, *chosen]
+        if len(schemas) == 1 and schemas[0] in self._roles_apart:
+            arguments.append(f"--role={schemas[0]}")
         self._client.run(DUMP, self._engine, arguments)
 
     @contextmanager
@@ -91,7 +95,17 @@ class Dump:
             savepoint.rollback()
 
 
-_NO_TIMEOUTS = text(
+def role_apart(connection: Connection, schema: str | None) -> str | None:
+    """The role of this schema's name, where this session may become it and has none of its rights."""
+    return schema if schema in connection.scalars(_ROLES_APART).all() else None
+
+
+# Roles of tenants: each has the name of its schema.
+_ROLES_APART = text(
+    "SELECT rolname FROM pg_roles"
+    " WHERE pg_has_role(oid, 'MEMBER') AND NOT pg_has_role(oid, 'USAGE')"
+)
+NO_TIMEOUTS = text(
     "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
     " ('idle_in_transaction_session_timeout', 'transaction_timeout', 'statement_timeout')"
 )
@@ -161,8 +175,8 @@ class Restore:
     def __init__(self, engine: Engine, client: Path | None, when: datetime) -> None:
         self._engine = engine
         self._name = str(engine.url.database)
-        self._new = _named(NEW, self._name)
-        self._kept = _named(f"{KEPT}_{when:%Y%m%d_%H%M%S}", self._name)
+        self._new = named(NEW, self._name)
+        self._kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S}", self._name)
         maintenance = next(database for database in MAINTENANCE if database != self._name)
         self._server = create_engine(
             engine.url.set(database=maintenance), poolclass=NullPool, isolation_level="AUTOCOMMIT"
@@ -179,10 +193,13 @@ class Restore:
     def __exit__(self, *_: object) -> None:
         self._drop_new()
 
-    def load(self, files: Sequence[BinaryIO], needs: Mapping[str, Any]) -> None:
+    def load(
+        self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]
+    ) -> None:
         """Make the new database and load the files into it, one after the other.
 
         Args:
+            files: each with the schema that it holds, if it is one.
             needs: what :func:`needs` gave. Roles that are missing are made, without login.
 
         Raises:
@@ -197,10 +214,26 @@ class Restore:
             with self._fresh.begin() as connection:
                 connection.exec_driver_sql("DROP SCHEMA public")
                 connection.exec_driver_sql("CREATE SCHEMA public")
-        for file in files:
-            self._client.run(RESTORE, self._fresh, ["--exit-on-error"], stdin=file)
+        for file, schema in files:
+            self._load_as_owner(file, schema)
         with self._fresh.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("ANALYZE"))
+
+    def _load_as_owner(self, file: BinaryIO, schema: str | None) -> None:
+        with self._fresh.connect() as connection:
+            role = role_apart(connection, schema)
+        arguments = ["--exit-on-error"]
+        if role is not None:
+            # Only in this database, and not any more once it is the service's.
+            self._change(f'GRANT CREATE ON DATABASE "{self._new}" TO "{role}"')
+            arguments += [f"--role={role}"]
+        self._client.run(RESTORE, self._fresh, arguments, stdin=file)
+        if role is not None:
+            self._change(f'REVOKE CREATE ON DATABASE "{self._new}" FROM "{role}"')
+
+    def _change(self, statement: str) -> None:
+        with self._fresh.begin() as connection:
+            connection.exec_driver_sql(statement)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -313,31 +346,49 @@ _SETTINGS = """
 """
 
 
-def _named(prefix: str, name: str) -> str:
+def named(prefix: str, name: str) -> str:
+    """A name that begins with a prefix, and is no longer than PostgreSQL lets it be."""
     return f"{prefix}_{name}".encode()[:NAME_BYTES].decode("utf-8", "ignore")
 
 
 def kept(engine: Engine) -> list[str]:
-    """The names of databases that restores of this one have kept, oldest first."""
+    """The names of databases and schemas that restores have kept, oldest first."""
     with reading(engine) as connection:
-        return list(connection.scalars(_KEPT, {"comment": KEPT_COMMENT + str(engine.url.database)}))
+        name = str(engine.url.database)
+        return list(connection.scalars(_KEPT, {"comment": KEPT_COMMENT, "name": name}))
 
 
 _KEPT = text(
-    "SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = :comment"
-    f" AND datname LIKE '{KEPT}\\_%' ORDER BY 1"
+    "SELECT datname FROM pg_database"
+    " WHERE shobj_description(oid, 'pg_database') = :comment || :name"
+    " UNION ALL SELECT nspname FROM pg_namespace"
+    " WHERE obj_description(oid, 'pg_namespace') LIKE :comment || '%'"
+    f" AND nspname LIKE '{KEPT}\\_%' ORDER BY 1"
 )
 
 
 def forget(engine: Engine, name: str) -> None:
-    """Remove a database that a restore has kept.
+    """Remove a database or a schema that a restore has kept.
 
     Raises:
         ActionableError: database-away, database-refuses.
     """
+    quoted = engine.dialect.identifier_preparer.quote_identifier(name)
     try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted}")
+        with engine.begin() as connection:
+            is_schema = connection.scalar(_BECOME_OWNER, {"name": name}) is not None
+            if is_schema:
+                connection.exec_driver_sql(f"DROP SCHEMA {quoted} CASCADE")
+        if not is_schema:
+            with engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {quoted}")
     except SQLAlchemyError as error:
         raise explain(engine, error) from error
+
+
+# A tenant's schema may belong to a role of its own, which the service's may become.
+_BECOME_OWNER = text(
+    "SELECT set_config('role', CASE WHEN pg_has_role(nspowner, 'USAGE') THEN 'none'"
+    " ELSE pg_get_userbyid(nspowner) END, true) FROM pg_namespace WHERE nspname = :name"
+)

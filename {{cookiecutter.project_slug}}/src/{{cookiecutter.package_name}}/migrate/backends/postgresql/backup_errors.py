@@ -14,7 +14,7 @@ def no_client(server: int) -> ActionableError:
     """
     return ActionableError(
         "backup-no-client",
-        f"There is no pg_dump with a pg_restore beside it: not on the PATH, and no wheel has one.",
+        "There is no pg_dump with a pg_restore beside it: not on the PATH, and no wheel has one.",
         f"{NOT_MADE} Nothing was restored.",
         f"Install the client of PostgreSQL {server} or newer (Debian: postgresql-client), or name it:"
         " BACKUP_PG_DUMP=/path/to/pg_dump",

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryFile
+from typing import IO, BinaryIO
 
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
@@ -35,28 +37,62 @@ class Client:
 
     def run(
         self, program: str, engine: Engine, arguments: Sequence[str], stdin: BinaryIO | None = None
-    ) -> str:
-        """Run ``pg_dump`` or ``pg_restore`` on the engine's database; return what it says.
+    ) -> None:
+        """Run ``pg_dump`` or ``pg_restore`` on the engine's database.
 
         The address goes by the environment, the password with it: everybody may read a command line.
 
         Raises:
-            ActionableError: backup-client-failed.
+            ActionableError: backup-client-failed, backup-client-missing.
         """
         environment, rest = _environment(engine)
-        command = [self._program(program), f"--dbname={rest}", "--no-password", *arguments]
-        try:
-            ended = subprocess.run(
-                command, env=environment, stdin=stdin or subprocess.DEVNULL, capture_output=True
-            )
-        except OSError as error:
-            raise errors.client_missing(Path(command[0]), str(error)) from error
-        if ended.returncode:
-            raise errors.client_failed(program, _said(ended.stderr), ended.returncode)
-        return ended.stdout.decode("utf-8")
+        address = [f"--dbname={rest}", "--no-password"]
+        with self._started(program, [*address, *arguments], stdin, environment):
+            pass
 
-    def _program(self, name: str) -> str:
-        return str(self.path.with_name(self.path.name.replace(DUMP, name)))
+    @contextmanager
+    def script(self, file: BinaryIO, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
+        """What ``pg_restore`` would run, as SQL to read.
+
+        Raises:
+            ActionableError: backup-client-failed, backup-client-missing.
+        """
+        file.seek(0)
+        with self._started(RESTORE, ["--file=-", *arguments], file, None) as output:
+            yield output
+
+    @contextmanager
+    def _started(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        stdin: BinaryIO | None,
+        environment: dict[str, str] | None,
+    ) -> Iterator[IO[bytes]]:
+        path = self.path.with_name(self.path.name.replace(DUMP, program))
+        with TemporaryFile() as stderr:
+            try:
+                process = subprocess.Popen(
+                    [path, *arguments],
+                    env=environment,
+                    stdin=stdin or subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                )
+            except OSError as error:
+                raise errors.client_missing(path, error.strerror or str(error)) from error
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+                process.stdout.read()  # what nobody read would keep it waiting
+                code = process.wait()
+            finally:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+            if code:
+                stderr.seek(0)
+                raise errors.client_failed(program, _said(stderr.read()), code)
 
 
 def find_client(chosen: Path | None, server: int) -> Client:

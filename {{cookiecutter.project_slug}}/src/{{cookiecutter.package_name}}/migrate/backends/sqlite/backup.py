@@ -151,13 +151,15 @@ class Restore:
         """Whether there is a database to replace."""
         return self._path.exists()
 
-    def load(self, files: Sequence[BinaryIO], needs: Mapping[str, Any]) -> None:
+    def load(
+        self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]
+    ) -> None:
         """Write the new file and check it.
 
         Raises:
             ActionableError: backup-not-sound, backup-not-restored.
         """
-        (file,) = files
+        ((file, _),) = files
         try:
             with self._new.open("xb") as new:
                 shutil.copyfileobj(file, new)
