@@ -19,6 +19,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
+        baseline: of an undoing, names of what was taken over and stays.
     """
 
     success: bool
@@ -26,6 +27,7 @@ class MigrationResult:
     migrations: tuple[str, ...] = ()
     error: ActionableError | None = None
     duration: float = 0.0
+    baseline: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.
@@ -106,12 +108,15 @@ class NewMigration:
     Attributes:
         differences: what the models and the database differ in.
         note: why the file is blank, when it was meant to be filled in and is not.
+        online: the file that follows it, with what must run outside a transaction; None where
+            there is no such thing, or nothing else.
     """
 
     path: Path
     revision: str
     differences: tuple[Difference, ...] = ()
     note: str | None = None
+    online: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ class Scope:
         tenant: whose schema it is, if it is a tenant's.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
+        kind: what the scopes are called that all have the same schema; "" for the only one.
     """
 
     name = ""
     tenant: str | None = None
+    kind = ""
     schemas: str | None = None
     needs_entering = False
 
@@ -42,6 +44,22 @@ class Scope:
 
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
+
+    def in_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes to migrate, in this order, in an empty database to have the last one there."""
+        return (self,)
+
+    def kinds(self) -> "tuple[Scope, ...]":
+        """This scope and, for each other kind of schema that the migrations make, one."""
+        return (self,)
+
+    def find(self, name: str) -> "Scope | None":
+        """The scope that a side of ``migrate diff`` names, if it names one."""
+        return None
+
+    def as_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes of a scratch database in which migrations are tried."""
+        return (self,)
 
     def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""

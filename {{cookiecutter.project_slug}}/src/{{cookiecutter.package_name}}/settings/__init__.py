@@ -13,8 +13,11 @@ from . import errors
 from .accounts import AccountSettings
 from .backup import BackupSettings
 from .database import DatabaseSettings
+from .drift import DriftSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .migrations import MigrationSettings
 from .web import WebSettings
 
@@ -23,9 +26,12 @@ __all__ = ["Settings", "load_settings"]
 
 class Settings(
     LogSettings,
+    MetricsSettings,
     MailSettings,
     AccountSettings,
     BackupSettings,
+    DriftSettings,
+    LintSettings,
     MigrationSettings,
     DatabaseSettings,
     WebSettings,

@@ -1,7 +1,7 @@
 """Where the SQLite database is."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -51,6 +51,11 @@ class DatabaseSettings(PoolSettings):
         url = self.database_address
         folder = Path("data") if in_memory(url) else Path(str(url.database)).parent
         return folder / "backups"
+
+    @property
+    def for_linting(self) -> Self:
+        """The same settings: linting happens in memory."""
+        return self
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no file that would outlive the process.

@@ -193,9 +193,7 @@ class Restore:
     def __exit__(self, *_: object) -> None:
         self._drop_new()
 
-    def load(
-        self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]
-    ) -> None:
+    def load(self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]) -> None:
         """Make the new database and load the files into it, one after the other.
 
         Args:

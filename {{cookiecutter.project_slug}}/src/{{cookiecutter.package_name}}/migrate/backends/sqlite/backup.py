@@ -151,9 +151,7 @@ class Restore:
         """Whether there is a database to replace."""
         return self._path.exists()
 
-    def load(
-        self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]
-    ) -> None:
+    def load(self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]) -> None:
         """Write the new file and check it.
 
         Raises:
