@@ -301,7 +301,9 @@ def test_the_password_is_on_no_command_line(
     backups: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = client(tmp_path, f'echo "$@" > {tmp_path}/told; echo "$PGPASSWORD" > {tmp_path}/password')
+    told = client(
+        tmp_path, f'echo "$@" > {tmp_path}/told; echo "$PGPASSWORD" > {tmp_path}/password'
+    )
     url = sa.make_url(database.address).set(password="kept out of sight")
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     monkeypatch.setenv("BACKUP_PG_DUMP", str(told))

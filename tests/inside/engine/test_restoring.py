@@ -215,7 +215,9 @@ def neighbours(database: Database) -> set[str]:
     """Other databases on the server, or other files in the folder."""
     if KIND == "postgresql":
         return {name for (name,) in database.ask("SELECT datname FROM pg_database")}
-    return {path.name for path in Path(str(sa.make_url(database.address).database)).parent.iterdir()}
+    return {
+        path.name for path in Path(str(sa.make_url(database.address).database)).parent.iterdir()
+    }
 
 
 def test_nothing_is_replaced_unless_somebody_says_yes(
