@@ -189,7 +189,9 @@ def finish(process: Process) -> tuple[int, str, str]:
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
     """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
-    code, out, err = finish(start(database, folder, *words, **variables))
+    code, out, err = finish(
+        start(database, folder, *words, program=command_line.migrate, **variables)
+    )
     assert code == 0, err
     return out
 
