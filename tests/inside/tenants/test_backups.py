@@ -17,11 +17,11 @@ from my_service.migrate import drop_tenant
 from tenants.support import Service, create_database, drop_database, on_server
 
 NOTES = [
-    'op.execute("CREATE TYPE mood AS ENUM (\'good\', \'bad\')")',
+    "op.execute(\"CREATE TYPE mood AS ENUM ('good', 'bad')\")",
     'op.execute("CREATE TABLE notes (id serial PRIMARY KEY, mood mood, words text, bytes bytea,'
     ' at timestamptz DEFAULT now(), of uuid REFERENCES users, parts jsonb, numbers integer[])")',
     'op.execute("CREATE VIEW moods AS SELECT mood, count(*) FROM notes GROUP BY mood")',
-    'op.execute("CREATE INDEX good ON notes (words) WHERE mood = \'good\'")',
+    "op.execute(\"CREATE INDEX good ON notes (words) WHERE mood = 'good'\")",
     "op.execute(\"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT $a$x$a$::text'\")",
 ]
 UNDONE = [f'op.execute("DROP {thing}")' for thing in ("FUNCTION f()", "TABLE notes CASCADE")]
@@ -66,7 +66,9 @@ def fill(service: Service, tenant: str) -> None:
 def contents(service: Service, tenant: str) -> dict[str, Any]:
     """Everything that a tenant has, its row in the registry included."""
     schema = f"tenant_{tenant}"
-    tables = service.ask(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1")
+    tables = service.ask(
+        f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1"
+    )
     found: dict[str, Any] = {
         name: service.ask(f'SELECT t::text FROM "{schema}"."{name}" AS t ORDER BY 1')
         for (name,) in tables
@@ -133,9 +135,7 @@ def test_everything_comes_back(filled: Service, layout: str) -> None:
     assert filled.command("migrate latest")[1] == "Already up to date\n"
 
 
-def test_one_tenant_comes_back_and_the_others_are_not_touched(
-    filled: Service, layout: str
-) -> None:
+def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, layout: str) -> None:
     before = contents(filled, "acme")
     name = made(filled)["name"]
     spoil(filled, "acme")
@@ -267,7 +267,9 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups
 def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
     name = made(filled)["name"]
     filled.ask("CREATE TABLE public.service_instances (id text, beat_at timestamptz)")
-    filled.ask("INSERT INTO public.service_instances VALUES ('a', now()), ('b', now() - interval '61 s')")
+    filled.ask(
+        "INSERT INTO public.service_instances VALUES ('a', now()), ('b', now() - interval '61 s')"
+    )
     for line in (f"{name} --tenant acme", name):
         filled.engine.dispose()
         code, _, err = filled.command(f"backup restore {line} --yes")
@@ -287,7 +289,9 @@ def test_a_tenant_comes_back_into_another_database(filled: Service) -> None:
         restored(filled, f"{name} --tenant acme --to {address}")
         there = sa.create_engine(address, poolclass=sa.NullPool)
         with there.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT t::text FROM tenant_acme.notes AS t ORDER BY 1")
+            rows = connection.exec_driver_sql(
+                "SELECT t::text FROM tenant_acme.notes AS t ORDER BY 1"
+            )
             assert [tuple(row) for row in rows] == before["notes"]
     finally:
         drop_database(other)
