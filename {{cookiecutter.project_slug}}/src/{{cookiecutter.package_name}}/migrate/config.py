@@ -37,6 +37,7 @@ class MigrationConfig:
         excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
+        force_contracts: run contracts although instances that lack them live.
         observer: hears what a run does.
         before_run: called before a run that has something to do; it may make a backup.
     """
@@ -56,6 +57,7 @@ class MigrationConfig:
     verify: Literal["off", "after"] = "off"
     excluded: tuple[str, ...] = ()
     lint_small_tables: tuple[str, ...] = ()
+    force_contracts: bool = False
     observer: Observer = field(default_factory=Observer)
     before_run: BeforeRun = nothing
 
@@ -66,7 +68,8 @@ class MigrationConfig:
     @property
     def excluded_names(self) -> tuple[str, ...]:
         """Names that no comparison looks at; ``*`` stands for any text."""
-        return (*BOOKKEEPING, self.history_table, self.version_table, *self.excluded)
+        own = (self.history_table, self.version_table, "service_instances", "migration_progress")
+        return (*BOOKKEEPING, *own, *self.excluded)
 
     @property
     def versions(self) -> Path:

@@ -26,9 +26,18 @@ from .before_run import with_way_back
 from .config import MigrationConfig
 from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
-from .history import HistoryWriter, accept_change
+from .gate import Held, pass_gate
+from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
-from .plan import Plan, make_plan, nothing_to_do, read_state
+from .plan import (
+    DatabaseState,
+    Plan,
+    check_contracts_known,
+    find_ahead,
+    make_plan,
+    nothing_to_do,
+    read_state,
+)
 from .results import MigrationResult
 from .select import Choice, all_pending
 from .snapshots import FingerprintWriter, other_tools
@@ -72,6 +81,8 @@ class _Run:
         failed: names of the migrations that failed.
         waited: seconds until the lock was free.
         retries: how often a table stayed locked.
+        ahead: what a newer release has applied.
+        held: what waits at the gate.
     """
 
     def __init__(
@@ -98,6 +109,8 @@ class _Run:
         self.failed: list[str] = []
         self.waited = 0.0
         self.retries = 0
+        self.ahead: tuple[HistoryRow, ...] = ()
+        self.held = Held()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -115,6 +128,9 @@ class _Run:
             error=error,
             duration=time.perf_counter() - began,
             baseline=self.baseline,
+            ahead=tuple(row.name for row in self.ahead),
+            held_back=tuple(map(name_of, self.held.migrations)),
+            held_by=self.held.by,
         )
         self.config.observer.run_finished(result)
         return result
@@ -123,9 +139,10 @@ class _Run:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
-        if self.choose is all_pending and nothing_to_do(
-            folder, read_state(self.engine, self.config)
-        ):
+        state = read_state(self.engine, self.config)
+        if self.choose is all_pending and nothing_to_do(folder, state):
+            return
+        if self._is_ahead(folder, state):
             return
         config, began = self.config, time.perf_counter()
         with migration_lock(
@@ -142,14 +159,25 @@ class _Run:
                     note_failure(self.engine, config, self.failed, error, how)
                 raise
 
+    def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
+        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
+        check_contracts_known(self.ahead)
+        if self.ahead:
+            self.config.observer.schema_ahead([row.with_release for row in self.ahead])
+        return bool(self.ahead)
+
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        # Another migrator may have been at work while this one waited.
+        if self._is_ahead(folder, read_state(self.engine, self.config)):
+            return
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         if plan.unrecorded() or plan.gone():
             self._take_over(plan, lock)
             plan = self._plan(folder)
-        chosen = list(self.choose(plan))
+        chosen = self._passing_gate(plan, lock)
         if chosen:
             scope = self.config.scope
             schemas = [scope.name] if scope.tenant else None
@@ -167,6 +195,12 @@ class _Run:
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
+
+    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
+        chosen = list(self.choose(plan))
+        if self.is_upgrade:
+            self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
+        return chosen[: len(chosen) - len(self.held.migrations)]
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))

@@ -16,6 +16,8 @@ class Scope:
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
         kind: what the scopes are called that all have the same schema; "" for the only one.
+        shared_schema: where tables are that belong to no tenant; None: where the database looks.
+        has_gate: whether its contracts wait until no instance lacks them.
     """
 
     name = ""
@@ -23,6 +25,8 @@ class Scope:
     kind = ""
     schemas: str | None = None
     needs_entering = False
+    shared_schema: str | None = None
+    has_gate = True
 
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""

@@ -18,7 +18,7 @@ from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
 from .metrics import MetricsSettings
-from .migrations import MigrationSettings
+from .rolling import RollingSettings
 from .web import WebSettings
 
 __all__ = ["Settings", "load_settings"]
@@ -32,7 +32,7 @@ class Settings(
     BackupSettings,
     DriftSettings,
     LintSettings,
-    MigrationSettings,
+    RollingSettings,
     DatabaseSettings,
     WebSettings,
 ):

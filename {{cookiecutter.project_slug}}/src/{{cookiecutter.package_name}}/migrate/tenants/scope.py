@@ -40,6 +40,7 @@ class SharedScope(Scope):
 
     schemas = "shared"
     needs_entering = True
+    shared_schema = SHARED_SCHEMA
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
@@ -88,6 +89,8 @@ class TenantScope(Scope):
 
     needs_entering = True
     kind = "tenants"
+    shared_schema = SHARED_SCHEMA
+    has_gate = False  # the tenants go where the shared schema has gone
 
     def __init__(
         self,
