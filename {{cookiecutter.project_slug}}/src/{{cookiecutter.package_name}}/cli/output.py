@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,13 @@ from ..words import count
 
 if TYPE_CHECKING:
     from ..errors import ActionableError
-    from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
+    from ..migrate import (
+        CompletedMigration,
+        MigrationResult,
+        MigrationStatus,
+        NewMigration,
+        SchemaDifference,
+    )
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
@@ -36,9 +42,15 @@ def print_result(
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success:
-        stay = count(len(result.baseline), "migration")
-        verb = "were" if len(result.baseline) > 1 else "was"
-        print(NOTHING_TO_DO[done] + (f": {stay} {verb} taken over and stay" if result.baseline else ""))
+        print(NOTHING_TO_DO[done] + _what_stays(result))
+
+
+def _what_stays(result: "MigrationResult") -> str:
+    if not result.baseline:
+        return ""
+    if len(result.baseline) == 1:
+        return ": 1 migration was taken over and stays"
+    return f": {len(result.baseline)} migrations were taken over and stay"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
@@ -75,6 +87,12 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
         "current": status.current,
         "problem": status.problem and status.problem.as_dict(),
     }
+
+
+def print_differences(differences: "Iterable[SchemaDifference]") -> None:
+    """Each difference in words, what could have caused it and what to do."""
+    for one in differences:
+        print(f"{one.sentence}\n  Cause: {one.cause}\n  Solution: {one.action}")
 
 
 def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
