@@ -208,10 +208,9 @@ class _Run:
     def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
-        if self.is_upgrade and not attempt.left_transaction and backend.is_there_already(error):
-            if not read_state(self.engine, self.config).heads:
-                tools = other_tools(self.engine, self.config).values()
-                return errors.tables_without_history(names[0], error, tools)
+        if backend.is_there_already(error) and self._meets_no_history(attempt):
+            tools = other_tools(self.engine, self.config).values()
+            return errors.tables_without_history(names[0], error, tools)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
@@ -219,6 +218,12 @@ class _Run:
         return errors.migration_failed(
             names, error, impact, [script.path for script in failed], command
         )
+
+    def _meets_no_history(self, attempt: "_Attempt") -> bool:
+        """Whether nothing was ever applied, as far as the database knows, and nothing is now."""
+        if not self.is_upgrade or attempt.left_transaction:
+            return False
+        return not read_state(self.engine, self.config).heads
 
     def _impact(self, attempt: "_Attempt") -> str:
         number = len(self.done)
