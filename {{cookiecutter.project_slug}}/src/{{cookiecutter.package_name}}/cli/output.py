@@ -12,6 +12,8 @@ import typer
 from ..words import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..errors import ActionableError
     from ..migrate import (
         CompletedMigration,
@@ -60,9 +62,15 @@ def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
     print(error, file=sys.stderr)
 
 
-def print_new(new: "NewMigration", path: Path) -> None:
-    """Say what was written, and what the models and the database differ in: drops in red."""
-    print(f"Created {path}")
+def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
+    """Say what was written, and what the models and the database differ in: drops in red.
+
+    Args:
+        path: how a file is named.
+    """
+    print(f"Created {path(new.path)}")
+    if new.online:
+        print(f"Created {path(new.online)}, to run outside a transaction")
     for found in new.differences:
         left_out = "  (left out: no migration here made it)" if found.left_out else ""
         typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)

@@ -120,7 +120,9 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "scope": config.scope,
         "version_table": config.version_table,
         "render_item": _render_stored_type,
-        "include_name": lambda name, type_, _: type_ != "table" or not config.leaves_out(name or ""),
+        "include_name": lambda name, type_, _: (
+            type_ != "table" or not config.leaves_out(name or "")
+        ),
         **backend.ALEMBIC_OPTIONS,
     }
 

@@ -94,9 +94,7 @@ def _to_be_taken_over(engine: Engine, config: MigrationConfig, name: str | None)
     return Plan(folder, state, chain, ())
 
 
-def _compare(
-    engine: Engine, config: MigrationConfig, plan: Plan, live: Snapshot
-) -> BaselineResult:
+def _compare(engine: Engine, config: MigrationConfig, plan: Plan, live: Snapshot) -> BaselineResult:
     if not any(item.kind == "table" for item in live.items):
         raise errors.database_empty()
     expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})

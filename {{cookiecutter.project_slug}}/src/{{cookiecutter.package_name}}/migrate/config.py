@@ -35,6 +35,7 @@ class MigrationConfig:
             migrations make, and fails when they differ.
         excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
             any text.
+        lint_small_tables: tables that are so small that nothing takes long on them.
         observer: hears what a run does.
     """
 
@@ -52,6 +53,7 @@ class MigrationConfig:
     load_release: Callable[[], str | None] = lambda: None
     verify: Literal["off", "after"] = "off"
     excluded: tuple[str, ...] = ()
+    lint_small_tables: tuple[str, ...] = ()
     observer: Observer = field(default_factory=Observer)
 
     def leaves_out(self, table: str) -> bool:

@@ -548,6 +548,43 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
 # -- Seeds -----------------------------------------------------------------------------------------
 
 
+def lint_findings(names: Sequence[str]) -> ActionableError:
+    """MIGRATION_LINT is ``error``, and what is pending would hurt a live site.
+
+    ``migrate lint`` shows each finding with the safe form. What you know and accept goes into the
+    migration: ``lint_ignore = {"code": "reason"}``.
+    """
+    return ActionableError(
+        "lint-findings",
+        f"Linting found what would hurt a live site in {', '.join(names)}.",
+        "Nothing was run: MIGRATION_LINT is error.",
+        "See them and the safe form: migrate lint",
+    )
+
+
+def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> ActionableError:
+    """Linting applies what comes before to an empty database first, and that failed.
+
+    A migration that expects rows fails so; it would fail too where a new database is made.
+    """
+    return ActionableError(
+        "does-not-run-on-empty",
+        f"{name} does not run on an empty database: {cause(error)}",
+        "Nothing was linted: what comes before is applied to an empty database first.",
+        f"Correct {path}, so that it also runs on empty tables.",
+    )
+
+
+def lint_ignore_unusable(path: Path) -> ActionableError:
+    """``lint_ignore`` is a dict: the code of a finding, and why it is accepted."""
+    return ActionableError(
+        "lint-ignore-unusable",
+        f"lint_ignore of {path.name} is not a dict of texts.",
+        "Nothing was linted.",
+        f"Write in {path}: " + 'lint_ignore = {"code": "reason"}',
+    )
+
+
 def seed_taken(slug: str) -> ActionableError:
     """Choose another name, or edit the one that is there."""
     return ActionableError(

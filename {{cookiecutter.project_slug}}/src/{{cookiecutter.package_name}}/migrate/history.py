@@ -53,7 +53,9 @@ DEFAULT_PHASE = "expand"
 Execute = Callable[[Executable], object]
 
 
-class _Utc(TypeDecorator[datetime]):
+class Utc(TypeDecorator[datetime]):
+    """A time in UTC. SQLite keeps no zone; what it gives is in UTC too."""
+
     impl = DateTime(timezone=True)
     cache_ok = True
 
@@ -77,16 +79,20 @@ def history_table(name: str) -> Table:
         Column("revision", String(REVISION_LENGTH), nullable=False),
         Column("name", String(255), nullable=False),
         Column("checksum", String(64), nullable=False),
-        Column("started_at", _Utc, nullable=False),
+        Column("started_at", Utc, nullable=False),
         # Seconds.
         Column("duration", Float, nullable=False),
-        Column("rolled_back_at", _Utc),
+        Column("rolled_back_at", Utc),
         # Version 0.1.0 had the columns above. A run adds those below where they are missing.
         Column("phase", String(16), server_default=DEFAULT_PHASE, nullable=False),
         Column("service", String(64)),
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
+        # JSON: who ran it and what took long, see ``runner``; the runs that failed after it, see
+        # ``failures``.
+        Column("details", Text),
+        Column("failures", Text),
         sqlite_autoincrement=True,
     )
 
@@ -173,19 +179,26 @@ class HistoryWriter:
         config: what is migrated.
         columns: those that the history table has already.
         opens_batch: whether the first row begins a new batch.
+        details: gives what else is kept of the migration that has just run.
 
     Attributes:
         done: revisions stepped over so far, in order.
     """
 
     def __init__(
-        self, config: MigrationConfig, columns: frozenset[str], *, opens_batch: bool = True
+        self,
+        config: MigrationConfig,
+        columns: frozenset[str],
+        *,
+        opens_batch: bool = True,
+        details: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.done: list[str] = []
         self._config = config
         self._table = history_table(config.history_table)
         self._columns = columns
         self._opens_batch = opens_batch
+        self._details = details
         self._start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
@@ -261,13 +274,14 @@ class HistoryWriter:
             "revision": literal(script.revision),
             "name": literal(path.stem),
             "checksum": literal(checksum(path)),
-            "started_at": literal(started_at, _Utc)
+            "started_at": literal(started_at, Utc)
             if isinstance(started_at, datetime)
             else started_at,
             "duration": literal(duration),
             "phase": literal(getattr(script.module, "phase", DEFAULT_PHASE)),
             "service": literal(self._config.service or None, String),
             "release": literal(self._config.load_release(), String),
+            "details": literal(None if is_baseline else self._details(), Text),
         }
         return table.insert().from_select(list(values), select(*values.values()))
 

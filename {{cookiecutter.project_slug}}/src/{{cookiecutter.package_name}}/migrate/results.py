@@ -108,12 +108,15 @@ class NewMigration:
     Attributes:
         differences: what the models and the database differ in.
         note: why the file is blank, when it was meant to be filled in and is not.
+        online: the file that follows it, with what must run outside a transaction; None where
+            there is no such thing, or nothing else.
     """
 
     path: Path
     revision: str
     differences: tuple[Difference, ...] = ()
     note: str | None = None
+    online: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ class Scope:
         """The scope that a side of ``migrate diff`` names, if it names one."""
         return None
 
+    def as_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes of a scratch database in which migrations are tried."""
+        return (self,)
+
     def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""
         return body

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from .backends import backend
-from .config import MigrationConfig
 from .bookkeeping import find_bookkeeping
+from .config import MigrationConfig
 from .drift import Snapshot, read_fingerprints, take_snapshot
 from .history import history_table
 

@@ -55,5 +55,6 @@ def config_for(settings: Settings) -> MigrationConfig:
         version_table=settings.migration_version_table,
         verify=settings.migration_verify,
         excluded=settings.migration_excluded,
+        lint_small_tables=settings.lint_small_tables,
         **target.options(settings),
     )

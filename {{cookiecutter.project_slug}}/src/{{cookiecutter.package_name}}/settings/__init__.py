@@ -13,8 +13,10 @@ from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
 from .drift import DriftSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .migrations import MigrationSettings
 from .web import WebSettings
 
@@ -22,7 +24,15 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, DriftSettings, MigrationSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MetricsSettings,
+    MailSettings,
+    AccountSettings,
+    DriftSettings,
+    LintSettings,
+    MigrationSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

@@ -9,7 +9,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``Lock``: the lock that one migrator at a time holds.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``scratch``: an empty database, to try migrations in.
-- ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
+- ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes for this database alone.
 - ``row_checks``, ``timed_out``, ``is_there_already``, ``ended_transaction``, ``explain``: what only it can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,

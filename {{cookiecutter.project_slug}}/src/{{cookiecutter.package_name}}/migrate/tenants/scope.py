@@ -44,6 +44,9 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
+    def as_scratch(self) -> tuple[Scope, ...]:
+        return self, ScratchTenantScope()
+
     def tables(self, metadata: MetaData) -> MetaData:
         shared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
@@ -188,6 +191,20 @@ class TenantScope(Scope):
 
     def _role_exists(self, connection: Connection) -> bool:
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
+
+
+class ScratchTenantScope(TenantScope):
+    """A tenant of a scratch database: a schema that no registry knows."""
+
+    def __init__(self) -> None:
+        super().__init__("scratch", None)
+
+    def begin(self, connection: Connection) -> None:
+        """Make the schema where it is missing."""
+        connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.name}"')
+
+    def commit(self, connection: Connection) -> None:
+        """There is no row to update."""
 
 
 _OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")

@@ -39,6 +39,6 @@ def no_scratch_database(error: Exception) -> ActionableError:
         "no-scratch-database",
         f"An empty database to try the migrations in cannot be made: {cause(error)}",
         "Nothing was tried and nothing was changed.",
-        "Let the role create databases (ALTER ROLE … CREATEDB), or set MIGRATION_DATABASE_URL to"
-        " the address of the server itself.",
+        "Let the role create databases (ALTER ROLE … CREATEDB), or set MIGRATION_DATABASE_URL, or for"
+        " linting alone LINT_DATABASE_URL, to the address of a server where it may.",
     )

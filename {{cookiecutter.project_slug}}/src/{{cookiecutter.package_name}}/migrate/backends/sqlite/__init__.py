@@ -12,6 +12,7 @@ from .connection import (
 )
 from .enums import enum_types, render_type
 from .lock import Lock
+from .online import make_online
 from .scratch import scratch
 
 DIALECT = "sqlite"
@@ -29,6 +30,7 @@ __all__ = [
     "enum_types",
     "explain",
     "is_there_already",
+    "make_online",
     "migrating",
     "reading",
     "render_type",
