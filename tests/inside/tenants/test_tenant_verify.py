@@ -34,7 +34,9 @@ def test_only_what_differs_is_told_of_whom_it_is_true(five: Service) -> None:
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.ask("DROP TABLE tenant_e.users CASCADE")
     found = verify_tenants(five.engine, config=five.config)
-    told = {one.tenant: [str(difference) for difference in one.differences] for one in found.drifted}
+    told = {
+        one.tenant: [str(difference) for difference in one.differences] for one in found.drifted
+    }
     index = ["index by_hand is there; the migrations do not make it"]
     assert told == {"b": index, "d": index, "e": ["table users is missing"]}
     assert verify_tenants(five.engine, ["a", "c"], config=five.config).success
@@ -110,7 +112,7 @@ def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) 
     five.patch.setenv("MIGRATION_VERIFY", "after")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
-    code, out, err = five.command("migrate latest")
+    code, out, _ = five.command("migrate latest")
     assert code == 1
     assert "Tenants: 4 migrated, 1 failed" in out
     assert "index by_hand is there" in out
