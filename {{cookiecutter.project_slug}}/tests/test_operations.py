@@ -80,7 +80,7 @@ def test_the_page_is_shown_to_those_who_signed_in(operator: Client) -> None:
     form = operator.get("/operations")
     assert form.status_code == 200 and "001_create_users_table" not in form.text
     answer = enter(operator)
-    assert (answer.status_code, answer.headers["Location"]) == (303, "../operations")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/operations")
     cookie = answer.headers["Set-Cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/operations"))
     assert KEY not in cookie

@@ -8,7 +8,7 @@ from . import select
 from .backends import backend
 from .backends.common import check_engine
 from .config import MigrationConfig, default_config
-from .events import Observer
+from .events import Observer, Several, Silent
 from .folder import Folder
 from .plan import make_status, read_state
 from .replicas import Replica, read_replicas
@@ -23,6 +23,7 @@ from .runner import downgrade, upgrade
 from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .stats import MigrationStats, MigrationTime, read_stats
+from .timings import without_values
 
 __all__ = [
     "CompletedMigration",
@@ -38,6 +39,8 @@ __all__ = [
     "Replica",
     "RunState",
     "Scope",
+    "Several",
+    "Silent",
     "get_lock_holder",
     "get_migration_status",
     "make_migration",
@@ -52,6 +55,7 @@ __all__ = [
     "run_migrations",
     "run_seeds",
     "unlock",
+    "without_values",
 ]
 
 

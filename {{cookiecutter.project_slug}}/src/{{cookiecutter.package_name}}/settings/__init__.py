@@ -16,6 +16,7 @@ from .logging import LogSettings
 from .mail import MailSettings
 from .metrics import MetricsSettings
 from .migrations import MigrationSettings
+from .tracing import TracingSettings
 from .web import WebSettings
 
 __all__ = ["Settings", "load_settings"]
@@ -23,6 +24,7 @@ __all__ = ["Settings", "load_settings"]
 
 class Settings(
     LogSettings,
+    TracingSettings,
     MetricsSettings,
     MailSettings,
     AccountSettings,
