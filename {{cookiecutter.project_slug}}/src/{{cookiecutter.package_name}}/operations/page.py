@@ -20,6 +20,7 @@ from .routes import ask
 from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, path_of, sign_out
 
 TEMPLATES = Path(__file__).parent / "templates"
+RENEW = "setTimeout(() => location.reload(), 30000)"
 BAR_WIDTH = 400  # of the drawing's units
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
@@ -82,11 +83,15 @@ def _template(name: str) -> Template:
 
 @cache
 def _policy(style: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_source(style)}; script-src {_source(RENEW)}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _source(text: str) -> str:
+    """What a Content-Security-Policy calls this inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _shown(overview: Overview) -> dict[str, Any]:
@@ -98,4 +103,5 @@ def _shown(overview: Overview) -> dict[str, Any]:
         "now": datetime.now(UTC),
         "bars": [(one, max(1.0, BAR_WIDTH * (one.duration or 0.0) / longest)) for one in applied],
         "bar_width": BAR_WIDTH,
+        "script": RENEW,
     }
