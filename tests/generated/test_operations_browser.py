@@ -101,6 +101,7 @@ def test_an_operator_signs_in_and_sees_what_is_wrong(
         text = browser.find_element(By.TAG_NAME, "body").text
         assert "1 migration is pending." in text and "002_create_tokens_table" in text
         assert {table.find_element(By.TAG_NAME, "caption").text for table in tables(browser)} == {
+            "Processes that serve",
             "The newest runs, newest first",
             "How long each applied migration took",
         }

@@ -14,7 +14,7 @@ from .observability.logging import configure_logging
 from .operations.tracing import tracing_for
 from .routes import ROUTERS
 from .settings import Settings, load_settings
-from .startup import Readiness, start_database, stopped_by_signals
+from .startup import Readiness, register, start_database, stopped_by_signals
 from .web.landing import add_landing_pages
 from .web.lanes import Lanes
 from .web.middleware import middleware
@@ -79,12 +79,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     tracing: Tracing | None = app.state.tracing
+    following = ExitStack()
     try:
         with stopped_by_signals():
             observer = None if tracing is None else tracing.observer()
             app.state.engine = start_database(settings, observer)
+            app.state.replica = register(app.state.engine, settings)
         app.state.readiness = Readiness(app.state.engine, settings)
         app.state.lanes = Lanes.open(settings)
+        if tracing is not None:
+            tracing.follow(app.state.engine)
+            following.callback(tracing.close)
+        if app.state.metrics is not None:
+            from .operations.metrics import collecting
+
+            following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
     except ActionableError as error:
         log.error(error.problem, **_details(error))
         raise
@@ -94,14 +103,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     except Exception:
         log.exception("The service did not start")
         raise
-    following = ExitStack()
-    if tracing is not None:
-        tracing.follow(app.state.engine)
-        following.callback(tracing.close)
-    if app.state.metrics is not None:
-        from .operations.metrics import collecting
-
-        following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
     log.info("Ready to serve", environment=settings.environment)
     try:
         yield
@@ -109,6 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         following.close()
         app.state.lanes.close()
         app.state.readiness.close()
+        app.state.replica.close()
         app.state.engine.dispose()
 
 

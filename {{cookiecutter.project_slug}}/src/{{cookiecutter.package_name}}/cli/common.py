@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask in production.")]
 OptionalName = Annotated[
     str | None, typer.Argument(help="File name, revision, or the name typed at make.")
+]
+Phase = Annotated[
+    str, typer.Option(help="expand, backfill or contract.", metavar="PHASE", show_default=True)
 ]
 
 
@@ -42,6 +46,19 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
         engine.dispose()
 
 
+def confirm_undoing_all(*, yes: bool) -> None:
+    """In production, undo every batch only with a yes.
+
+    Raises:
+        ActionableError: nobody confirmed, or the settings cannot work.
+    """
+    from ..migrate import confirm_undoing
+    from ..settings import load_settings
+
+    in_production = load_settings(serving=False).in_production
+    confirm_undoing("migrate rollback --all --yes", confirmed=yes or not in_production)
+
+
 def report(result: "MigrationResult", done: str, **how: bool) -> None:
     """Print what a run did, and leave with 1 when it did not succeed."""
     from .output import print_failure, print_result
@@ -53,9 +70,20 @@ def report(result: "MigrationResult", done: str, **how: bool) -> None:
 
 
 def leave_where_files_are_missing(status: "MigrationStatus") -> None:
-    """Leave with 1 when the files of applied migrations are missing: nothing can be run then."""
-    if any(migration.missing for migration in status.completed):
+    """Leave with 1 where nothing can be run: files are missing, or a contract is unknown."""
+    missing = any(migration.missing for migration in status.completed)
+    if missing or status.unknown_contracts:
         sys.exit(1)
+
+
+def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
+    """In development, bring the committed files of the schema up to date, where there are any."""
+    from ..migrate import write_schema_files
+    from ..settings import load_settings
+
+    if load_settings(serving=False).environment == "development":
+        for path in write_schema_files(engine, config=config):
+            print(f"Updated {relative(path)}")
 
 
 def relative(path: Path) -> Path:

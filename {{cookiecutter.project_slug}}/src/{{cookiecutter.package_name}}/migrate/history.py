@@ -133,6 +133,11 @@ class HistoryRow:
     release: str | None = None
     fingerprint: str | None = None
 
+    @property
+    def with_release(self) -> str:
+        """Its name, and the release that applied it where that is known."""
+        return f"{self.name} (release {self.release})" if self.release else self.name
+
 
 def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
     """Names of the history table's columns; none when there is no table.
@@ -242,6 +247,18 @@ class HistoryWriter:
         if gone:
             execute(self._undone(self._table.c.revision.in_(gone), func.current_timestamp()))
 
+    def note_baseline(
+        self, execute: Execute, revision: str, fingerprint: str, note: str | None
+    ) -> None:
+        """Keep with the last migration of a baseline what the schema was, and what was said of it."""
+        which = self._table.c.revision == revision
+        values = {"fingerprint": fingerprint, "note": note}
+        execute(update(self._table).where(which, self._still_applied).values(values))
+
+    @property
+    def _still_applied(self) -> ColumnElement[bool]:
+        return self._table.c.rolled_back_at.is_(None)
+
     def _start_watch(self) -> None:
         self._started_at = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -252,11 +269,10 @@ class HistoryWriter:
         # The numbers are for the database to find, so that the statement can also be printed. It is
         # an INSERT … SELECT: Citus takes no subquery in VALUES.
         table = self._table
-        still_applied = table.c.rolled_back_at.is_(None)
         step = 1 if self._opens_batch and not self.done else 0
         path = Path(script.path)
         run_id = func.coalesce(func.max(table.c.run_id), 0) + step
-        batch = func.coalesce(func.max(table.c.batch).filter(still_applied), 0) + step
+        batch = func.coalesce(func.max(table.c.batch).filter(self._still_applied), 0) + step
         values: Mapping[str, Any] = {
             "run_id": run_id,
             "batch": literal(BASELINE) if is_baseline else batch,
@@ -275,8 +291,7 @@ class HistoryWriter:
         return table.insert().from_select(list(values), select(*values.values()))
 
     def _undone(self, which: ColumnElement[bool], now: Any) -> Update:
-        still_applied = self._table.c.rolled_back_at.is_(None)
-        return update(self._table).where(which, still_applied).values(rolled_back_at=now)
+        return update(self._table).where(which, self._still_applied).values(rolled_back_at=now)
 
 
 def accept_change(

@@ -25,11 +25,21 @@ from .backends.common import MigrationLock, check_engine, in_autocommit
 from .config import MigrationConfig
 from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
-from .history import HistoryWriter, accept_change
+from .gate import Held, pass_gate
+from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
-from .plan import Plan, make_plan, nothing_to_do, read_state
+from .plan import (
+    DatabaseState,
+    Plan,
+    check_contracts_known,
+    find_ahead,
+    make_plan,
+    nothing_to_do,
+    read_state,
+)
 from .results import MigrationResult
 from .select import Choice, all_pending
+from .snapshots import FingerprintWriter, other_tools
 from .timings import Timings
 
 if TYPE_CHECKING:
@@ -65,9 +75,12 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        baseline: names of what was taken over, where something is undone.
         failed: names of the migrations that failed.
         waited: seconds until the lock was free.
         retries: how often a table stayed locked.
+        ahead: what a newer release has applied.
+        held: what waits at the gate.
     """
 
     def __init__(
@@ -89,9 +102,12 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.baseline: tuple[str, ...] = ()
         self.failed: list[str] = []
         self.waited = 0.0
         self.retries = 0
+        self.ahead: tuple[HistoryRow, ...] = ()
+        self.held = Held()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -108,6 +124,10 @@ class _Run:
             migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
+            baseline=self.baseline,
+            ahead=tuple(row.name for row in self.ahead),
+            held_back=tuple(map(name_of, self.held.migrations)),
+            held_by=self.held.by,
         )
         self.config.observer.run_finished(result)
         return result
@@ -116,9 +136,10 @@ class _Run:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
-        if self.choose is all_pending and nothing_to_do(
-            folder, read_state(self.engine, self.config)
-        ):
+        state = read_state(self.engine, self.config)
+        if self.choose is all_pending and nothing_to_do(folder, state):
+            return
+        if self._is_ahead(folder, state):
             return
         config, began = self.config, time.perf_counter()
         with migration_lock(
@@ -135,16 +156,29 @@ class _Run:
                     note_failure(self.engine, config, self.failed, error, how)
                 raise
 
+    def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
+        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
+        check_contracts_known(self.ahead)
+        if self.ahead:
+            self.config.observer.schema_ahead([row.with_release for row in self.ahead])
+        return bool(self.ahead)
+
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        # Another migrator may have been at work while this one waited.
+        if self._is_ahead(folder, read_state(self.engine, self.config)):
+            return
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         if plan.unrecorded() or plan.gone():
             self._take_over(plan, lock)
             plan = self._plan(folder)
-        chosen = list(self.choose(plan))
-        if chosen and not self.is_upgrade:
-            self.batch = plan.batch_of(chosen[0])
+        chosen = self._passing_gate(plan, lock)
+        if not self.is_upgrade:
+            taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
+            self.baseline = tuple(map(name_of, taken_over))
+            self.batch = plan.batch_of(chosen[0]) if chosen else None
         together = self.is_upgrade and not any(map(runs_alone, chosen))
         units = [chosen] if together else [[script] for script in chosen]
         if chosen:
@@ -154,6 +188,12 @@ class _Run:
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
+
+    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
+        chosen = list(self.choose(plan))
+        if self.is_upgrade:
+            self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
+        return chosen[: len(chosen) - len(self.held.migrations)]
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))
@@ -229,10 +269,18 @@ class _Run:
             in_memory = self.engine.url.database in (None, "", ":memory:")
             raise errors.not_recorded(lost, in_memory)
 
+    def _met_tables(self, error: Exception) -> bool:
+        """Whether it failed on tables that were there before any migration was recorded."""
+        is_there = backend.is_there_already(error)
+        return is_there and not read_state(self.engine, self.config).heads
+
     def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
+        if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
+            tools = other_tools(self.engine, self.config).values()
+            return errors.tables_without_history(names[0], error, tools)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
@@ -293,6 +341,7 @@ class _Attempt:
         """Run the bodies, and record each, in one transaction."""
         from .alembic_bridge import context_options, run_steps
 
+        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
         with (
             backend.migrating(engine, self._config, lock.verify) as connection,
             backend.row_checks(connection) as check_rows,
@@ -303,7 +352,9 @@ class _Attempt:
                 plan.folder.directory,
                 [(script, self._body(script, connection)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
-                options=context_options(self._config, check_rows, writer, self._recorded),
+                options=context_options(
+                    self._config, check_rows, writer, fingerprint, self._recorded
+                ),
             )
             # A body that committed by itself left Alembic with a transaction that had ended; what
             # followed, the record included, is in one that nobody else commits.

@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
+from .drift import DriftSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
 from .metrics import MetricsSettings
-from .migrations import MigrationSettings
+from .rolling import RollingSettings
 from .tracing import TracingSettings
 from .web import WebSettings
 
@@ -28,7 +30,9 @@ class Settings(
     MetricsSettings,
     MailSettings,
     AccountSettings,
-    MigrationSettings,
+    DriftSettings,
+    LintSettings,
+    RollingSettings,
     DatabaseSettings,
     WebSettings,
 ):

@@ -2,14 +2,18 @@
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
 from .. import errors
 from ..results import LockHolder
+
+if TYPE_CHECKING:
+    from alembic.operations import ops
 
 Body = Callable[..., None]
 
@@ -22,6 +26,21 @@ class EnumStatements:
     drop: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Online:
+    """What a new migration does, with what keeps others waiting taken apart.
+
+    Attributes:
+        inside: what runs in a transaction, first.
+        upgrade: what runs outside a transaction, afterwards.
+        downgrade: what undoes that.
+    """
+
+    inside: "list[ops.MigrateOperation]" = field(default_factory=list)
+    upgrade: "list[ops.MigrateOperation]" = field(default_factory=list)
+    downgrade: "list[ops.MigrateOperation]" = field(default_factory=list)
+
+
 class MigrationLock(Protocol):
     """What both databases' locks can do."""
 
@@ -30,6 +49,13 @@ class MigrationLock(Protocol):
 
         Raises:
             ActionableError: database-away, database-refuses or, on SQLite, cannot-lock.
+        """
+
+    def close_gate(self) -> bool:
+        """Let no instance register for as long as the lock is held. Never waits.
+
+        Returns:
+            False while one is registering.
         """
 
     def release(self) -> None:
@@ -75,6 +101,13 @@ def bare(engine: Engine) -> Engine:
     One that emits BEGIN or works in autocommit would make a run impossible, or impossible to undo.
     """
     return Engine(engine.pool, engine.dialect, engine.url)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection that commits at the end of the block; on SQLite, each statement."""
+    with bare(engine).begin() as connection:
+        yield connection
 
 
 def driver_connection(connection: Connection) -> Any:
