@@ -10,7 +10,19 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backup import (
+    BackupOptions,
+    DirectoryStore,
+    Manifest,
+    Restored,
+    create_backup,
+    forget_kept,
+    list_backups,
+    list_kept,
+    restore_backup,
+)
 from .baseline import BaselineResult, take_over
+from .before_run import BeforeRun
 from .config import MigrationConfig, default_config
 from .confirm import confirm_undoing
 from .diff import diff_schemas, read_schema_files, write_schema_files
@@ -42,10 +54,14 @@ if TYPE_CHECKING:
 GATE_POLL_SECONDS = 0.5
 
 __all__ = [
+    "BackupOptions",
     "BaselineResult",
+    "BeforeRun",
     "CompletedMigration",
+    "DirectoryStore",
     "Instance",
     "LockHolder",
+    "Manifest",
     "MigrationConfig",
     "MigrationResult",
     "MigrationRun",
@@ -55,6 +71,7 @@ __all__ = [
     "NewMigration",
     "Observer",
     "Registration",
+    "Restored",
     "RunState",
     "SchemaDifference",
     "Scope",
@@ -64,13 +81,17 @@ __all__ = [
     "VerifyResult",
     "added_migrations",
     "confirm_undoing",
+    "create_backup",
     "diff_schemas",
+    "forget_kept",
     "get_instances",
     "get_lock_holder",
     "get_migration_status",
     "keep_in_step",
     "lint_migrations",
     "lint_pending",
+    "list_backups",
+    "list_kept",
     "make_instances_table",
     "make_migration",
     "make_seed",
@@ -81,6 +102,7 @@ __all__ = [
     "read_schema_files",
     "read_stats",
     "refuse_findings",
+    "restore_backup",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlalchemy import MetaData
 
+from .before_run import BeforeRun, nothing
 from .bookkeeping import BOOKKEEPING
 from .events import Observer
 from .scope import Scope
@@ -38,6 +39,7 @@ class MigrationConfig:
         lint_small_tables: tables that are so small that nothing takes long on them.
         force_contracts: run contracts although instances that lack them live.
         observer: hears what a run does.
+        before_run: called before a run that has something to do; it may make a backup.
     """
 
     directory: Path
@@ -57,6 +59,7 @@ class MigrationConfig:
     lint_small_tables: tuple[str, ...] = ()
     force_contracts: bool = False
     observer: Observer = field(default_factory=Observer)
+    before_run: BeforeRun = nothing
 
     def leaves_out(self, table: str) -> bool:
         """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""

@@ -12,6 +12,7 @@ class Scope:
 
     Attributes:
         name: different scopes have different names, and locks.
+        tenant: whose schema it is, if it is a tenant's.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
         kind: what the scopes are called that all have the same schema; "" for the only one.
@@ -20,6 +21,7 @@ class Scope:
     """
 
     name = ""
+    tenant: str | None = None
     kind = ""
     schemas: str | None = None
     needs_entering = False

@@ -7,6 +7,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
+- ``backup``: how it is saved, restored and swapped.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``scratch``: an empty database, to try migrations in.
 - ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.

@@ -104,7 +104,7 @@ class TenantScope(Scope):
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
-        self.tenant = tenant
+        self.tenant: str = tenant
         self.name = schema_of(tenant)
         self.target = target
         self.display_name = display_name
