@@ -132,9 +132,9 @@ def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
 def look_at(browser: webdriver.Chrome, width: int, height: int, theme: str) -> None:
     """Take another window and another theme."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[no-untyped-call]
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": theme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})  # type: ignore[no-untyped-call]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def is_wider_than_the_window(browser: webdriver.Chrome) -> bool:
