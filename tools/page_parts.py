@@ -5,7 +5,7 @@ It runs inside a generated service, with that service's interpreter:
     python tools/page_parts.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
-``errors.<database>.md``, ``http_errors.<database>.md`` and ``env.<database>.txt``, which the
+``errors.<database>.md``, ``lint.<database>.md``, ``http_errors.<database>.md`` and ``env.<database>.txt``, which the
 service's pages and its ``.env.example`` include.
 ``make update`` runs it for every database.
 """
@@ -33,6 +33,7 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
         "er": diagram(metadata, dialect),
         "tables": tables(metadata, dialect),
         "errors": errors(entry for entry in catalogue if not entry.status),
+        "lint": lint_rules(import_module(f"{package}.migrate.lint").RULES),
         "http_errors": http_errors(entry for entry in catalogue if entry.status),
     }
     for name, lines in parts.items():
@@ -108,6 +109,22 @@ def http_errors(entries: Iterator[Any]) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for entry in sorted(entries, key=lambda entry: (entry.status, entry.code)):
         yield f"| {entry.status} | `{entry.code}` | {one_line(entry.problem)} |"
+
+
+# -- Linting -------------------------------------------------------------------------------------
+
+
+def lint_rules(rules: Any) -> Iterator[str]:
+    """Each rule under its code: what it is, why it hurts, what to do instead."""
+    for rule in sorted(rules, key=lambda rule: rule.code):
+        yield f"#### {rule.code}"
+        yield ""
+        yield f"{rule.title}. {rule.why}"
+        yield ""
+        yield f"- Instead: {rule.instead}"
+        if rule.contract:
+            yield '- Where the file says `phase = "contract"`, it is a notice.'
+        yield ""
 
 
 def place(entry: Any) -> tuple[int, str]:
