@@ -9,7 +9,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Engine
@@ -22,6 +23,7 @@ from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
 from .migrations.linting import refuse_danger
+from .migrations.progress import LogProgress
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
 from .settings import Settings
 
@@ -44,7 +46,8 @@ def start_database(settings: Settings) -> Engine:
         ping(engine)
         if settings.auto_migrate:
             refuse_danger(engine, settings)
-            bring_up_to_date(engine, config_for(settings))
+            config = replace(config_for(settings), observer=LogProgress())
+            bring_up_to_date(engine, config)
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))
@@ -104,7 +107,12 @@ class Readiness:
     However often and by however many it is asked: the database is asked once a second at most, by
     one thread and one connection of its own. So a pool that is used up makes nobody unready, and
     a database that never answers keeps that one thread and no other.
+
+    Attributes:
+        revision: the database's, as it was seen the last time; None before it has one.
     """
+
+    revision: str | None = None
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = apart(engine)
@@ -115,6 +123,8 @@ class Readiness:
         self._began = self._ended = -READY_FOR_SECONDS
         self._seen: object = None
         self._answer: Answer = (False, None)
+        with suppress(SQLAlchemyError):
+            self._fingerprint()
 
     async def ask(self) -> Answer:
         """The answer of a second ago at most, or that there is none in time."""
@@ -160,8 +170,10 @@ class Readiness:
         # One statement. As long as it finds the same, so would the whole comparison.
         try:
             with self._engine.connect() as connection:
-                return connection.execute(FINGERPRINT).all()
+                seen = connection.execute(FINGERPRINT).all()
         except SQLAlchemyError as error:
             if is_away(error):
                 raise
-            return None  # the tables are not there yet
+            seen = None  # the tables are not there yet
+        self.revision = ", ".join(row[0] for row in seen) or None if seen else None
+        return seen

@@ -38,7 +38,12 @@ def print_result(
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success:
-        print(NOTHING_TO_DO[done])
+        stay = count(len(result.baseline), "migration")
+        verb = "were" if len(result.baseline) > 1 else "was"
+        print(
+            NOTHING_TO_DO[done]
+            + (f": {stay} {verb} taken over and stay" if result.baseline else "")
+        )
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:

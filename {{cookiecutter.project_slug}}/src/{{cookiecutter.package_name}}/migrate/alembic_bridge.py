@@ -120,7 +120,9 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "scope": config.scope,
         "version_table": config.version_table,
         "render_item": _render_stored_type,
-        "include_name": lambda name, type_, _: (type_, name) != ("table", config.history_table),
+        "include_name": lambda name, type_, _: (
+            type_ != "table" or not config.leaves_out(name or "")
+        ),
         **backend.ALEMBIC_OPTIONS,
     }
 
@@ -149,6 +151,14 @@ def run_steps(
         env.configure(connection=connection, **options)
         with env.begin_transaction():
             env.run_migrations()
+
+
+def stamp(
+    connection: Connection, directory: ScriptDirectory, revision: str, config: MigrationConfig
+) -> None:
+    """Write to Alembic's table, and nowhere else, that the database is at a revision."""
+    context = MigrationContext.configure(connection, opts={"version_table": config.version_table})
+    context.stamp(directory, revision)
 
 
 def print_steps(

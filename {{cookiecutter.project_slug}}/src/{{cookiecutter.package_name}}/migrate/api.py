@@ -9,10 +9,16 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .baseline import BaselineResult, take_over
 from .config import MigrationConfig, default_config
+from .confirm import confirm_undoing
+from .diff import diff_schemas, read_schema_files, write_schema_files
+from .drift import Difference as SchemaDifference
+from .drift import Snapshot
 from .events import Observer
 from .folder import Folder
 from .plan import make_status, read_state
+from .replicas import Replica, read_replicas
 from .results import (
     CompletedMigration,
     LockHolder,
@@ -21,21 +27,36 @@ from .results import (
     NewMigration,
 )
 from .runner import downgrade, upgrade
+from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
+from .snapshots import live_snapshot
+from .verify import VerifyResult, verified, verify_schema
 
 if TYPE_CHECKING:
     from .lint import Report
+from .stats import MigrationStats, MigrationTime, read_stats
 
 __all__ = [
+    "BaselineResult",
     "CompletedMigration",
     "LockHolder",
     "MigrationConfig",
     "MigrationResult",
+    "MigrationRun",
+    "MigrationStats",
     "MigrationStatus",
+    "MigrationTime",
     "NewMigration",
     "Observer",
+    "Replica",
+    "RunState",
+    "SchemaDifference",
     "Scope",
+    "Snapshot",
+    "VerifyResult",
     "added_migrations",
+    "confirm_undoing",
+    "diff_schemas",
     "get_lock_holder",
     "get_migration_status",
     "lint_migrations",
@@ -45,12 +66,20 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_replicas",
+    "read_runs",
+    "read_schema_files",
+    "read_stats",
     "refuse_findings",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
     "show_report",
+    "snapshot_schema",
+    "take_over",
     "unlock",
+    "verify_schema",
+    "write_schema_files",
 ]
 
 
@@ -68,7 +97,8 @@ def run_migrations(
             they are now.
     """
     config = config or default_config()
-    return upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    result = upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    return verified(engine, config, result)
 
 
 def migrate_up(
@@ -80,7 +110,8 @@ def migrate_up(
         name: file name, revision or the name typed at ``make``; it must be the next.
     """
     choice = select.next_pending if name is None else select.pending_called(name)
-    return upgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, upgrade(engine, config, choice))
 
 
 def migrate_down(
@@ -92,7 +123,8 @@ def migrate_down(
         name: file name, revision or the name typed at ``make``; it must be the newest applied.
     """
     choice = select.newest if name is None else select.applied_called(name)
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def rollback_migrations(
@@ -107,7 +139,8 @@ def rollback_migrations(
         everything: undo all batches.
     """
     choice = select.every_batch if everything else select.newest_batch
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def get_migration_status(
@@ -158,6 +191,16 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
     from . import offline as dry_run
 
     return dry_run.migration_sql(engine, config or default_config())
+
+
+def snapshot_schema(engine: Engine, *, config: MigrationConfig | None = None) -> Snapshot:
+    """The database's schema as it is now, without the tables of the engine and of other tools.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return live_snapshot(engine, config or default_config())
 
 
 def lint_migrations(

@@ -19,6 +19,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
+        baseline: of an undoing, names of what was taken over and stays.
     """
 
     success: bool
@@ -26,6 +27,7 @@ class MigrationResult:
     migrations: tuple[str, ...] = ()
     error: ActionableError | None = None
     duration: float = 0.0
+    baseline: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.

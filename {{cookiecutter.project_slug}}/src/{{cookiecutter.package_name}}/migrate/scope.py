@@ -14,9 +14,11 @@ class Scope:
         name: different scopes have different names, and locks.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
+        kind: what the scopes are called that all have the same schema; "" for the only one.
     """
 
     name = ""
+    kind = ""
     schemas: str | None = None
     needs_entering = False
 
@@ -40,6 +42,18 @@ class Scope:
 
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
+
+    def in_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes to migrate, in this order, in an empty database to have the last one there."""
+        return (self,)
+
+    def kinds(self) -> "tuple[Scope, ...]":
+        """This scope and, for each other kind of schema that the migrations make, one."""
+        return (self,)
+
+    def find(self, name: str) -> "Scope | None":
+        """The scope that a side of ``migrate diff`` names, if it names one."""
+        return None
 
     def as_scratch(self) -> "tuple[Scope, ...]":
         """The scopes of a scratch database in which migrations are tried."""

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
+from .drift import DriftSettings
 from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .migrations import MigrationSettings
 from .web import WebSettings
 
@@ -23,8 +25,10 @@ __all__ = ["Settings", "load_settings"]
 
 class Settings(
     LogSettings,
+    MetricsSettings,
     MailSettings,
     AccountSettings,
+    DriftSettings,
     LintSettings,
     MigrationSettings,
     DatabaseSettings,

@@ -8,7 +8,10 @@ from ..common import (
     Json,
     OptionalName,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
@@ -37,10 +40,9 @@ def migrate_make(
 
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
-        new = make_migration(
-            engine, name, empty=empty, merge=merge, plain=plain, config=scoped
-        )
-    print_new(new, relative)
+        new = make_migration(engine, name, empty=empty, merge=merge, plain=plain, config=scoped)
+        print_new(new, relative)
+        keep_schema_files(engine, config)
     if new.differences:
         tell_of_new(new)
 
@@ -65,9 +67,11 @@ def migrate_latest(
         run = run_all_tenant_migrations(
             engine, config=config, allow_changed=allow_changed, on_result=advance
         )
-    if not as_json:
-        report(run.public, "run", verbose=verbose)
-    report_tenants(run, as_json=as_json)
+        if not as_json:
+            report(run.public, "run", verbose=verbose)
+        report_tenants(run, as_json=as_json)
+        if run.public.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")
@@ -102,6 +106,7 @@ def migrate_down(
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
     tenant: OptionalTenant = None,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -113,6 +118,8 @@ def migrate_rollback(
         rollback_tenant,
     )
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     choose = every_batch if everything else newest_batch
     with database() as (engine, config), progress() as advance:
         if tenant is not None:

@@ -8,7 +8,10 @@ from ..common import (
     Json,
     OptionalName,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
@@ -29,10 +32,9 @@ def migrate_make(
     from ...migrate import make_migration
 
     with database() as (engine, config):
-        new = make_migration(
-            engine, name, empty=empty, merge=merge, plain=plain, config=config
-        )
-    print_new(new, relative)
+        new = make_migration(engine, name, empty=empty, merge=merge, plain=plain, config=config)
+        print_new(new, relative)
+        keep_schema_files(engine, config)
     if new.differences:
         tell_of_new(new)
 
@@ -55,7 +57,9 @@ def migrate_latest(
             return
         look_before_running(engine)
         result = run_migrations(engine, config=config, allow_changed=allow_changed)
-    report(result, "run", verbose=verbose, as_json=as_json)
+        report(result, "run", verbose=verbose, as_json=as_json)
+        if result.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")
@@ -83,12 +87,15 @@ def migrate_down(
 @group.command("rollback")
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Undo the newest batch, last applied first."""
     from ...migrate import rollback_migrations
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     with database() as (engine, config):
         result = rollback_migrations(engine, everything=everything, config=config)
     report(result, "rolled back", verbose=verbose, as_json=as_json, everything=everything)

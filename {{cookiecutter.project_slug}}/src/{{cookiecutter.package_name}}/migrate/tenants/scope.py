@@ -58,6 +58,13 @@ class SharedScope(Scope):
                 )
         return shared
 
+    def kinds(self) -> tuple[Scope, ...]:
+        return (self, TenantScope("scratch", None))
+
+    def find(self, name: str) -> Scope | None:
+        prefix, found, tenant = name.partition(":")
+        return TenantScope(tenant, None) if (prefix, found) == ("tenant", ":") else None
+
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         # The service's connections look nowhere by default, and pooled ones who knows where.
         local = "" if for_session else "LOCAL "
@@ -80,6 +87,7 @@ class TenantScope(Scope):
     """
 
     needs_entering = True
+    kind = "tenants"
 
     def __init__(
         self,
@@ -106,6 +114,12 @@ class TenantScope(Scope):
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
+
+    def in_scratch(self) -> tuple[Scope, ...]:
+        tenant = TenantScope(
+            "scratch", None, display_name="scratch", version_table=self.version_table
+        )
+        return (SharedScope(), tenant)
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)

@@ -1,7 +1,15 @@
 """PostgreSQL, through psycopg 3."""
 
 from . import snapshot
-from .connection import ended_transaction, explain, migrating, reading, row_checks, timed_out
+from .connection import (
+    ended_transaction,
+    explain,
+    is_there_already,
+    migrating,
+    reading,
+    row_checks,
+    timed_out,
+)
 from .enums import enum_types, render_type
 from .lock import Lock
 from .online import make_online
@@ -9,16 +17,19 @@ from .scratch import scratch
 
 DIALECT = "postgresql"
 DRIVER = "postgresql+psycopg://…"
+SCHEMA = "public"  # where tables are unless a scope names another
 ALEMBIC_OPTIONS = {"render_as_batch": False, "compare_server_default": True}
 
 __all__ = [
     "ALEMBIC_OPTIONS",
     "DIALECT",
     "DRIVER",
+    "SCHEMA",
     "Lock",
     "ended_transaction",
     "enum_types",
     "explain",
+    "is_there_already",
     "make_online",
     "migrating",
     "reading",

@@ -91,6 +91,12 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
 
 
+def is_there_already(error: BaseException) -> bool:
+    """Whether a statement made something that is there."""
+    made = (pg.DuplicateTable, pg.DuplicateObject, pg.DuplicateFunction, pg.DuplicateSchema)
+    return isinstance(error, DBAPIError) and isinstance(error.orig, made)
+
+
 def ended_transaction(connection: Connection) -> bool:
     """Whether the transaction that was begun is no longer open: the body ended it itself."""
     status = driver_connection(connection).info.transaction_status

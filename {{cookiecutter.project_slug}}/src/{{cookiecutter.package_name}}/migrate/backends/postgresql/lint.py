@@ -54,7 +54,10 @@ def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
 
 def prepare(connection: Connection) -> None:
     """Plan as for large tables, and wait for a lock no longer than a migration should."""
-    connection.exec_driver_sql("SET enable_seqscan = off")
+    # A key bounds a join only where each row looks for its partner by it. Which join is cheapest
+    # depends on statistics that may or may not be gathered yet.
+    for plan in ("seqscan", "hashjoin", "mergejoin"):
+        connection.exec_driver_sql(f"SET enable_{plan} = off")
     connection.exec_driver_sql("SET jit = off")  # it would compile each look at the catalog
     connection.exec_driver_sql("SET lock_timeout = '5s'")
     connection.commit()

@@ -85,9 +85,7 @@ def _move_constraint(
     online.downgrade[:0] = [undo]
 
 
-def _move_not_null(
-    change: "ops.AlterColumnOp", online: Online
-) -> "Sequence[ops.MigrateOperation]":
+def _move_not_null(change: "ops.AlterColumnOp", online: Online) -> "Sequence[ops.MigrateOperation]":
     """NOT NULL by a checked constraint: with that, PostgreSQL need not read the table again."""
     table, column = change.table_name, change.column_name
     name = _quote(f"{table}_{column}_not_null".encode()[:_NAME_BYTES].decode(errors="ignore"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ....errors import ActionableError
 from ... import errors
@@ -58,6 +58,11 @@ def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
 def timed_out(error: BaseException) -> bool:
     """Whether a statement waited for a table's lock as long as it may: there are none in SQLite."""
     return False
+
+
+def is_there_already(error: BaseException) -> bool:
+    """Whether a statement made something that is there."""
+    return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
 
 
 def ended_transaction(connection: Connection) -> bool:
