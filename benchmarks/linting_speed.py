@@ -31,7 +31,8 @@ down_revision = "{before}"
 
 
 def upgrade() -> None:
-    op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True), sa.Column("x", sa.Text))
+    key = sa.Column("id", sa.Integer, primary_key=True)
+    op.create_table("{table}", key, sa.Column("x", sa.Text))
     op.create_index("{table}_x", "{table}", ["x"])
 
 

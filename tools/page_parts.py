@@ -5,8 +5,8 @@ It runs inside a generated service, with that service's interpreter:
     python tools/page_parts.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
-``errors.<database>.md``, ``lint.<database>.md``, ``http_errors.<database>.md`` and ``env.<database>.txt``, which the
-service's pages and its ``.env.example`` include.
+``errors.<database>.md``, ``lint.<database>.md``, ``http_errors.<database>.md`` and
+``env.<database>.txt``, which the service's pages and its ``.env.example`` include.
 ``make update`` runs it for every database.
 """
 
