@@ -159,9 +159,10 @@ def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> 
 
 
 def _apply(
-    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Iterable[Script]"
+    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Sequence[Script]"
 ) -> None:
-    options = {**context_options(config), "transaction_per_migration": True}
+    each_alone = any(map(runs_alone, scripts))  # as a run of the engine has it
+    options = {**context_options(config), "transaction_per_migration": each_alone}
     running: list[Script] = []
 
     def noted(script: "Script") -> Callable[..., None]:
