@@ -33,7 +33,10 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
         "er": diagram(metadata, dialect),
         "tables": tables(metadata, dialect),
         "errors": errors(entry for entry in catalogue if not entry.status),
-        "lint": lint_rules(import_module(f"{package}.migrate.lint").RULES),
+        "lint": lint_codes(
+            import_module(f"{package}.migrate.lint").RULES,
+            import_module(f"{package}.migrate.lint.judge").WORDS,
+        ),
         "http_errors": http_errors(entry for entry in catalogue if entry.status),
     }
     for name, lines in parts.items():
@@ -114,17 +117,16 @@ def http_errors(entries: Iterator[Any]) -> Iterator[str]:
 # -- Linting -------------------------------------------------------------------------------------
 
 
-def lint_rules(rules: Any) -> Iterator[str]:
-    """Each rule under its code: what it is, why it hurts, what to do instead."""
+def lint_codes(rules: Any, others: Any) -> Iterator[str]:
+    """Each code of a finding: what it is, why it hurts, what to do instead."""
     for rule in sorted(rules, key=lambda rule: rule.code):
-        yield f"#### {rule.code}"
-        yield ""
-        yield f"{rule.title}. {rule.why}"
-        yield ""
+        yield from (f"##### {rule.code}", "", f"{rule.title}. {rule.why}", "")
         yield f"- Instead: {rule.instead}"
         if rule.contract:
             yield '- Where the file says `phase = "contract"`, it is a notice.'
         yield ""
+    for code, (why, instead) in others.items():
+        yield from (f"##### {code}", "", why, "", f"- {instead}", "")
 
 
 def place(entry: Any) -> tuple[int, str]:
