@@ -263,6 +263,7 @@ def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: D
     """Settings with which a production service migrates this database."""
     # The command's own fixture asks for development.
     monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("MIGRATION_BACKUP", "off")
     if KIND == "postgresql":
         url = sa.make_url(database.address).set(password="h8-fjKw_2qq")
         url = url.update_query_dict({"sslmode": "disable"})
