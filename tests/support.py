@@ -46,13 +46,18 @@ def template_repository(folder: Path, git: Any) -> Path:
     """A repository of its own with what the template is made of."""
     template = folder / "template"
     template.mkdir()
-    shutil.copy(TEMPLATE / "cookiecutter.json", template)
-    for name in ("hooks", "templates", SERVICE.name):
-        shutil.copytree(
-            TEMPLATE / name, template / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+    copy_template(template)
     commit(git, template)
     return template
+
+
+def copy_template(folder: Path) -> None:
+    """Copy what the template is made of."""
+    shutil.copy(TEMPLATE / "cookiecutter.json", folder)
+    for name in ("hooks", "templates", SERVICE.name):
+        shutil.copytree(
+            TEMPLATE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
 
 
 def commit(git: Any, folder: Path) -> None:

@@ -254,3 +254,11 @@ def test_a_signal_stops_a_long_migration_and_undoes_it(
     (here.versions / "900_long.py").unlink()
     status = here.type("migrate list")
     assert "001_create_users_table" in status and "completed" not in status
+
+
+def test_psql_opens_on_the_embedded_database(
+    project: Bake, service_environment: ServiceEnvironment
+) -> None:
+    folder = project(database="postgresql")
+    command = ("-m", "my_service.database.embedded", "-c", "SELECT 6 * 7 AS answer")
+    assert "42" in service_environment.succeed(folder, *command)

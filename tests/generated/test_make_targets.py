@@ -32,6 +32,8 @@ def uv(tmp_path: Path) -> dict[str, str]:
         ("migrate-currentVersion", "migrate current"),
         ("migrate:list", "migrate list"),
         ("migrate:unlock", "migrate unlock"),
+        ("migrate:history", "migrate history"),
+        ("migrate-stats", "migrate stats"),
         ("migrate:up name=add_x", "migrate up add_x"),
         ("migrate:rollback", "migrate rollback"),
         ("migrate:rollback all=1", "migrate rollback --all"),

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import commit, template_repository
+from support import commit, copy_template, template_repository
 
 from tools.process import succeed
-from tools.services import DATABASES, SERVICE, files
+from tools.services import DATABASES, SERVICE, TEMPLATE, ServiceEnvironment, files
 
 CRUFT = str(Path(sys.executable).parent / "cruft")
+
+FIRST_RELEASE = "55c41a2"  # the commit of 0.1.0
+NICK = "    nick: Mapped[str | None] = mapped_column(String(40))\n"
+ADD_NICK = '''"""Add nick."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "20260101000000"
+down_revision = "001"
+
+
+def upgrade() -> None:
+    op.add_column("users", sa.Column("nick", sa.String(40)))
+
+
+def downgrade() -> None:
+    op.drop_column("users", "nick")
+'''
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -42,3 +62,63 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     assert (project / "new.txt").read_text(encoding="utf-8") == "my-service\n"
     commit(git, project)
     assert "up to date" in succeed(CRUFT, "update", cwd=project, variables=variables)
+
+
+@pytest.fixture
+def first_release(tmp_path: Path, git: Any) -> Path:
+    """A repository of its own with the template as 0.1.0 was."""
+    known = ("git", "cat-file", "-e", FIRST_RELEASE)
+    if subprocess.run(known, cwd=TEMPLATE, check=False, capture_output=True).returncode:
+        pytest.skip("This clone's history does not reach back to 0.1.0.")
+    template = tmp_path / "template"
+    template.mkdir()
+    git("archive", "--output", str(tmp_path / "0.1.0.tar"), FIRST_RELEASE, cwd=TEMPLATE)
+    succeed("tar", "--extract", "--file", tmp_path / "0.1.0.tar", cwd=template)
+    commit(git, template)
+    return template
+
+
+def change(file: Path, old: str, new: str) -> None:
+    """Edit a file as its owner would."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_a_service_of_0_1_0_takes_the_new_layout_and_keeps_its_own_lines(
+    tmp_path: Path, git: Any, first_release: Path, service_environment: ServiceEnvironment
+) -> None:
+    variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    create = (CRUFT, "create", first_release, "--no-input", "--extra-context")
+    succeed(*create, '{"database": "sqlite"}', cwd=tmp_path, variables=variables)
+    project = tmp_path / "my-service"
+    package = project / "src" / "my_service"
+    commit(git, project)
+    change(package / "users" / "models.py", "    name: Mapped", f"{NICK}    name: Mapped")
+    change(package / "routes.py", "me, admin)", "me, admin)  # ours: none yet")
+    change(package / "settings.py", "    auto_migrate", "    page_size: int = 20\n    auto_migrate")
+    (package / "migrations" / "versions" / "20260101_add_nick.py").write_text(ADD_NICK)
+    commit(git, project)
+    git("rm", "--quiet", "-r", ".", cwd=first_release)
+    copy_template(first_release)
+    commit(git, first_release)
+    succeed(CRUFT, "update", "--skip-apply-ask", cwd=project, variables=variables)
+
+    # The field moved with its model. Git cannot follow two files that were changed on both sides.
+    assert NICK in (package / "accounts" / "models.py").read_text()
+    assert list(project.rglob("*.rej")) == [package / "routes.py.rej"]
+    old_settings = package / "settings.py"
+    assert "page_size" in old_settings.read_text()
+
+    (package / "routes.py.rej").unlink()
+    old_settings.unlink()
+    copy = tmp_path / "today"
+    succeed(CRUFT, "create", first_release, "--no-input", "--output-dir", copy, cwd=tmp_path)
+    (package / "routes.py").write_text((copy / "my-service/src/my_service/routes.py").read_text())
+    change(
+        package / "settings" / "base.py",
+        "    environment",
+        "    page_size: int = 20\n    environment",
+    )
+    for command in ("make --merge join_template", "latest"):
+        service_environment.succeed(project, "-m", "my_service", "migrate", *command.split())

@@ -131,7 +131,7 @@ def test_the_log_of_a_request_names_the_code(
 ) -> None:
     for _ in range(2):
         sign_in(client)
-    client.get("/health/live")
+    client.get("/errors")
     logged = [record.msg for record in caplog.records if record.name == "request"]
     assert [line.get("code") for line in logged if isinstance(line, dict)] == [
         "credentials-refused",

@@ -9,6 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }} import startup
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.migrate import get_migration_status
+from {{ cookiecutter.package_name }}.migrations import release
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
@@ -20,6 +22,13 @@ def test_a_started_service_is_live_and_ready(client: TestClient) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
+def test_both_checks_tell_version_and_revision(client: Client) -> None:
+    revision = get_migration_status(client.state.engine).current
+    for check in ("live", "ready"):
+        told = client.get(f"/health/{check}").json()
+        assert (told["version"], told["revision"]) == (release(), revision)
+
+
 def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"auto_migrate": False}))
     with TestClient(app) as client:
@@ -27,6 +36,7 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
         answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["reason"].endswith("migrations are pending")
+    assert answer.json()["revision"] is None
 
 
 def test_each_answer_carries_the_request_id(client: TestClient) -> None:

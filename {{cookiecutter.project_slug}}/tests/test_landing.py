@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.mail import KEPT_MAILS, LogMailer, Mail
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox
+from .client import Client
 
 PAGES = ("/", "/verify-email", "/reset-password")
 
@@ -21,9 +23,16 @@ def test_the_first_page_leads_to_all_there_is_to_see(client: TestClient) -> None
     page = client.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     links = re.findall(r'href="([^"]+)"', page.text)
-    assert "docs" in links and "health/ready" in links
+    assert {"docs", "metrics", "health/ready", "health/live"} <= set(links)
     for link in links:
         assert client.get(f"/{link}").status_code == 200
+
+
+def test_the_first_page_leads_to_operations_once_there_is_a_key(settings: Settings) -> None:
+    key = SecretStr("a key with thirty-two letters, or more")
+    with Client(create_app(settings.model_copy(update={"admin_key": key}))) as client:
+        assert 'href="operations"' in client.get("/").text
+        assert client.get("/operations").status_code == 200
 
 
 def test_the_first_page_shows_the_newest_mails_and_their_links_work(client: TestClient) -> None:

@@ -5,7 +5,13 @@ import json
 import pytest
 import structlog
 
+from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.observability.logging import configure_logging
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.request_log import PROBES
+
+from .accounts import Outbox, authorize, register
+from .client import Client
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +30,36 @@ def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
         "connecting to postgresql://user:hunter2@host/db", password="hunter2", jwt_token="hunter2"
     )
     assert "hunter2" not in capsys.readouterr().err
+
+
+def lines_of_requests(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    every = map(json.loads, capsys.readouterr().err.splitlines())
+    return [line for line in every if line["event"] == "request"]
+
+
+def test_a_request_s_line_has_who_asked_and_whence(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind_proxy = {"trusted_proxies": ("testclient",), "log_format": "json"}
+    with Client(create_app(settings.model_copy(update=behind_proxy))) as client:
+        client.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        capsys.readouterr()
+        user = client.get("/users/me", headers={**headers, "X-Forwarded-For": "192.0.2.7"})
+    (line,) = lines_of_requests(capsys)
+    assert (line["client"], line["user"]) == ("192.0.2.7", user.json()["id"])
+
+
+def test_who_only_probes_is_logged_at_debug(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level, logged in (("INFO", ["/nowhere"]), ("DEBUG", [*PROBES, "/nowhere"])):
+        loud = {"log_level": level, "log_format": "json"}
+        with Client(create_app(settings.model_copy(update=loud))) as client:
+            capsys.readouterr()
+            for path in (*PROBES, "/nowhere"):
+                client.get(path)
+        assert [line["path"] for line in lines_of_requests(capsys)] == logged
 
 
 def test_what_a_client_sends_cannot_write_to_the_terminal(

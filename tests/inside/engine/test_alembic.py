@@ -128,6 +128,21 @@ def test_a_rollback_right_after_a_stamp_leaves_the_tables(
     engine.dispose()
 
 
+def test_alembic_asks_before_it_undoes_where_the_service_says_so(
+    alembic: Alembic, folder: Folder, database: Database
+) -> None:
+    settings = folder.path / "env.py"
+    asking = "sa.MetaData), asks_before_undoing=True)"
+    settings.write_text(settings.read_text().replace("sa.MetaData))", asking))
+    folder.tables("a")
+    alembic("upgrade", "head")
+    with pytest.raises(AssertionError, match="If you mean it: alembic -x yes=1 downgrade"):
+        alembic("downgrade", "base")
+    assert database.tables() == {"a"}
+    alembic("-x", "yes=1", "downgrade", "base")
+    assert database.tables() == set()
+
+
 def test_alembic_prints_sql_that_writes_history_too(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:

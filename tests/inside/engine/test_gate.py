@@ -14,7 +14,7 @@ from my_service.errors import ActionableError
 from my_service.migrate import (
     MigrationConfig,
     Registration,
-    get_instances,
+    read_replicas,
     get_migration_status,
     rollback_migrations,
     run_migrations,
@@ -99,7 +99,7 @@ def test_the_gate_opens_when_the_last_old_instance_is_gone(
         age(database, old, 61)
     result = run_migrations(engine, config=new).raise_for_error()
     assert (result.migrations, result.held_back) == (("003_drop_a",), ())
-    assert [instance.version for instance in get_instances(engine, config=new)] == ["2.0"]
+    assert [instance.version for instance in read_replicas(engine, new)] == ["2.0"]
 
 
 def test_an_instance_that_wakes_up_after_the_contract_is_refused(
@@ -118,7 +118,7 @@ def test_an_instance_that_wakes_up_after_the_contract_is_refused(
     with pytest.raises(ActionableError) as refused:
         old.register()
     assert refused.value.code == "contract-unknown"
-    assert get_instances(engine, config=new) == []
+    assert read_replicas(engine, new) == []
 
 
 def test_an_instance_does_not_register_twice_nor_remove_another(
@@ -129,7 +129,7 @@ def test_an_instance_does_not_register_twice_nor_remove_another(
     one.register()
     other.register()
     one.remove()
-    assert [instance.id for instance in get_instances(engine, config=folder.config())] == [other.id]
+    assert [instance.id for instance in read_replicas(engine, folder.config())] == [other.id]
 
 
 def test_an_instance_with_unknown_files_holds_a_contract_back(

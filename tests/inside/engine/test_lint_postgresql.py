@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from engine.fixtures import on_server, server_url
 from engine.lint_cases import ALONE, CONTRACT, RISKY, SAFE, SHOP, SMALL_TABLES, Case, sql
 from engine.linting import found, lint_cases, migration, pasted
-from engine.support import KIND, Database
+from engine.support import KIND
 
 if KIND != "postgresql":
     pytest.skip("this is PostgreSQL's", allow_module_level=True)
@@ -21,15 +23,33 @@ from my_service.migrate.lint.judge import judge
 from my_service.migrate.lint.model import Effect
 from my_service.migrate.lint.observe import observe
 
+EMPTY = """
+RESET ALL; DROP SCHEMA IF EXISTS attic CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+"""
+
+
+@pytest.fixture(scope="module")
+def shops() -> Iterator[sa.Engine]:
+    """A database for all tests of this file, on a connection that stays open."""
+    name = f"shop_{uuid4().hex}"
+    on_server(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(server_url(name), pool_size=1)
+    yield engine
+    engine.dispose()
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
 
 @pytest.fixture
-def shop(database: Database) -> sa.Engine:
-    """A scratch database with the tables of a shop."""
-    engine = sa.create_engine(database.address, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA IF EXISTS attic CASCADE")
-        connection.exec_driver_sql(SHOP)
-    return engine
+def shop(shops: sa.Engine) -> sa.Engine:
+    """A scratch database with the tables of a shop. Each is made anew in the one of the last test."""
+    make_shop(shops)
+    return shops
+
+
+def make_shop(shops: sa.Engine, rows: str = "") -> None:
+    """Drop what is there, and make the tables of a shop."""
+    with shops.begin() as connection:
+        connection.exec_driver_sql(f"{EMPTY}{SHOP}{rows}")
 
 
 @pytest.fixture
@@ -206,26 +226,8 @@ UPGRADES = {
 }
 
 
-@pytest.fixture
-def filled(shop: sa.Engine) -> Iterator[sa.Engine]:
-    """A copy of the shop, with rows in it."""
-    admin = sa.create_engine(shop.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-    name = f"{shop.url.database}_copy"
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {shop.url.database}")
-    engine = sa.create_engine(shop.url.set(database=name), poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(ROWS)
-    yield engine
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
-
-
 @pytest.mark.parametrize("name", UPGRADES)
-def test_a_safe_form_gives_the_same_schema_and_hurts_nobody(
-    shop: sa.Engine, filled: sa.Engine, name: str
-) -> None:
+def test_a_safe_form_gives_the_same_schema_and_hurts_nobody(shop: sa.Engine, name: str) -> None:
     with shop.connect() as connection:
         (one,) = observe(connection, [migration(UPGRADES[name])], dialect, round_trip=False)
         wanted = schema(connection)
@@ -236,7 +238,8 @@ def test_a_safe_form_gives_the_same_schema_and_hurts_nobody(
     statements = [" ".join(effect.sql.split()) for effect in one.effects]
     whole = {"needs-autocommit", "long-transaction"}  # their form holds every statement
     at = statements.index(findings[0].statement) if not whole & {*findings[0].codes} else None
-    with filled.connect() as connection:
+    make_shop(shop, ROWS)
+    with shop.connect() as connection:
         if at is not None:
             run(connection, one.effects[:at])
         files = [pasted(text) for text in findings[0].rewrite]

@@ -121,6 +121,21 @@ def test_unlock_shows_the_holder_and_with_force_ends_its_session(
 
 
 @only_postgresql
+def test_unlock_with_force_also_ends_a_body_that_runs_outside_a_transaction(
+    database: Database, folder: Folder, engine: sa.Engine
+) -> None:
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    folder.add("slow", 'op.execute("SELECT pg_sleep(600)")', extra="transaction = False\n")
+    process = start(database, folder, "latest")
+    wait_until(lambda: database.ask(asleep) == [(1,)])
+    migrate(database, folder, "unlock", "--force")
+    assert database.ask(asleep) == [(0,)]
+    assert finish(process)[0] == 1
+    folder.file("001_slow").write_text(folder.file("001_slow").read_text().replace("600", "0"))
+    assert run_migrations(engine, config=folder.config()).raise_for_error().batch == 1
+
+
+@only_postgresql
 def test_another_role_learns_who_holds_the_lock(slow: Process, database: Database) -> None:
     database.ask("DROP ROLE IF EXISTS stranger")
     database.ask("CREATE ROLE stranger LOGIN")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import datetime
 
+import pytest
 import sqlalchemy as sa
 from my_service.migrate.lock import migration_lock
 
@@ -41,6 +42,20 @@ def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder)
     for undo in ("rollback", "rollback --all", "down"):
         assert command(f"migrate {undo}") == (0, "Already at the base migration\n", "")
     assert command("migrate unlock") == (0, "Nobody holds the migration lock\n", "")
+
+
+def test_in_production_undoing_everything_wants_a_yes(
+    command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.tables("a")
+    command("migrate latest")
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    code, out, err = command("migrate rollback --all")
+    assert (code, out) == (1, "")
+    assert "Solution: If you mean it: migrate rollback --all --yes" in err
+    assert database.tables() == {"a"}
+    assert command("migrate rollback --all --yes")[0] == 0
+    assert database.tables() == set()
 
 
 def test_a_failure_exits_1_and_says_three_lines_and_misuse_exits_2(

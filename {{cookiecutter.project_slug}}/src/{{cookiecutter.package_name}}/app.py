@@ -1,7 +1,8 @@
 """The service, wired together."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -21,6 +22,9 @@ from .web.outages import answer_outages
 from .web.problem_details import speak_problem_json
 from .web.rate_limits import RateLimiter
 
+if TYPE_CHECKING:
+    from .observability.metrics import Metrics
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -32,10 +36,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
+    metrics = _metrics(settings)
     app = FastAPI(
         title=TITLE,
         lifespan=_lifespan,
-        middleware=middleware(settings),
+        middleware=middleware(settings, None if metrics is None else metrics.request),
         openapi_url="/openapi.json" if settings.serves_docs else None,
         docs_url=None,
         redoc_url=None,
@@ -43,12 +48,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
+    app.state.metrics = metrics
     app.state.mailer = mailer_for(settings)
     app.state.limiter = RateLimiter(settings)
+    app.state.readiness = None
     speak_problem_json(app)
     answer_outages(app)
     for router in ROUTERS:
         app.include_router(router)
+    if metrics is not None:
+        from .operations.metrics import add_metrics
+
+        add_metrics(app, metrics)
     if settings.serves_docs:
         add_docs(app)
     if not settings.in_production:
@@ -74,14 +85,29 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     except Exception:
         log.exception("The service did not start")
         raise
+    following = ExitStack()
+    if app.state.metrics is not None:
+        from .operations.metrics import collecting
+
+        following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
     log.info("Ready to serve", environment=settings.environment)
     try:
         yield
     finally:
+        following.close()
         app.state.lanes.close()
         app.state.readiness.close()
         app.state.replica.close()
         app.state.engine.dispose()
+
+
+def _metrics(settings: Settings) -> "Metrics | None":
+    """What counts, where METRICS_ENABLED asks for it; nothing is imported else."""
+    if not settings.serves_metrics:
+        return None
+    from .observability.metrics import Metrics
+
+    return Metrics()
 
 
 def _details(error: ActionableError) -> dict[str, str]:

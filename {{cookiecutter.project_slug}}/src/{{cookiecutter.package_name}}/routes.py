@@ -2,7 +2,9 @@
 
 from .accounts.auth_routes import router as auth
 from .accounts.user_routes import admin, me
+from .operations.page import router as status_page
+from .operations.routes import router as operations
 from .web.error_page import router as errors
 from .web.health import router as health
 
-ROUTERS = (health, errors, auth, me, admin)
+ROUTERS = (health, errors, auth, me, admin, operations, status_page)

@@ -1,7 +1,7 @@
 """What runs before the port opens, and what readiness asks.
 
-May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
-``app``, ``cli.serve``, ``web.health``.
+May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``.
+Imported by: ``app``, ``cli.serve``, ``web.health``.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Engine
@@ -21,6 +22,8 @@ from .database.session import apart, ping
 from .errors import ActionableError
 from .migrate import get_migration_status
 from .migrations import config_for
+from .migrations.linting import refuse_danger
+from .migrations.progress import LogProgress
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
 from .replica import Replica
 from .settings import Settings
@@ -43,7 +46,9 @@ def start_database(settings: Settings) -> Engine:
     try:
         ping(engine)
         if settings.auto_migrate:
-            bring_up_to_date(engine, config_for(settings))
+            refuse_danger(engine, settings)
+            config = replace(config_for(settings), observer=LogProgress())
+            bring_up_to_date(engine, config)
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))
@@ -123,7 +128,12 @@ class Readiness:
     However often and by however many it is asked: the database is asked once a second at most, by
     one thread and one connection of its own. So a pool that is used up makes nobody unready, and
     a database that never answers keeps that one thread and no other.
+
+    Attributes:
+        revision: the database's, as it was seen the last time; None before it has one.
     """
+
+    revision: str | None = None
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = apart(engine)
@@ -134,6 +144,8 @@ class Readiness:
         self._began = self._ended = -READY_FOR_SECONDS
         self._seen: object = None
         self._answer: Answer = (False, None)
+        with suppress(SQLAlchemyError):
+            self._fingerprint()
 
     async def ask(self) -> Answer:
         """The answer of a second ago at most, or that there is none in time."""
@@ -179,8 +191,10 @@ class Readiness:
         # One statement. As long as it finds the same, so would the whole comparison.
         try:
             with self._engine.connect() as connection:
-                return connection.execute(FINGERPRINT).all()
+                seen = connection.execute(FINGERPRINT).all()
         except SQLAlchemyError as error:
             if is_away(error):
                 raise
-            return None  # the tables are not there yet
+            seen = None  # the tables are not there yet
+        self.revision = ", ".join(row[0] for row in seen) or None if seen else None
+        return seen

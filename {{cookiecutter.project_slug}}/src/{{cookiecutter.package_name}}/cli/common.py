@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask in production.")]
 OptionalName = Annotated[
     str | None, typer.Argument(help="File name, revision, or the name typed at make.")
 ]
@@ -33,13 +35,28 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings
+    from .progress import observer
 
     settings = load_settings(serving=False)
     engine = connect(settings, migrating=True)
     try:
-        yield engine, config_for(settings)
+        with observer() as shown:
+            yield engine, replace(config_for(settings), observer=shown)
     finally:
         engine.dispose()
+
+
+def confirm_undoing_all(*, yes: bool) -> None:
+    """In production, undo every batch only with a yes.
+
+    Raises:
+        ActionableError: nobody confirmed, or the settings cannot work.
+    """
+    from ..migrate import confirm_undoing
+    from ..settings import load_settings
+
+    in_production = load_settings(serving=False).in_production
+    confirm_undoing("migrate rollback --all --yes", confirmed=yes or not in_production)
 
 
 def report(result: "MigrationResult", done: str, **how: bool) -> None:
@@ -57,6 +74,16 @@ def leave_where_files_are_missing(status: "MigrationStatus") -> None:
     missing = any(migration.missing for migration in status.completed)
     if missing or status.unknown_contracts:
         sys.exit(1)
+
+
+def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
+    """In development, bring the committed files of the schema up to date, where there are any."""
+    from ..migrate import write_schema_files
+    from ..settings import load_settings
+
+    if load_settings(serving=False).environment == "development":
+        for path in write_schema_files(engine, config=config):
+            print(f"Updated {relative(path)}")
 
 
 def relative(path: Path) -> Path:

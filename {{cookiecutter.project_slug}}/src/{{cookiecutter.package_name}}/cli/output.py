@@ -12,6 +12,8 @@ import typer
 from ..words import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..errors import ActionableError
     from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
 
@@ -37,7 +39,12 @@ def print_result(
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success and not result.held_back:
-        print(NOTHING_TO_DO[done])
+        stay = count(len(result.baseline), "migration")
+        verb = "were" if len(result.baseline) > 1 else "was"
+        print(
+            NOTHING_TO_DO[done]
+            + (f": {stay} {verb} taken over and stay" if result.baseline else "")
+        )
     if result.held_back and not as_json:
         print(held_back(result.held_back, result.held_by))
 
@@ -54,9 +61,15 @@ def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
     print(error, file=sys.stderr)
 
 
-def print_new(new: "NewMigration", path: Path) -> None:
-    """Say what was written, and what the models and the database differ in: drops in red."""
-    print(f"Created {path}")
+def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
+    """Say what was written, and what the models and the database differ in: drops in red.
+
+    Args:
+        path: how a file is named.
+    """
+    print(f"Created {path(new.path)}")
+    if new.online:
+        print(f"Created {path(new.online)}, to run outside a transaction")
     for found in new.differences:
         left_out = "  (left out: no migration here made it)" if found.left_out else ""
         typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)

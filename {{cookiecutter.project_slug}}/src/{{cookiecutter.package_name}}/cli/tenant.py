@@ -141,9 +141,20 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Tenants", total=None)
-        yield lambda _result, total: bar.update(task, advance=1, total=total)
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("Tenants", total=None)
+
+    def advance(_result: "TenantResult", total: int) -> None:
+        # Not before or after: the shared schema's run has a bar of its own.
+        bar.start()
+        bar.update(task, advance=1, total=total)
+        if bar.finished:
+            bar.stop()
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:

@@ -9,9 +9,14 @@ Imported by: ``migrations``, ``startup``, ``cli``; they import names from this f
 ``migrate.tenants`` alone.
 """
 
+from typing import TYPE_CHECKING
+
 from . import api, tenants
 from .api import *  # noqa: F403
 from .tenants import *  # noqa: F403
 from .tenants.decorators import shared_only, tenant_only
+
+if TYPE_CHECKING:  # the command line's names for what it is handed
+    from .lint import Report as Report
 
 __all__ = api.__all__ + tenants.__all__ + ["shared_only", "tenant_only"]

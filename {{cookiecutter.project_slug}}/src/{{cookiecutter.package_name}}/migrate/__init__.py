@@ -8,7 +8,12 @@ Belongs here: everything about applying, undoing and making migrations. May impo
 Imported by: ``migrations``, ``startup``, ``cli``; they import names from this face alone.
 """
 
+from typing import TYPE_CHECKING
+
 from . import api
 from .api import *  # noqa: F403
+
+if TYPE_CHECKING:  # the command line's names for what it is handed
+    from .lint import Report as Report
 
 __all__ = api.__all__

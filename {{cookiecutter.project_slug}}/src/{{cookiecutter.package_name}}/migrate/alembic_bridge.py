@@ -113,7 +113,6 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
     Args:
         hooks: called after each step, in its transaction.
     """
-    own = {config.history_table, "service_instances", "migration_progress"}
     return {
         "target_metadata": config.scope.tables(config.load_metadata()),
         "on_version_apply": hooks,
@@ -121,7 +120,9 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "scope": config.scope,
         "version_table": config.version_table,
         "render_item": _render_stored_type,
-        "include_name": lambda name, type_, _: type_ != "table" or name not in own,
+        "include_name": lambda name, type_, _: (
+            type_ != "table" or not config.leaves_out(name or "")
+        ),
         **backend.ALEMBIC_OPTIONS,
     }
 
@@ -150,6 +151,14 @@ def run_steps(
         env.configure(connection=connection, **options)
         with env.begin_transaction():
             env.run_migrations()
+
+
+def stamp(
+    connection: Connection, directory: ScriptDirectory, revision: str, config: MigrationConfig
+) -> None:
+    """Write to Alembic's table, and nowhere else, that the database is at a revision."""
+    context = MigrationContext.configure(connection, opts={"version_table": config.version_table})
+    context.stamp(directory, revision)
 
 
 def print_steps(

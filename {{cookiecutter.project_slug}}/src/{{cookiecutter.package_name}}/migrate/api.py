@@ -1,18 +1,25 @@
 """What the engine can do, each in one function. The package itself is its public face."""
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .baseline import BaselineResult, take_over
 from .config import MigrationConfig, default_config
+from .confirm import confirm_undoing
+from .diff import diff_schemas, read_schema_files, write_schema_files
+from .drift import Difference as SchemaDifference
+from .drift import Snapshot
 from .events import Observer
 from .folder import Folder
 from .gate import with_gate
-from .instances import Instance, Registration, make_table, read_instances
+from .instances import Instance, Registration, make_table, read_replicas
 from .plan import make_status, read_state
 from .results import (
     CompletedMigration,
@@ -22,37 +29,66 @@ from .results import (
     NewMigration,
 )
 from .runner import downgrade, upgrade
+from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
+from .snapshots import live_snapshot
+from .verify import VerifyResult, verified, verify_schema
+
+if TYPE_CHECKING:
+    from .lint import Report
+from .stats import MigrationStats, MigrationTime, read_stats
 
 GATE_POLL_SECONDS = 0.5
 
 __all__ = [
+    "BaselineResult",
     "CompletedMigration",
     "Instance",
     "LockHolder",
     "MigrationConfig",
     "MigrationResult",
+    "MigrationRun",
+    "MigrationStats",
     "MigrationStatus",
+    "MigrationTime",
     "NewMigration",
     "Observer",
     "Registration",
+    "RunState",
+    "SchemaDifference",
     "Scope",
-    "get_instances",
-    "keep_in_step",
+    "Snapshot",
+    "VerifyResult",
+    "added_migrations",
+    "confirm_undoing",
+    "diff_schemas",
     "get_lock_holder",
     "get_migration_status",
+    "keep_in_step",
+    "lint_migrations",
+    "lint_pending",
     "make_instances_table",
     "make_migration",
     "make_seed",
     "migrate_down",
     "migrate_up",
     "migration_sql",
+    "read_replicas",
+    "read_runs",
+    "read_schema_files",
+    "read_stats",
+    "refuse_findings",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
+    "show_report",
+    "snapshot_schema",
     "stop_keeping",
+    "take_over",
     "unlock",
+    "verify_schema",
     "wait_for_gate",
+    "write_schema_files",
 ]
 
 
@@ -70,7 +106,8 @@ def run_migrations(
             they are now.
     """
     config = config or default_config()
-    return upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    result = upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    return verified(engine, config, result)
 
 
 def migrate_up(
@@ -82,7 +119,8 @@ def migrate_up(
         name: file name, revision or the name typed at ``make``; it must be the next.
     """
     choice = select.next_pending if name is None else select.pending_called(name)
-    return upgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, upgrade(engine, config, choice))
 
 
 def migrate_down(
@@ -94,7 +132,8 @@ def migrate_down(
         name: file name, revision or the name typed at ``make``; it must be the newest applied.
     """
     choice = select.newest if name is None else select.applied_called(name)
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def rollback_migrations(
@@ -109,7 +148,8 @@ def rollback_migrations(
         everything: undo all batches.
     """
     choice = select.every_batch if everything else select.newest_batch
-    return downgrade(engine, config or default_config(), choice)
+    config = config or default_config()
+    return verified(engine, config, downgrade(engine, config, choice))
 
 
 def get_migration_status(
@@ -124,16 +164,6 @@ def get_migration_status(
     config = config or default_config()
     folder = Folder(config)
     return with_gate(engine, config, folder, make_status(folder, read_state(engine, config)))
-
-
-def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
-    """The processes that serve, the oldest first; those that count as dead until they are removed.
-
-    Raises:
-        ActionableError: the database does not answer.
-    """
-    check_engine(engine, backend.DIALECT, backend.DRIVER)
-    return read_instances(engine, config or default_config())
 
 
 def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:
@@ -168,6 +198,7 @@ def make_migration(
     *,
     empty: bool = False,
     merge: bool = False,
+    plain: bool = False,
     phase: str = "expand",
     config: MigrationConfig | None = None,
 ) -> NewMigration:
@@ -176,6 +207,8 @@ def make_migration(
     Args:
         empty: leave it blank.
         merge: join several last migrations into one.
+        plain: as Alembic writes it. Else it is written so that a live site goes on: what keeps
+            others waiting runs outside a transaction, in a file of its own.
         phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
@@ -183,8 +216,9 @@ def make_migration(
     """
     from . import make
 
+    config = config or default_config()
     return make.make_migration(
-        engine, config or default_config(), name, empty=empty, merge=merge, phase=phase
+        engine, config, name, empty=empty, merge=merge, plain=plain, phase=phase
     )
 
 
@@ -225,6 +259,110 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
     from . import offline as dry_run
 
     return dry_run.migration_sql(engine, config or default_config())
+
+
+def snapshot_schema(engine: Engine, *, config: MigrationConfig | None = None) -> Snapshot:
+    """The database's schema as it is now, without the tables of the engine and of other tools.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return live_snapshot(engine, config or default_config())
+
+
+def lint_migrations(
+    engine: Engine,
+    names: Sequence[str] | None = None,
+    *,
+    since: str | None = None,
+    server: Engine | None = None,
+    config: MigrationConfig | None = None,
+) -> "Report":
+    """Run migrations on a scratch database, and report what they would do to a live one.
+
+    What comes before them is applied there first. The service's own tables are only read, and only
+    to see what is pending.
+
+    Args:
+        names: these migrations; what is pending when both this and ``since`` are left out.
+        since: a migration: all but it and what it needs are linted.
+        server: the scratch database is made on its server (PostgreSQL); on the engine's own when
+            left out.
+
+    Raises:
+        ActionableError: no-scratch-database, does-not-run-on-empty, name-unknown,
+            lint-ignore-unusable, or the folder is not in order.
+    """
+    from . import linting
+
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
+    if names is not None:
+        runs = linting.called(names)
+    elif since is not None:
+        runs = linting.since(since)
+    else:
+        runs = linting.pending(engine, config)
+    return linting.lint_runs(server or engine, config, runs)
+
+
+def lint_pending(
+    engine: Engine,
+    *,
+    server: Callable[[], Engine] | None = None,
+    config: MigrationConfig | None = None,
+) -> "Report | None":
+    """Lint what is pending, where it could hurt somebody.
+
+    Args:
+        server: as for :func:`lint_migrations`; called only when there is something to lint.
+
+    Returns:
+        None when nothing is pending, or nothing was ever applied: then nobody uses the database.
+
+    Raises:
+        ActionableError: as :func:`lint_migrations`.
+    """
+    status = get_migration_status(engine, config=config)
+    if status.problem or not status.pending or not status.completed:
+        return None
+    return lint_migrations(engine, server=server and server(), config=config)
+
+
+def refuse_findings(report: "Report | None") -> None:
+    """Refuse to run what was found to hurt a live site.
+
+    Raises:
+        ActionableError: lint-findings.
+    """
+    from . import linting
+
+    linting.refuse_findings(report)
+
+
+def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:
+    """Names of the migrations that this git branch adds to the default branch, committed or not.
+
+    Returns:
+        None when git cannot say it: there is no git, no repository, or no default branch.
+    """
+    from . import added
+
+    return added.added_migrations(config or default_config())
+
+
+def show_report(report: "Report | None", form: str, path: Callable[[Path], Path]) -> str:
+    """What linting found.
+
+    Args:
+        report: None when there was nothing to lint.
+        form: ``text``, ``json`` or ``github``.
+        path: how a migration file is named.
+    """
+    from . import linting
+
+    return linting.show(report, form, path)
 
 
 def make_seed(directory: Path, name: str) -> Path:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import MetaData
 
+from .bookkeeping import BOOKKEEPING
 from .events import Observer
 from .scope import Scope
 
@@ -29,6 +32,11 @@ class MigrationConfig:
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
         force_contracts: run contracts although instances that lack them live.
+        verify: ``after``: a run that applied or undid something compares the schema with what the
+            migrations make, and fails when they differ.
+        excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
+            any text.
+        lint_small_tables: tables that are so small that nothing takes long on them.
         observer: hears what a run does.
     """
 
@@ -45,7 +53,19 @@ class MigrationConfig:
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
     force_contracts: bool = False
+    verify: Literal["off", "after"] = "off"
+    excluded: tuple[str, ...] = ()
+    lint_small_tables: tuple[str, ...] = ()
     observer: Observer = field(default_factory=Observer)
+
+    def leaves_out(self, table: str) -> bool:
+        """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
+        return any(fnmatchcase(table, name) for name in self.excluded_names)
+
+    @property
+    def excluded_names(self) -> tuple[str, ...]:
+        """Names that no comparison looks at; ``*`` stands for any text."""
+        return (*BOOKKEEPING, self.history_table, self.version_table, *self.excluded)
 
     @property
     def versions(self) -> Path:

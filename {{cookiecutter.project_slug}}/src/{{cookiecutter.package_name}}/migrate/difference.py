@@ -14,8 +14,10 @@ from sqlalchemy import Engine
 
 from .alembic_bridge import context_options
 from .backends import backend
+from .backends.common import Online
 from .config import MigrationConfig
 from .folder import Folder
+from .old_code import allow_old_code
 from .results import Difference
 
 LEFT_OUT = (
@@ -28,16 +30,21 @@ class Draft:
     """A migration that is not written yet.
 
     Attributes:
-        code: values for ``script.py.mako``.
+        files: values for ``script.py.mako``, for each file that is to be written.
         differences: what it would change, and what it leaves as it is.
     """
 
-    code: dict[str, str]
+    files: tuple[dict[str, str], ...]
     differences: tuple[Difference, ...]
 
 
-def draft_migration(engine: Engine, config: MigrationConfig, folder: Folder) -> Draft:
+def draft_migration(
+    engine: Engine, config: MigrationConfig, folder: Folder, *, plain: bool = False
+) -> Draft:
     """Compare the models with the database.
+
+    Args:
+        plain: as Alembic writes it; else so that a live site goes on.
 
     Raises:
         ActionableError: database-away.
@@ -49,20 +56,27 @@ def draft_migration(engine: Engine, config: MigrationConfig, folder: Folder) -> 
         assert found is not None
         kept, left_out = _divide(found.ops, folder)
         made, dropped = backend.enum_types(connection, options["target_metadata"], kept)
-    operations = [*map(ops.ExecuteSQLOp, made.create), *kept, *map(ops.ExecuteSQLOp, dropped.drop)]
-    undo = ops.UpgradeOps(kept).reverse().ops
+    words = list(_words([*map(ops.ExecuteSQLOp, made.create), *kept]))
+    words += _words(map(ops.ExecuteSQLOp, dropped.drop))
+    words += (_left_out(one) for one in _words(left_out))
+    steps = Online(kept) if plain else backend.make_online(kept)
+    notes = [] if plain else list(allow_old_code(steps.inside, context.dialect))
+    inside = [
+        *map(ops.ExecuteSQLOp, made.create),
+        *steps.inside,
+        *map(ops.ExecuteSQLOp, dropped.drop),
+    ]
+    undo = ops.UpgradeOps(steps.inside).reverse().ops
     undoing = [*map(ops.ExecuteSQLOp, dropped.create), *undo, *map(ops.ExecuteSQLOp, made.drop)]
     writer = _Writer(context, options)
-    upgrades = writer.code(operations)
+    lines = [*notes, writer.code(inside)]
     if left_out:
-        upgrades = "\n".join([upgrades, LEFT_OUT, *_commented(writer.code(left_out))])
-    code = {
-        "upgrades": _indented(upgrades),
-        "downgrades": _indented(writer.code(undoing)),
-        "imports": "\n".join(sorted(writer.imports)),
-    }
-    words = [*_words(operations), *(_left_out(text) for text in _words(left_out))]
-    return Draft(code, tuple(words))
+        lines += [LEFT_OUT, *_commented(writer.code(left_out))]
+    files = [_file(writer, "\n".join(lines), undoing)]
+    if steps.upgrade:
+        outside = _file(writer, writer.code(steps.upgrade), steps.downgrade, alone="yes")
+        files = [*files[: bool(inside or left_out)], outside]
+    return Draft(tuple(files), tuple(words))
 
 
 class _Writer:
@@ -89,6 +103,18 @@ class _Writer:
         self.imports |= context.imports
         context.imports = self.imports
         return self.options["render_item"](type_, item, context)
+
+
+def _file(
+    writer: _Writer, upgrades: str, undoing: Sequence[ops.MigrateOperation], alone: str = ""
+) -> dict[str, str]:
+    downgrades = writer.code(undoing)
+    return {
+        "upgrades": _indented(upgrades),
+        "downgrades": _indented(downgrades),
+        "imports": "\n".join(sorted(writer.imports)),
+        "outside_transaction": alone,
+    }
 
 
 def _divide(

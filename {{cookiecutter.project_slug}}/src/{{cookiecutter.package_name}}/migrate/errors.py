@@ -307,6 +307,63 @@ def baseline_stays(names: Sequence[str]) -> ActionableError:
     )
 
 
+def has_history(names: Sequence[str]) -> ActionableError:
+    """Only a database of which nothing is recorded can be taken over. ``migrate status`` shows what
+    is; ``migrate verify`` compares it with the schema.
+    """
+    return ActionableError(
+        "has-history",
+        f"The database has a history already: {', '.join(names)}.",
+        "Nothing was recorded: a baseline is for a database that this service never migrated.",
+        "Compare it with its migrations: migrate verify",
+    )
+
+
+def database_empty() -> ActionableError:
+    """There is nothing to take over. Let the migrations make the tables."""
+    return ActionableError(
+        "database-empty",
+        "The database has no tables.",
+        "Nothing was recorded: there is nothing to take over.",
+        "Make the tables: migrate latest",
+    )
+
+
+def nothing_to_take_over(folder: Path) -> ActionableError:
+    """Write the first migration, or let ``migrate make`` write it on an empty database."""
+    return ActionableError(
+        "nothing-to-take-over",
+        f"There is no migration in {folder}.",
+        "Nothing was recorded: what a database has is said by the migrations that make it.",
+        "Write the first: migrate make create_tables",
+    )
+
+
+def reason_missing() -> ActionableError:
+    """Differences are accepted for a reason, which is kept in the history."""
+    return ActionableError(
+        "reason-missing",
+        "The reason for accepting differences is empty.",
+        "Nothing was recorded.",
+        'Say why: migrate baseline --accept-differences "…"',
+    )
+
+
+def tables_without_history(name: str, error: Exception, tools: Iterable[str]) -> ActionableError:
+    """Something that the first migration makes is there already, and nothing is recorded as applied.
+    The database was made by another program, by hand, or restored without ``migration_history``.
+    ``migrate baseline`` compares it with the migrations and records them, without running any.
+    """
+    named = ", ".join(sorted(set(tools)))
+    return ActionableError(
+        "tables-without-history",
+        f"The database has tables, but no history of this service: {name} failed: {cause(error)}"
+        + (f" (There are tables of {named}.)" if named else ""),
+        "Nothing was changed: the whole batch was undone.",
+        "Take the database over as it is: migrate baseline",
+    )
+
+
 # -- The run ---------------------------------------------------------------------------------------
 
 
@@ -408,6 +465,44 @@ def interrupted(names: Sequence[str]) -> ActionableError:
     )
 
 
+def schema_differs(sentences: Sequence[str]) -> ActionableError:
+    """The run did what its files say, and yet the schema is not what the migrations make in an empty
+    database: it was altered by hand before, or a file was edited after it was applied.
+    ``migrate verify`` lists every difference with a cause and what to do.
+    """
+    return ActionableError(
+        "schema-differs",
+        f"The schema is not what the migrations make: {'; '.join(sentences[:3])}"
+        + (f"; and {len(sentences) - 3} more." if len(sentences) > 3 else "."),
+        "What was run stays: nothing was undone.",
+        "See each with its cause and cure: migrate verify",
+    )
+
+
+def side_unknown(name: str, error: Exception) -> ActionableError:
+    """A side of ``migrate diff`` is a database's address, a file that ``migrate snapshot`` wrote,
+    ``models``, ``chain``, or ``tenant:ID`` in a multi-tenant service.
+    """
+    return ActionableError(
+        "side-unknown",
+        f"{name} is nothing that can be compared: {cause(error)}",
+        "Nothing was compared.",
+        "Name an address, a file of migrate snapshot, models, or chain: migrate diff models chain",
+    )
+
+
+def not_comparable(error: Exception) -> ActionableError:
+    """Each major version of a database writes its catalog in its own words. Take both snapshots on
+    servers of one version.
+    """
+    return ActionableError(
+        "not-comparable",
+        str(error),
+        "Nothing was compared.",
+        "Take both snapshots on the same major version: migrate snapshot --out FILE",
+    )
+
+
 # -- The lock and the database ---------------------------------------------------------------------
 
 
@@ -485,6 +580,43 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
 
 
 # -- Seeds -----------------------------------------------------------------------------------------
+
+
+def lint_findings(names: Sequence[str]) -> ActionableError:
+    """MIGRATION_LINT is ``error``, and what is pending would hurt a live site.
+
+    ``migrate lint`` shows each finding with the safe form. What you know and accept goes into the
+    migration: ``lint_ignore = {"code": "reason"}``.
+    """
+    return ActionableError(
+        "lint-findings",
+        f"Linting found what would hurt a live site in {', '.join(names)}.",
+        "Nothing was run: MIGRATION_LINT is error.",
+        "See them and the safe form: migrate lint",
+    )
+
+
+def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> ActionableError:
+    """Linting applies what comes before to an empty database first, and that failed.
+
+    A migration that expects rows fails so; it would fail too where a new database is made.
+    """
+    return ActionableError(
+        "does-not-run-on-empty",
+        f"{name} does not run on an empty database: {cause(error)}",
+        "Nothing was linted: what comes before is applied to an empty database first.",
+        f"Correct {path}, so that it also runs on empty tables.",
+    )
+
+
+def lint_ignore_unusable(path: Path) -> ActionableError:
+    """``lint_ignore`` is a dict: the code of a finding, and why it is accepted."""
+    return ActionableError(
+        "lint-ignore-unusable",
+        f"lint_ignore of {path.name} is not a dict of texts.",
+        "Nothing was linted.",
+        f"Write in {path}: " + 'lint_ignore = {"code": "reason"}',
+    )
 
 
 def seed_taken(slug: str) -> ActionableError:

@@ -34,11 +34,27 @@ class Observer:
             ", ".join(migrations),
         )
 
+    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
+        """These migrations are about to run or to be undone, in this order; at least one."""
+
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         """The body of a migration is about to run."""
 
     def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
         """The body of a migration has run. It may still be undone with the rest of its batch."""
+
+    def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        """A migration's body has executed a statement.
+
+        Args:
+            statement: as the driver got it; values that were bound are not in it, those that the
+                file itself wrote into it are.
+            rows: how many it wrote or returned; None where the driver does not say.
+        """
+
+    def for_tenant(self, tenant: str) -> "Observer":
+        """Who hears of the migrations of one tenant of many."""
+        return self
 
     def run_finished(self, result: "MigrationResult") -> None:
         """A run has ended, with or without success."""

@@ -54,7 +54,7 @@ Execute = Callable[[Executable], object]
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment in UTC."""
+    """A time in UTC. SQLite keeps no zone; what it gives is in UTC too."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -89,6 +89,10 @@ def history_table(name: str) -> Table:
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
+        # JSON: who ran it and what took long, see ``runner``; the runs that failed after it, see
+        # ``failures``.
+        Column("details", Text),
+        Column("failures", Text),
         sqlite_autoincrement=True,
     )
 
@@ -180,19 +184,26 @@ class HistoryWriter:
         config: what is migrated.
         columns: those that the history table has already.
         opens_batch: whether the first row begins a new batch.
+        details: gives what else is kept of the migration that has just run.
 
     Attributes:
         done: revisions stepped over so far, in order.
     """
 
     def __init__(
-        self, config: MigrationConfig, columns: frozenset[str], *, opens_batch: bool = True
+        self,
+        config: MigrationConfig,
+        columns: frozenset[str],
+        *,
+        opens_batch: bool = True,
+        details: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.done: list[str] = []
         self._config = config
         self._table = history_table(config.history_table)
         self._columns = columns
         self._opens_batch = opens_batch
+        self._details = details
         self._start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
@@ -236,6 +247,18 @@ class HistoryWriter:
         if gone:
             execute(self._undone(self._table.c.revision.in_(gone), func.current_timestamp()))
 
+    def note_baseline(
+        self, execute: Execute, revision: str, fingerprint: str, note: str | None
+    ) -> None:
+        """Keep with the last migration of a baseline what the schema was, and what was said of it."""
+        which = self._table.c.revision == revision
+        values = {"fingerprint": fingerprint, "note": note}
+        execute(update(self._table).where(which, self._still_applied).values(values))
+
+    @property
+    def _still_applied(self) -> ColumnElement[bool]:
+        return self._table.c.rolled_back_at.is_(None)
+
     def _start_watch(self) -> None:
         self._started_at = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -246,11 +269,10 @@ class HistoryWriter:
         # The numbers are for the database to find, so that the statement can also be printed. It is
         # an INSERT … SELECT: Citus takes no subquery in VALUES.
         table = self._table
-        still_applied = table.c.rolled_back_at.is_(None)
         step = 1 if self._opens_batch and not self.done else 0
         path = Path(script.path)
         run_id = func.coalesce(func.max(table.c.run_id), 0) + step
-        batch = func.coalesce(func.max(table.c.batch).filter(still_applied), 0) + step
+        batch = func.coalesce(func.max(table.c.batch).filter(self._still_applied), 0) + step
         values: Mapping[str, Any] = {
             "run_id": run_id,
             "batch": literal(BASELINE) if is_baseline else batch,
@@ -264,12 +286,12 @@ class HistoryWriter:
             "phase": literal(getattr(script.module, "phase", DEFAULT_PHASE)),
             "service": literal(self._config.service or None, String),
             "release": literal(self._config.load_release(), String),
+            "details": literal(None if is_baseline else self._details(), Text),
         }
         return table.insert().from_select(list(values), select(*values.values()))
 
     def _undone(self, which: ColumnElement[bool], now: Any) -> Update:
-        still_applied = self._table.c.rolled_back_at.is_(None)
-        return update(self._table).where(which, still_applied).values(rolled_back_at=now)
+        return update(self._table).where(which, self._still_applied).values(rolled_back_at=now)
 
 
 def accept_change(

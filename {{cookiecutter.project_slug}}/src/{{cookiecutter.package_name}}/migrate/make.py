@@ -11,14 +11,17 @@ from sqlalchemy import Engine
 
 from . import errors
 from .config import MigrationConfig
-from .folder import PHASES, Folder, file_name, name_of
+from .folder import NAME_LENGTH, PHASES, Folder, file_name, name_of
 from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
 
 if TYPE_CHECKING:
+    from alembic.script import Script
+
     from .difference import Draft
 
+ROOM = NAME_LENGTH - len("_online")
 _MOMENT = "%Y%m%d%H%M%S"
 
 
@@ -29,6 +32,7 @@ def make_migration(
     *,
     empty: bool = False,
     merge: bool = False,
+    plain: bool = False,
     phase: str = DEFAULT_PHASE,
 ) -> NewMigration:
     """Write a migration that follows the last one.
@@ -38,47 +42,53 @@ def make_migration(
     Args:
         empty: leave it blank.
         merge: join all heads instead of following the only one.
+        plain: as Alembic writes it; else so that a live site goes on.
         phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the phase is none, the name cannot be a file name, the folder is not in order, or the database
-            does not answer or is behind. Then no file was written.
+        ActionableError: the phase is none, the name cannot be a file name, the folder is not in
+            order, or the database does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
     if phase not in PHASES:
         raise errors.phase_unknown(phase, PHASES)
     folder = Folder(config)
-    scripts = folder.directory
     if not merge:
         folder.check_one_head()
     elif len(folder.heads) < 2:
         raise errors.nothing_to_merge(slug)
-    draft = None if empty or merge else _draft(engine, config, folder)
-    script = scripts.generate_revision(
+    draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
+    files = draft.files if draft else ({},)
+    first = _write(folder, slug, phase, files[0])
+    second = None
+    if files[1:]:
+        second = _write(Folder(config), f"{slug[:ROOM]}_online", phase, files[1])
+    found = draft.differences if draft else ()
+    note = "the models and the database do not differ" if draft and not found else None
+    online = Path(second.path) if second else None
+    return NewMigration(Path(first.path), first.revision, found, note, online)
+
+
+def _write(folder: Folder, slug: str, phase: str, values: dict[str, Any]) -> "Script":
+    script = folder.directory.generate_revision(
         _next_revision(folder),
         slug,
-        head=scripts.get_heads() or "head",
+        head=folder.directory.get_heads() or "head",
         phase=phase,
-        schemas=config.scope.schemas,
-        **_values(draft),
+        schemas=folder.config.scope.schemas,
+        **values,
     )
     assert script is not None
     _format(Path(script.path))
-    found = draft.differences if draft else ()
-    note = "the models and the database do not differ" if draft and not found else None
-    return NewMigration(Path(script.path), script.revision, found, note)
+    return script
 
 
-def _values(draft: "Draft | None") -> dict[str, Any]:
-    return dict(draft.code) if draft else {}
-
-
-def _draft(engine: Engine, config: MigrationConfig, folder: Folder) -> "Draft":
+def _draft(engine: Engine, config: MigrationConfig, folder: Folder, *, plain: bool) -> "Draft":
     from .difference import draft_migration
 
     if pending := make_plan(folder, read_state(engine, config)).pending:
         raise errors.database_behind([name_of(script) for script in pending])
-    return draft_migration(engine, config, folder)
+    return draft_migration(engine, config, folder, plain=plain)
 
 
 def _next_revision(folder: Folder) -> str:

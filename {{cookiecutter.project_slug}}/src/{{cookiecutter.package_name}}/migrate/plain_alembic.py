@@ -1,6 +1,5 @@
 """Runs plain Alembic's commands the way the engine runs its own. For ``migrations/env.py``."""
 
-import sys
 from collections.abc import Callable
 
 from alembic import context
@@ -9,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from .alembic_bridge import context_options
 from .backends import backend
 from .config import MigrationConfig
-from .errors import not_confirmed
+from .confirm import confirm_undoing
 from .folder import honour_attributes, runs_alone
 from .history import HistoryWriter, read_columns
 from .lock import migration_lock
@@ -40,7 +39,10 @@ def run_alembic(
     each_alone = any(map(runs_alone, scripts))
     command = _command()
     if command == "downgrade" and asks_before_undoing and handed is None:
-        _confirm()
+        confirm_undoing(
+            "alembic -x yes=1 downgrade …",
+            confirmed=bool(context.get_x_argument(as_dictionary=True).get("yes")),
+        )
     if context.is_offline_mode():
         _print(connect(), config, each_alone=each_alone)
     elif isinstance(handed, Connection):
@@ -104,13 +106,3 @@ def _command() -> str:
     options = context.config.cmd_opts
     function = getattr(options, "cmd", [None])[0] if options else None
     return getattr(function, "__name__", "")
-
-
-def _confirm() -> None:
-    if context.get_x_argument(as_dictionary=True).get("yes"):
-        return
-    if sys.stdin.isatty():
-        answer = input("This undoes migrations, and may drop tables with their rows. Type yes: ")
-        if answer.strip().lower() == "yes":
-            return
-    raise not_confirmed("alembic -x yes=1 downgrade …")

@@ -24,6 +24,7 @@ class MigrationResult:
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.
         held_by: what it waits for.
+        baseline: of an undoing, names of what was taken over and stays.
     """
 
     success: bool
@@ -34,6 +35,7 @@ class MigrationResult:
     ahead: tuple[str, ...] = ()
     held_back: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
+    baseline: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.
@@ -143,12 +145,15 @@ class NewMigration:
     Attributes:
         differences: what the models and the database differ in.
         note: why the file is blank, when it was meant to be filled in and is not.
+        online: the file that follows it, with what must run outside a transaction; None where
+            there is no such thing, or nothing else.
     """
 
     path: Path
     revision: str
     differences: tuple[Difference, ...] = ()
     note: str | None = None
+    online: Path | None = None
 
 
 @dataclass(frozen=True)

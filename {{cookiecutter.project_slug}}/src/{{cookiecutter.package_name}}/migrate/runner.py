@@ -6,10 +6,14 @@ keeps what it did, and goes on where it stopped. What a run reports is what the 
 recorded, read again after each unit.
 """
 
+import json
+import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +23,7 @@ from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
 from .config import MigrationConfig
+from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
 from .gate import Held, pass_gate
 from .history import HistoryRow, HistoryWriter, accept_change
@@ -34,6 +39,8 @@ from .plan import (
 )
 from .results import MigrationResult
 from .select import Choice, all_pending
+from .snapshots import FingerprintWriter, other_tools
+from .timings import Timings
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -70,6 +77,10 @@ class _Run:
         columns: those of the history table.
         ahead: what a newer release has applied.
         held: what waits at the gate.
+        baseline: names of what was taken over, where something is undone.
+        failed: names of the migrations that failed.
+        waited: seconds until the lock was free.
+        retries: how often a table stayed locked.
     """
 
     def __init__(
@@ -93,6 +104,10 @@ class _Run:
         self.columns: frozenset[str] = frozenset()
         self.ahead: tuple[HistoryRow, ...] = ()
         self.held = Held()
+        self.baseline: tuple[str, ...] = ()
+        self.failed: list[str] = []
+        self.waited = 0.0
+        self.retries = 0
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -112,6 +127,7 @@ class _Run:
             ahead=tuple(row.name for row in self.ahead),
             held_back=tuple(map(name_of, self.held.migrations)),
             held_by=self.held.by,
+            baseline=self.baseline,
         )
         self.config.observer.run_finished(result)
         return result
@@ -125,11 +141,20 @@ class _Run:
             return
         if self._is_ahead(folder, state):
             return
-        config = self.config
+        config, began = self.config, time.perf_counter()
         with migration_lock(
             self.engine, config.lock_timeout, config.scope.name, config.observer
         ) as lock:
-            self._run(folder, lock)
+            self.waited = time.perf_counter() - began
+            try:
+                self._run(folder, lock)
+            except ActionableError as error:
+                # A tenant's failure is in the registry.
+                if self.failed and not config.scope.name:
+                    seconds = time.perf_counter() - began
+                    how = self._who() | {"is_upgrade": self.is_upgrade, "seconds": seconds}
+                    note_failure(self.engine, config, self.failed, error, how)
+                raise
 
     def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
         """Whether a newer release has applied more; then there is nothing for this one to apply."""
@@ -150,10 +175,15 @@ class _Run:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
-        if chosen and not self.is_upgrade:
-            self.batch = plan.batch_of(chosen[0])
+        if not self.is_upgrade:
+            taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
+            self.baseline = tuple(map(name_of, taken_over))
+            self.batch = plan.batch_of(chosen[0]) if chosen else None
         together = self.is_upgrade and not any(map(runs_alone, chosen))
         units = [chosen] if together else [[script] for script in chosen]
+        if chosen:
+            names = list(map(name_of, chosen))
+            self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
         for unit in filter(None, units):
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
@@ -174,7 +204,12 @@ class _Run:
         retries = self.config.table_lock_retries
         while True:
             attempt = _Attempt(self.config, unit, is_upgrade=self.is_upgrade)
-            writer = HistoryWriter(self.config, self.columns, opens_batch=not self.done)
+            writer = HistoryWriter(
+                self.config,
+                self.columns,
+                opens_batch=not self.done,
+                details=partial(self._details, attempt.timings),
+            )
             try:
                 attempt.execute(self.engine, plan, lock, writer)
             except Exception as error:
@@ -183,6 +218,7 @@ class _Run:
                     raise self._failure(error, attempt) from error
                 self.config.observer.retrying(retries)
                 retries -= 1
+                self.retries += 1
                 time.sleep(RETRY_SECONDS)
             except BaseException as error:
                 self._note_done(unit, error)
@@ -233,9 +269,18 @@ class _Run:
             in_memory = self.engine.url.database in (None, "", ":memory:")
             raise errors.not_recorded(lost, in_memory)
 
+    def _met_tables(self, error: Exception) -> bool:
+        """Whether it failed on tables that were there before any migration was recorded."""
+        is_there = backend.is_there_already(error)
+        return is_there and not read_state(self.engine, self.config).heads
+
     def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
+        self.failed = names
+        if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
+            tools = other_tools(self.engine, self.config).values()
+            return errors.tables_without_history(names[0], error, tools)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
@@ -243,6 +288,16 @@ class _Run:
         return errors.migration_failed(
             names, error, impact, [script.path for script in failed], command
         )
+
+    def _details(self, timings: Timings) -> str | None:
+        """What history keeps of a migration beside its row; of a tenant's, nothing."""
+        if self.config.scope.name:
+            return None
+        how = {"waited": round(self.waited, 3), "retries": self.retries}
+        return json.dumps(self._who() | how | {"statements": timings.take()})
+
+    def _who(self) -> dict[str, Any]:
+        return {"host": platform.node(), "pid": os.getpid()}
 
     def _impact(self, attempt: "_Attempt") -> str:
         number = len(self.done)
@@ -265,17 +320,20 @@ class _Attempt:
     Attributes:
         left_transaction: in what way a body left its transaction, if one did: then what ran before
             cannot be undone.
+        timings: of the statements of the migration that runs now.
     """
 
     def __init__(
         self, config: MigrationConfig, unit: "Sequence[Script]", *, is_upgrade: bool
     ) -> None:
         self.left_transaction: str | None = None
+        self.timings = Timings()
         self._config = config
         self._unit = unit
         self._is_upgrade = is_upgrade
         self._current: Script | None = None  # from the start of its body until it is recorded
         self._in_body = False
+        self._statement_began = 0.0
 
     def execute(
         self, engine: Engine, plan: Plan, lock: MigrationLock, writer: HistoryWriter
@@ -283,6 +341,7 @@ class _Attempt:
         """Run the bodies, and record each, in one transaction."""
         from .alembic_bridge import context_options, run_steps
 
+        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
         with (
             backend.migrating(engine, self._config, lock.verify) as connection,
             backend.row_checks(connection) as check_rows,
@@ -293,7 +352,9 @@ class _Attempt:
                 plan.folder.directory,
                 [(script, self._body(script, connection)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
-                options=context_options(self._config, check_rows, writer, self._recorded),
+                options=context_options(
+                    self._config, check_rows, writer, fingerprint, self._recorded
+                ),
             )
             # A body that committed by itself left Alembic with a transaction that had ended; what
             # followed, the record included, is in one that nobody else commits.
@@ -341,6 +402,18 @@ class _Attempt:
             event.listen(
                 connection, moment, lambda connection, *_: self._look_at_transaction(connection)
             )
+        event.listen(connection, "before_cursor_execute", self._statement_begins)
+        event.listen(connection, "after_cursor_execute", self._statement_ended)
+
+    def _statement_begins(self, *_: object) -> None:
+        self._statement_began = time.perf_counter()
+
+    def _statement_ended(self, _: object, cursor: Any, statement: str, *__: object) -> None:
+        if self._in_body:
+            seconds = time.perf_counter() - self._statement_began
+            rows = cursor.rowcount if cursor.rowcount >= 0 else None
+            self.timings.add(statement, seconds, rows)
+            self._config.observer.statement_finished(statement, seconds, rows)
 
     def _look_at_transaction(self, connection: Connection) -> None:
         if in_autocommit(connection) or backend.ended_transaction(connection):

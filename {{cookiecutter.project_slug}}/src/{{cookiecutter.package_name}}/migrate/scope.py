@@ -16,9 +16,11 @@ class Scope:
         needs_entering: whether its tables are not where the database looks by itself.
         shared_schema: where tables are that belong to no tenant; None: where the database looks.
         has_gate: whether its contracts wait until no instance lacks them.
+        kind: what the scopes are called that all have the same schema; "" for the only one.
     """
 
     name = ""
+    kind = ""
     schemas: str | None = None
     needs_entering = False
     shared_schema: str | None = None
@@ -44,6 +46,22 @@ class Scope:
 
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
+
+    def in_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes to migrate, in this order, in an empty database to have the last one there."""
+        return (self,)
+
+    def kinds(self) -> "tuple[Scope, ...]":
+        """This scope and, for each other kind of schema that the migrations make, one."""
+        return (self,)
+
+    def find(self, name: str) -> "Scope | None":
+        """The scope that a side of ``migrate diff`` names, if it names one."""
+        return None
+
+    def as_scratch(self) -> "tuple[Scope, ...]":
+        """The scopes of a scratch database in which migrations are tried."""
+        return (self,)
 
     def wrap(self, body: Body) -> Body:
         """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""

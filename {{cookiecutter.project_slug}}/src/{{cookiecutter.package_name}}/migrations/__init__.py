@@ -53,5 +53,8 @@ def config_for(settings: Settings) -> MigrationConfig:
         table_lock_retries=settings.migration_table_lock_retries,
         history_table=settings.migration_history_table,
         version_table=settings.migration_version_table,
+        verify=settings.migration_verify,
+        excluded=settings.migration_excluded,
+        lint_small_tables=settings.lint_small_tables,
         **target.options(settings),
     )

@@ -13,6 +13,9 @@ depends_on = ${repr(depends_on)}
 % if phase != "expand":
 phase = ${repr(phase)}
 % endif
+% if outside_transaction:
+transaction = False
+% endif
 % if schemas:
 schemas = ${repr(schemas)}
 % endif

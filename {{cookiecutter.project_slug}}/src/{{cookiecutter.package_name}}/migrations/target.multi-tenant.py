@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine, text
 
+from ..errors import ActionableError
 from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
     SharedScope,
+    count_by_revision,
     count_tenants_behind,
     run_all_tenant_migrations,
     tenants_without_role,
@@ -89,6 +91,20 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
             impact="Their requests are answered 503.",
             solution="tenant roles",
         )
+
+
+def count_tenants(engine: Engine) -> list[tuple[str | None, str, int]] | None:
+    """Revision, state, and how many tenants have both; None before there is a registry.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    try:
+        return count_by_revision(engine)
+    except ActionableError as error:
+        if error.code != "no-registry":
+            raise
+        return None
 
 
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:

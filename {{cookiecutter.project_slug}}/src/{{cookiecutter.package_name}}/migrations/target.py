@@ -47,6 +47,11 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
     """There is nothing to look at beside migrations."""
 
 
+def count_tenants(_engine: Engine) -> list[tuple[str | None, str, int]] | None:
+    """How many tenants are at which revision in which state: None, there are no tenants."""
+    return None
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the schema is the one that this version of the service needs, and why not.
 

@@ -12,8 +12,11 @@ from pydantic import ValidationError
 from . import errors
 from .accounts import AccountSettings
 from .database import DatabaseSettings
+from .drift import DriftSettings
+from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
+from .metrics import MetricsSettings
 from .rolling import RollingSettings
 from .web import WebSettings
 
@@ -21,7 +24,15 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(
-    LogSettings, MailSettings, AccountSettings, RollingSettings, DatabaseSettings, WebSettings
+    LogSettings,
+    MetricsSettings,
+    MailSettings,
+    AccountSettings,
+    DriftSettings,
+    LintSettings,
+    RollingSettings,
+    DatabaseSettings,
+    WebSettings,
 ):
     """What the environment says. The last part named comes first in the documentation."""
 

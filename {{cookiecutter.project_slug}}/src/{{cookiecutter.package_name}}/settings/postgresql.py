@@ -1,6 +1,6 @@
 """Where the PostgreSQL database is."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -40,6 +40,11 @@ class DatabaseSettings(PoolSettings):
         None,
         description="The same database, past any pooler, for migrations. Default: DATABASE_URL.",
     )
+    lint_database_url: SecretStr | None = Field(
+        None,
+        description="Where linting makes its scratch database, and drops it; no other database of "
+        "that server is touched. Default: the server that is migrated.",
+    )
     db_host: str | None = Field(None, description="Database in parts: its host.")
     db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
     db_user: str = Field("postgres", description="User.")
@@ -69,6 +74,12 @@ class DatabaseSettings(PoolSettings):
             ActionableError: it is no PostgreSQL address.
         """
         return self._encrypted(_parse(self.migration_database_url)) or self.database_address
+
+    @property
+    def for_linting(self) -> Self:
+        """The same settings, with the server of LINT_DATABASE_URL as the one to migrate."""
+        address = self.lint_database_url or self.migration_database_url
+        return self.model_copy(update={"migration_database_url": address})
 
     def _encrypted(self, url: URL | None) -> URL | None:
         if url is None or (self.db_ssl_mode is None and "sslmode" in url.query):

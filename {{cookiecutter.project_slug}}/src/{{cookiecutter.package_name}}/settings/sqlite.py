@@ -1,5 +1,7 @@
 """Where the SQLite database is."""
 
+from typing import Self
+
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -34,6 +36,11 @@ class DatabaseSettings(PoolSettings):
         testing = self.environment == "test"
         address = self.test_database_url if testing else self.database_url
         return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
+
+    @property
+    def for_linting(self) -> Self:
+        """The same settings: linting happens in memory."""
+        return self
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no file that would outlive the process.

@@ -3,13 +3,16 @@
 Neither waits for a thread or a connection that requests use.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response, status
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from ..migrations import release
 from ..replica import Replica
 from ..startup import Readiness
+
+VERSION = release()
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -19,13 +22,17 @@ class Health(BaseModel):
 
     status: Literal["ok", "unavailable"] = "ok"
     reason: str | None = None
+    version: str | None = Field(None, description="Of the service.", examples=["0.1.0"])
+    revision: str | None = Field(
+        None, description="Of the database, as it was last seen.", examples=["002"]
+    )
 
 
 @router.head("/live", include_in_schema=False)
 @router.get("/live")
-async def live() -> Health:
+async def live(request: Request) -> Health:
     """The process answers. A failure means: restart it."""
-    return Health()
+    return _health(request)
 
 
 @router.head("/ready", include_in_schema=False)
@@ -42,6 +49,11 @@ async def ready(request: Request, response: Response) -> Health:
     else:
         is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
     if is_ready:
-        return Health(reason=reason)
+        return _health(request, reason=reason)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return Health(status="unavailable", reason=reason)
+    return _health(request, status="unavailable", reason=reason)
+
+
+def _health(request: Request, **said: Any) -> Health:
+    readiness: Readiness | None = request.app.state.readiness
+    return Health(version=VERSION, revision=readiness and readiness.revision, **said)

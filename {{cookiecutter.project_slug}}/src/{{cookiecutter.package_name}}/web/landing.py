@@ -78,8 +78,13 @@ def add_landing_pages(app: FastAPI) -> None:
         mailer = request.app.state.mailer
         mails = _mails(mailer) if isinstance(mailer, LogMailer) else ""
         docs = '<li><a href="docs">The API</a></li>' if app.state.settings.serves_docs else ""
+        settings = app.state.settings
+        operations = "<li>Migrations, at /operations: set ADMIN_KEY first</li>"
+        if settings.admin_key is not None:
+            operations = '<li><a href="operations">Migrations and how they are</a></li>'
+        metrics = '<li><a href="metrics">Metrics</a></li>' if settings.serves_metrics else ""
         links = (
-            f'<ul>{docs}<li><a href="health/ready">Whether the service is ready</a></li>'
+            f'<ul>{docs}{operations}{metrics}<li><a href="health/ready">Whether the service is ready</a></li>'
             '<li><a href="health/live">Whether it lives</a></li></ul>'
         )
         return _page(app.title, links + mails)

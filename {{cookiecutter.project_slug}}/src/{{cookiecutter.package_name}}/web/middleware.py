@@ -13,7 +13,7 @@ from ..database.errors import database_away
 from ..replica import Replica
 from ..settings import Settings
 from .problem_details import PlainTextProblems, UnexpectedErrors, answer
-from .request_log import RequestLog
+from .request_log import Observe, RequestLog
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -25,10 +25,14 @@ HEADERS = {
 ENCRYPTED_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
 
 
-def middleware(settings: Settings) -> list[Middleware]:
-    """Every request's way in, from the outside. Each costs every request: most add none."""
+def middleware(settings: Settings, observe: Observe | None = None) -> list[Middleware]:
+    """Every request's way in, from the outside. Each costs every request: most add none.
+
+    Args:
+        observe: told of every answer.
+    """
     headers = HEADERS | (ENCRYPTED_ONLY if settings.in_production else {})
-    way_in = [Middleware(RequestLog, headers=headers)]
+    way_in = [Middleware(RequestLog, headers=headers, observe=observe)]
     if settings.trusted_proxies:
         trusted = list(settings.trusted_proxies)
         way_in.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted))

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 import structlog
@@ -12,7 +12,12 @@ from .client import client_of
 
 REQUEST_ID_HEADER = "X-Request-ID"
 ERROR_CODE = "error_code"  # key of a request's scope: the code of the error that answered it
+# What asks every few seconds: logged at DEBUG.
+PROBES = ("/health/live", "/health/ready", "/metrics")
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
+
+
+Observe = Callable[[Scope, int, float, str | None], None]
 
 
 class RequestLog:
@@ -20,10 +25,14 @@ class RequestLog:
 
     Args:
         headers: for every answer that does not set its own.
+        observe: told of every answer: scope, status, seconds, and the code of an error.
     """
 
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: ASGIApp, headers: Mapping[str, str], observe: Observe | None = None
+    ) -> None:
         self.app = app
+        self.observe = observe
         self.log = structlog.stdlib.get_logger("request")
         self.headers = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
 
@@ -57,12 +66,16 @@ class RequestLog:
                 structlog.contextvars.clear_contextvars()
 
     def _log(self, scope: Scope, status: int, began: float) -> None:
-        self.log.info(
+        seconds = time.perf_counter() - began
+        if self.observe is not None:
+            self.observe(scope, status, seconds, scope.get(ERROR_CODE))
+        tell = self.log.debug if scope["path"] in PROBES else self.log.info
+        tell(
             "request",
             method=scope["method"],
             path=scope["path"],
             status=status,
-            milliseconds=round((time.perf_counter() - began) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
             client=client_of(scope),
             **({"code": scope[ERROR_CODE]} if ERROR_CODE in scope else {}),
         )

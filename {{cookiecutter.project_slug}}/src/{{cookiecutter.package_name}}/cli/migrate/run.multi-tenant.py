@@ -9,11 +9,15 @@ from ..common import (
     OptionalName,
     Phase,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
 )
+from ..linting import look_before_running, tell_of_new
 from ..output import print_new
 from ..tenant import progress, report_tenants
 from . import group
@@ -30,6 +34,7 @@ def migrate_make(
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
     phase: Phase = "expand",
+    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
@@ -37,8 +42,13 @@ def migrate_make(
 
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
-        new = make_migration(engine, name, empty=empty, merge=merge, phase=phase, config=scoped)
-    print_new(new, relative(new.path))
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, phase=phase, config=scoped
+        )
+        print_new(new, relative)
+        keep_schema_files(engine, config)
+    if new.differences:
+        tell_of_new(new)
 
 
 @group.command("latest")
@@ -57,12 +67,15 @@ def migrate_latest(
         if sql:
             print(migration_sql(engine, config=config), end="")
             return
+        look_before_running(engine)
         run = run_all_tenant_migrations(
             engine, config=config, allow_changed=allow_changed, on_result=advance
         )
-    if not as_json:
-        report(run.public, "run", verbose=verbose)
-    report_tenants(run, as_json=as_json)
+        if not as_json:
+            report(run.public, "run", verbose=verbose)
+        report_tenants(run, as_json=as_json)
+        if run.public.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")
@@ -97,6 +110,7 @@ def migrate_down(
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
     tenant: OptionalTenant = None,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -108,6 +122,8 @@ def migrate_rollback(
         rollback_tenant,
     )
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     choose = every_batch if everything else newest_batch
     with database() as (engine, config), progress() as advance:
         if tenant is not None:

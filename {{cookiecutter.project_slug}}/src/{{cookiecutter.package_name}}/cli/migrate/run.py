@@ -9,11 +9,15 @@ from ..common import (
     OptionalName,
     Phase,
     Verbose,
+    Yes,
+    confirm_undoing_all,
     database,
+    keep_schema_files,
     leave_where_files_are_missing,
     relative,
     report,
 )
+from ..linting import look_before_running, tell_of_new
 from ..output import print_new
 from . import group
 
@@ -24,13 +28,19 @@ def migrate_make(
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
     phase: Phase = "expand",
+    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
 
     with database() as (engine, config):
-        new = make_migration(engine, name, empty=empty, merge=merge, phase=phase, config=config)
-    print_new(new, relative(new.path))
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, phase=phase, config=config
+        )
+        print_new(new, relative)
+        keep_schema_files(engine, config)
+    if new.differences:
+        tell_of_new(new)
 
 
 @group.command("latest")
@@ -49,8 +59,11 @@ def migrate_latest(
         if sql:
             print(migration_sql(engine, config=config), end="")
             return
+        look_before_running(engine)
         result = run_migrations(engine, config=config, allow_changed=allow_changed)
-    report(result, "run", verbose=verbose, as_json=as_json)
+        report(result, "run", verbose=verbose, as_json=as_json)
+        if result.migrations and not as_json:
+            keep_schema_files(engine, config)
 
 
 @group.command("up")
@@ -78,12 +91,15 @@ def migrate_down(
 @group.command("rollback")
 def migrate_rollback(
     everything: Annotated[bool, typer.Option("--all", help="Undo all batches.")] = False,
+    yes: Yes = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
     """Undo the newest batch, last applied first."""
     from ...migrate import rollback_migrations
 
+    if everything:
+        confirm_undoing_all(yes=yes)
     with database() as (engine, config):
         result = rollback_migrations(engine, everything=everything, config=config)
     report(result, "rolled back", verbose=verbose, as_json=as_json, everything=everything)

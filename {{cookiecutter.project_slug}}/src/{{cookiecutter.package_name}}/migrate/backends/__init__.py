@@ -3,14 +3,16 @@
 One package for each database, with the same names in each; the answers to the template kept one:
 
 - ``DRIVER``: how an address of this database begins.
+- ``SCHEMA``: the schema of tables that no scope has put elsewhere.
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
 - ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.
-- ``enum_types``, ``render_type``: what ``migrate make`` writes for this database alone.
-- ``row_checks``, ``timed_out``, ``ended_transaction``, ``explain``, ``is_forbidden``: what only it
-  can say.
+- ``scratch``: an empty database, to try migrations in.
+- ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes for this database alone.
+- ``row_checks``, ``timed_out``, ``is_there_already``, ``is_forbidden``, ``ended_transaction``,
+  ``explain``: what only it can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,
 ``results``. Imported by: the engine's other modules.

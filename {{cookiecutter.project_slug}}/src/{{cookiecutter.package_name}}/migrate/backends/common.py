@@ -5,12 +5,15 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection, Engine
 
 from .. import errors
 from ..results import LockHolder
+
+if TYPE_CHECKING:
+    from alembic.operations import ops
 
 Body = Callable[..., None]
 
@@ -21,6 +24,21 @@ class EnumStatements:
 
     create: list[str] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Online:
+    """What a new migration does, with what keeps others waiting taken apart.
+
+    Attributes:
+        inside: what runs in a transaction, first.
+        upgrade: what runs outside a transaction, afterwards.
+        downgrade: what undoes that.
+    """
+
+    inside: "list[ops.MigrateOperation]" = field(default_factory=list)
+    upgrade: "list[ops.MigrateOperation]" = field(default_factory=list)
+    downgrade: "list[ops.MigrateOperation]" = field(default_factory=list)
 
 
 class MigrationLock(Protocol):

@@ -8,10 +8,10 @@ This package knows a SQLAlchemy Connection and the name of a schema, and nothing
 engine. Nothing here changes a database.
 
 Belongs here: snapshots and their differences; what depends on the database is in ``backends``. May
-import: ``backends``. Imported by: the engine's other modules.
+import: ``backends``, ``bookkeeping``. Imported by: the engine's other modules.
 """
 
-from .bookkeeping import BOOKKEEPING, find_bookkeeping
+from ..bookkeeping import BOOKKEEPING, find_bookkeeping
 from .diff import Difference, compare
 from .snapshot import Item, Snapshot, read_fingerprints, take_snapshot
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from ..backends import backend
 from ..backends.rows import hash_of_rows
-from .bookkeeping import BOOKKEEPING
+from ..bookkeeping import BOOKKEEPING
 
 _HEADER = "# Schema snapshot 1: "
 _INDENT = "    "

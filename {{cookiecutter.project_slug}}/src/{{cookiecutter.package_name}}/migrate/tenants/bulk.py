@@ -128,7 +128,8 @@ class BulkMigration:
             known_revisions={script.revision for script in self.chain} if display_name else None,
             recording=recording,
         )
-        scoped = replace(self.config, scope=scope)
+        observer = self.config.observer.for_tenant(tenant)
+        scoped = replace(self.config, scope=scope, observer=observer)
         # What a file remembers of one tenant must not reach the next.
         folder = Folder(self.config) if self._remembers else self.folder
         with recording or nullcontext():

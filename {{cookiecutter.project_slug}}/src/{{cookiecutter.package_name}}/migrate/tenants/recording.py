@@ -220,7 +220,8 @@ def _copied(parameters: Any, recording: Recording) -> Any:
         return None
 
 
-_IS_QUERY = re.compile(r"\s*(select|show|with|set)\b", re.I)
+# What the engine asks for itself, and the savepoint in which it does.
+_IS_QUERY = re.compile(r"\s*(select|show|with|set|savepoint|release|rollback to)\b", re.I)
 # What may hold a semicolon that ends no statement.
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X

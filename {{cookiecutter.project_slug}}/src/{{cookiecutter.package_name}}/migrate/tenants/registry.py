@@ -84,6 +84,14 @@ class Registry:
         query = f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after ORDER BY id LIMIT :limit"
         return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
 
+    def failed_page(self, after: str, limit: int | None) -> list[TenantRow]:
+        """The same, of those whose last migration failed."""
+        query = (
+            f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after AND status = 'failed'"
+            " ORDER BY id LIMIT :limit"
+        )
+        return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
+
     def find(self, tenant: str) -> TenantRow | None:
         """One tenant."""
         rows = self._rows(f"SELECT {_COLUMNS} FROM public.tenants WHERE id = :id", id=tenant)
@@ -303,15 +311,21 @@ def check_registry(engine: Engine) -> None:
     raise errors.no_registry()
 
 
-def list_tenants(engine: Engine, *, after: str = "", limit: int | None = None) -> list[TenantRow]:
+def list_tenants(
+    engine: Engine, *, after: str = "", limit: int | None = None, failed: bool = False
+) -> list[TenantRow]:
     """Tenants by id, those behind ``after`` first, ``limit`` at most.
+
+    Args:
+        failed: only those whose last migration failed.
 
     Raises:
         ActionableError: no-registry, database-away, database-refuses.
     """
     check_registry(engine)
     with backend.reading(engine) as connection:
-        return Registry(connection).page(after, limit)
+        registry = Registry(connection)
+        return registry.failed_page(after, limit) if failed else registry.page(after, limit)
 
 
 def find_tenant(engine: Engine, tenant: str) -> TenantRow:

@@ -45,6 +45,9 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
+    def as_scratch(self) -> tuple[Scope, ...]:
+        return self, ScratchTenantScope()
+
     def tables(self, metadata: MetaData) -> MetaData:
         shared = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
@@ -55,6 +58,13 @@ class SharedScope(Scope):
                     referred_schema_fn=lambda *_: BLANK_SCHEMA,  # type: ignore[arg-type]
                 )
         return shared
+
+    def kinds(self) -> tuple[Scope, ...]:
+        return (self, TenantScope("scratch", None))
+
+    def find(self, name: str) -> Scope | None:
+        prefix, found, tenant = name.partition(":")
+        return TenantScope(tenant, None) if (prefix, found) == ("tenant", ":") else None
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         # The service's connections look nowhere by default, and pooled ones who knows where.
@@ -80,6 +90,7 @@ class TenantScope(Scope):
     needs_entering = True
     shared_schema = SHARED_SCHEMA
     has_gate = False  # the tenants go where the shared schema has gone
+    kind = "tenants"
 
     def __init__(
         self,
@@ -106,6 +117,12 @@ class TenantScope(Scope):
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
+
+    def in_scratch(self) -> tuple[Scope, ...]:
+        tenant = TenantScope(
+            "scratch", None, display_name="scratch", version_table=self.version_table
+        )
+        return (SharedScope(), tenant)
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)
@@ -177,6 +194,20 @@ class TenantScope(Scope):
 
     def _role_exists(self, connection: Connection) -> bool:
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
+
+
+class ScratchTenantScope(TenantScope):
+    """A tenant of a scratch database: a schema that no registry knows."""
+
+    def __init__(self) -> None:
+        super().__init__("scratch", None)
+
+    def begin(self, connection: Connection) -> None:
+        """Make the schema where it is missing."""
+        connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.name}"')
+
+    def commit(self, connection: Connection) -> None:
+        """There is no row to update."""
 
 
 _OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")

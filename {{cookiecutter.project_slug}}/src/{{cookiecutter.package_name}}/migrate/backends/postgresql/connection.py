@@ -97,6 +97,12 @@ def is_forbidden(error: SQLAlchemyError) -> bool:
     return isinstance(original, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)
 
 
+def is_there_already(error: BaseException) -> bool:
+    """Whether a statement made something that is there."""
+    made = (pg.DuplicateTable, pg.DuplicateObject, pg.DuplicateFunction, pg.DuplicateSchema)
+    return isinstance(error, DBAPIError) and isinstance(error.orig, made)
+
+
 def ended_transaction(connection: Connection) -> bool:
     """Whether the transaction that was begun is no longer open: the body ended it itself."""
     status = driver_connection(connection).info.transaction_status

@@ -1,6 +1,7 @@
 """Errors that only PostgreSQL gives."""
 
 from ....errors import ActionableError
+from ...errors import cause
 
 
 def lock_lost() -> ActionableError:
@@ -26,4 +27,18 @@ def pooler_too_small(seconds: float) -> ActionableError:
         "Nothing was run: it needs two connections at once.",
         "Raise the pooler's default_pool_size to 2 or more, or set MIGRATION_DATABASE_URL to the"
         " address of the server itself.",
+    )
+
+
+def no_scratch_database(error: Exception) -> ActionableError:
+    """What the migrations make is found out in an empty database on the same server, which is
+    dropped afterwards. The role that migrates may not create one, or a pooler is in between that
+    knows only some databases.
+    """
+    return ActionableError(
+        "no-scratch-database",
+        f"An empty database to try the migrations in cannot be made: {cause(error)}",
+        "Nothing was tried and nothing was changed.",
+        "Let the role create databases (ALTER ROLE … CREATEDB), or set MIGRATION_DATABASE_URL, or for"
+        " linting alone LINT_DATABASE_URL, to the address of a server where it may.",
     )

@@ -6,12 +6,14 @@ no row, and gives an empty table new storage when it rewrites it.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from ...config import MigrationConfig
 from ...lint.model import Catalog, Effect, Thing, Watch
 from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
@@ -39,9 +41,23 @@ _TOKEN = re.compile(
 )
 
 
+@contextmanager
+def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
+    """A connection to a scratch database, in the scope for as long as it lasts."""
+    with engine.connect() as connection:
+        config.scope.begin(connection)
+        config.scope.enter(connection, for_session=True)
+        connection.commit()
+        yield connection
+        connection.invalidate()
+
+
 def prepare(connection: Connection) -> None:
     """Plan as for large tables, and wait for a lock no longer than a migration should."""
-    connection.exec_driver_sql("SET enable_seqscan = off")
+    # A key bounds a join only where each row looks for its partner by it. Which join is cheapest
+    # depends on statistics that may or may not be gathered yet.
+    for plan in ("seqscan", "hashjoin", "mergejoin"):
+        connection.exec_driver_sql(f"SET enable_{plan} = off")
     connection.exec_driver_sql("SET jit = off")  # it would compile each look at the catalog
     connection.exec_driver_sql("SET lock_timeout = '5s'")
     connection.commit()

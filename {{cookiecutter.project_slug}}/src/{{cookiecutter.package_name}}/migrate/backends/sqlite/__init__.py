@@ -5,6 +5,7 @@ from .connection import (
     ended_transaction,
     explain,
     is_forbidden,
+    is_there_already,
     migrating,
     reading,
     row_checks,
@@ -13,26 +14,33 @@ from .connection import (
 from .enums import enum_types, render_type
 from .in_step import keep_in_step, stop_keeping
 from .lock import Lock, registering
+from .online import make_online
+from .scratch import scratch
 
 DIALECT = "sqlite"
 DRIVER = "sqlite:///…"
+SCHEMA = "main"  # where tables are unless a scope names another
 ALEMBIC_OPTIONS = {"render_as_batch": True, "compare_server_default": False}
 
 __all__ = [
     "ALEMBIC_OPTIONS",
     "DIALECT",
     "DRIVER",
+    "SCHEMA",
     "Lock",
     "ended_transaction",
     "enum_types",
     "explain",
     "is_forbidden",
+    "is_there_already",
     "keep_in_step",
+    "make_online",
     "migrating",
     "reading",
     "registering",
     "render_type",
     "row_checks",
+    "scratch",
     "snapshot",
     "stop_keeping",
     "timed_out",

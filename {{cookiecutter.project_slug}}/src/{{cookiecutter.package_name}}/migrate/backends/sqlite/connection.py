@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ....errors import ActionableError
 from ... import errors
@@ -63,6 +63,11 @@ def timed_out(error: BaseException) -> bool:
 def is_forbidden(error: SQLAlchemyError) -> bool:
     """Whether the database takes no writes, or none from this user."""
     return "readonly" in str(getattr(error, "orig", ""))
+
+
+def is_there_already(error: BaseException) -> bool:
+    """Whether a statement made something that is there."""
+    return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
 
 
 def ended_transaction(connection: Connection) -> bool:

@@ -7,18 +7,26 @@ long a statement works.
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from ...config import MigrationConfig
 from ...lint.chunks import chunked, target
 from ...lint.model import Catalog, Effect, Rewrite, Step, Thing, Watch, execute
+from .connection import migrating
 
 _WRITE_LOCK = "the write lock"
 _FAMILIES = (("INT", "integer"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"))
 _SPACES_AND_QUOTES = re.compile(r"[\s\"`]")
 _COPY = "_alembic_tmp_"  # what batch_alter_table calls the table that it builds
+
+
+def connect(engine: Engine, config: MigrationConfig) -> AbstractContextManager[Connection]:
+    """A connection to a scratch database, as a run of the engine has it."""
+    return migrating(engine, config)
 
 
 def prepare(connection: Connection) -> None:

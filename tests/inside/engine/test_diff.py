@@ -1,0 +1,127 @@
+"""``migrate diff``: any two schemas; and the committed file that holds the migrations' own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate.backends import backend
+
+from engine.support import Command, Database, Folder
+
+
+def test_a_database_and_a_file_and_the_chain_are_compared_with_each_other(
+    command: Command, folder: Folder, database: Database, tmp_path: Path
+) -> None:
+    folder.tables("a", "b")
+    command("migrate latest")
+    file = tmp_path / "before.txt"
+    command(f"migrate snapshot --out {file}")
+    sides = (str(file), "chain", database.address)
+    for first in sides:
+        for second in sides:
+            assert command(f"migrate diff {first} {second}") == (0, "", "")
+    database.ask("CREATE INDEX by_hand ON a (id)")
+    folder.tables("c")
+    assert command(f"migrate diff {file} {database.address}") == (1, "+ index by_hand\n", "")
+    assert command(f"migrate diff {database.address} {file}") == (1, "- index by_hand\n", "")
+    assert command(f"migrate diff chain {database.address}") == (
+        1,
+        "+ index by_hand\n- table c\n",
+        "",
+    )
+    [one] = json.loads(command(f"migrate diff {file} {database.address} --json")[1])
+    assert (one["kind"], one["name"], one["change"]) == ("index", "by_hand", "unexpected")
+
+
+def test_another_database_is_read_and_left_as_it_is(
+    command: Command, folder: Folder, new_database: Callable[[], Database]
+) -> None:
+    folder.tables("a")
+    command("migrate latest")
+    other = new_database()
+    other.ask("CREATE TABLE z (id INTEGER)")
+    before = other.schema()
+    code, out, _ = command(f"migrate diff chain {other.address}")
+    assert (code, out) == (1, "- table a\n+ table z\n")
+    assert other.schema() == before
+
+
+def test_the_models_are_compared_with_the_chain(command: Command, folder: Folder) -> None:
+    folder.tables("a")
+    table = sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    assert command("migrate diff models chain") == (0, "", "")
+    table.append_column(sa.Column("name", sa.Text, server_default="x"))
+    table.append_constraint(sa.CheckConstraint("id > 0", name="positive"))
+    code, out, _ = command("migrate diff models chain")
+    assert code == 1
+    assert out.splitlines() == ["- column a.name", "- constraint a.positive"]
+
+
+def test_a_changed_fact_is_told_with_both_values(
+    command: Command, folder: Folder, database: Database
+) -> None:
+    folder.add("a", 'op.execute("CREATE TABLE a (id INTEGER, name TEXT DEFAULT \'x\')")')
+    database.ask("CREATE TABLE a (id INTEGER, name TEXT)")
+    code, out, _ = command(f"migrate diff chain {database.address}")
+    assert code == 1
+    assert out.startswith("~ column a.name: default: 'x'")
+    assert out.endswith(" -> none\n")
+
+
+def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
+    command: Command, folder: Folder, tmp_path: Path
+) -> None:
+    folder.tables("a")
+    code, out, err = command("migrate diff chain nowhere.txt")
+    assert (code, out) == (1, "")
+    assert "nowhere.txt is nothing that can be compared" in err
+    file = tmp_path / "old.txt"
+    file.write_text("# Schema snapshot 1: PostgreSQL 9, schema public\n")
+    assert "cannot be compared with" in command(f"migrate diff chain {file}")[2]
+    assert command("migrate diff chain")[0] == 2
+
+
+# -- The committed file ----------------------------------------------------------------------------
+
+
+def test_make_and_latest_keep_the_committed_file_current(command: Command, folder: Folder) -> None:
+    file = folder.path / f"schema.{backend.DIALECT}.txt"
+    folder.tables("a")
+    command("migrate latest")
+    assert not file.exists()  # a service that does not want it has none
+    file.write_text("")
+    folder.tables("b")
+    out = command("migrate latest")[1]
+    assert out.splitlines()[0] == "Batch 2 run: 1 migration"
+    assert out.splitlines()[1].endswith(file.name)
+    assert "\ntable: b\n" in file.read_text()
+    assert command(f"migrate diff chain {file}") == (0, "", "")
+    for table in ("a", "b", "c"):
+        sa.Table(table, folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    command("migrate make add_c")
+    assert "\ntable: c\n" in file.read_text()
+
+
+def test_outside_development_no_file_is_written(
+    command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder.path / f"schema.{backend.DIALECT}.txt"
+    file.write_text("")
+    folder.tables("a")
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    monkeypatch.setenv("TEST_DATABASE_URL", database.address)
+    assert command("migrate latest")[0] == 0
+    assert file.read_text() == ""
+
+
+def test_a_file_of_another_version_is_left_as_it_is(command: Command, folder: Folder) -> None:
+    file = folder.path / f"schema.{backend.DIALECT}.txt"
+    text = "# Schema snapshot 1: PostgreSQL 9, schema public\n"
+    file.write_text(text)
+    folder.tables("a")
+    assert command("migrate latest") == (0, "Batch 1 run: 1 migration\n", "")
+    assert file.read_text() == text

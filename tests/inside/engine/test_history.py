@@ -1,0 +1,292 @@
+"""``migrate history`` and ``migrate stats`` tell every run, also those that failed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate import (
+    Observer,
+    RunState,
+    migrate_down,
+    read_runs,
+    read_stats,
+    rollback_migrations,
+    run_migrations,
+)
+from my_service.migrate.failures import KEPT_FAILURES
+from my_service.migrate.timings import KEPT_CHARACTERS, KEPT_STATEMENTS, Timings, without_values
+
+from engine.support import Command, Database, Folder, create, printed_json
+
+FAIL = "op.execute('this is no SQL')"
+ALONE = "transaction = False\n"
+
+
+def test_runs_are_told_newest_first_with_who_and_what(engine: sa.Engine, folder: Folder) -> None:
+    config = folder.config(load_release=lambda: "1.2.3")
+    folder.tables("a", "b")
+    run_migrations(engine, config=config)
+    folder.tables("c")
+    run_migrations(engine, config=config)
+    newest, oldest = read_runs(engine, config=config)
+    assert (newest.batch, newest.migrations) == (2, ("003_c",))
+    assert (oldest.batch, oldest.migrations) == (1, ("001_a", "002_b"))
+    assert (oldest.host, oldest.pid, oldest.release) == (platform.node(), os.getpid(), "1.2.3")
+    assert oldest.started_at <= newest.started_at and newest.duration > 0
+    assert {newest.state, oldest.state} == {RunState.APPLIED}
+
+
+def test_what_was_undone_says_when(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a", "b")
+    run_migrations(engine, config=folder.config())
+    migrate_down(engine, config=folder.config())
+    (run,) = read_runs(engine, config=folder.config())
+    assert (run.state, run.undone_at) == (RunState.PARTLY_ROLLED_BACK, None)
+    rollback_migrations(engine, config=folder.config())
+    (run,) = read_runs(engine, config=folder.config())
+    assert run.state is RunState.ROLLED_BACK
+    assert run.undone_at is not None and run.undone_at >= run.started_at
+
+
+def test_a_failed_run_is_kept_with_its_error_and_changes_nothing_else(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    before = database.all()
+    folder.add("bad", [create("b"), FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert database.all() == before
+    failed, done = read_runs(engine, config=folder.config())
+    assert (failed.state, failed.migrations, failed.batch) == (RunState.FAILED, ("002_bad",), None)
+    assert result.error is not None and failed.error == result.error.as_dict()
+    assert (failed.pid, done.state) == (os.getpid(), RunState.APPLIED)
+
+
+def test_a_failure_after_others_of_its_run_comes_after_them(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    folder.add("alone", "pass", extra=ALONE)
+    folder.add("bad", FAIL)
+    run_migrations(engine, config=folder.config())
+    failed, done = read_runs(engine, config=folder.config())
+    assert (failed.migrations, done.migrations) == (("003_bad",), ("001_a", "002_alone"))
+
+
+def test_a_rollback_that_fails_is_kept_too(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("stuck", create("a"), FAIL)
+    run_migrations(engine, config=folder.config())
+    rollback_migrations(engine, config=folder.config())
+    assert read_runs(engine, config=folder.config())[0].migrations == ("001_stuck",)
+
+
+def test_the_same_failure_again_is_counted_and_others_are_bounded(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.add("bad", FAIL)
+    for _ in range(3):
+        run_migrations(engine, config=folder.config())
+    (failed, _) = read_runs(engine, config=folder.config())
+    assert failed.times == 3
+    text = folder.file("002_bad").read_text()
+    for number in range(1, KEPT_FAILURES + 3):
+        # Of another length each time: Python tells files of one second apart by that.
+        folder.file("002_bad").write_text(text.replace("this is no SQL", "no" * number))
+        run_migrations(engine, config=folder.config())
+    failures = read_runs(engine, config=folder.config(), failed=True)
+    assert len(failures) == KEPT_FAILURES
+    assert "no" * (KEPT_FAILURES + 2) in (failures[0].error or {})["problem"]
+
+
+def test_a_first_run_that_fails_leaves_the_database_empty(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add("bad", FAIL)
+    before = database.schema()
+    run_migrations(engine, config=folder.config())
+    assert database.schema() == before
+    assert read_runs(engine, config=folder.config()) == []
+
+
+def test_a_history_that_cannot_be_written_hides_no_error(
+    engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+
+    def refuse(*_: object) -> None:
+        raise sa.exc.OperationalError("UPDATE", {}, Exception("the disk is full"))
+
+    monkeypatch.setattr("my_service.migrate.failures._write", refuse)
+    folder.add("bad", FAIL)
+    result = run_migrations(engine, config=folder.config())
+    assert result.error is not None and result.error.code == "migration-failed"
+
+
+def test_a_history_of_an_older_release_gets_the_columns(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    for column in ("details", "failures"):
+        database.ask(f"ALTER TABLE migration_history DROP COLUMN {column}")
+    (run,) = read_runs(engine, config=folder.config())
+    assert (run.host, run.migrations) == (None, ("001_a",))
+    assert read_runs(engine, config=folder.config(), failed=True) == []
+    folder.add("bad", FAIL)
+    run_migrations(engine, config=folder.config())
+    assert [run.state for run in read_runs(engine, config=folder.config(), failed=True)] == [
+        RunState.FAILED
+    ]
+
+
+def test_pages_hold_each_run_once(engine: sa.Engine, folder: Folder) -> None:
+    for name in "abc":
+        folder.tables(name)
+        run_migrations(engine, config=folder.config())
+    folder.add("bad", FAIL)
+    run_migrations(engine, config=folder.config())
+    every = [run.key for run in read_runs(engine, config=folder.config())]
+    paged: list[str] = []
+    while page := read_runs(
+        engine, config=folder.config(), limit=1, after=paged[-1] if paged else None
+    ):
+        paged += [run.key for run in page]
+    assert paged == every == ["3.1", "3.0", "2.0", "1.0"]
+
+
+def test_runs_of_one_migration_are_found_by_all_its_names(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    for name in ("users", "tokens"):
+        folder.tables(name)
+        run_migrations(engine, config=folder.config())
+    for name in ("tokens", "002", "002_tokens"):
+        runs = read_runs(engine, config=folder.config(), migration=name)
+        assert [run.migrations for run in runs] == [("002_tokens",)]
+    assert read_runs(engine, config=folder.config(), migration="token") == []
+
+
+def test_the_slowest_statements_are_kept_and_no_value_in_them(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    insert = 'op.execute(sa.text("INSERT INTO a VALUES (:id)").bindparams(id=4711))'
+    rows = [f'op.execute("INSERT INTO a VALUES ({number})")' for number in range(100, 120)]
+    folder.add("rows", [create("a"), insert, *rows])
+    run_migrations(engine, config=folder.config())
+    (run,) = read_runs(engine, config=folder.config())
+    assert len(run.statements) == KEPT_STATEMENTS
+    seconds = [one["seconds"] for one in run.statements]
+    assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
+    ((details,),) = database.ask("SELECT details FROM migration_history")
+    assert "INSERT INTO a VALUES (?)" in details or "CREATE TABLE a" in details
+    assert "4711" not in details and "110" not in [one["statement"] for one in run.statements]
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("SELECT 'it''s', 12.5e3, x1 FROM t2", "SELECT ?, ?, x1 FROM t2"),
+        ("INSERT INTO a\n  VALUES (%(id)s, $1)", "INSERT INTO a VALUES (%(id)s, $1)"),
+        (r"SELECT E'a\'secret'", "SELECT ?"),
+        ("DO $x$ secret 'a' $x$; SELECT $$b$$", "DO ?; SELECT ?"),
+        ("SELECT 'never ends secret", "SELECT ?"),
+        ("SELECT 1 -- secret\n/* secret */", "SELECT ? ? ?"),
+    ],
+)
+def test_values_are_left_out(statement: str, kept: str) -> None:
+    assert without_values(statement) == kept
+
+
+def test_a_long_statement_is_cut_after_its_values_are_gone() -> None:
+    assert without_values("SELECT '" + "x" * 1000 + "'") == "SELECT ?"
+    assert len(without_values("SELECT " + "column, " * 1000)) == KEPT_CHARACTERS
+
+
+def test_timings_keep_the_slowest_alone() -> None:
+    timings = Timings()
+    for number in range(100):
+        timings.add(f"SELECT a{number}", seconds=number % 50, rows=None)
+    assert [one["seconds"] for one in timings.take()] == [49, 49, 48, 48, 47]
+    assert timings.take() == []
+
+
+class Heard(Observer):
+    """Notes what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+
+    def run_started(self, names: Any, *, is_upgrade: bool) -> None:
+        """Note it."""
+        self.events.append(("run", tuple(names), is_upgrade))
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        """Note it."""
+        self.events.append(("migration", name))
+
+    def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        """Note it."""
+        self.events.append(("statement", statement.split()[0], rows))
+
+
+def test_an_observer_hears_of_the_run_its_migrations_and_their_statements(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    heard = Heard()
+    folder.add("a", [create("a"), "op.execute('INSERT INTO a VALUES (1), (2)')"])
+    run_migrations(engine, config=folder.config(observer=heard))
+    run_migrations(engine, config=folder.config(observer=heard))
+    assert heard.events[:2] == [("run", ("001_a",), True), ("migration", "001_a")]
+    assert [event[1] for event in heard.events[2:]] == ["CREATE", "INSERT"]
+    assert heard.events[-1] == ("statement", "INSERT", 2)
+
+
+def test_stats_count_runs_and_time_each_migration(engine: sa.Engine, folder: Folder) -> None:
+    config = folder.config()
+    folder.tables("a", "b")
+    run_migrations(engine, config=config)
+    rollback_migrations(engine, config=config)
+    run_migrations(engine, config=config)
+    folder.add("bad", FAIL)
+    run_migrations(engine, config=config)
+    stats = read_stats(engine, config=config)
+    assert (stats.runs, stats.rolled_back, stats.failed) == (2, 1, 1)
+    assert [(one.name, one.times) for one in stats.migrations] == [("001_a", 2), ("002_b", 2)]
+    assert all(one.longest >= one.last > 0 for one in stats.migrations)
+    assert any("CREATE TABLE a" in one["statement"] for one in stats.statements)
+
+
+def test_the_commands_tell_the_same(command: Command, folder: Folder) -> None:
+    folder.tables("a")
+    assert command("migrate latest")[0] == 0
+    folder.add("bad", FAIL)
+    assert command("migrate latest")[0] == 1
+    failed, done = printed_json(command("migrate history --json")[1])
+    assert (failed["state"], done["state"]) == ("failed", "applied")
+    assert failed["error"]["code"] == "migration-failed"
+    assert [run["key"] for run in printed_json(command("migrate history --failed --json")[1])] == [
+        failed["key"]
+    ]
+    assert len(printed_json(command("migrate history --limit 1 --json")[1])) == 1
+    code, out, _ = command("migrate history --migration a")
+    assert (code, out.count("\n")) == (0, 1)
+    assert "001_a" in out and f"pid {os.getpid()}" in out
+    assert "002_bad failed" in command("migrate history")[2]
+    stats = printed_json(command("migrate stats --json")[1])
+    assert (stats["runs"], stats["failed"]) == (1, 1)
+    out = command("migrate stats")[1]
+    assert out.startswith("1 run, 0 rolled back since, 1 failed.") and "001_a\t1\t" in out
+
+
+def test_a_database_without_history_has_none_to_tell(command: Command) -> None:
+    assert command("migrate history --json")[:2] == (0, "[]\n")
+    assert command("migrate history")[2] == "No run is recorded\n"
+    assert printed_json(command("migrate stats --json")[1])["runs"] == 0

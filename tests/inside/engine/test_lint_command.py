@@ -1,0 +1,375 @@
+"""``migrate lint``: which migrations, where, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.errors import ActionableError
+from my_service.migrate import added_migrations, lint_migrations, migrate_up, run_migrations
+from my_service.settings import Settings
+from my_service.startup import start_database
+
+from engine.support import KIND, Command, Database, Folder, create
+
+on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite is linted in memory")
+DROP = 'op.drop_table("a")'
+MAKE = create("a")
+
+
+@pytest.fixture
+def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
+    """Two tables that are applied, and a pending migration that drops one."""
+    folder.tables("a", "b")
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    folder.add("drop_a", DROP, MAKE)
+    return folder
+
+
+# -- Which migrations ----------------------------------------------------------------------------
+
+
+def test_what_is_pending_is_linted_and_the_database_stays_as_it_is(
+    command: Command, database: Database, dangerous: Folder
+) -> None:
+    before = database.all()
+    code, out, _ = command("migrate lint")
+    assert code == 1
+    assert "Old code asks for table a" in out
+    assert out.endswith("1 migration linted, 1 finding.\n")
+    assert database.all() == before
+
+
+def test_where_nothing_hurts_the_exit_code_is_0(command: Command, folder: Folder) -> None:
+    folder.tables("a", "b")
+    folder.add("drop_a", DROP, MAKE)  # the same run made it
+    code, out, _ = command("migrate lint")
+    assert (code, out.splitlines()[-1]) == (0, "3 migrations linted, 0 findings.")
+
+
+def test_where_nothing_is_pending_nothing_is_linted(
+    command: Command, engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    assert command("migrate lint")[:2] == (0, "0 migrations linted, 0 findings.\n")
+
+
+def test_named_ones_are_linted_with_all_that_comes_before_applied(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a", "b")
+    folder.add("drop_a", DROP, MAKE)
+    folder.add("drop_b", 'op.drop_table("b")', create("b"))
+    report = lint_migrations(engine, ["drop_b", "001_a"], config=folder.config())
+    assert report.linted == ("001_a", "004_drop_b")
+    assert [finding.migration for finding in report.findings] == ["004_drop_b"]
+
+
+def test_those_since_a_revision_are_linted(command: Command, folder: Folder) -> None:
+    folder.tables("a", "b")
+    folder.add("drop_a", DROP, MAKE)
+    folder.add("more", create("c"), 'op.drop_table("c")')
+    code, out, _ = command("migrate lint --since 002")
+    assert (code, out.splitlines()[-1]) == (1, "2 migrations linted, 1 finding.")
+    assert command("migrate lint --since 003_drop_a")[0] == 0
+    code, _, err = command("migrate lint --since 9")
+    assert (code, "No migration is called" in err) == (1, True)
+
+
+@pytest.mark.parametrize("line", ["a --since 001", "--added a", "--json --format github"])
+def test_what_excludes_each_other_is_misuse(command: Command, folder: Folder, line: str) -> None:
+    folder.tables("a", "b")
+    assert command(f"migrate lint {line}")[0] == 2
+
+
+# -- Git -----------------------------------------------------------------------------------------
+
+
+def git(folder: Folder, *arguments: str) -> None:
+    """Run git where the migrations are."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    command = ["git", "-C", str(folder.path), *who, *arguments]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def branch(folder: Folder) -> Folder:
+    """A branch that left main, where two tables are made, and then drops one of them."""
+    git(folder, "init", "--initial-branch=main")
+    folder.tables("a", "b")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "tables")
+    git(folder, "switch", "-c", "feature")
+    folder.add("drop_a", DROP, MAKE)
+    return folder
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_only_what_the_branch_adds_is_linted(
+    command: Command, branch: Folder, is_committed: bool
+) -> None:
+    if is_committed:
+        git(branch, "add", ".")
+        git(branch, "commit", "-m", "drop")
+    code, out, _ = command("migrate lint --added")
+    assert (code, out.splitlines()[-1]) == (1, "1 migration linted, 1 finding.")
+
+
+def test_a_branch_that_adds_none_needs_no_database(
+    command: Command, branch: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch.file("003_drop_a").unlink()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert command("migrate lint --added") == (0, "0 migrations linted, 0 findings.\n", "")
+
+
+def test_what_the_default_branch_got_meanwhile_is_not_the_branch_s(branch: Folder) -> None:
+    git(branch, "stash", "--include-untracked")
+    git(branch, "switch", "main")
+    branch.add("later", create("d"))
+    git(branch, "add", ".")
+    git(branch, "commit", "-m", "later")
+    git(branch, "switch", "feature")
+    git(branch, "stash", "pop")
+    assert added_migrations(branch.config()) == ["003_drop_a"]
+
+
+def test_a_pull_request_is_compared_with_its_target(
+    branch: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(branch, "add", ".")
+    git(branch, "commit", "-m", "drop")
+    git(branch, "update-ref", "refs/remotes/origin/release", "feature")
+    monkeypatch.setenv("GITHUB_BASE_REF", "release")
+    assert added_migrations(branch.config()) == []
+
+
+def test_without_a_repository_all_pending_are_linted_and_it_says_so(
+    command: Command, dangerous: Folder
+) -> None:
+    code, out, err = command("migrate lint --added")
+    assert (code, out.splitlines()[-1]) == (1, "1 migration linted, 1 finding.")
+    assert "no default branch" in err
+
+
+def test_without_git_all_pending_are_linted(
+    dangerous: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert added_migrations(dangerous.config()) is None
+
+
+# -- Reports -------------------------------------------------------------------------------------
+
+
+def test_the_report_is_json_too(command: Command, dangerous: Folder) -> None:
+    code, out, _ = command("migrate lint --json")
+    shown = json.loads(out)
+    assert (code, shown["success"], shown["linted"]) == (1, False, ["003_drop_a"])
+    assert shown["findings"][0]["code"] == "breaks-old-code"
+
+
+def test_github_gets_paths_from_the_checkout_on(
+    command: Command, dangerous: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(dangerous.path))
+    code, out, _ = command("migrate lint --format github")
+    assert code == 1
+    assert out.startswith("::error file=versions/003_drop_a.py,line=11,title=breaks-old-code")
+
+
+def test_what_the_file_accepts_is_no_finding(command: Command, dangerous: Folder) -> None:
+    accept = 'lint_ignore = {"breaks-old-code": "nobody ever used it"}'
+    edit(dangerous.file("003_drop_a"), "down_revision", f"{accept}\ndown_revision")
+    code, out, _ = command("migrate lint")
+    assert code == 0
+    assert "(nobody ever used it)" in out
+
+
+def test_lint_ignore_that_is_no_dict_is_refused(command: Command, dangerous: Folder) -> None:
+    edit(dangerous.file("003_drop_a"), "down_revision", 'lint_ignore = ["lossy"]\ndown_revision')
+    code, _, err = command("migrate lint")
+    assert code == 1
+    assert 'lint_ignore = {"code": "reason"}' in err
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Change a file's text once."""
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+# -- The scratch database ------------------------------------------------------------------------
+
+
+def test_each_migration_before_is_applied_by_itself(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    folder.add("index", 'op.create_index("i", "a", ["id"])', extra="transaction = False")
+    folder.add("drop_a", DROP, MAKE)
+    report = lint_migrations(engine, ["drop_a"], config=folder.config())
+    assert report.linted == ("003_drop_a",)
+
+
+def test_one_before_that_needs_rows_is_named(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    folder.add("needs_rows", "assert op.get_bind().scalar(sa.text('SELECT id FROM a'))")
+    folder.tables("b")
+    with pytest.raises(ActionableError, match="002_needs_rows does not run on an empty") as error:
+        lint_migrations(engine, ["b"], config=folder.config())
+    assert error.value.code == "does-not-run-on-empty"
+
+
+def test_one_that_fails_itself_is_a_finding(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("wrong", 'op.execute("SELECT nothing")')
+    (finding,) = lint_migrations(engine, config=folder.config()).findings
+    assert finding.code == "fails"
+
+
+def test_small_tables_are_named_in_the_settings(
+    command: Command, engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.tables("a", "b")
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    folder.add("fill", 'op.execute("UPDATE a SET id = id")')
+    assert command("migrate lint")[0] == 1
+    monkeypatch.setenv("LINT_SMALL_TABLES", "b, a")
+    assert command("migrate lint")[0] == 0
+
+
+@on_postgresql
+def test_it_is_made_on_the_server_of_lint_database_url(
+    command: Command,
+    database: Database,
+    dangerous: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LINT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert command("migrate lint")[0] == 1
+    assert "127.0.0.1:1" in command("migrate lint")[2]
+    # Without a look at what is pending the service's own database need not be there.
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("LINT_DATABASE_URL", database.address)
+    assert command("migrate lint drop_a")[1].endswith("1 migration linted, 1 finding.\n")
+
+
+# -- Before migrations run -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """Settings with which a production service migrates this database."""
+    # The command's own fixture asks for development.
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    if KIND == "postgresql":
+        url = sa.make_url(database.address).set(password="h8-fjKw_2qq")
+        url = url.update_query_dict({"sslmode": "disable"})
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+
+
+@pytest.mark.usefixtures("in_production", "dangerous")
+def test_in_production_latest_warns_and_goes_on(command: Command, database: Database) -> None:
+    code, out, err = command("migrate latest")
+    assert (code, out) == (0, "Batch 2 run: 1 migration\n")
+    assert "Old code asks for table a" in err
+    assert database.tables() == {"b"}
+
+
+@pytest.mark.usefixtures("in_production", "dangerous")
+def test_in_production_latest_says_nothing_when_it_is_off(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_LINT", "off")
+    assert command("migrate latest") == (0, "Batch 2 run: 1 migration\n", "")
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_error_refuses_danger_and_lets_the_rest_through(
+    command: Command,
+    database: Database,
+    dangerous: Folder,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str,
+) -> None:
+    if environment == "production":
+        request.getfixturevalue("in_production")
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    before = database.all()
+    code, _, err = command("migrate latest")
+    assert code == 1
+    assert "Linting found what would hurt a live site in 003_drop_a." in err
+    assert database.all() == before
+    edit(dangerous.file("003_drop_a"), "down_revision", 'phase = "contract"\ndown_revision')
+    assert command("migrate latest")[0] == 0
+
+
+def test_error_lets_an_empty_database_be_filled(
+    command: Command, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    folder.add("wrong_way", create("a"))  # its downgrade does nothing
+    assert command("migrate latest")[0] == 0
+
+
+def test_the_service_does_not_start_where_error_refuses(
+    database: Database, dangerous: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from my_service import migrations
+
+    monkeypatch.setattr(migrations, "config", dangerous.config())
+    there = {"_env_file": None, "environment": "development", "database_url": database.address}
+    with pytest.raises(ActionableError) as error:
+        start_database(Settings(**there, migration_lint="error"))
+    assert error.value.code == "lint-findings"
+    assert database.tables() == {"a", "b"}
+    start_database(Settings(**there)).dispose()
+    assert database.tables() == {"b"}
+
+
+@on_postgresql
+@pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
+def test_where_it_cannot_be_linted_only_error_stops(
+    command: Command,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    level: str,
+    code: int,
+) -> None:
+    request.getfixturevalue("dangerous")
+    request.getfixturevalue("in_production")
+    monkeypatch.setenv("MIGRATION_LINT", level)
+    nowhere = "postgresql://nobody:h8-fjKw_2qq@127.0.0.1:1/nothing"
+    monkeypatch.setenv("LINT_DATABASE_URL", nowhere)
+    found, _, err = command("migrate latest")
+    assert found == code
+    assert "127.0.0.1:1" in err
+
+
+# -- make ----------------------------------------------------------------------------------------
+
+
+def test_make_prints_what_it_finds_in_what_it_wrote(
+    command: Command, engine: sa.Engine, folder: Folder
+) -> None:
+    both = sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    both.append_column(sa.Column("b", sa.Integer))
+    folder.add(
+        "a",
+        'op.create_table("a", sa.Column("id", sa.Integer, primary_key=True), '
+        'sa.Column("b", sa.Integer), sa.Column("c", sa.Integer))',
+        DROP,
+    )
+    migrate_up(engine, config=folder.config()).raise_for_error()
+    code, out, _ = command("migrate make drop_c")
+    assert code == 0
+    assert "Old code asks for a.c" in out
+    assert 'phase = "contract"' in out
+
+
+def test_make_says_nothing_more_where_nothing_hurts(command: Command, folder: Folder) -> None:
+    sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    code, out, err = command("migrate make tables")
+    assert (code, out.splitlines()[1:], err) == (0, ["  create table a"], "")

@@ -1,0 +1,98 @@
+"""What runs is told while it runs: in the log at start-up, by a bar on a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+from my_service.cli.progress import Bar
+from my_service.migrate import run_migrations
+from my_service.migrations.progress import LogProgress
+from structlog.testing import capture_logs
+
+from engine import command_line
+from engine.support import Database, Folder, create
+
+pty = pytest.importorskip("pty")  # Windows has none
+
+TELL = 'import structlog; structlog.get_logger().info("in the body")'
+
+
+def test_the_log_names_each_migration_before_and_after_it_runs(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    folder.add("b", TELL)
+    with capture_logs() as lines:
+        run_migrations(engine, config=folder.config(observer=LogProgress()))
+    said = [line["event"] for line in lines]
+    assert said == [
+        "Applying 2 migrations",
+        "001_a runs",
+        "001_a has run",
+        "002_b runs",
+        "in the body",
+        "002_b has run",
+    ]
+    assert [line["place"] for line in lines if "place" in line] == ["1 of 2", "2 of 2"]
+    assert {line["log_level"] for line in lines} == {"info"}
+
+
+def test_nothing_to_do_is_not_told(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    with capture_logs() as lines:
+        run_migrations(engine, config=folder.config(observer=LogProgress()))
+    assert lines == []
+
+
+def test_one_tenant_of_many_is_told_at_debug(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    with capture_logs() as lines:
+        one = LogProgress().for_tenant("acme")
+        run_migrations(engine, config=folder.config(observer=one))
+    assert {(line["log_level"], line["tenant"]) for line in lines} == {("debug", "acme")}
+
+
+def test_a_terminal_shows_which_migration_runs_and_of_how_many(
+    database: Database, folder: Folder
+) -> None:
+    folder.tables("a")
+    folder.add("slow", [create("b"), "import time; time.sleep(0.5)"])
+    said = on_a_terminal(database, folder)
+    assert "002_slow" in said and "1/2" in said
+
+
+def test_a_bar_ends_with_its_run_and_may_be_closed_again(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("bad", "op.execute('this is no SQL')")
+    bar = Bar()
+    assert not run_migrations(engine, config=folder.config(observer=bar)).success
+    assert bar._shown is None
+    bar.close()
+
+
+def on_a_terminal(database: Database, folder: Folder) -> str:
+    """What ``migrate latest`` writes to standard error where that is a terminal."""
+    ours, theirs = pty.openpty()
+    variables = {"ENVIRONMENT": "development", "DATABASE_URL": database.address, "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, command_line.__file__, str(folder.path), "latest"],
+        cwd=folder.path,
+        env=os.environ | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    return said.decode()

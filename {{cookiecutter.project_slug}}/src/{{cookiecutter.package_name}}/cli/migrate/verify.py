@@ -1,0 +1,83 @@
+"""The commands of ``migrate`` that compare schemas."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..common import Json, database
+from ..output import print_failure
+from . import group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...migrate import SchemaDifference, VerifyResult
+
+
+@group.command("verify")
+def migrate_verify(as_json: Json = False) -> None:
+    """Compare the database with what its migrations make. Exit 1 when they differ."""
+    from ...migrate import verify_schema
+
+    with database() as (engine, config):
+        result = verify_schema(engine, config=config)
+    if as_json:
+        print(json.dumps(shown(result)))
+    elif result.success:
+        print(f"In step: the schema is what its migrations make{_behind(result)}")
+    elif result.error is None:
+        print_differences(result.differences)
+        print(f"The schema differs from what its migrations make{_behind(result)}{_since(result)}")
+    if result.error is not None and not as_json:
+        print_failure(result.error)
+    if not result.success:
+        sys.exit(1)
+
+
+@group.command("snapshot")
+def migrate_snapshot(
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
+) -> None:
+    """Print the database's schema as text that can be read, and compared by git."""
+    from ...migrate import snapshot_schema
+
+    with database() as (engine, config):
+        text = snapshot_schema(engine, config=config).to_text()
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(f"Wrote {out}")
+
+
+def print_differences(differences: "Iterable[SchemaDifference]") -> None:
+    """Each difference in words, what could have caused it and what to do."""
+    for one in differences:
+        print(f"{one.sentence}\n  Cause: {one.cause}\n  Solution: {one.action}")
+
+
+def shown(result: "VerifyResult") -> dict[str, object]:
+    """A result as programs read it."""
+    return {
+        "success": result.success,
+        "differences": [asdict(one) for one in result.differences],
+        "pending": result.pending,
+        "changed_since_run": result.changed_since_run,
+        "error": result.error and result.error.as_dict(),
+    }
+
+
+def _behind(result: "VerifyResult") -> str:
+    return f" ({len(result.pending)} pending, not compared)" if result.pending else ""
+
+
+def _since(result: "VerifyResult") -> str:
+    if result.changed_since_run is None:
+        return ". No run has recorded what it left."
+    if result.changed_since_run:
+        return ". It has changed since the last run."
+    return ". It is what the last run left."

@@ -1,0 +1,77 @@
+"""A bar on a terminal for the migrations of one schema, while they run."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..migrate import Observer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Bar(Observer):
+    """Shows which migration runs, which one it is of how many, and for how long it has run.
+
+    It is gone when the run has ended; what stays is what the command prints.
+    """
+
+    def __init__(self) -> None:
+        self._shown: Progress | None = None
+        self._names: Sequence[str] = ()
+
+    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        self.close()
+        self._names = names
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._shown = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._shown.add_task("", total=len(names))
+        self._shown.start()
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        if self._shown is not None:
+            place = self._names.index(name)  # after a retry an earlier one
+            self._shown.update(self._task, description=name, completed=place)
+
+    def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
+        if self._shown is not None:
+            self._shown.update(self._task, completed=self._names.index(name) + 1)
+
+    def for_tenant(self, tenant: str) -> Observer:
+        return Observer()  # the tenants have a bar of their own, see ``cli.tenant``
+
+    def run_finished(self, result: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._shown is not None:
+            self._shown.stop()
+            self._shown = None
+
+
+@contextmanager
+def observer() -> Iterator[Observer]:
+    """A bar where standard error is a terminal."""
+    bar = Bar()
+    try:
+        yield bar if sys.stderr.isatty() else Observer()
+    finally:
+        bar.close()

@@ -1,0 +1,45 @@
+"""Which migrations a git branch adds to the default branch."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from .config import MigrationConfig
+
+
+def added_migrations(config: MigrationConfig) -> list[str] | None:
+    """Names of the migration files that the default branch lacks, committed or not.
+
+    They are compared with the commit at which this branch left the default branch.
+
+    Returns:
+        None when git cannot say it: there is no git, no repository, or no default branch.
+    """
+    base = _where_it_left(config.versions)
+    listed = None if base is None else _git(config.versions, "ls-tree", "--name-only", base, "./")
+    if listed is None:
+        return None
+    there = set(listed.splitlines())
+    files = (path for path in config.versions.glob("*.py") if path.name[0] not in "._")
+    return sorted(path.stem for path in files if path.name not in there)
+
+
+def _where_it_left(folder: Path) -> str | None:
+    # GITHUB_BASE_REF is the branch that a pull request goes to.
+    target = os.environ.get("GITHUB_BASE_REF")
+    remote = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+    names = [f"origin/{target}" if target else "", remote or "", "origin/main", "origin/master"]
+    for name in filter(None, [*names, "main", "master"]):
+        if base := _git(folder, "merge-base", "HEAD", name):
+            return base
+    return None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None when it fails or is not there."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,58 @@
+"""The schema that the migrations make, or the models, found out in an empty database."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+from sqlalchemy.schema import CreateSchema
+
+from .backends import backend
+from .config import MigrationConfig
+from .drift import Snapshot
+from .events import Observer
+from .plan import Plan
+from .runner import upgrade
+from .snapshots import live_snapshot
+
+if TYPE_CHECKING:
+    from alembic.script import Script
+
+
+def chain_snapshot(
+    engine: Engine, config: MigrationConfig, revisions: Collection[str] | None = None
+) -> Snapshot:
+    """The schema that the migrations make, in a scratch database on the same server.
+
+    Args:
+        revisions: of the migrations to apply; all when left out.
+
+    Raises:
+        ActionableError: no-scratch-database, or a migration does not run on an empty database.
+    """
+
+    def choose(plan: Plan) -> "list[Script]":
+        return [s for s in plan.pending if revisions is None or s.revision in revisions]
+
+    scopes = config.scope.in_scratch()
+    # Nobody hears of what is run there, and roles would belong to the whole server.
+    quiet = replace(config, observer=Observer(), tenant_roles=False, verify="off")
+    with backend.scratch(engine) as scratch:
+        for scope in scopes:
+            upgrade(scratch, replace(quiet, scope=scope), choose).raise_for_error()
+        return live_snapshot(scratch, replace(config, scope=scopes[-1]))
+
+
+def models_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
+    """The schema that the models make, in a scratch database on the same server.
+
+    Raises:
+        ActionableError: no-scratch-database.
+    """
+    with backend.scratch(engine) as scratch:
+        with scratch.begin() as connection:
+            if config.scope.name:
+                connection.execute(CreateSchema(config.scope.name))
+            config.scope.enter(connection)
+            config.scope.tables(config.load_metadata()).create_all(connection)
+        return live_snapshot(scratch, config)

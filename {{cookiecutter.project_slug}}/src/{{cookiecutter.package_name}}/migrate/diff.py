@@ -1,0 +1,121 @@
+"""Compares any two schemas, and keeps the committed files that hold the migrations' own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from . import errors
+from .backends import backend
+from .chain import chain_snapshot, models_snapshot
+from .config import MigrationConfig, default_config
+from .drift import Difference, Snapshot, compare
+from .snapshots import live_snapshot
+
+Connect = Callable[[str], Engine]
+
+
+def diff_schemas(
+    first: str,
+    second: str,
+    *,
+    engine: Engine,
+    connect: Connect,
+    config: MigrationConfig | None = None,
+) -> list[Difference]:
+    """In what the second schema differs from the first.
+
+    Each is ``models``, ``chain`` (what the migrations make), the address of a database, a file of
+    ``migrate snapshot`` or, in a multi-tenant service, ``tenant:ID``. The last makes the other side
+    a tenant's schema too; without it, it is ``public``.
+
+    Args:
+        engine: the service's database; scratch databases are made on its server.
+        connect: gives an engine for an address.
+
+    Raises:
+        ActionableError: side-unknown, not-comparable, no-scratch-database, or a database does not
+            answer.
+    """
+    config = config or default_config()
+    named = {name: config.scope.find(name) for name in (first, second)}
+    usual = next(filter(None, named.values()), config.scope)
+    expected, found = (
+        live_snapshot(engine, replace(config, scope=scope))
+        if scope
+        else _read(name, engine, connect, replace(config, scope=usual))
+        for name, scope in ((name, named[name]) for name in (first, second))
+    )
+    try:
+        return compare(expected, found, expected_by=f"the definitions in {first}")
+    except ValueError as error:
+        raise errors.not_comparable(error) from error
+
+
+def _read(name: str, engine: Engine, connect: Connect, config: MigrationConfig) -> Snapshot:
+    if name == "models":
+        return models_snapshot(engine, config)
+    if name == "chain":
+        return chain_snapshot(engine, config)
+    if "://" in name:
+        return _read_other(connect(name), config)
+    try:
+        return Snapshot.from_text(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.side_unknown(name, error) from error
+
+
+def _read_other(engine: Engine, config: MigrationConfig) -> Snapshot:
+    try:
+        return live_snapshot(engine, config)
+    finally:
+        engine.dispose()
+
+
+# -- The committed files ---------------------------------------------------------------------------
+
+
+def read_schema_files(
+    engine: Engine, *, config: MigrationConfig | None = None
+) -> dict[Path, Snapshot]:
+    """The path of each file that holds a schema of this service, and what the migrations make.
+
+    Raises:
+        ActionableError: no-scratch-database, or a migration does not run on an empty database.
+    """
+    config = config or default_config()
+    return {
+        config.directory / f"schema.{scope.kind or backend.DIALECT}.txt": chain_snapshot(
+            engine, replace(config, scope=scope)
+        )
+        for scope in config.scope.kinds()
+    }
+
+
+def write_schema_files(engine: Engine, *, config: MigrationConfig | None = None) -> list[Path]:
+    """Bring up to date those files that are there; return the paths of those that changed.
+
+    A file that another major version of the database wrote is left as it is.
+
+    Raises:
+        ActionableError: as above.
+    """
+    config = config or default_config()
+    if not any(config.directory.glob("schema.*.txt")):
+        return []
+    written = []
+    for path, snapshot in read_schema_files(engine, config=config).items():
+        text = path.read_text(encoding="utf-8") if path.exists() else None
+        if text is None or text == snapshot.to_text() or not _is_of(text, snapshot.database):
+            continue
+        path.write_text(snapshot.to_text(), encoding="utf-8", newline="\n")
+        written.append(path)
+    return written
+
+
+def _is_of(text: str, database: str) -> bool:
+    try:
+        return Snapshot.from_text(text).database == database
+    except ValueError:
+        return True  # it is no snapshot any more: a merge may have left its marks

@@ -1,0 +1,216 @@
+"""Lints migration files: on a scratch database, where those before them are applied first.
+
+``lint`` says what migrations do to a database; this says which ones, and gives it the database.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from . import errors
+from .alembic_bridge import context_options, run_steps
+from .backends import backend
+from .backends.{{ cookiecutter.__backend }} import lint as lint_dialect
+from .config import MigrationConfig
+from .folder import Folder, name_of, parents, runs_alone
+from .lint import Finding, Migration, Report, as_github, as_json, as_text, lint
+from .plan import find, find_ahead, make_plan, read_state
+from .select import all_pending
+
+if TYPE_CHECKING:
+    from alembic.script import Script
+
+
+@dataclass(frozen=True)
+class Run:
+    """Migrations that are linted as one run.
+
+    Attributes:
+        before: what the database has when they run, first to apply first.
+    """
+
+    before: "Sequence[Script]"
+    linted: "Sequence[Script]"
+
+
+# Which runs to lint. Raises ActionableError when it cannot be done.
+Runs = Callable[[Folder], Sequence[Run]]
+
+
+def pending(engine: Engine, config: MigrationConfig) -> Runs:
+    """What is pending in a database, which is only read."""
+
+    def runs(folder: Folder) -> Sequence[Run]:
+        state = read_state(engine, config)
+        if find_ahead(folder, state):
+            return []  # a newer release has been here
+        plan = make_plan(folder, state)
+        return [Run(plan.applied, all_pending(plan))]
+
+    return runs
+
+
+def since(name: str) -> Runs:
+    """Everything but the migration of this name, and what it needs."""
+
+    def runs(folder: Folder) -> Sequence[Run]:
+        known = {find(folder.chain, name).revision}
+        for script in reversed(folder.chain):
+            if script.revision in known:
+                known.update(parents(script))
+        before = [script for script in folder.chain if script.revision in known]
+        return [Run(before, [script for script in folder.chain if script not in before])]
+
+    return runs
+
+
+def called(names: Iterable[str]) -> Runs:
+    """Those of these names; what lies between two of them is applied, and not linted."""
+
+    def runs(folder: Folder) -> Sequence[Run]:
+        chosen = [find(folder.chain, name) for name in names]
+        found: list[Run] = []
+        for at, script in enumerate(folder.chain):
+            if script in chosen and at and folder.chain[at - 1] in chosen:
+                found[-1] = replace(found[-1], linted=[*found[-1].linted, script])
+            elif script in chosen:
+                found.append(Run(folder.chain[:at], [script]))
+        return found
+
+    return runs
+
+
+def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
+    """Lint, each run on a scratch database of its own.
+
+    Args:
+        server: where that is made; its own tables are not touched.
+
+    Raises:
+        ActionableError: the folder is not in order, there can be no scratch database, or a
+            migration before these does not run on an empty one.
+    """
+    folder = Folder(config)
+    wanted = [run for run in runs(folder) if run.linted]
+    return _merged([report for run in wanted for report in _lint(server, config, folder, run)])
+
+
+def refuse_findings(report: Report | None) -> None:
+    """Refuse to run what was found to hurt.
+
+    Raises:
+        ActionableError: lint-findings.
+    """
+    if report is not None and report.findings:
+        names = dict.fromkeys(finding.migration for finding in report.findings)
+        raise errors.lint_findings(list(names))
+
+
+_FORMS = {"text": as_text, "json": as_json, "github": as_github}
+
+
+def show(report: Report | None, form: str, path: Callable[[Path], Path]) -> str:
+    """The report as ``text``, ``json`` or ``github``, with each file named as ``path`` says."""
+
+    report = report or Report((), ())
+
+    def named(found: Sequence[Finding]) -> tuple[Finding, ...]:
+        return tuple(replace(one, path=path(Path(one.path)).as_posix()) for one in found)
+
+    return _FORMS[form](
+        replace(
+            report,
+            findings=named(report.findings),
+            notices=named(report.notices),
+            silenced=named(report.silenced),
+        )
+    )
+
+
+def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> Iterator[Report]:
+    every = [replace(config, scope=scope) for scope in config.scope.as_scratch()]
+    with backend.scratch(server) as scratch:
+        for scoped in every:
+            _apply(scratch, scoped, folder, run.before)
+        for scoped in every:
+            report = _lint_in(scratch, scoped, run.linted)
+            yield report
+            if any("fails" in finding.codes for finding in report.findings):
+                return
+
+
+def _apply(
+    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Iterable[Script]"
+) -> None:
+    options = {**context_options(config), "transaction_per_migration": True}
+    running: list[Script] = []
+
+    def noted(script: "Script") -> Callable[..., None]:
+        def run(**arguments: object) -> None:
+            running[:] = [script]
+            script.module.upgrade(**arguments)
+
+        return run
+
+    steps = [(script, noted(script)) for script in scripts]
+    try:
+        with backend.migrating(scratch, config) as connection:
+            run_steps(connection, folder.directory, steps, is_upgrade=True, options=options)
+    except (Exception, SystemExit) as error:
+        names = [(name_of(script), Path(script.path)) for script in running]
+        raise errors.does_not_run_on_empty(*names[0], error) if names else error from error
+
+
+def _lint_in(scratch: Engine, config: MigrationConfig, scripts: "Iterable[Script]") -> Report:
+    migrations = [
+        _migration(script)
+        for script in scripts
+        if config.scope.runs(getattr(script.module, "schemas", None))
+    ]
+    with lint_dialect.connect(scratch, config) as connection:
+        return lint(
+            connection,
+            migrations,
+            lint_dialect,
+            small_tables=config.lint_small_tables,
+            options=context_options(config),
+        )
+
+
+def _migration(script: "Script") -> Migration:
+    ignores = getattr(script.module, "lint_ignore", {})
+    if not isinstance(ignores, Mapping) or not all(
+        isinstance(text, str) for entry in ignores.items() for text in entry
+    ):
+        raise errors.lint_ignore_unusable(Path(script.path))
+    return replace(Migration.of(script, name_of(script)), transaction=not runs_alone(script))
+
+
+def _merged(reports: Sequence[Report]) -> Report:
+    """One report. What is the same for several schemas is told once."""
+    linted = dict.fromkeys(name for report in reports for name in report.linted)
+    findings = [
+        finding
+        for report in reports
+        for finding in report.findings
+        if finding.code != "unused-ignore" or _is_unused(finding, reports)
+    ]
+    notices = [notice for report in reports for notice in report.notices]
+    silenced = [finding for report in reports for finding in report.silenced]
+    return Report(tuple(linted), _once(findings), _once(notices), _once(silenced))
+
+
+def _is_unused(finding: Finding, reports: Sequence[Report]) -> bool:
+    # A migration for all schemas may need its ignore in some of them only.
+    where = [report for report in reports if finding.migration in report.linted]
+    return all(finding in report.findings for report in where)
+
+
+def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    told = {
+        (one.migration, one.codes, one.line, one.statement, one.detail): one for one in findings
+    }
+    return tuple(told.values())

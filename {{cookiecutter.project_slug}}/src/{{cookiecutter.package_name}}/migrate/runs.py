@@ -1,0 +1,211 @@
+"""The runs of the past, as the history tells them. Reads only; takes no lock."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby, islice
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, or_, select
+
+from .backends import backend
+from .config import MigrationConfig, default_config
+from .failures import Failure, read_failures
+from .history import BASELINE, history_table, read_columns
+
+RUNS_AT_ONCE = 100
+
+
+class RunState(StrEnum):
+    """How a run ended.
+
+    Attributes:
+        TAKEN_OVER: the engine did not run it; it found it applied.
+        PARTLY_ROLLED_BACK: some of its migrations were undone.
+    """
+
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled back"
+    PARTLY_ROLLED_BACK = "partly rolled back"
+    TAKEN_OVER = "taken over"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class MigrationRun:
+    """One run.
+
+    Attributes:
+        key: names its place: what is older comes after it. See :func:`read_runs`.
+        state: a :class:`RunState`.
+        batch: None where it failed, or was taken over.
+        migrations: names; of a run that failed, those that did.
+        duration: seconds that the migrations took; of a run that failed, all that it took.
+        undone_at: when the last of its migrations was undone, if all were.
+        host: the machine it ran on; None where that is not known.
+        pid: the process.
+        release: the service's version.
+        waited: seconds until the lock was free.
+        retries: how often a table stayed locked.
+        statements: the slowest, slowest first: ``statement`` without values, ``seconds``, ``rows``.
+        notes: what the history notes of its migrations.
+        error: of a run that failed: code, problem, impact, solution.
+        times: how often it failed so, one after the other; the other fields are of the last time.
+    """
+
+    key: str
+    state: RunState
+    batch: int | None
+    migrations: tuple[str, ...]
+    started_at: datetime
+    duration: float
+    undone_at: datetime | None = None
+    host: str | None = None
+    pid: int | None = None
+    release: str | None = None
+    waited: float = 0.0
+    retries: int = 0
+    statements: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    error: dict[str, str] | None = None
+    times: int = 1
+
+    @property
+    def by(self) -> str:
+        """Who ran it, as far as it is known: host, process and release."""
+        process = f"{self.host} pid {self.pid}" if self.host else ""
+        return " ".join(filter(None, [process, self.release]))
+
+
+def read_runs(
+    engine: Engine,
+    *,
+    config: MigrationConfig | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+    migration: str | None = None,
+    failed: bool = False,
+) -> list[MigrationRun]:
+    """Runs, newest first. Those that undid something are told by what they undid.
+
+    Args:
+        limit: how many at most.
+        after: the ``key`` of the last run of the page before.
+        migration: only runs of this one: its name, revision, or the name typed at ``make``.
+        failed: only runs that failed.
+
+    Raises:
+        ActionableError: the database does not answer.
+        ValueError: ``after`` is no key.
+    """
+    config = config or default_config()
+    before = _parse(after) if after else None
+    with backend.reading(engine, config.scope) as connection:
+        found = (
+            run
+            for run in _all_runs(connection, config, before, migration, failed=failed)
+            if (before is None or _parse(run.key) < before)
+            and (not failed or run.state is RunState.FAILED)
+            and (migration is None or any(_is_called(name, migration) for name in run.migrations))
+        )
+        return list(islice(found, limit))
+
+
+def _parse(key: str) -> tuple[int, int]:
+    number, _, failure = key.partition(".")
+    return int(number), int(failure)
+
+
+def _is_called(name: str, wanted: str) -> bool:
+    revision, _, typed = name.partition("_")
+    return wanted in (name, revision, typed)
+
+
+def _all_runs(
+    connection: Connection,
+    config: MigrationConfig,
+    before: tuple[int, int] | None,
+    migration: str | None,
+    *,
+    failed: bool,
+) -> Iterator[MigrationRun]:
+    columns = read_columns(connection, config)
+    if not columns or (failed and "failures" not in columns):
+        return
+    table = history_table(config.history_table)
+    shown = [column for column in table.columns if column.name in columns]
+    numbers = select(table.c.run_id).distinct().order_by(table.c.run_id.desc())
+    if failed:
+        numbers = numbers.where(table.c.failures.is_not(None))
+    elif migration is not None:
+        named = [table.c.name.contains(migration, autoescape=True)]
+        if "failures" in columns:
+            named.append(table.c.failures.contains(migration, autoescape=True))
+        numbers = numbers.where(or_(*named))
+    last = before[0] + 1 if before else None
+    while True:
+        page = numbers if last is None else numbers.where(table.c.run_id < last)
+        wanted = connection.scalars(page.limit(RUNS_AT_ONCE)).all()
+        if not wanted:
+            return
+        last = wanted[-1]
+        rows = connection.execute(
+            select(*shown)
+            .where(table.c.run_id.in_(wanted))
+            .order_by(table.c.run_id.desc(), table.c.id)
+        ).mappings()
+        for number, group in groupby(rows, key=lambda row: int(row["run_id"])):
+            yield from _runs_of(number, list(group))
+
+
+def _runs_of(number: int, rows: list[RowMapping]) -> Iterator[MigrationRun]:
+    """The run that wrote these rows, after the runs that failed since."""
+    failures = [failure for row in rows for failure in read_failures(row.get("failures"))]
+    for failure in sorted(failures, key=lambda failure: -int(failure["number"])):
+        yield _failed_run(number, failure)
+    details = [json.loads(row["details"]) for row in rows if row.get("details")]
+    undone = [row["rolled_back_at"] for row in rows if row["rolled_back_at"] is not None]
+    statements = [one for detail in details for one in detail["statements"]]
+    who = details[0] if details else {}
+    yield MigrationRun(
+        key=f"{number}.0",
+        state=_state(rows, len(undone)),
+        batch=rows[0]["batch"] or None,
+        migrations=tuple(row["name"] for row in rows),
+        started_at=min(row["started_at"] for row in rows),
+        duration=sum(row["duration"] for row in rows),
+        undone_at=max(undone) if len(undone) == len(rows) else None,
+        host=who.get("host"),
+        pid=who.get("pid"),
+        release=rows[0].get("release"),
+        waited=who.get("waited", 0.0),
+        retries=max((detail["retries"] for detail in details), default=0),
+        statements=tuple(sorted(statements, key=lambda one: -one["seconds"])),
+        notes=tuple(row["note"] for row in rows if row.get("note")),
+    )
+
+
+def _state(rows: list[RowMapping], undone: int) -> RunState:
+    if undone:
+        return RunState.ROLLED_BACK if undone == len(rows) else RunState.PARTLY_ROLLED_BACK
+    taken_over = all(row["batch"] == BASELINE for row in rows)
+    return RunState.TAKEN_OVER if taken_over else RunState.APPLIED
+
+
+def _failed_run(number: int, failure: Failure) -> MigrationRun:
+    ended_at = datetime.fromisoformat(failure["at"])
+    return MigrationRun(
+        key=f"{number}.{failure['number']}",
+        state=RunState.FAILED,
+        batch=None,
+        migrations=tuple(failure["migrations"]),
+        started_at=ended_at - timedelta(seconds=failure["seconds"]),
+        duration=failure["seconds"],
+        host=failure["host"],
+        pid=failure["pid"],
+        release=failure["release"],
+        error={key: failure[key] for key in ("code", "problem", "impact", "solution")},
+        times=failure["times"],
+    )

@@ -1,0 +1,108 @@
+"""Numbers about the runs of the past. Reads only; takes no lock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from .backends import backend
+from .config import MigrationConfig, default_config
+from .history import history_table, read_columns
+from .runs import MigrationRun, RunState, read_runs
+
+SLOWEST_STATEMENTS = 10
+LAST_RUNS = 20  # whose statements are looked at
+
+
+@dataclass(frozen=True)
+class MigrationTime:
+    """How long a migration takes.
+
+    Attributes:
+        times: how often it was applied.
+        last: seconds, the last time.
+        longest: seconds.
+    """
+
+    name: str
+    times: int
+    last: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class MigrationStats:
+    """What the history comes to.
+
+    Attributes:
+        runs: those that applied something; a run that was undone is one as well.
+        rolled_back: of these, those that were undone since, wholly or in part.
+        failed: how often a run failed, as far as it is kept.
+        first_at: when the first run began.
+        last_at: when the last one began.
+        waited: seconds, the longest wait for the lock.
+        retries: how often a table stayed locked.
+        migrations: in the order in which they were applied at first.
+        statements: the slowest of the last runs, slowest first; each with its ``migrations``.
+    """
+
+    runs: int
+    rolled_back: int
+    failed: int
+    first_at: datetime | None
+    last_at: datetime | None
+    waited: float
+    retries: int
+    migrations: tuple[MigrationTime, ...]
+    statements: tuple[dict[str, Any], ...]
+
+
+def read_stats(engine: Engine, *, config: MigrationConfig | None = None) -> MigrationStats:
+    """What the whole history comes to.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    config = config or default_config()
+    every = read_runs(engine, config=config)
+    ran = [run for run in every if run.state not in (RunState.FAILED, RunState.TAKEN_OVER)]
+    undone = [run for run in ran if run.state is not RunState.APPLIED]
+    return MigrationStats(
+        runs=len(ran),
+        rolled_back=len(undone),
+        failed=sum(run.times for run in every if run.state is RunState.FAILED),
+        first_at=ran[-1].started_at if ran else None,
+        last_at=ran[0].started_at if ran else None,
+        waited=max((run.waited for run in ran), default=0.0),
+        retries=sum(run.retries for run in ran),
+        migrations=tuple(_times(engine, config)),
+        statements=_slowest(ran[:LAST_RUNS]),
+    )
+
+
+def _times(engine: Engine, config: MigrationConfig) -> Iterable[MigrationTime]:
+    with backend.reading(engine, config.scope) as connection:
+        if not read_columns(connection, config):
+            return []
+        table = history_table(config.history_table)
+        # What was taken over has no duration.
+        ran = table.select().where(table.c.batch > 0).order_by(table.c.id)
+        rows = connection.execute(ran.with_only_columns(table.c.name, table.c.duration)).all()
+    durations: dict[str, list[float]] = {}
+    for name, duration in rows:
+        durations.setdefault(name, []).append(duration)
+    return [
+        MigrationTime(name, len(seconds), seconds[-1], max(seconds))
+        for name, seconds in durations.items()
+    ]
+
+
+def _slowest(runs: Iterable[MigrationRun]) -> tuple[dict[str, Any], ...]:
+    every = [
+        {**statement, "migrations": list(run.migrations)}
+        for run in runs
+        for statement in run.statements
+    ]
+    return tuple(sorted(every, key=lambda one: -one["seconds"])[:SLOWEST_STATEMENTS])

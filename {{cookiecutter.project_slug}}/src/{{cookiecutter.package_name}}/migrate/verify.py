@@ -1,0 +1,85 @@
+"""Is the database what its migrations make?"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ActionableError
+from . import errors
+from .backends import backend
+from .backends.common import check_engine
+from .chain import chain_snapshot
+from .config import MigrationConfig, default_config
+from .drift import Difference, compare
+from .folder import Folder, name_of
+from .plan import make_plan, read_state
+from .results import MigrationResult
+from .snapshots import live_snapshot
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """How a schema compares with what its applied migrations make.
+
+    Attributes:
+        differences: each with what could have caused it and what to do.
+        pending: names of migrations that are not applied; they are not compared.
+        changed_since_run: whether the schema is another than the last run left, whoever is right;
+            None when that run recorded none.
+        error: why nothing could be compared.
+    """
+
+    differences: tuple[Difference, ...] = ()
+    pending: tuple[str, ...] = ()
+    changed_since_run: bool | None = None
+    error: ActionableError | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether they were compared and are the same."""
+        return self.error is None and not self.differences
+
+
+def verify_schema(engine: Engine, *, config: MigrationConfig | None = None) -> VerifyResult:
+    """Compare the database with what its applied migrations make.
+
+    They are run in an empty database on the same server, which is dropped afterwards. In the
+    service's own database the catalog is read; nothing is changed and no lock is held. Of a
+    multi-tenant service this is the schema ``public``.
+    """
+    config = config or default_config()
+    try:
+        check_engine(engine, backend.DIALECT, backend.DRIVER)
+        return _verify(engine, config)
+    except ActionableError as error:
+        return VerifyResult(error=error)
+    except SQLAlchemyError as error:
+        return VerifyResult(error=backend.explain(engine, error))
+
+
+def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
+    plan = make_plan(Folder(config), read_state(engine, config))
+    found = live_snapshot(engine, config)
+    expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
+    newest = plan.applied[-1].revision if plan.applied else None
+    recorded = next((r.fingerprint for r in plan.state.history if r.revision == newest), None)
+    return VerifyResult(
+        differences=tuple(compare(expected, found)),
+        pending=tuple(map(name_of, plan.pending)),
+        changed_since_run=recorded != found.fingerprint if recorded else None,
+    )
+
+
+def verified(engine: Engine, config: MigrationConfig, result: MigrationResult) -> MigrationResult:
+    """A run's result; a failure when MIGRATION_VERIFY=after finds that the schema is another.
+
+    What was run stays.
+    """
+    if config.verify != "after" or not result.success or not result.migrations:
+        return result
+    verification = verify_schema(engine, config=config)
+    error = verification.error
+    if verification.differences:
+        error = errors.schema_differs([one.sentence for one in verification.differences])
+    return replace(result, success=error is None, error=error)

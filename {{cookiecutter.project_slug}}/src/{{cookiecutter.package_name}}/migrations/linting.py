@@ -1,0 +1,61 @@
+"""Lints what is pending before it is run, as MIGRATION_LINT says."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from ..database.backend import connect
+from ..migrate import lint_pending, refuse_findings
+from ..settings import Settings
+from . import config_for
+
+if TYPE_CHECKING:
+    from ..migrate import Report
+
+
+@contextmanager
+def lint_server(settings: Settings) -> Iterator[Engine]:
+    """An engine for the server on which linting makes its scratch database."""
+    engine = connect(settings.for_linting, migrating=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def lint_as_set(engine: Engine, settings: Settings) -> "Report | None":
+    """Lint what is pending: with ``error`` anywhere, with ``warn`` in production.
+
+    Returns:
+        None when nothing was linted.
+
+    Raises:
+        ActionableError: with ``error``, lint-findings; linting is not possible.
+    """
+    level = settings.migration_lint
+    if level == "off" or (level == "warn" and not settings.in_production):
+        return None
+    with ExitStack() as stack:
+        report = lint_pending(
+            engine,
+            server=lambda: stack.enter_context(lint_server(settings)),
+            config=config_for(settings),
+        )
+    if level == "error":
+        refuse_findings(report)
+    return report
+
+
+def refuse_danger(engine: Engine, settings: Settings) -> None:
+    """Before the service starts: with ``error``, refuse what would hurt a live site.
+
+    With ``warn`` nothing is linted: it would keep each start waiting, for words in a log that are
+    read when it is too late.
+
+    Raises:
+        ActionableError: lint-findings, or linting is not possible.
+    """
+    if settings.migration_lint == "error":
+        lint_as_set(engine, settings)

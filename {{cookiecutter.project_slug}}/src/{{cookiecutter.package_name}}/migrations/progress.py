@@ -1,0 +1,37 @@
+"""Says in the log which migration runs, as it happens."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from ..migrate import Observer
+from ..words import count
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class LogProgress(Observer):
+    """Log lines for a run: what will run, what runs now, and how long each took.
+
+    A migration of one tenant of many is told at DEBUG: there may be thousands.
+    """
+
+    def __init__(self, tenant: str | None = None) -> None:
+        self._about = {} if tenant is None else {"tenant": tenant}
+        self._log = log.info if tenant is None else log.debug
+        self._names: Sequence[str] = ()
+
+    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
+        self._names = names
+        doing = "Applying" if is_upgrade else "Undoing"
+        self._log(f"{doing} {count(len(names), 'migration')}", first=names[0], **self._about)
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        place = f"{self._names.index(name) + 1} of {len(self._names)}"
+        self._log(f"{name} runs", place=place, **self._about)
+
+    def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
+        self._log(f"{name} has run", seconds=round(seconds, 3), **self._about)
+
+    def for_tenant(self, tenant: str) -> "LogProgress":
+        return LogProgress(tenant)

@@ -1,0 +1,83 @@
+"""What this process counts, for Prometheus.
+
+Every label has few values: route templates and never paths, codes and never texts, no tenant. Where
+several processes serve together, ``PROMETHEUS_MULTIPROC_DIR`` names an empty folder in which they
+add up what they count: https://prometheus.github.io/client_python/multiprocess/
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+NO_ROUTE = "none"  # the service has no such path
+OTHER_METHOD = "other"
+RATE_LIMITED = "rate-limited"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The counters of one process.
+
+    Attributes:
+        registry: what is served.
+        mails_failed: mails that could not be sent.
+    """
+
+    def __init__(self) -> None:
+        own = CollectorRegistry()
+        self.registry = CollectorRegistry() if _shared() else own
+        if _shared():
+            MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
+        self._requests = Histogram(
+            "http_request_duration_seconds",
+            "Requests that were answered, and how long each took.",
+            ["method", "route", "status"],
+            registry=own,
+            buckets=SECONDS,
+        )
+        self._errors = Counter(
+            "http_errors", "Requests that were answered with an error.", ["code"], registry=own
+        )
+        self._limited = Counter(
+            "rate_limits_hit", "Requests that were refused for coming too often.", registry=own
+        )
+        self.mails_failed = Counter("mails_failed", "Mails that could not be sent.", registry=own)
+        self._pool = Gauge(
+            "database_pool_connections",
+            "Connections that requests use now.",
+            registry=own,
+            multiprocess_mode="livesum",
+        )
+
+    def request(
+        self, scope: Mapping[str, Any], status: int, seconds: float, code: str | None
+    ) -> None:
+        """Count a request.
+
+        Args:
+            scope: ASGI's.
+            code: of the error that answered it.
+        """
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        self._requests.labels(method, route, str(status)).observe(seconds)
+        if code is not None:
+            self._errors.labels(code).inc()
+            if code == RATE_LIMITED:
+                self._limited.inc()
+
+    def connection_taken(self, *_: object) -> None:
+        """A request took a connection from the pool."""
+        self._pool.inc()
+
+    def connection_returned(self, *_: object) -> None:
+        """It gave it back."""
+        self._pool.dec()
+
+
+def _shared() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ

@@ -1,0 +1,179 @@
+"""``/metrics``: what this process counts, and what the database knows, for Prometheus."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..database.session import apart
+from ..errors import ActionableError
+from ..mail import LogMailer, Mail, Mailer
+from ..migrate import MigrationConfig, RunState
+from ..migrations import config_for
+from ..observability.metrics import Metrics
+from ..settings import Settings
+from .overview import Overview, read_overview
+
+KNOWN_FOR_SECONDS = 10.0
+PATIENCE_SECONDS = 2.0
+
+
+def add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    """Count what ``app`` does and, unless METRICS_PORT does, serve it."""
+    settings: Settings = app.state.settings
+    app.state.mailer = count_failures(app.state.mailer, metrics)
+    if settings.metrics_port is None:
+
+        @app.get("/metrics", include_in_schema=False)
+        async def serve() -> Response:
+            text = await asyncio.to_thread(generate_latest, metrics.registry)
+            return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@contextmanager
+def collecting(metrics: Metrics, engine: Engine, settings: Settings) -> Iterator[None]:
+    """While the service runs: follow its connections, and ask its database now and then."""
+    facts = DatabaseFacts(engine, config_for(settings))
+    hooks = (("checkout", metrics.connection_taken), ("checkin", metrics.connection_returned))
+    for name, hook in hooks:
+        event.listen(engine, name, hook)
+    metrics.registry.register(facts)
+    server = None
+    try:
+        if settings.metrics_port is not None:
+            where = (settings.metrics_port, settings.listen_host)
+            server, _ = start_http_server(*where, registry=metrics.registry)
+        yield
+    finally:
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+        metrics.registry.unregister(facts)
+        facts.close()
+        for name, hook in hooks:
+            event.remove(engine, name, hook)
+
+
+def count_failures(mailer: Mailer, metrics: Metrics) -> Mailer:
+    """The same mailer; mails that it cannot send are counted. The log's never fails."""
+    return mailer if isinstance(mailer, LogMailer) else _CountedMailer(mailer, metrics)
+
+
+@dataclass(frozen=True)
+class _CountedMailer:
+    mailer: Mailer
+    metrics: Metrics
+
+    def send(self, mail: Mail) -> None:
+        try:
+            self.mailer.send(mail)
+        except OSError:
+            self.metrics.mails_failed.inc()
+            raise
+
+
+class DatabaseFacts(Collector):
+    """What the database knows. However often it is asked for, the database is asked every 10 seconds.
+
+    By one thread and a connection of its own, as readiness does: a database that never answers
+    keeps that thread and no other.
+    """
+
+    def __init__(self, engine: Engine, config: MigrationConfig) -> None:
+        self._engine = apart(engine)
+        self._pool = engine
+        self._config = config
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._turn = threading.Lock()
+        self._looking: Future[Overview | None] | None = None
+        self._asked_at = -KNOWN_FOR_SECONDS
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the registry would look into the database else, when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The facts, or only that the database tells none."""
+        overview = self._latest()
+        yield _gauge("database_up", "Whether the database answers.", overview is not None)
+        if overview is not None:
+            yield from measure(overview)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._engine is not self._pool:
+            self._engine.dispose()
+
+    def _latest(self) -> Overview | None:
+        with self._turn:
+            is_old = time.monotonic() - self._asked_at >= KNOWN_FOR_SECONDS
+            if self._looking is None or (self._looking.done() and is_old):
+                self._asked_at = time.monotonic()
+                self._looking = self._thread.submit(self._look)
+            looking = self._looking
+        try:
+            return looking.result(PATIENCE_SECONDS)
+        except TimeoutError:
+            return None
+
+    def _look(self) -> Overview | None:
+        try:
+            return read_overview(self._engine, self._config)
+        except (ActionableError, SQLAlchemyError):
+            return None
+
+
+def measure(overview: Overview) -> Iterator[Metric]:
+    """The numbers of an overview. No name of a tenant or a migration is among them."""
+    status = overview.status
+    yield _gauge("migrations_applied", "Migrations that are applied.", len(status.completed))
+    yield _gauge("migrations_pending", "Migrations that wait.", len(status.pending))
+    yield _gauge(
+        "migrations_in_order",
+        "Whether no file of an applied one is missing or changed.",
+        not status.problem,
+    )
+    if overview.runs:
+        last = overview.runs[0]
+        succeeded = last.state is not RunState.FAILED
+        yield _gauge("migrations_last_run_success", "Whether the last run succeeded.", succeeded)
+        yield _gauge("migrations_last_run_duration_seconds", "How long it took.", last.duration)
+        began = last.started_at.timestamp()
+        yield _gauge("migrations_last_run_timestamp_seconds", "When it began.", began)
+    if overview.replicas is not None:
+        yield _counts(
+            "service_instances",
+            "Processes that serve, by the last revision of their files.",
+            "revision",
+            Counter(replica.revision for replica in overview.replicas),
+        )
+    if overview.tenants is not None:
+        states: Counter[str] = Counter()
+        for _, state, number in overview.tenants:
+            states[state] += number
+        yield _counts("tenants", "Tenants, by their state.", "status", states)
+        yield _gauge("tenants_behind", "Tenants that are not up to date.", overview.behind)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _counts(name: str, text: str, label: str, numbers: Counter[str]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in sorted(numbers.items()):
+        family.add_metric([value], number)
+    return family

@@ -1,0 +1,87 @@
+"""How the service's migrations are, in one look. What more there is to show is added here."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from ..errors import ActionableError
+from ..migrate import (
+    Instance,
+    MigrationConfig,
+    MigrationRun,
+    MigrationStatus,
+    RunState,
+    get_migration_status,
+    read_replicas,
+    read_runs,
+)
+from ..migrations.target import count_tenants
+from ..words import count
+
+RUNS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What page and metrics show.
+
+    Attributes:
+        runs: the newest, newest first.
+        replicas: who serves; None where no table tells.
+        tenants: revision, state, and how many have both; None where there are no tenants.
+    """
+
+    status: MigrationStatus
+    runs: list[MigrationRun]
+    replicas: list[Instance] | None
+    tenants: list[tuple[str | None, str, int]] | None
+
+    @property
+    def problem(self) -> ActionableError | None:
+        """Why nothing can be run."""
+        return self.status.problem
+
+    @property
+    def behind(self) -> int:
+        """How many tenants are not ready at the revision of the shared schema."""
+        here = (self.status.current, "ready")
+        return sum(
+            number for revision, state, number in self.tenants or () if (revision, state) != here
+        )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody need do anything."""
+        return not (self.problem or self.status.pending or self.behind)
+
+    @property
+    def sentence(self) -> str:
+        """How things are."""
+        said = []
+        if self.problem is not None:
+            said.append(self.problem.problem.rstrip("."))
+        if self.status.pending:
+            many = len(self.status.pending)
+            said.append(f"{count(many, 'migration')} {'is' if many == 1 else 'are'} pending")
+            if self.runs and self.runs[0].state is RunState.FAILED:
+                said.append("the last run failed")
+        if self.behind:
+            many = self.behind
+            said.append(f"{count(many, 'tenant')} {'is' if many == 1 else 'are'} not up to date")
+        if not said:
+            said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
+        return "; ".join(said) + "."
+
+
+def read_overview(engine: Engine, config: MigrationConfig) -> Overview:
+    """Look.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder is not in order.
+    """
+    return Overview(
+        status=get_migration_status(engine, config=config),
+        runs=read_runs(engine, config=config, limit=RUNS_SHOWN),
+        replicas=read_replicas(engine, config),
+        tenants=count_tenants(engine),
+    )

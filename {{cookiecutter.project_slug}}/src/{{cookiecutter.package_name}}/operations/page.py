@@ -1,0 +1,101 @@
+"""The page ``/operations``: how things are, for operators, in a browser. It needs no JavaScript."""
+
+import base64
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from .. import TITLE
+from ..web import errors
+from ..web.rate_limits import limit
+from .overview import Overview, read_overview
+from .routes import ask
+from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, sign_out
+
+TEMPLATES = Path(__file__).parent / "templates"
+BAR_WIDTH = 400  # of the drawing's units
+
+router = APIRouter(prefix="/operations", include_in_schema=False)
+
+
+@router.get("")
+async def status_page(request: Request) -> Response:
+    """The page for those who are signed in, and the form for the others."""
+    if request.app.state.settings.admin_key is None:
+        raise errors.administration_off()
+    if not is_signed_in(request):
+        return _page("sign_in.html", refused=False)
+    overview = await ask(request, read_overview)
+    return _page("status.html", **_shown(overview), token=form_token(request))
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, key: Annotated[str, Form()] = "") -> Response:
+    """Take the admin key, and lead to the page.
+
+    Raises:
+        HttpError: 403, there is no key; 429, too many were wrong.
+    """
+    expected = request.app.state.settings.admin_key
+    if expected is None:
+        raise errors.administration_off()
+    if not secrets.compare_digest(key.encode(), expected.get_secret_value().encode()):
+        await limit(request, "admin")
+        return _page("sign_in.html", status=403, refused=True)
+    response = RedirectResponse("../operations", 303)
+    keep_signed_in(request, response)
+    return response
+
+
+@router.post("/sign-out")
+async def leave(request: Request, token: Annotated[str, Form()] = "") -> Response:
+    """End the session, if the form is this page's own.
+
+    Raises:
+        HttpError: 403.
+    """
+    if not is_signed_in(request) or not is_own_form(request, token):
+        raise errors.admin_key_refused()
+    response = RedirectResponse("../operations", 303)
+    sign_out(request, response)
+    return response
+
+
+def _page(name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    text = _template(name).render(title=TITLE, style=style, **values)
+    return HTMLResponse(text, status, headers={"Content-Security-Policy": _policy(style)})
+
+
+@cache
+def _template(name: str) -> Template:
+    loader = FileSystemLoader(TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
+
+
+@cache
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _shown(overview: Overview) -> dict[str, Any]:
+    """What the template shows, which computes nothing."""
+    applied = [one for one in overview.status.completed if one.duration is not None]
+    longest = max((one.duration or 0.0 for one in applied), default=0.0) or 1.0
+    return {
+        "overview": overview,
+        "now": datetime.now(UTC),
+        "bars": [(one, max(1.0, BAR_WIDTH * (one.duration or 0.0) / longest)) for one in applied],
+        "bar_width": BAR_WIDTH,
+    }

@@ -1,0 +1,91 @@
+"""How migrations and replicas are, as JSON for administrators."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import Engine
+
+from ..errors import ActionableError, HttpError
+from ..migrate import MigrationConfig, read_replicas, read_runs
+from ..migrations import config_for
+from ..web.admin_key import AdminDep
+from ..web.lanes import Lanes
+from ..web.pagination import Limit, Page
+from ..web.problem_details import responses
+from .overview import read_overview
+from .schemas import ErrorDetails, InstanceDetails, Migrations, RunDetails, StatusDetails
+
+T = TypeVar("T")
+
+router = APIRouter(
+    prefix="/operations",
+    tags=["operations"],
+    dependencies=[AdminDep],
+    responses=responses(403, 422, 429, 503),
+)
+
+
+async def ask(request: Request, look: Callable[[Engine, MigrationConfig], T]) -> T:
+    """Look into the database, from a place among those that use it.
+
+    Raises:
+        HttpError: 503, the database does not answer, or too many requests wait.
+    """
+    state = request.app.state
+    lanes: Lanes = state.lanes
+    try:
+        return await lanes.database.run(look, state.engine, config_for(state.settings))
+    except ActionableError as error:
+        if isinstance(error, HttpError):
+            raise
+        raise HttpError.from_error(error, 503) from None
+
+
+@router.get("/migrations")
+async def read_migrations(
+    request: Request,
+    after: Annotated[
+        str | None,
+        Query(pattern=r"^\d{1,9}\.\d{1,9}$", description="The last key of the page before."),
+    ] = None,
+    limit: Limit = 50,
+    migration: Annotated[str | None, Query(description="Only runs of this one.")] = None,
+    failed: Annotated[bool, Query(description="Only runs that failed.")] = False,
+) -> Migrations:
+    """What is applied, what is pending, and the runs of the past, newest first."""
+
+    def look(engine: Engine, config: MigrationConfig) -> Migrations:
+        overview = read_overview(engine, config)
+        runs = read_runs(
+            engine, config=config, limit=limit + 1, after=after, migration=migration, failed=failed
+        )
+        status, problem = overview.status, overview.problem
+        items = [RunDetails.model_validate(run) for run in runs[:limit]]
+        return Migrations(
+            items=items,
+            next=items[-1].key if len(runs) > limit else None,
+            status=StatusDetails(
+                sentence=overview.sentence,
+                current=status.current,
+                applied=len(status.completed),
+                pending=list(status.pending),
+                problem=ErrorDetails(**problem.as_dict()) if problem else None,
+            ),
+        )
+
+    return await ask(request, look)
+
+
+@router.get("/instances")
+async def read_instances(
+    request: Request,
+    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    limit: Limit = 50,
+) -> Page[InstanceDetails]:
+    """The processes that serve, by id, where they register themselves."""
+
+    replicas = await ask(request, read_replicas) or []
+    rows = [row for row in replicas if row.id > after]
+    items = [InstanceDetails.model_validate(row) for row in rows[:limit]]
+    return Page(items=items, next=items[-1].id if len(rows) > limit else None)

@@ -1,0 +1,76 @@
+"""What operators get."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..web.pagination import Page
+
+
+class ErrorDetails(BaseModel):
+    """Why something failed."""
+
+    code: str = Field(examples=["migration-failed"])
+    problem: str
+    impact: str
+    solution: str
+
+
+class StatementDetails(BaseModel):
+    """A statement of a migration, without values."""
+
+    statement: str = Field(examples=["CREATE INDEX users_email ON users (email)"])
+    seconds: float = Field(examples=[1.25])
+    rows: int | None = Field(description="How many it wrote or returned, where the driver says.")
+
+
+class RunDetails(BaseModel):
+    """A run of migrations."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str = Field(examples=["7.0"], description="Names its place in the list.")
+    state: str = Field(examples=["applied"])
+    batch: int | None = Field(examples=[3])
+    migrations: list[str] = Field(examples=[["001_create_users_table"]])
+    started_at: datetime
+    duration: float = Field(description="Seconds.")
+    undone_at: datetime | None
+    host: str | None = Field(examples=["web-1"])
+    pid: int | None
+    release: str | None = Field(examples=["0.1.0"])
+    waited: float = Field(description="Seconds that it waited for another migrator.")
+    retries: int = Field(description="How often a table stayed locked.")
+    statements: list[StatementDetails] = Field(description="The slowest.")
+    notes: list[str]
+    error: ErrorDetails | None
+    times: int = Field(description="How often it failed so, one after the other.")
+
+
+class StatusDetails(BaseModel):
+    """What the database has and what it has not."""
+
+    sentence: str = Field(examples=["3 migrations applied, none pending."])
+    current: str | None = Field(examples=["003"])
+    applied: int
+    pending: list[str]
+    problem: ErrorDetails | None
+
+
+class Migrations(Page[RunDetails]):
+    """The status, and a page of the runs, newest first."""
+
+    status: StatusDetails
+
+
+class InstanceDetails(BaseModel):
+    """A process that serves."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    revision: str = Field(examples=["003"], description="The last one of its migration files.")
+    version: str | None = Field(examples=["0.1.0"])
+    host: str = Field(examples=["web-1"])
+    started_at: datetime
+    beat_at: datetime = Field(description="When it was last heard of.")

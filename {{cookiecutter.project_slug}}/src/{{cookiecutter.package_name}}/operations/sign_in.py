@@ -1,0 +1,64 @@
+"""The status page's sign-in: the admin key becomes a cookie that ends soon.
+
+The cookie holds no key. It is the time when it ends, signed with the key, so it ends for all when
+the key changes.
+"""
+
+import hashlib
+import hmac
+import time
+
+from fastapi import Request, Response
+
+COOKIE = "operations"
+PATH = "/operations"
+SECONDS = 30 * 60
+
+
+def keep_signed_in(request: Request, response: Response) -> None:
+    """Hand out the cookie."""
+    ends_at = str(int(time.time()) + SECONDS)
+    response.set_cookie(
+        COOKIE,
+        f"{ends_at}.{_sign(request, 'session', ends_at)}",
+        max_age=SECONDS,
+        path=_path(request),
+        secure=request.app.state.settings.in_production,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def sign_out(request: Request, response: Response) -> None:
+    """Take the cookie back."""
+    response.delete_cookie(COOKIE, path=_path(request), httponly=True, samesite="strict")
+
+
+def is_signed_in(request: Request) -> bool:
+    """Whether the request carries a cookie that is good."""
+    if request.app.state.settings.admin_key is None:
+        return False
+    ends_at, _, signature = request.cookies.get(COOKIE, "").partition(".")
+    if not hmac.compare_digest(signature.encode(), _sign(request, "session", ends_at).encode()):
+        return False
+    return int(ends_at) > time.time()
+
+
+def form_token(request: Request) -> str:
+    """What a form of this page carries, and no other site can know (CSRF)."""
+    return _sign(request, "form", request.cookies.get(COOKIE, ""))
+
+
+def is_own_form(request: Request, token: str) -> bool:
+    """Whether a form came from this page."""
+    return hmac.compare_digest(token.encode(), form_token(request).encode())
+
+
+def _sign(request: Request, purpose: str, text: str) -> str:
+    key = request.app.state.settings.admin_key.get_secret_value().encode()
+    return hmac.new(key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _path(request: Request) -> str:
+    # Behind a proxy that serves the API below a path, root_path is that path.
+    return f"{request.scope.get('root_path', '')}{PATH}"

@@ -1,0 +1,65 @@
+"""How far the tenants are, as JSON for administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from sqlalchemy import Engine
+
+from ..migrate import MigrationConfig
+from ..migrate.tenants import list_tenants
+from ..migrations.target import count_tenants
+from ..tenants.schemas import TenantDetails
+from ..web.admin_key import AdminDep
+from ..web.pagination import Limit, Page
+from ..web.problem_details import responses
+from .routes import ask
+
+router = APIRouter(
+    prefix="/operations",
+    tags=["operations"],
+    dependencies=[AdminDep],
+    responses=responses(403, 422, 429, 503),
+)
+
+
+class TenantCount(BaseModel):
+    """How many tenants are at one revision in one state."""
+
+    revision: str | None = Field(examples=["003"])
+    status: str = Field(examples=["ready"])
+    tenants: int
+
+
+class Tenants(Page[TenantDetails]):
+    """How many are where, and a page of those whose last migration failed, by id."""
+
+    counts: list[TenantCount]
+
+
+@router.get("/tenants")
+async def read_tenants_state(
+    request: Request,
+    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    limit: Limit = 50,
+) -> Tenants:
+    """How many tenants are at which revision, and which failed, with the reason."""
+
+    def look(engine: Engine, _: MigrationConfig) -> Tenants:
+        counts = count_tenants(engine)
+        rows = (
+            []
+            if counts is None
+            else list_tenants(engine, after=after, limit=limit + 1, failed=True)
+        )
+        items = [TenantDetails.model_validate(row) for row in rows[:limit]]
+        return Tenants(
+            items=items,
+            next=items[-1].id if len(rows) > limit else None,
+            counts=[
+                TenantCount(revision=revision, status=status, tenants=number)
+                for revision, status, number in counts or ()
+            ],
+        )
+
+    return await ask(request, look)

@@ -1,0 +1,150 @@
+"""What operators see: JSON behind the admin key, and a page that they sign in to."""
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from pydantic import SecretStr
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.operations import sign_in
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .client import Client
+
+KEY = "a key with thirty-two letters, or more"
+HEADER = {"X-Admin-Key": KEY}
+
+
+@pytest.fixture
+def operator(settings: Settings) -> Iterator[Client]:
+    """The running service, which has an admin key."""
+    with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
+    with Client(create_app(with_key), follow_redirects=False) as client:
+        yield client
+
+
+def enter(client: TestClient, key: str = KEY) -> Response:
+    return client.post("/operations/sign-in", data={"key": key})
+
+
+def test_without_the_key_nothing_is_told(operator: Client, client: TestClient) -> None:
+    for path in ("/operations/migrations", "/operations/instances"):
+        for headers in ({}, {"X-Admin-Key": "wrong"}):
+            assert operator.get(path, headers=headers).json()["code"] == "admin-key-refused"
+        assert client.get(path, headers=HEADER).json()["code"] == "administration-off"
+    assert client.get("/operations").json()["code"] == "administration-off"
+    assert enter(client).json()["code"] == "administration-off"
+
+
+def test_migrations_are_told_with_status_and_runs(operator: Client) -> None:
+    told = operator.get("/operations/migrations", headers=HEADER).json()
+    assert told["status"]["pending"] == [] and told["status"]["problem"] is None
+    assert told["status"]["sentence"].endswith("applied, none pending.")
+    names = [name for run in told["items"] for name in run["migrations"]]
+    assert "001_create_users_table" in names and told["next"] is None
+    assert {run["state"] for run in told["items"]} == {"applied"}
+
+
+def test_runs_come_in_pages(operator: Client) -> None:
+    path = "/operations/migrations?limit=1"
+    first = operator.get(path, headers=HEADER).json()
+    assert len(first["items"]) == 1
+    last = first["items"][0]["key"]
+    assert operator.get(f"{path}&after={last}", headers=HEADER).json()["items"] == []
+    for bad in ("x", "1", "1.", "99999999999999999999.0"):
+        answer = operator.get(f"{path}&after={bad}", headers=HEADER)
+        assert answer.json()["code"] == "values-invalid"
+    assert operator.get(f"{path}&failed=true", headers=HEADER).json()["items"] == []
+    found = operator.get(f"{path}&migration=001_create_users_table", headers=HEADER).json()
+    assert len(found["items"]) == 1
+
+
+def test_instances_are_told_once_a_table_has_them(operator: Client) -> None:
+    answer = operator.get("/operations/instances", headers=HEADER)
+    assert (answer.status_code, answer.json()["next"]) == (200, None)
+
+
+def test_all_of_it_is_in_the_description(operator: Client) -> None:
+    paths = operator.get("/openapi.json").json()["paths"]
+    assert {"/operations/migrations", "/operations/instances"} <= set(paths)
+    assert "/operations" not in paths and "/metrics" not in paths
+
+
+def test_the_page_is_shown_to_those_who_signed_in(operator: Client) -> None:
+    form = operator.get("/operations")
+    assert form.status_code == 200 and "001_create_users_table" not in form.text
+    answer = enter(operator)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "../operations")
+    cookie = answer.headers["Set-Cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/operations"))
+    assert KEY not in cookie
+    page = operator.get("/operations")
+    assert "none pending" in page.text and "001_create_users_table" in page.text
+    assert "Sign out" in page.text and "<script" not in page.text
+
+
+def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
+    few = {"admin_key": SecretStr(KEY), "rate_limit_per_address": "2/hour"}
+    with Client(create_app(settings.model_copy(update=few))) as client:
+        for _ in range(2):
+            answer = enter(client, "wrong")
+            assert answer.status_code == 403 and "not the key" in answer.text
+            assert "Set-Cookie" not in answer.headers
+        assert enter(client, "wrong").json()["code"] == "rate-limited"
+
+
+def test_the_session_ends_soon_and_with_the_key(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(operator)
+    assert "Sign out" in operator.get("/operations").text
+    with monkeypatch.context() as later:
+        soon = time.time() + sign_in.SECONDS + 1
+        later.setattr(time, "time", lambda: soon)
+        assert "Sign out" not in operator.get("/operations").text
+    state = operator.state
+    state.settings = state.settings.model_copy(update={"admin_key": SecretStr(KEY[::-1])})
+    assert "Sign out" not in operator.get("/operations").text
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "9999999999.", "9999999999.0", "x.y", "é.é"])
+def test_a_forged_cookie_opens_nothing(operator: Client, cookie: str) -> None:
+    headers = {b"Cookie": f"operations={cookie}".encode()}
+    assert "Sign out" not in operator.get("/operations", headers=headers).text
+
+
+def test_only_the_page_s_own_form_signs_out(operator: Client) -> None:
+    enter(operator)
+    for token in ("", "forged"):
+        assert operator.post("/operations/sign-out", data={"token": token}).status_code == 403
+    (token,) = re.findall(r'name="token" value="([^"]+)"', operator.get("/operations").text)
+    assert operator.post("/operations/sign-out", data={"token": token}).status_code == 303
+    assert "Sign out" not in operator.get("/operations").text
+
+
+def test_the_cookie_opens_no_json(operator: Client) -> None:
+    enter(operator)
+    assert operator.get("/operations/migrations").status_code == 403
+
+
+def test_the_browser_takes_nothing_but_the_page_s_style(operator: Client) -> None:
+    for page in (operator.get("/operations"), enter(operator) and operator.get("/operations")):
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}'" in policy
+        assert "style=" not in page.text and "http://" not in page.text
+
+
+def test_production_s_cookie_is_for_https_alone(settings: Settings) -> None:
+    production = {"admin_key": SecretStr(KEY), "environment": "production"}
+    app = create_app(settings.model_copy(update=production))
+    client = TestClient(app, base_url="http://localhost", follow_redirects=False)
+    assert "Secure" in enter(client).headers["Set-Cookie"]

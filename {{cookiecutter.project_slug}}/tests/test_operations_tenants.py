@@ -1,0 +1,64 @@
+"""Operators see how many tenants are where, and why some failed; metrics name none."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.migrate import run_tenant_migrations
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .client import Client
+
+KEY = "a key with thirty-two letters, or more"
+HEADER = {"X-Admin-Key": KEY}
+FAILED = ("zebra", "zulu")
+
+
+@pytest.fixture
+def operator(settings: Settings) -> Iterator[Client]:
+    """The running service; of its three tenants two have failed."""
+    with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
+    with Client(create_app(with_key)) as client:
+        for tenant in FAILED:
+            run_tenant_migrations(client.state.engine, tenant)
+        with client.state.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "UPDATE public.tenants SET status = 'failed', error = 'no space left'"
+                    " WHERE id = ANY(:failed)"
+                ),
+                {"failed": list(FAILED)},
+            )
+        yield client
+
+
+def test_tenants_are_counted_and_the_failed_are_told_in_pages(operator: Client) -> None:
+    path = "/operations/tenants?limit=1"
+    first = operator.get(path, headers=HEADER).json()
+    assert {(one["status"], one["tenants"]) for one in first["counts"]} == {
+        ("ready", 1),
+        ("failed", 2),
+    }
+    second = operator.get(f"{path}&after={first['next']}", headers=HEADER).json()
+    told = [*first["items"], *second["items"]]
+    assert [one["id"] for one in told] == list(FAILED) and second["next"] is None
+    assert {one["error"] for one in told} == {"no space left"}
+    assert operator.get(path).status_code == 403
+
+
+def test_the_page_says_how_many_are_not_up_to_date(operator: Client) -> None:
+    operator.post("/operations/sign-in", data={"key": KEY})
+    assert "2 tenants are not up to date." in operator.get("/operations").text
+
+
+def test_metrics_count_tenants_and_name_none(operator: Client) -> None:
+    operator.get("/users", headers={"X-Tenant-ID": "zebra"})
+    operator.get("/tenants/zebra", headers=HEADER)
+    lines = operator.get("/metrics").text.splitlines()
+    assert 'tenants{status="failed"} 2.0' in lines and 'tenants{status="ready"} 1.0' in lines
+    assert "tenants_behind 2.0" in lines
+    told = "\n".join(lines)
+    assert not any(tenant in told for tenant in ("acme", *FAILED))
