@@ -95,9 +95,7 @@ def test_differences_are_accepted_for_a_reason_that_is_kept(
     assert notes == [(None,), ("made_by_the_DBA",)]
 
 
-def test_other_tools_tables_are_named_and_not_compared(
-    command: Command, grown: Database
-) -> None:
+def test_other_tools_tables_are_named_and_not_compared(command: Command, grown: Database) -> None:
     grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
     code, out, _ = command("migrate baseline")
     assert code == 0
@@ -117,9 +115,7 @@ def test_only_a_database_with_tables_and_without_history_is_taken_over(
     assert command("migrate baseline --sideways")[0] == 2
 
 
-def test_a_run_that_meets_tables_without_history_says_so(
-    command: Command, grown: Database
-) -> None:
+def test_a_run_that_meets_tables_without_history_says_so(command: Command, grown: Database) -> None:
     grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
     before = grown.schema()
     code, out, err = command("migrate latest")

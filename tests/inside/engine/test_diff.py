@@ -64,7 +64,7 @@ def test_the_models_are_compared_with_the_chain(command: Command, folder: Folder
 def test_a_changed_fact_is_told_with_both_values(
     command: Command, folder: Folder, database: Database
 ) -> None:
-    folder.add("a", 'op.execute("CREATE TABLE a (id INTEGER, name TEXT DEFAULT \'x\')")')
+    folder.add("a", "op.execute(\"CREATE TABLE a (id INTEGER, name TEXT DEFAULT 'x')\")")
     database.ask("CREATE TABLE a (id INTEGER, name TEXT)")
     code, out, _ = command(f"migrate diff chain {database.address}")
     assert code == 1

@@ -14,8 +14,8 @@ from my_service.errors import ActionableError
 from my_service.migrate import (
     MigrationConfig,
     Registration,
-    read_replicas,
     get_migration_status,
+    read_replicas,
     rollback_migrations,
     run_migrations,
 )

@@ -71,7 +71,9 @@ def test_a_file_that_was_edited_after_it_was_applied_is_found(
     command: Command, migrated: Folder
 ) -> None:
     file = migrated.file("001_a")
-    file.write_text(file.read_text().replace("primary_key=True)", 'primary_key=True), sa.Column("x", sa.Text)'))
+    file.write_text(
+        file.read_text().replace("primary_key=True)", 'primary_key=True), sa.Column("x", sa.Text)')
+    )
     code, out, _ = command("migrate verify")
     assert code == 1
     assert out.startswith("column a.x is missing\n")
@@ -104,9 +106,7 @@ def test_what_cannot_be_compared_is_an_error(command: Command, folder: Folder) -
     assert command("migrate verify --sideways")[0] == 2
 
 
-def test_verifying_changes_nothing(
-    database: Database, engine: sa.Engine, migrated: Folder
-) -> None:
+def test_verifying_changes_nothing(database: Database, engine: sa.Engine, migrated: Folder) -> None:
     before = database.all()
     assert verify_schema(engine, config=migrated.config()).success
     assert database.all() == before

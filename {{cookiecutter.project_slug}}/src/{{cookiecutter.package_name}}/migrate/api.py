@@ -170,7 +170,7 @@ def make_instances_table(engine: Engine, *, config: MigrationConfig | None = Non
     """Make the table of the processes that serve, where it is missing.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+        ActionableError: the database does not answer, or refuses.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     make_table(engine, config or default_config())

@@ -25,7 +25,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from . import errors
@@ -197,10 +197,13 @@ def make_table(engine: Engine, config: MigrationConfig) -> None:
     """Make the table where it is missing.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+        ActionableError: database-away, database-refuses.
     """
-    with writing(engine) as connection:
-        _make_table(connection, instances_table(config.scope.shared_schema))
+    try:
+        with writing(engine) as connection:
+            _make_table(connection, instances_table(config.scope.shared_schema))
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
 
 
 def _make_table(connection: Connection, table: Table) -> None:
