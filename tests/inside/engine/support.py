@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,11 +169,17 @@ class Database:
         return self.schema(), heads, history
 
 
-def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
-    """Start ``migrate <words>`` in a process of its own, on this folder."""
+def start(
+    database: Database,
+    folder: Folder,
+    *words: str,
+    program: Callable[..., None] = command_line.migrate,
+    **variables: str,
+) -> Process:
+    """Start ``migrate <words>``, or another program, in a process of its own, on this folder."""
     address = {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
     every = os.environ | address | variables
-    return Process(command_line.migrate, folder.path, *words, folder=folder.path, variables=every)
+    return Process(program, folder.path, *words, folder=folder.path, variables=every)
 
 
 def finish(process: Process) -> tuple[int, str, str]:
@@ -185,6 +192,14 @@ def migrate(database: Database, folder: Folder, *words: str, **variables: str) -
     code, out, err = finish(start(database, folder, *words, **variables))
     assert code == 0, err
     return out
+
+
+def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something to happen."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.002)
 
 
 def printed_json(text: str) -> Any:

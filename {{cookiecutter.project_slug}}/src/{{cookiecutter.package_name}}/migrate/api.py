@@ -10,7 +10,19 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backup import (
+    BackupOptions,
+    DirectoryStore,
+    Manifest,
+    Restored,
+    create_backup,
+    forget_kept,
+    list_backups,
+    list_kept,
+    restore_backup,
+)
 from .baseline import BaselineResult, take_over
+from .before_run import BeforeRun
 from .config import MigrationConfig, default_config
 from .confirm import confirm_undoing
 from .diff import diff_schemas, read_schema_files, write_schema_files
@@ -41,10 +53,14 @@ from .stats import MigrationStats, MigrationTime, read_stats
 GATE_POLL_SECONDS = 0.5
 
 __all__ = [
+    "BackupOptions",
     "BaselineResult",
+    "BeforeRun",
     "CompletedMigration",
+    "DirectoryStore",
     "Instance",
     "LockHolder",
+    "Manifest",
     "MigrationConfig",
     "MigrationResult",
     "MigrationRun",
@@ -54,6 +70,7 @@ __all__ = [
     "NewMigration",
     "Observer",
     "Registration",
+    "Restored",
     "RunState",
     "SchemaDifference",
     "Scope",
@@ -61,12 +78,16 @@ __all__ = [
     "VerifyResult",
     "added_migrations",
     "confirm_undoing",
+    "create_backup",
     "diff_schemas",
+    "forget_kept",
     "get_lock_holder",
     "get_migration_status",
     "keep_in_step",
     "lint_migrations",
     "lint_pending",
+    "list_backups",
+    "list_kept",
     "make_instances_table",
     "make_migration",
     "make_seed",
@@ -78,6 +99,7 @@ __all__ = [
     "read_schema_files",
     "read_stats",
     "refuse_findings",
+    "restore_backup",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
@@ -217,9 +239,8 @@ def make_migration(
     from . import make
 
     config = config or default_config()
-    return make.make_migration(
-        engine, config, name, empty=empty, merge=merge, plain=plain, phase=phase
-    )
+    options = {"empty": empty, "merge": merge, "plain": plain}
+    return make.make_migration(engine, config, name, phase=phase, **options)
 
 
 def keep_in_step(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlalchemy import MetaData
 
+from .before_run import BeforeRun, nothing
 from .bookkeeping import BOOKKEEPING
 from .events import Observer
 from .scope import Scope
@@ -31,13 +32,14 @@ class MigrationConfig:
         version_table: name of Alembic's table.
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
-        force_contracts: run contracts although instances that lack them live.
         verify: ``after``: a run that applied or undid something compares the schema with what the
             migrations make, and fails when they differ.
         excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
+        force_contracts: run contracts although instances that lack them live.
         observer: hears what a run does.
+        before_run: called before a run that has something to do; it may make a backup.
     """
 
     directory: Path
@@ -52,11 +54,12 @@ class MigrationConfig:
     version_table: str = "alembic_version"
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
-    force_contracts: bool = False
     verify: Literal["off", "after"] = "off"
     excluded: tuple[str, ...] = ()
     lint_small_tables: tuple[str, ...] = ()
+    force_contracts: bool = False
     observer: Observer = field(default_factory=Observer)
+    before_run: BeforeRun = nothing
 
     def leaves_out(self, table: str) -> bool:
         """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
@@ -65,7 +68,8 @@ class MigrationConfig:
     @property
     def excluded_names(self) -> tuple[str, ...]:
         """Names that no comparison looks at; ``*`` stands for any text."""
-        return (*BOOKKEEPING, self.history_table, self.version_table, *self.excluded)
+        own = (self.history_table, self.version_table, "service_instances", "migration_progress")
+        return (*BOOKKEEPING, *own, *self.excluded)
 
     @property
     def versions(self) -> Path:

@@ -26,6 +26,9 @@ class Observer:
         """A table stayed locked for as long as a statement may wait; it is tried again."""
         log.warning("A table stayed locked; trying again (%d left)", retries_left)
 
+    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
+        """These migrations are about to run or to be undone, in this order; at least one."""
+
     def schema_ahead(self, migrations: Sequence[str]) -> None:
         """A newer release has applied these. This one applies nothing, and works with them."""
         log.warning(
@@ -33,9 +36,6 @@ class Observer:
             count(len(migrations), "migration"),
             ", ".join(migrations),
         )
-
-    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
-        """These migrations are about to run or to be undone, in this order; at least one."""
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         """The body of a migration is about to run."""

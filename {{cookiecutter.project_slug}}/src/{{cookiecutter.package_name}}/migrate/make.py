@@ -46,8 +46,8 @@ def make_migration(
         phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the phase is none, the name cannot be a file name, the folder is not in
-            order, or the database does not answer or is behind. Then no file was written.
+        ActionableError: the phase or the name cannot be used, the folder is not in order, or the
+            database does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
     if phase not in PHASES:
@@ -59,22 +59,20 @@ def make_migration(
         raise errors.nothing_to_merge(slug)
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
     files = draft.files if draft else ({},)
-    first = _write(folder, slug, phase, files[0])
-    second = None
-    if files[1:]:
-        second = _write(Folder(config), f"{slug[:ROOM]}_online", phase, files[1])
+    first, *rest = ({"phase": phase, **values} for values in files)
+    written = _write(folder, slug, first)
+    second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
     note = "the models and the database do not differ" if draft and not found else None
     online = Path(second.path) if second else None
-    return NewMigration(Path(first.path), first.revision, found, note, online)
+    return NewMigration(Path(written.path), written.revision, found, note, online)
 
 
-def _write(folder: Folder, slug: str, phase: str, values: dict[str, Any]) -> "Script":
+def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
     script = folder.directory.generate_revision(
         _next_revision(folder),
         slug,
         head=folder.directory.get_heads() or "head",
-        phase=phase,
         schemas=folder.config.scope.schemas,
         **values,
     )

@@ -20,11 +20,11 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
+        baseline: of an undoing, names of what was taken over and stays.
         ahead: what a newer release has applied; then nothing was run.
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.
         held_by: what it waits for.
-        baseline: of an undoing, names of what was taken over and stays.
     """
 
     success: bool
@@ -32,10 +32,10 @@ class MigrationResult:
     migrations: tuple[str, ...] = ()
     error: ActionableError | None = None
     duration: float = 0.0
+    baseline: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
     held_back: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
-    baseline: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.

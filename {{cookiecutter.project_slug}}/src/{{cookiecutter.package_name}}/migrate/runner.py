@@ -22,6 +22,7 @@ from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
+from .before_run import with_way_back
 from .config import MigrationConfig
 from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
@@ -75,12 +76,13 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
-        ahead: what a newer release has applied.
-        held: what waits at the gate.
+        backup: the one that was made before, if one was.
         baseline: names of what was taken over, where something is undone.
         failed: names of the migrations that failed.
         waited: seconds until the lock was free.
         retries: how often a table stayed locked.
+        ahead: what a newer release has applied.
+        held: what waits at the gate.
     """
 
     def __init__(
@@ -102,12 +104,13 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
-        self.ahead: tuple[HistoryRow, ...] = ()
-        self.held = Held()
+        self.backup: str | None = None
         self.baseline: tuple[str, ...] = ()
         self.failed: list[str] = []
         self.waited = 0.0
         self.retries = 0
+        self.ahead: tuple[HistoryRow, ...] = ()
+        self.held = Held()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -124,10 +127,10 @@ class _Run:
             migrations=tuple(map(name_of, self.done)),
             error=error,
             duration=time.perf_counter() - began,
+            baseline=self.baseline,
             ahead=tuple(row.name for row in self.ahead),
             held_back=tuple(map(name_of, self.held.migrations)),
             held_by=self.held.by,
-            baseline=self.baseline,
         )
         self.config.observer.run_finished(result)
         return result
@@ -175,6 +178,10 @@ class _Run:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
+        if chosen:
+            scope = self.config.scope
+            schemas = [scope.name] if scope.tenant else None
+            self.backup = self.config.before_run(self.engine, schemas)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
@@ -215,7 +222,8 @@ class _Run:
             except Exception as error:
                 self._note_done(unit, error)
                 if not retries or not backend.timed_out(error) or attempt.left_transaction:
-                    raise self._failure(error, attempt) from error
+                    failure = self._failure(error, attempt)
+                    raise with_way_back(failure, self.backup, self.config.scope.tenant) from error
                 self.config.observer.retrying(retries)
                 retries -= 1
                 self.retries += 1

@@ -62,8 +62,8 @@ def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
     plan = make_plan(Folder(config), read_state(engine, config))
     found = live_snapshot(engine, config)
     expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
-    newest = plan.applied[-1].revision if plan.applied else None
-    recorded = next((r.fingerprint for r in plan.state.history if r.revision == newest), None)
+    last = plan.applied[-1].revision if plan.applied else None
+    recorded = next((r.fingerprint for r in plan.state.history if r.revision == last), None)
     return VerifyResult(
         differences=tuple(compare(expected, found)),
         pending=tuple(map(name_of, plan.pending)),

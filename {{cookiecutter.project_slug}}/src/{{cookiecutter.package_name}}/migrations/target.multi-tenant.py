@@ -10,6 +10,7 @@ from ..errors import ActionableError
 from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
     SharedScope,
+    TenantLayout,
     count_by_revision,
     count_tenants_behind,
     run_all_tenant_migrations,
@@ -46,6 +47,11 @@ def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
     if run.failed:
         return replace(run.public, success=False, error=run.failed[0].error)
     return run.public
+
+
+def backup_options(settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {"layout": TenantLayout(each=settings.backs_up_each_tenant)}
 
 
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:

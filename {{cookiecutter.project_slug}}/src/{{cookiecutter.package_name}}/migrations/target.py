@@ -26,6 +26,11 @@ def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
     return run_migrations(engine, config=config)
 
 
+def backup_options(_settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {}
+
+
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations.
 

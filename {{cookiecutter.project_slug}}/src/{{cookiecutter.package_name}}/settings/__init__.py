@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from . import errors
 from .accounts import AccountSettings
+from .backup import BackupSettings
 from .database import DatabaseSettings
 from .drift import DriftSettings
 from .lint import LintSettings
@@ -28,6 +29,7 @@ class Settings(
     MetricsSettings,
     MailSettings,
     AccountSettings,
+    BackupSettings,
     DriftSettings,
     LintSettings,
     RollingSettings,

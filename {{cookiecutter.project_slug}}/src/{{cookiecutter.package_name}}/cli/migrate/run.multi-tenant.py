@@ -33,8 +33,8 @@ def migrate_make(
     shared: Annotated[bool, typer.Option(help="For the shared schema, not for tenants.")] = False,
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
-    phase: Phase = "expand",
     plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration

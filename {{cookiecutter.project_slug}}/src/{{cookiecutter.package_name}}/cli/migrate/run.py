@@ -27,8 +27,8 @@ def migrate_make(
     name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
-    phase: Phase = "expand",
     plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration

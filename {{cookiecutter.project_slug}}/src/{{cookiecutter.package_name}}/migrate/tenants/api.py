@@ -10,6 +10,7 @@ from ...errors import ActionableError
 from .. import runner as run
 from .. import select
 from ..backends import backend
+from ..before_run import OncePerRun
 from ..config import MigrationConfig, default_config
 from ..folder import CONTRACT, Folder, phase_of
 from ..plan import Plan, make_plan, make_status, read_state
@@ -89,7 +90,7 @@ def run_all_tenant_migrations(
     Raises:
         ActionableError: the folder is not in order, or another migrator holds the lock.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     folder = Folder(config)
     public = run.upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success:
@@ -120,7 +121,7 @@ def rollback_all_tenants(
 
     The tenants go first: when one of them fails, ``public`` stays, and the same call continues.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     try:
         folder = Folder(config)
         plan = make_plan(folder, read_state(engine, config))
@@ -219,6 +220,10 @@ def _target(plan: Plan) -> str | None:
             return reached[-1] if reached else None
         reached.append(script.revision)
     return head
+
+
+def _backed_up_once(config: MigrationConfig) -> MigrationConfig:
+    return replace(config, before_run=OncePerRun(config.before_run))
 
 
 def _head(folder: Folder) -> str | None:

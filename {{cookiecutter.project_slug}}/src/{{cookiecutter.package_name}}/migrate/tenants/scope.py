@@ -88,9 +88,9 @@ class TenantScope(Scope):
     """
 
     needs_entering = True
+    kind = "tenants"
     shared_schema = SHARED_SCHEMA
     has_gate = False  # the tenants go where the shared schema has gone
-    kind = "tenants"
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class TenantScope(Scope):
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
-        self.tenant = tenant
+        self.tenant: str = tenant
         self.name = schema_of(tenant)
         self.target = target
         self.display_name = display_name

@@ -1,6 +1,6 @@
 """PostgreSQL, through psycopg 3."""
 
-from . import snapshot
+from . import backup, snapshot
 from .connection import (
     ended_transaction,
     explain,
@@ -28,6 +28,7 @@ __all__ = [
     "DRIVER",
     "SCHEMA",
     "Lock",
+    "backup",
     "ended_transaction",
     "enum_types",
     "explain",

@@ -91,16 +91,16 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
 
 
-def is_forbidden(error: SQLAlchemyError) -> bool:
-    """Whether the database takes no writes, or none from this user."""
-    original = getattr(error, "orig", None)
-    return isinstance(original, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)
-
-
 def is_there_already(error: BaseException) -> bool:
     """Whether a statement made something that is there."""
     made = (pg.DuplicateTable, pg.DuplicateObject, pg.DuplicateFunction, pg.DuplicateSchema)
     return isinstance(error, DBAPIError) and isinstance(error.orig, made)
+
+
+def is_forbidden(error: SQLAlchemyError) -> bool:
+    """Whether the database takes no writes, or none from this user."""
+    original = getattr(error, "orig", None)
+    return isinstance(original, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)
 
 
 def ended_transaction(connection: Connection) -> bool:

@@ -60,14 +60,14 @@ def timed_out(error: BaseException) -> bool:
     return False
 
 
-def is_forbidden(error: SQLAlchemyError) -> bool:
-    """Whether the database takes no writes, or none from this user."""
-    return "readonly" in str(getattr(error, "orig", ""))
-
-
 def is_there_already(error: BaseException) -> bool:
     """Whether a statement made something that is there."""
     return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
+
+
+def is_forbidden(error: SQLAlchemyError) -> bool:
+    """Whether the database takes no writes, or none from this user."""
+    return "readonly" in str(getattr(error, "orig", ""))
 
 
 def ended_transaction(connection: Connection) -> bool:
