@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sqlite3
@@ -28,30 +29,12 @@ RENAMED = 'name: Mapped[str] = mapped_column("full_name", String(255))'
 HEAD = """
 import sqlalchemy as sa
 from alembic import op
-from my_service.migrate import keep_in_step, stop_keeping
 
 revision = "{revision}"
 down_revision = "{after}"
-phase = "{phase}"
 
-
-def upgrade() -> None:
-    {up}
-
-
-def downgrade() -> None:
-    pass
+{body}
 """
-NULLABLE = {
-    "sqlite": 'with op.batch_alter_table("users") as batch:'
-    ' batch.alter_column("name", nullable=True)',
-}
-EXPAND = """op.add_column("users", sa.Column("full_name", sa.String(255)))
-    {nullable}
-    keep_in_step("users", "name", "full_name")"""
-FILL = 'op.execute("UPDATE users SET full_name = name WHERE full_name IS NULL")'
-CONTRACT = """stop_keeping("users", "name", "full_name")
-    op.drop_column("users", "name")"""
 
 
 @dataclass
@@ -174,14 +157,10 @@ def deploy(
     models.write_text(text.replace(COLUMN, RENAMED))
     versions = package / "migrations" / "versions"
     after = max(file.name.partition("_")[0] for file in versions.glob("[0-9]*.py"))
-    nullable = NULLABLE.get(request.param, "pass")
-    for revision, phase, up in (
-        ("901", "expand", EXPAND.format(nullable=nullable)),
-        ("902", "backfill", FILL),
-        ("903", "contract", CONTRACT),
-    ):
-        file = HEAD.format(revision=revision, after=after, phase=phase, up=up)
-        (versions / f"{revision}_{phase}.py").write_text(file)
+    for number, body in enumerate(files_of_the_guide(package)):
+        revision = f"90{number}"
+        text = HEAD.format(revision=revision, after=after, body=body)
+        (versions / f"{revision}_rename.py").write_text(text)
         after = revision
     return Deploy(
         request.param,
@@ -191,6 +170,15 @@ def deploy(
         service_environment.python,
         tmp_path,
     )
+
+
+def files_of_the_guide(package: Path) -> list[str]:
+    """The three files below "Renaming a column"."""
+    guide = (package / "migrations" / "README.md").read_text(encoding="utf-8")
+    section = guide.partition("### Renaming a column\n")[2].partition("\n### ")[0]
+    files = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    assert len(files) == 3
+    return files
 
 
 def test_no_request_fails_and_the_contract_waits_for_the_last_old_replica(deploy: Deploy) -> None:
@@ -256,7 +244,7 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
         check=False,
     )
     assert refused.returncode != 0
-    said = "This release does not have 1 applied contract: 903_contract"
+    said = "This release does not have 1 applied contract: 902_rename"
     assert said in refused.stdout + refused.stderr
 
 

@@ -22,12 +22,13 @@ from my_service.database.backend import connect
 from my_service.errors import ActionableError
 from my_service.settings import load_settings
 
+PATTERN = "2030010100000"
 TENANTS = ("acme", "globex", "initech")
 HEAD = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20300101000000"
+revision = "{revision}"
 down_revision = {after!r}
 
 {body}
@@ -137,18 +138,18 @@ def main(database: str, guide: str) -> None:
     assert set(patterns) == set(checks), set(patterns) ^ set(checks)
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), tenants=database.endswith("tenant"))
-        for heading, code in patterns.items():
-            trial.attempt(heading, code, checks[heading])
+        for heading, files in patterns.items():
+            trial.attempt(heading, files, checks[heading])
         trial.fail_halfway(patterns["Transactions"])
 
 
-def read_patterns(guide: Path) -> dict[str, str]:
-    """The code below each heading of section 8."""
+def read_patterns(guide: Path) -> dict[str, list[str]]:
+    """The files below each heading of section 8."""
     text = guide.read_text(encoding="utf-8")
     chapter = text[text.rindex("\n## 8. ") : text.rindex("\n## 9. ")]
-    return dict(
-        re.findall(r"^### (.*?)\n.*?```python\n(.*?)```", chapter, re.MULTILINE | re.DOTALL)
-    )
+    sections = re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", chapter, re.MULTILINE | re.DOTALL)
+    code = re.compile(r"```python\n(.*?)```", re.DOTALL)
+    return {heading: code.findall(section) for heading, section in sections}
 
 
 class Trial:
@@ -157,7 +158,6 @@ class Trial:
     def __init__(self, folder: Path, *, tenants: bool) -> None:
         shutil.copytree(migrations.config.directory, folder / "m")
         self.config = replace(migrations.config, directory=folder / "m")
-        self.path = self.config.versions / "20300101000000_pattern.py"
         self.engine = connect(load_settings(serving=False))
         self.schemas = [f"tenant_{name}" for name in TENANTS] if tenants else [None]
         self.tenants = tenants
@@ -185,9 +185,9 @@ class Trial:
         run = migrate.rollback_all_tenants(self.engine, config=self.config)
         assert run.success, [run.public.error, *(str(result.error) for result in run.failed)]
 
-    def attempt(self, heading: str, code: str, checks: list[tuple[str, Any]]) -> None:
+    def attempt(self, heading: str, files: list[str], checks: list[tuple[str, Any]]) -> None:
         """Apply a pattern, check what it did, and take it back."""
-        self.write(code)
+        self.write(files)
         before = [self.snapshot(schema) for schema in self.schemas]
         self.up()
         for schema in self.schemas:
@@ -203,12 +203,13 @@ class Trial:
             self.change("UPDATE users SET name = '' WHERE name = 'grace'")
         else:
             assert before == after, f"{heading}: {before} {after}"
-        self.path.unlink()
+        for path in self.config.versions.glob(f"{PATTERN}*"):
+            path.unlink()
 
-    def fail_halfway(self, code: str) -> None:
+    def fail_halfway(self, files: list[str]) -> None:
         """The pattern that raises for a bad row leaves all as it was."""
         self.add_user("nobody@localhost", "Nobody")
-        self.write(code)
+        self.write(files)
         before = [self.snapshot(schema) for schema in self.schemas]
         try:
             self.up()
@@ -218,9 +219,14 @@ class Trial:
             raise AssertionError("it did not fail")
         assert before == [self.snapshot(schema) for schema in self.schemas]
 
-    def write(self, code: str) -> None:
-        """The pattern as a file."""
-        self.path.write_text(HEAD.format(after=self.after, body=code))
+    def write(self, files: list[str]) -> None:
+        """The pattern as files, each after the one before."""
+        after = self.after
+        for number, code in enumerate(files):
+            revision = f"{PATTERN}{number}"
+            path = self.config.versions / f"{revision}_pattern.py"
+            path.write_text(HEAD.format(revision=revision, after=after, body=code))
+            after = revision
 
     def add_user(self, email: str, name: str) -> None:
         """A user, in every schema."""
@@ -251,7 +257,9 @@ class Trial:
             seen = sa.inspect(connection)
             stand = {
                 table: (
-                    [(c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)],
+                    sorted(
+                        (c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)
+                    ),
                     sorted(str(index["name"]) for index in seen.get_indexes(table)),
                     sorted(str(key["name"]) for key in seen.get_foreign_keys(table)),
                 )

@@ -1,7 +1,7 @@
 """What runs before the port opens, and what readiness asks.
 
-May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
-``app``, ``cli.serve``, ``web.health``.
+May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``.
+Imported by: ``app``, ``cli.serve``, ``web.health``.
 """
 
 import asyncio

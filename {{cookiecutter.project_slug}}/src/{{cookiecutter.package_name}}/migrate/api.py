@@ -193,7 +193,7 @@ def get_migration_status(
 
 
 def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
-    """The processes that serve, the oldest first; those that count as dead until they are removed.
+    """The processes that serve, by id; those that count as dead until they are removed.
 
     Raises:
         ActionableError: the database does not answer.

@@ -25,7 +25,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from . import errors
@@ -91,7 +91,7 @@ class Instance:
 
 
 def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """All instances of this service, the oldest first; none where none ever registered.
+    """All instances of this service, by id; none where none ever registered.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -103,9 +103,7 @@ def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
         if not _is_there(connection, table):
             return []
         rows = connection.execute(
-            select(*columns, now)
-            .where(table.c.service == config.service)
-            .order_by(table.c.started_at, table.c.id)
+            select(*columns, now).where(table.c.service == config.service).order_by(table.c.id)
         ).mappings()
         return [_instance(**row) for row in rows]
 
@@ -190,10 +188,13 @@ def make_table(engine: Engine, config: MigrationConfig) -> None:
     """Make the table where it is missing.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+        ActionableError: database-away, database-refuses.
     """
-    with writing(engine) as connection:
-        _make_table(connection, instances_table(config.scope.shared_schema))
+    try:
+        with writing(engine) as connection:
+            _make_table(connection, instances_table(config.scope.shared_schema))
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
 
 
 def _make_table(connection: Connection, table: Table) -> None:

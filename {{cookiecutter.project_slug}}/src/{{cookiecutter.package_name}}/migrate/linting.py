@@ -18,7 +18,7 @@ from .config import MigrationConfig
 from .drift import Snapshot, compare, take_snapshot
 from .folder import Folder, name_of, parents, runs_alone
 from .lint import Finding, Migration, Report, as_github, as_json, as_text, lint
-from .plan import find, make_plan, read_state
+from .plan import find, find_ahead, make_plan, read_state
 from .select import all_pending
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def pending(engine: Engine, config: MigrationConfig) -> Runs:
     """What is pending in a database, which is only read."""
 
     def runs(folder: Folder) -> Sequence[Run]:
-        plan = make_plan(folder, read_state(engine, config))
+        state = read_state(engine, config)
+        if find_ahead(folder, state):
+            return []  # a newer release has been here
+        plan = make_plan(folder, state)
         return [Run(plan.applied, all_pending(plan))]
 
     return runs
