@@ -49,6 +49,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "compose.yaml",
     ),
     "multi-tenant": (
+        "src/<package>/cli/backup/run.multi-tenant.py",
         "src/<package>/cli/migrate/run.multi-tenant.py",
         "src/<package>/cli/seed.multi-tenant.py",
         "src/<package>/cli/tenant.py",

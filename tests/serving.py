@@ -25,6 +25,7 @@ ADMIN_KEY = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
 PASSWORD = "correct horse battery"
 OFTEN = "1000000/second"
 STOP_SECONDS = 20.0
+ENDS = (0, -signal.SIGTERM)
 
 # What a test needs of a service: that passwords are cheap, nobody knocks too often, and its log
 # can be read.
@@ -88,19 +89,37 @@ Serve = Callable[..., AbstractContextManager[Service]]
 
 @contextmanager
 def serving(
-    python: Path, variables: Mapping[str, str], folder: Path, address: str
+    python: Path,
+    variables: Mapping[str, str],
+    folder: Path,
+    address: str,
+    ends: tuple[int, ...] = ENDS,
 ) -> Iterator[Service]:
-    """Run the default answers' package on the database at an address."""
+    """Run the default answers' package on the database at an address.
+
+    Args:
+        python: the interpreter.
+        variables: its environment.
+        folder: where it runs.
+        address: of the database.
+        ends: exit codes that it may have.
+
+    """
     port = free_port()
     every = {**VARIABLES, **variables, "DATABASE_URL": address}
     command = [str(python), "-m", "my_service", "serve", "--port", str(port)]
-    with running(command, folder, every) as log:
+    with running(command, folder, every, ends) as log:
         ask(f"http://127.0.0.1:{port}/health/ready", log)
         yield Service(f"http://127.0.0.1:{port}", log)
 
 
 @contextmanager
-def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
+def running(
+    command: list[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    ends: tuple[int, ...] = ENDS,
+) -> Iterator[Path]:
     """Run a service, hand over the file with what it says, and stop it as an operator does."""
     said = folder / "service.log"
     with said.open("w") as log:
@@ -122,7 +141,7 @@ def running(command: list[str], folder: Path, variables: Mapping[str, str]) -> I
         pytest.fail(f"The service did not stop in {STOP_SECONDS:g} seconds.\n{said.read_text()}")
     finally:
         end_group(service)
-    assert code in (0, -signal.SIGTERM), said.read_text()
+    assert code in ends, said.read_text()
 
 
 def ask(address: str, said: Path, seconds: float = 60) -> int:

@@ -16,6 +16,13 @@ def migrate(folder: Path, *words: str) -> None:
     cli.main()
 
 
+def backup(folder: Path, *words: str) -> None:
+    """Run ``backup <words>`` for a folder."""
+    migrations.config = replace(migrations.config, directory=folder, load_metadata=sa.MetaData)
+    sys.argv = ["service", "backup", *words]
+    cli.main()
+
+
 def alembic(*words: str) -> None:
     """Run ``alembic <words>``, with the settings in the working directory."""
     sys.argv = ["alembic", *words]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,9 +171,24 @@ class Database:
 
 def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
     """Start ``migrate <words>`` in a process of its own, on this folder."""
+    return _started(command_line.migrate, database, folder, words, variables)
+
+
+def start_backup(database: Database, folder: Folder, *words: str) -> Process:
+    """Start ``backup <words>`` in a process of its own, for this folder."""
+    return _started(command_line.backup, database, folder, words, {})
+
+
+def _started(
+    program: Callable[..., None],
+    database: Database,
+    folder: Folder,
+    words: tuple[str, ...],
+    variables: dict[str, str],
+) -> Process:
     address = {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
     every = os.environ | address | variables
-    return Process(command_line.migrate, folder.path, *words, folder=folder.path, variables=every)
+    return Process(program, folder.path, *words, folder=folder.path, variables=every)
 
 
 def finish(process: Process) -> tuple[int, str, str]:
@@ -182,9 +198,19 @@ def finish(process: Process) -> tuple[int, str, str]:
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
     """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
-    code, out, err = finish(start(database, folder, *words, **variables))
+    code, out, err = finish(
+        start(database, folder, *words, program=command_line.migrate, **variables)
+    )
     assert code == 0, err
     return out
+
+
+def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something to happen."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.002)
 
 
 def printed_json(text: str) -> Any:

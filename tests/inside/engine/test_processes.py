@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,20 +22,12 @@ from my_service.migrate import (
 from processes import Process
 
 from engine.pooler import pgbouncer
-from engine.support import KIND, Database, Folder, create, finish, migrate, start
+from engine.support import KIND, Database, Folder, create, finish, migrate, start, wait_until
 
 CRASHES = int(os.environ.get("ENGINE_CRASHES", "8"))
 only_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 
 SLEEP = ["import time", "time.sleep(600)"]
-
-
-def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
-    """Wait for something to happen."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
 
 
 def race(database: Database, folder: Folder) -> list[str]:

@@ -13,7 +13,7 @@ from .mail import mailer_for
 from .observability.logging import configure_logging
 from .routes import ROUTERS
 from .settings import Settings, load_settings
-from .startup import Readiness, start_database, stopped_by_signals
+from .startup import Readiness, register, start_database, stopped_by_signals
 from .web.landing import add_landing_pages
 from .web.lanes import Lanes
 from .web.middleware import middleware
@@ -73,6 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         with stopped_by_signals():
             app.state.engine = start_database(settings)
+            app.state.replica = register(app.state.engine, settings)
         app.state.readiness = Readiness(app.state.engine, settings)
         app.state.lanes = Lanes.open(settings)
     except ActionableError as error:
@@ -96,6 +97,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         following.close()
         app.state.lanes.close()
         app.state.readiness.close()
+        app.state.replica.close()
         app.state.engine.dispose()
 
 

@@ -1,6 +1,6 @@
 """What runs before the port opens, and what readiness asks.
 
-May import: ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
+May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``. Imported by:
 ``app``, ``cli.serve``, ``web.health``.
 """
 
@@ -25,6 +25,7 @@ from .migrations import config_for
 from .migrations.linting import refuse_danger
 from .migrations.progress import LogProgress
 from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
+from .replica import Replica
 from .settings import Settings
 
 READY_FOR_SECONDS = 1.0
@@ -60,6 +61,22 @@ def start_database(settings: Settings) -> Engine:
     return engine
 
 
+def register(engine: Engine, settings: Settings) -> Replica:
+    """Be counted among those that serve.
+
+    Raises:
+        ActionableError: the database does not answer, or this release must not serve from it.
+    """
+    try:
+        return Replica(engine, settings)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
+    except BaseException:
+        engine.dispose()
+        raise
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise KeyboardInterrupt at once in here.
@@ -85,6 +102,10 @@ def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
     except ActionableError as error:
         log.error(error.problem, impact=error.impact, solution=error.solution)
         return
+    if status.unknown_contracts and status.problem:
+        log.error(status.problem.problem, solution=status.problem.solution)
+    elif ahead := [migration.name for migration in status.completed if migration.ahead]:
+        log.warning("The schema is ahead of this release", by=ahead)
     for name in status.pending:
         log.warning(f"{name} is pending", see="migrate latest --sql", apply="migrate latest")
     newest = status.completed[-1:]

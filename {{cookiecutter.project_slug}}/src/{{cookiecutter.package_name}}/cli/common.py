@@ -20,6 +20,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask in production.")]
 OptionalName = Annotated[
     str | None, typer.Argument(help="File name, revision, or the name typed at make.")
 ]
+Phase = Annotated[
+    str, typer.Option(help="expand, backfill or contract.", metavar="PHASE", show_default=True)
+]
 
 
 @contextmanager
@@ -67,8 +70,9 @@ def report(result: "MigrationResult", done: str, **how: bool) -> None:
 
 
 def leave_where_files_are_missing(status: "MigrationStatus") -> None:
-    """Leave with 1 when the files of applied migrations are missing: nothing can be run then."""
-    if any(migration.missing for migration in status.completed):
+    """Leave with 1 where nothing can be run: files are missing, or a contract is unknown."""
+    missing = any(migration.missing for migration in status.completed)
+    if missing or status.unknown_contracts:
         sys.exit(1)
 
 

@@ -1,6 +1,9 @@
 """The command line."""
 
+from collections.abc import Sequence
+
 from ..errors import ActionableError
+from ..words import count
 
 
 def seeds_in_production() -> ActionableError:
@@ -24,4 +27,19 @@ def cannot_listen(host: str, port: int, cause: str) -> ActionableError:
         f"Nothing can listen on {host}, port {port}: {cause}",
         "The service does not start.",
         f"Stop what has the port, or choose another address: serve --host 127.0.0.1 --port {port + 1}",
+    )
+
+
+def gate_shut(
+    held_back: Sequence[str], held_by: Sequence[str], done: Sequence[str]
+) -> ActionableError:
+    """Instances serve whose release lacks the contract: it would take away what they use. They end
+    when the deploy is complete; one that was killed counts as gone after 60 seconds.
+    """
+    return ActionableError(
+        "gate-shut",
+        f"{held_back[0]} is held back by {'; '.join(held_by)}.",
+        f"{count(len(held_back), 'migration')} not run; {count(len(done), 'migration')} before it run.",
+        "End these instances, or wait for them: migrate contract --wait 120. "
+        "At any risk: migrate contract --force",
     )

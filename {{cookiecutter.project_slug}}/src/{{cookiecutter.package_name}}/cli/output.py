@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
+ONLY_SOMETIMES = ("ahead", "held_back", "held_by")  # keys of a result's JSON
 NOTHING_TO_DO = {"run": "Already up to date", "rolled back": "Already at the base migration"}
 
 
@@ -43,8 +44,10 @@ def print_result(
         print(f"{batch} {done}: {count(len(result.migrations), 'migration')}")
         if verbose:
             print(*result.migrations, sep="\n")
-    elif result.success:
+    elif result.success and not result.held_back:
         print(NOTHING_TO_DO[done] + _what_stays(result))
+    if result.held_back and not as_json:
+        print(held_back(result.held_back, result.held_by))
 
 
 def _what_stays(result: "MigrationResult") -> str:
@@ -53,6 +56,11 @@ def _what_stays(result: "MigrationResult") -> str:
     if len(result.baseline) == 1:
         return ": 1 migration was taken over and stays"
     return f": {len(result.baseline)} migrations were taken over and stay"
+
+
+def held_back(migrations: Sequence[str], by: Sequence[str]) -> str:
+    """What waits, and for what."""
+    return f"Held back: {', '.join(migrations)}, by {'; '.join(by)}"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
@@ -84,7 +92,11 @@ def print_status(status: "MigrationStatus", *, as_json: bool) -> None:
         print(json.dumps(_status_as_dict(status), default=str))
         return
     rows = [_row(migration) for migration in status.completed]
-    rows += [(name, "", "", "", "pending") for name in status.pending]
+    rows += [
+        (name, "", "", "", _with_phase(state, status.phases[name]))
+        for state, names in (("pending", status.pending), ("held back", status.held_back))
+        for name in names
+    ]
     print_rows(COLUMNS, rows)
 
 
@@ -92,6 +104,9 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
     return {
         "completed": [asdict(migration) for migration in status.completed],
         "pending": status.pending,
+        "held_back": status.held_back,
+        "held_by": status.held_by,
+        "phases": status.phases,
         "current": status.current,
         "problem": status.problem and status.problem.as_dict(),
     }
@@ -118,6 +133,13 @@ def summary(status: "MigrationStatus") -> str:
         f"Current: {status.current or 'none'}. "
         f"{len(status.completed)} completed, {len(status.pending)} pending."
     ]
+    if status.held_back:
+        lines.append(held_back(status.held_back, status.held_by))
+    if ahead := [migration.name for migration in status.completed if migration.ahead]:
+        number = count(len(ahead), "migration")
+        lines.append(f"The schema is ahead of this release by {number}: {', '.join(ahead)}")
+    if status.unknown_contracts and status.problem:
+        lines.append(status.problem.problem)
     for migration in status.completed:
         if migration.missing:
             lines.append(f"The file of {migration.name} is missing.")
@@ -127,14 +149,19 @@ def summary(status: "MigrationStatus") -> str:
 
 
 def _row(migration: "CompletedMigration") -> tuple[str, ...]:
-    state = "missing" if migration.missing else "changed" if migration.changed else "completed"
+    states = ("missing", "changed", "ahead")
+    state = next((state for state in states if getattr(migration, state)), "completed")
     return (
         migration.name,
         "" if migration.batch is None else str(migration.batch),
         "" if migration.applied_at is None else f"{migration.applied_at:%Y-%m-%d %H:%M:%S}",
         "" if migration.duration is None else f"{migration.duration:.3f}",
-        state,
+        _with_phase(state, migration.phase),
     )
+
+
+def _with_phase(state: str, phase: str) -> str:
+    return state if phase == "expand" else f"{state} ({phase})"
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -155,4 +182,4 @@ def shown(result: "MigrationResult") -> dict[str, Any]:
         "migrations": result.migrations,
         "error": result.error and result.error.as_dict(),
         "duration": result.duration,
-    }
+    } | {name: value for name in ONLY_SOMETIMES if (value := getattr(result, name))}

@@ -1,5 +1,6 @@
 """What the engine can do, each in one function. The package itself is its public face."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,19 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backup import (
+    BackupOptions,
+    DirectoryStore,
+    Manifest,
+    Restored,
+    create_backup,
+    forget_kept,
+    list_backups,
+    list_kept,
+    restore_backup,
+)
 from .baseline import BaselineResult, take_over
+from .before_run import BeforeRun
 from .config import MigrationConfig, default_config
 from .confirm import confirm_undoing
 from .diff import diff_schemas, read_schema_files, write_schema_files
@@ -17,6 +30,8 @@ from .drift import Difference as SchemaDifference
 from .drift import Snapshot
 from .events import Observer
 from .folder import Folder
+from .gate import with_gate
+from .instances import Instance, Registration, make_table, read_instances
 from .plan import make_status, read_state
 from .replicas import Replica, read_replicas
 from .results import (
@@ -36,10 +51,17 @@ if TYPE_CHECKING:
     from .lint import Report
 from .stats import MigrationStats, MigrationTime, read_stats
 
+GATE_POLL_SECONDS = 0.5
+
 __all__ = [
+    "BackupOptions",
     "BaselineResult",
+    "BeforeRun",
     "CompletedMigration",
+    "DirectoryStore",
+    "Instance",
     "LockHolder",
+    "Manifest",
     "MigrationConfig",
     "MigrationResult",
     "MigrationRun",
@@ -48,7 +70,9 @@ __all__ = [
     "MigrationTime",
     "NewMigration",
     "Observer",
+    "Registration",
     "Replica",
+    "Restored",
     "RunState",
     "SchemaDifference",
     "Scope",
@@ -56,11 +80,18 @@ __all__ = [
     "VerifyResult",
     "added_migrations",
     "confirm_undoing",
+    "create_backup",
     "diff_schemas",
+    "forget_kept",
+    "get_instances",
     "get_lock_holder",
     "get_migration_status",
+    "keep_in_step",
     "lint_migrations",
     "lint_pending",
+    "list_backups",
+    "list_kept",
+    "make_instances_table",
     "make_migration",
     "make_seed",
     "migrate_down",
@@ -71,14 +102,17 @@ __all__ = [
     "read_schema_files",
     "read_stats",
     "refuse_findings",
+    "restore_backup",
     "rollback_migrations",
     "run_migrations",
     "run_seeds",
     "show_report",
     "snapshot_schema",
+    "stop_keeping",
     "take_over",
     "unlock",
     "verify_schema",
+    "wait_for_gate",
     "write_schema_files",
 ]
 
@@ -153,7 +187,44 @@ def get_migration_status(
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     config = config or default_config()
-    return make_status(Folder(config), read_state(engine, config))
+    folder = Folder(config)
+    return with_gate(engine, config, folder, make_status(folder, read_state(engine, config)))
+
+
+def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
+    """The processes that serve, the oldest first; those that count as dead until they are removed.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return read_instances(engine, config or default_config())
+
+
+def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:
+    """Make the table of the processes that serve, where it is missing.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    make_table(engine, config or default_config())
+
+
+def wait_for_gate(
+    engine: Engine, seconds: float, *, config: MigrationConfig | None = None
+) -> MigrationStatus:
+    """The status, once nothing is held back any more or the time is over.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder is not in order.
+    """
+    until = time.monotonic() + seconds
+    while (status := get_migration_status(engine, config=config)).held_back:
+        if time.monotonic() >= until:
+            break
+        time.sleep(GATE_POLL_SECONDS)
+    return status
 
 
 def make_migration(
@@ -163,6 +234,7 @@ def make_migration(
     empty: bool = False,
     merge: bool = False,
     plain: bool = False,
+    phase: str = "expand",
     config: MigrationConfig | None = None,
 ) -> NewMigration:
     """Write a migration file, filled in from the difference between models and database.
@@ -172,14 +244,44 @@ def make_migration(
         merge: join several last migrations into one.
         plain: as Alembic writes it. Else it is written so that a live site goes on: what keeps
             others waiting runs outside a transaction, in a file of its own.
+        phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the name cannot be a file name, or the folder is not in order.
+        ActionableError: the phase is none, the name cannot be a file name, or the folder is not in order.
     """
     from . import make
 
     config = config or default_config()
-    return make.make_migration(engine, config, name, empty=empty, merge=merge, plain=plain)
+    options = {"empty": empty, "merge": merge, "plain": plain}
+    return make.make_migration(engine, config, name, phase=phase, **options)
+
+
+def keep_in_step(
+    table: str, old: str, new: str, *, to_new: str | None = None, to_old: str | None = None
+) -> None:
+    """In a migration: copy what is written to one of two columns into the other, by triggers.
+
+    Whoever inserts a row with ``new`` set is taken for new code, and ``old`` follows; otherwise
+    ``new`` follows. So give ``new`` no default while the two are in step. Of an update that
+    changes both, ``new`` counts. Rows that are there already stay as they are until they are updated.
+
+    On SQLite ``old`` must take NULL: a trigger there fills it only after the row is in. A table that
+    is rebuilt loses its triggers, so rebuild it first.
+
+    Args:
+        to_new: SQL that makes the new value of the row's columns. Default: the old value.
+        to_old: SQL that makes the old value of the row's columns. Default: the new value.
+    """
+    from . import in_step
+
+    in_step.keep_in_step(table, old, new, to_new=to_new, to_old=to_old)
+
+
+def stop_keeping(table: str, old: str, new: str) -> None:
+    """In a migration: undo :func:`keep_in_step`; nothing to do where it was not called."""
+    from . import in_step
+
+    in_step.stop_keeping(table, old, new)
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlalchemy import MetaData
 
+from .before_run import BeforeRun, nothing
 from .bookkeeping import BOOKKEEPING
 from .events import Observer
 from .scope import Scope
@@ -36,7 +37,9 @@ class MigrationConfig:
         excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
+        force_contracts: run contracts although instances that lack them live.
         observer: hears what a run does.
+        before_run: called before a run that has something to do; it may make a backup.
     """
 
     directory: Path
@@ -54,7 +57,9 @@ class MigrationConfig:
     verify: Literal["off", "after"] = "off"
     excluded: tuple[str, ...] = ()
     lint_small_tables: tuple[str, ...] = ()
+    force_contracts: bool = False
     observer: Observer = field(default_factory=Observer)
+    before_run: BeforeRun = nothing
 
     def leaves_out(self, table: str) -> bool:
         """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
@@ -63,7 +68,8 @@ class MigrationConfig:
     @property
     def excluded_names(self) -> tuple[str, ...]:
         """Names that no comparison looks at; ``*`` stands for any text."""
-        return (*BOOKKEEPING, self.history_table, self.version_table, *self.excluded)
+        own = (self.history_table, self.version_table, "service_instances", "migration_progress")
+        return (*BOOKKEEPING, *own, *self.excluded)
 
     @property
     def versions(self) -> Path:

@@ -144,6 +144,30 @@ def files_missing(names: Sequence[str]) -> ActionableError:
     )
 
 
+def cannot_register(table: str, error: BaseException) -> ActionableError:
+    """The service may not write ``service_instances``, or not make that table. Without its row
+    there, a contract could run while the service still uses what it takes away.
+    """
+    return ActionableError(
+        "cannot-register",
+        f"This instance cannot write into {table}: {cause(error)}",
+        "The service does not start: a contract could take away what it uses.",
+        f"Grant this user SELECT, INSERT, UPDATE and DELETE on {table}; the owner of the schema makes"
+        " the table with: migrate contract",
+    )
+
+
+def contract_unknown(contracts: Sequence[str]) -> ActionableError:
+    """A newer release has taken away what this one may use. Run that release, or one after it."""
+    number = count(len(contracts), "applied contract")
+    return ActionableError(
+        "contract-unknown",
+        f"This release does not have {number}: {', '.join(contracts)}",
+        "Nothing was run: a contract takes away what older code uses.",
+        "Run the release that has it, or undo it first: migrate rollback with that release.",
+    )
+
+
 def files_changed(names: Sequence[str]) -> ActionableError:
     """An applied file was edited. Restore it and write a new migration.
 
@@ -194,6 +218,16 @@ def name_unusable(name: str, kind: str, longest: int) -> ActionableError:
         f"{name!r} cannot be the name of a {kind}.",
         NO_FILE,
         f"Use letters, digits and underscores, {longest} at most: add_user_avatar",
+    )
+
+
+def phase_unknown(phase: str, known: Sequence[str]) -> ActionableError:
+    """``--phase`` takes ``expand``, ``backfill`` or ``contract``."""
+    return ActionableError(
+        "phase-unknown",
+        f"There is no phase {phase!r}.",
+        NO_FILE,
+        f"Use one of: {', '.join(known)}",
     )
 
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..words import count
+
 if TYPE_CHECKING:
     from .results import LockHolder, MigrationResult
 
@@ -26,6 +28,14 @@ class Observer:
 
     def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
         """These migrations are about to run or to be undone, in this order; at least one."""
+
+    def schema_ahead(self, migrations: Sequence[str]) -> None:
+        """A newer release has applied these. This one applies nothing, and works with them."""
+        log.warning(
+            "The schema is ahead of this release by %s: %s",
+            count(len(migrations), "migration"),
+            ", ".join(migrations),
+        )
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         """The body of a migration is about to run."""

@@ -21,7 +21,9 @@ from .history import DEFAULT_PHASE, REVISION_LENGTH, HistoryRow
 if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
 
-PHASES = ("expand", "backfill", "contract")
+BACKFILL = "backfill"
+CONTRACT = "contract"
+PHASES = (DEFAULT_PHASE, BACKFILL, CONTRACT)
 SCHEMAS = ("tenants", "shared", "all")
 
 NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history

@@ -133,6 +133,11 @@ class HistoryRow:
     release: str | None = None
     fingerprint: str | None = None
 
+    @property
+    def with_release(self) -> str:
+        """Its name, and the release that applied it where that is known."""
+        return f"{self.name} (release {self.release})" if self.release else self.name
+
 
 def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
     """Names of the history table's columns; none when there is no table.

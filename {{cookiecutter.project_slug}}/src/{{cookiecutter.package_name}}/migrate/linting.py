@@ -207,5 +207,7 @@ def _is_unused(finding: Finding, reports: Sequence[Report]) -> bool:
 
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    told = {(one.migration, one.codes, one.line, one.statement, one.detail): one for one in findings}
+    told = {
+        (one.migration, one.codes, one.line, one.statement, one.detail): one for one in findings
+    }
     return tuple(told.values())

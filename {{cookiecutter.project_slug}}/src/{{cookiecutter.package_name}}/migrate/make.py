@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from . import errors
 from .config import MigrationConfig
-from .folder import NAME_LENGTH, Folder, file_name, name_of
+from .folder import NAME_LENGTH, PHASES, Folder, file_name, name_of
+from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
 
@@ -32,6 +33,7 @@ def make_migration(
     empty: bool = False,
     merge: bool = False,
     plain: bool = False,
+    phase: str = DEFAULT_PHASE,
 ) -> NewMigration:
     """Write a migration that follows the last one.
 
@@ -41,12 +43,15 @@ def make_migration(
         empty: leave it blank.
         merge: join all heads instead of following the only one.
         plain: as Alembic writes it; else so that a live site goes on.
+        phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the name cannot be a file name, the folder is not in order, or the database
-            does not answer or is behind. Then no file was written.
+        ActionableError: the phase or the name cannot be used, the folder is not in order, or the
+            database does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
+    if phase not in PHASES:
+        raise errors.phase_unknown(phase, PHASES)
     folder = Folder(config)
     if not merge:
         folder.check_one_head()
@@ -54,12 +59,13 @@ def make_migration(
         raise errors.nothing_to_merge(slug)
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
     files = draft.files if draft else ({},)
-    first = _write(folder, slug, files[0])
-    second = _write(Folder(config), f"{slug[:ROOM]}_online", files[1]) if files[1:] else None
+    first, *rest = ({"phase": phase, **values} for values in files)
+    written = _write(folder, slug, first)
+    second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
     note = "the models and the database do not differ" if draft and not found else None
     online = Path(second.path) if second else None
-    return NewMigration(Path(first.path), first.revision, found, note, online)
+    return NewMigration(Path(written.path), written.revision, found, note, online)
 
 
 def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .config import MigrationConfig
-from .folder import Folder, has_changed, is_called, name_of, parents
+from .folder import CONTRACT, Folder, has_changed, is_called, name_of, parents, phase_of
 from .history import BASELINE, HistoryRow, read_columns, read_heads, read_history
 from .results import CompletedMigration, MigrationStatus
 
@@ -84,9 +84,18 @@ def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
         ActionableError: database-away, foreign-history-table, another-services-history.
     """
     with backend.reading(engine, config.scope) as connection:
-        columns = read_columns(connection, config)
-        history = read_history(connection, config, columns)
-        heads = read_heads(connection, config)
+        return state_on(connection, config)
+
+
+def state_on(connection: Connection, config: MigrationConfig) -> DatabaseState:
+    """The same, on a connection that has entered the scope.
+
+    Raises:
+        ActionableError: foreign-history-table, another-services-history.
+    """
+    columns = read_columns(connection, config)
+    history = read_history(connection, config, columns)
+    heads = read_heads(connection, config)
     _check_service(config, history)
     return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
@@ -99,6 +108,37 @@ def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
     if not state.history or state.heads != {state.history[-1].revision}:
         return False
     return folder.is_what_was_applied(state.history)
+
+
+def find_ahead(folder: Folder, state: DatabaseState) -> tuple[HistoryRow, ...]:
+    """What a newer release applied after everything that this folder has.
+
+    Nothing where the folder did not simply end before the database: when it lacks a file in the
+    middle, has a pending one, or lacks what history does not know.
+
+    Raises:
+        ActionableError: a file cannot be imported.
+    """
+    present = {script.revision for script in folder.scripts}
+    newer = tuple(row for row in state.history if row.revision not in present)
+    older = state.history[: len(state.history) - len(newer)]
+    recorded = {row.revision for row in state.history}
+    ends_before = (
+        {row.revision for row in older} == present
+        and state.heads <= recorded
+        and not state.heads <= present  # else the newer ones were undone by ``alembic stamp``
+    )
+    return newer if present and newer and ends_before and _is_whole(folder) else ()
+
+
+def check_contracts_known(ahead: Iterable[HistoryRow]) -> None:
+    """Refuse to work with a schema from which a newer release has taken something away.
+
+    Raises:
+        ActionableError: contract-unknown.
+    """
+    if contracts := [row.with_release for row in ahead if row.phase == CONTRACT]:
+        raise errors.contract_unknown(contracts)
 
 
 def make_plan(folder: Folder, state: DatabaseState) -> Plan:
@@ -126,6 +166,8 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
     """
     if nothing_to_do(folder, state):
         return MigrationStatus(tuple(_completed(row) for row in state.history), ())
+    if ahead := find_ahead(folder, state):
+        return _status_when_ahead(folder, state, ahead)
     missing = _missing(folder, state)
     problem = errors.files_missing(_names(missing, state)) if missing else None
     if missing and not _is_whole(folder):
@@ -139,11 +181,11 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
         for script in applied
     ]
     completed += _absent(missing, state)
-    pending = (name_of(script) for script in folder.chain if script not in applied)
+    pending = {name_of(s): phase_of(s) for s in folder.chain if s not in applied}
     changed = [migration.name for migration in completed if migration.changed]
     if changed and problem is None:
         problem = errors.files_changed(changed)
-    return MigrationStatus(tuple(completed), tuple(pending), problem)
+    return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 
 def find(scripts: "Sequence[Script]", name: str) -> "Script":
@@ -160,6 +202,23 @@ def find(scripts: "Sequence[Script]", name: str) -> "Script":
     raise errors.name_unknown(name)
 
 
+def _status_when_ahead(
+    folder: Folder, state: DatabaseState, ahead: Sequence[HistoryRow]
+) -> MigrationStatus:
+    scripts = {script.revision: script for script in folder.scripts}
+    completed = [
+        _completed(row, ahead=True)
+        if row in ahead
+        else _completed(row, changed=has_changed(row, scripts[row.revision]))
+        for row in state.history
+    ]
+    try:
+        check_contracts_known(ahead)
+    except ActionableError as problem:
+        return MigrationStatus(tuple(completed), (), problem)
+    return MigrationStatus(tuple(completed), ())
+
+
 def _status_of_history(
     folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
 ) -> MigrationStatus:
@@ -167,8 +226,8 @@ def _status_of_history(
     absent = set(missing)
     completed = [_completed(row, missing=row.revision in absent) for row in state.history]
     known = {row.revision for row in state.history}
-    pending = (name_of(script) for script in folder.scripts if script.revision not in known)
-    return MigrationStatus(tuple(completed), tuple(pending), problem)
+    pending = {name_of(s): phase_of(s) for s in folder.scripts if s.revision not in known}
+    return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 
 def _absent(missing: Iterable[str], state: DatabaseState) -> list[CompletedMigration]:
@@ -182,7 +241,7 @@ def _absent(missing: Iterable[str], state: DatabaseState) -> list[CompletedMigra
 
 
 def _completed(
-    row: HistoryRow, *, changed: bool = False, missing: bool = False
+    row: HistoryRow, *, changed: bool = False, missing: bool = False, ahead: bool = False
 ) -> CompletedMigration:
     return CompletedMigration(
         name=row.name,
@@ -192,6 +251,9 @@ def _completed(
         duration=row.duration,
         changed=changed,
         missing=missing,
+        ahead=ahead,
+        phase=row.phase,
+        release=row.release,
     )
 
 

@@ -1,6 +1,7 @@
 """What the engine answers with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,10 @@ class MigrationResult:
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
         baseline: of an undoing, names of what was taken over and stays.
+        ahead: what a newer release has applied; then nothing was run.
+        held_back: names of what waits behind the first contract that may not run yet, that
+            contract first.
+        held_by: what it waits for.
     """
 
     success: bool
@@ -28,6 +33,9 @@ class MigrationResult:
     error: ActionableError | None = None
     duration: float = 0.0
     baseline: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+    held_back: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
 
     def raise_for_error(self) -> Self:
         """This result again.
@@ -50,6 +58,9 @@ class CompletedMigration:
         duration: seconds.
         changed: its file does something else now than when it was applied.
         missing: no file has its revision.
+        ahead: no file has its revision, because a newer release applied it.
+        phase: ``expand``, ``backfill`` or ``contract``.
+        release: the version of the service that applied it, where known.
     """
 
     name: str
@@ -59,6 +70,9 @@ class CompletedMigration:
     duration: float | None = None
     changed: bool = False
     missing: bool = False
+    ahead: bool = False
+    phase: str = "expand"
+    release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,13 +81,27 @@ class MigrationStatus:
 
     Attributes:
         completed: what is applied, oldest first.
-        pending: names of what is not, next first.
-        problem: why nothing can be run, when files are missing or have changed.
+        pending: names of what is not and can be run, next first.
+        held_back: names of what waits behind the first contract that may not run yet, that
+            contract first.
+        held_by: what it waits for.
+        phases: the phase of each migration in ``pending`` and ``held_back``, by name.
+        problem: why nothing can be run: files are missing or have changed, or a newer release
+            applied a contract.
     """
 
     completed: tuple[CompletedMigration, ...]
     pending: tuple[str, ...]
     problem: ActionableError | None = None
+    held_back: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
+    phases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of what is not applied and this release needs: all that only adds something."""
+        waiting = (*self.pending, *self.held_back)
+        return tuple(name for name in waiting if self.phases.get(name, "expand") == "expand")
 
     @property
     def current(self) -> str | None:
@@ -81,8 +109,17 @@ class MigrationStatus:
         return self.completed[-1].revision if self.completed else None
 
     @property
+    def unknown_contracts(self) -> tuple[str, ...]:
+        """What a newer release took away, so that this one cannot work."""
+        return tuple(
+            migration.name
+            for migration in self.completed
+            if (migration.ahead or migration.missing) and migration.phase == "contract"
+        )
+
+    @property
     def at_head(self) -> bool:
-        """Whether nothing is left to run."""
+        """Whether nothing can be run now."""
         return not self.pending
 
 

@@ -22,12 +22,22 @@ from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
+from .before_run import with_way_back
 from .config import MigrationConfig
 from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
-from .history import HistoryWriter, accept_change
+from .gate import Held, pass_gate
+from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
-from .plan import Plan, make_plan, nothing_to_do, read_state
+from .plan import (
+    DatabaseState,
+    Plan,
+    check_contracts_known,
+    find_ahead,
+    make_plan,
+    nothing_to_do,
+    read_state,
+)
 from .results import MigrationResult
 from .select import Choice, all_pending
 from .snapshots import FingerprintWriter, other_tools
@@ -66,10 +76,13 @@ class _Run:
         done: what the database has recorded as run, in order.
         batch: the batch that was run or rolled back.
         columns: those of the history table.
+        backup: the one that was made before, if one was.
         baseline: names of what was taken over, where something is undone.
         failed: names of the migrations that failed.
         waited: seconds until the lock was free.
         retries: how often a table stayed locked.
+        ahead: what a newer release has applied.
+        held: what waits at the gate.
     """
 
     def __init__(
@@ -91,10 +104,13 @@ class _Run:
         self.done: list[Script] = []
         self.batch: int | None = None
         self.columns: frozenset[str] = frozenset()
+        self.backup: str | None = None
         self.baseline: tuple[str, ...] = ()
         self.failed: list[str] = []
         self.waited = 0.0
         self.retries = 0
+        self.ahead: tuple[HistoryRow, ...] = ()
+        self.held = Held()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -112,6 +128,9 @@ class _Run:
             error=error,
             duration=time.perf_counter() - began,
             baseline=self.baseline,
+            ahead=tuple(row.name for row in self.ahead),
+            held_back=tuple(map(name_of, self.held.migrations)),
+            held_by=self.held.by,
         )
         self.config.observer.run_finished(result)
         return result
@@ -120,9 +139,10 @@ class _Run:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
-        if self.choose is all_pending and nothing_to_do(
-            folder, read_state(self.engine, self.config)
-        ):
+        state = read_state(self.engine, self.config)
+        if self.choose is all_pending and nothing_to_do(folder, state):
+            return
+        if self._is_ahead(folder, state):
             return
         config, began = self.config, time.perf_counter()
         with migration_lock(
@@ -139,14 +159,29 @@ class _Run:
                     note_failure(self.engine, config, self.failed, error, how)
                 raise
 
+    def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
+        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
+        check_contracts_known(self.ahead)
+        if self.ahead:
+            self.config.observer.schema_ahead([row.with_release for row in self.ahead])
+        return bool(self.ahead)
+
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        # Another migrator may have been at work while this one waited.
+        if self._is_ahead(folder, read_state(self.engine, self.config)):
+            return
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         if plan.unrecorded() or plan.gone():
             self._take_over(plan, lock)
             plan = self._plan(folder)
-        chosen = list(self.choose(plan))
+        chosen = self._passing_gate(plan, lock)
+        if chosen:
+            scope = self.config.scope
+            schemas = [scope.name] if scope.tenant else None
+            self.backup = self.config.before_run(self.engine, schemas)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
@@ -160,6 +195,12 @@ class _Run:
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
+
+    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
+        chosen = list(self.choose(plan))
+        if self.is_upgrade:
+            self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
+        return chosen[: len(chosen) - len(self.held.migrations)]
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))
@@ -181,7 +222,8 @@ class _Run:
             except Exception as error:
                 self._note_done(unit, error)
                 if not retries or not backend.timed_out(error) or attempt.left_transaction:
-                    raise self._failure(error, attempt) from error
+                    failure = self._failure(error, attempt)
+                    raise with_way_back(failure, self.backup, self.config.scope.tenant) from error
                 self.config.observer.retrying(retries)
                 retries -= 1
                 self.retries += 1

@@ -12,15 +12,21 @@ class Scope:
 
     Attributes:
         name: different scopes have different names, and locks.
+        tenant: whose schema it is, if it is a tenant's.
         schemas: the attribute ``schemas`` that a new migration gets, if any.
         needs_entering: whether its tables are not where the database looks by itself.
         kind: what the scopes are called that all have the same schema; "" for the only one.
+        shared_schema: where tables are that belong to no tenant; None: where the database looks.
+        has_gate: whether its contracts wait until no instance lacks them.
     """
 
     name = ""
+    tenant: str | None = None
     kind = ""
     schemas: str | None = None
     needs_entering = False
+    shared_schema: str | None = None
+    has_gate = True
 
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""

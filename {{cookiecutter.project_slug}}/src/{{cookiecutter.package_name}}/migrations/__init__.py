@@ -15,6 +15,7 @@ from ..migrate import MigrationConfig
 from ..settings import Settings
 from ..settings.base import SERVICE
 from . import target
+from .backup import before_run
 
 
 def load_metadata() -> MetaData:
@@ -46,7 +47,7 @@ config = MigrationConfig(
 
 def config_for(settings: Settings) -> MigrationConfig:
     """The same with the limits that the environment sets."""
-    return replace(
+    limited = replace(
         config,
         lock_timeout=settings.migration_lock_timeout,
         table_lock_timeout=settings.migration_table_lock_timeout,
@@ -58,3 +59,4 @@ def config_for(settings: Settings) -> MigrationConfig:
         lint_small_tables=settings.lint_small_tables,
         **target.options(settings),
     )
+    return replace(limited, before_run=before_run(settings, limited))

@@ -10,6 +10,9 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+% if phase != "expand":
+phase = ${repr(phase)}
+% endif
 % if outside_transaction:
 transaction = False
 % endif

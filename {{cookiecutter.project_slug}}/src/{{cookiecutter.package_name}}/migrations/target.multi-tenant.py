@@ -1,14 +1,16 @@
 """What the migrations are applied to: the shared schema, then each tenant's."""
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from sqlalchemy import Engine, text
 
 from ..errors import ActionableError
-from ..migrate import MigrationConfig, get_migration_status
+from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
     SharedScope,
+    TenantLayout,
     count_by_revision,
     count_tenants_behind,
     run_all_tenant_migrations,
@@ -36,6 +38,22 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
+    """Apply what is pending and not held back, to the shared schema and to each tenant's.
+
+    The result is the shared schema's; its error says when a tenant failed.
+    """
+    run = run_all_tenant_migrations(engine, config=config)
+    if run.failed:
+        return replace(run.public, success=False, error=run.failed[0].error)
+    return run.public
+
+
+def backup_options(settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {"layout": TenantLayout(each=settings.backs_up_each_tenant)}
+
+
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations to the shared schema, then to each tenant's.
 
@@ -54,8 +72,14 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
         failed=len(run.failed),
         seconds=round(public.duration + sum(result.duration for result in run.tenants), 3),
     )
+    _tell_held_back(public)
     for result in run.failed:
         log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+
+
+def _tell_held_back(result: MigrationResult) -> None:
+    if result.held_back:
+        log.warning("Held back", migrations=result.held_back, by=result.held_by)
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
@@ -99,7 +123,9 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
         ActionableError: the database does not answer, or the migration files are not in order.
     """
     status = get_migration_status(engine, config=config)
-    if status.pending:
-        return False, f"{len(status.pending)} migrations are pending"
+    if status.unknown_contracts and status.problem:
+        return False, status.problem.problem
+    if status.needed:
+        return False, f"{len(status.needed)} migrations are pending"
     behind = count_tenants_behind(engine, status.current)
     return True, f"{behind} tenants are behind" if behind else None

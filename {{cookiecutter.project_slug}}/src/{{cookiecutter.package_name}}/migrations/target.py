@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine, text
 
-from ..migrate import MigrationConfig, Scope, get_migration_status, run_migrations
+from ..migrate import MigrationConfig, MigrationResult, Scope, get_migration_status, run_migrations
 from ..settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -21,15 +21,31 @@ def options(_settings: Settings) -> dict[str, Any]:
     return {}
 
 
+def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
+    """Apply what is pending and not held back."""
+    return run_migrations(engine, config=config)
+
+
+def backup_options(_settings: Settings) -> dict[str, Any]:
+    """Fields of the backups' options that only this kind of target has."""
+    return {}
+
+
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations.
 
     Raises:
         ActionableError: a migration failed.
     """
-    result = run_migrations(engine, config=config).raise_for_error()
+    result = apply_pending(engine, config).raise_for_error()
     count = len(result.migrations)
     log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
+    _tell_held_back(result)
+
+
+def _tell_held_back(result: MigrationResult) -> None:
+    if result.held_back:
+        log.warning("Held back", migrations=result.held_back, by=result.held_by)
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
@@ -47,5 +63,8 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     Raises:
         ActionableError: the database does not answer, or the migration files are not in order.
     """
-    pending = get_migration_status(engine, config=config).pending
-    return not pending, f"{len(pending)} migrations are pending" if pending else None
+    status = get_migration_status(engine, config=config)
+    if status.unknown_contracts and status.problem:
+        return False, status.problem.problem
+    needed = status.needed
+    return not needed, f"{len(needed)} migrations are pending" if needed else None

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from . import errors
 from .accounts import AccountSettings
+from .backup import BackupSettings
 from .database import DatabaseSettings
 from .drift import DriftSettings
 from .lint import LintSettings
 from .logging import LogSettings
 from .mail import MailSettings
 from .metrics import MetricsSettings
-from .migrations import MigrationSettings
+from .rolling import RollingSettings
 from .web import WebSettings
 
 __all__ = ["Settings", "load_settings"]
@@ -28,9 +29,10 @@ class Settings(
     MetricsSettings,
     MailSettings,
     AccountSettings,
+    BackupSettings,
     DriftSettings,
     LintSettings,
-    MigrationSettings,
+    RollingSettings,
     DatabaseSettings,
     WebSettings,
 ):

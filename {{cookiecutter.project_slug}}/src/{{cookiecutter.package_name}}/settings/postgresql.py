@@ -1,5 +1,6 @@
 """Where the PostgreSQL database is."""
 
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
@@ -21,9 +22,15 @@ class DatabaseSettings(PoolSettings):
     Attributes:
         default_search_path: where connections look for tables unless a transaction sets a path of
             its own. None leaves that to the server.
+        backs_up_in_production: whether production makes a backup before migrations unless
+            MIGRATION_BACKUP says otherwise. Of a large database it takes long, so that is yours to
+            decide.
+        default_backup_directory: where backups go unless BACKUP_DIRECTORY says otherwise.
     """
 
     default_search_path: ClassVar[str | None] = None
+    backs_up_in_production: ClassVar[bool] = False
+    default_backup_directory: ClassVar[Path] = Path("data/backups")
 
     database_url: SecretStr | None = Field(
         None,

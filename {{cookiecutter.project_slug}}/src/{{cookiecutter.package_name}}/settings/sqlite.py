@@ -1,6 +1,7 @@
 """Where the SQLite database is."""
 
-from typing import Self
+from pathlib import Path
+from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
@@ -15,7 +16,14 @@ DEFAULT_URL = f"sqlite:///data/{DATABASE}"
 
 
 class DatabaseSettings(PoolSettings):
-    """The database file."""
+    """The database file.
+
+    Attributes:
+        backs_up_in_production: whether production makes a backup before migrations unless
+            MIGRATION_BACKUP says otherwise. One file is quickly copied.
+    """
+
+    backs_up_in_production: ClassVar[bool] = True
 
     database_url: SecretStr | None = Field(
         None,
@@ -36,6 +44,13 @@ class DatabaseSettings(PoolSettings):
         testing = self.environment == "test"
         address = self.test_database_url if testing else self.database_url
         return _parse(address or SecretStr("sqlite://" if testing else DEFAULT_URL))
+
+    @property
+    def default_backup_directory(self) -> Path:
+        """Where backups go unless BACKUP_DIRECTORY says otherwise: beside the database."""
+        url = self.database_address
+        folder = Path("data") if in_memory(url) else Path(str(url.database)).parent
+        return folder / "backups"
 
     @property
     def for_linting(self) -> Self:

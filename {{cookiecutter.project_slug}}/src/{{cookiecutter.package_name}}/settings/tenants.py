@@ -1,6 +1,6 @@
 """How tenants are told apart. A multi-tenant service has these beside its database's settings."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,12 +27,24 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
         "nothing else. For tenants that exist: tenant roles",
     )
 
+    backup_tenants: Literal["all", "each"] | None = Field(
+        None,
+        description="all: a backup is one file. each: one file for each tenant and one for the rest, "
+        "several written at a time. Default: each with TENANT_ROLES, since no login may read all "
+        "tenants then; else all.",
+    )
     tenants_per_connection: int = Field(
         500,
         ge=1,
         description="Replace a database connection by a new one after so many tenants. The server's "
         "process keeps what it learned of each tenant's tables: about 45 kB a tenant.",
     )
+
+    @property
+    def backs_up_each_tenant(self) -> bool:
+        """Whether a backup has one file for each tenant."""
+        default = "each" if self.tenant_roles else "all"
+        return (self.backup_tenants or default) == "each"
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
         """Adds: no ADMIN_KEY, without which nobody can make a tenant over HTTP.

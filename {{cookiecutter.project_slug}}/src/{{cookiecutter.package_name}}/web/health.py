@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, Field
 
 from ..migrations import release
+from ..replica import Replica
 from ..startup import Readiness
 
 VERSION = release()
@@ -42,7 +43,11 @@ async def ready(request: Request, response: Response) -> Health:
     The answer may be a second old.
     """
     readiness: Readiness = request.app.state.readiness
-    is_ready, reason = await readiness.ask()
+    replica: Replica = request.app.state.replica
+    if await replica.wake():
+        is_ready, reason = await readiness.ask()
+    else:
+        is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
     if is_ready:
         return _health(request, reason=reason)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

@@ -9,8 +9,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from ..database.errors import database_away
+from ..replica import Replica
 from ..settings import Settings
-from .problem_details import PlainTextProblems, UnexpectedErrors
+from .problem_details import PlainTextProblems, UnexpectedErrors, answer
 from .request_log import Observe, RequestLog
 
 HEADERS = {
@@ -50,6 +52,7 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
         *way_in,
         Middleware(BodyLimit, max_body_size=settings.max_body_bytes),
         Middleware(UnexpectedErrors),
+        Middleware(OnlyWhileCounted),
     ]
 
 
@@ -67,6 +70,25 @@ class TrustedHosts(TrustedHostMiddleware):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+class OnlyWhileCounted:
+    """Answers 503 while this process may count as dead: the schema may have changed under it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if await self._may_answer(scope):
+            await self.app(scope, receive, send)
+        else:
+            await answer(scope, database_away())(scope, receive, send)
+
+    async def _may_answer(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+            return True
+        replica: Replica | None = getattr(scope["app"].state, "replica", None)
+        return replica is None or not replica.is_stale or await replica.wake()
 
 
 class BodyLimit:

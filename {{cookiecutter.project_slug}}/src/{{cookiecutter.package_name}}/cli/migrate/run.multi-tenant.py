@@ -7,6 +7,7 @@ import typer
 from ..common import (
     Json,
     OptionalName,
+    Phase,
     Verbose,
     Yes,
     confirm_undoing_all,
@@ -33,6 +34,7 @@ def migrate_make(
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
@@ -40,7 +42,9 @@ def migrate_make(
 
     with database() as (engine, config):
         scoped = for_making(engine, config, shared=shared, blank=empty or merge)
-        new = make_migration(engine, name, empty=empty, merge=merge, plain=plain, config=scoped)
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, phase=phase, config=scoped
+        )
         print_new(new, relative)
         keep_schema_files(engine, config)
     if new.differences:

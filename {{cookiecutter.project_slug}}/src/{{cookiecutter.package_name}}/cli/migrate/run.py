@@ -7,6 +7,7 @@ import typer
 from ..common import (
     Json,
     OptionalName,
+    Phase,
     Verbose,
     Yes,
     confirm_undoing_all,
@@ -27,12 +28,15 @@ def migrate_make(
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
     merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    phase: Phase = "expand",
 ) -> None:
     """Write a migration, filled in from the difference between models and database."""
     from ...migrate import make_migration
 
     with database() as (engine, config):
-        new = make_migration(engine, name, empty=empty, merge=merge, plain=plain, config=config)
+        new = make_migration(
+            engine, name, empty=empty, merge=merge, plain=plain, phase=phase, config=config
+        )
         print_new(new, relative)
         keep_schema_files(engine, config)
     if new.differences:

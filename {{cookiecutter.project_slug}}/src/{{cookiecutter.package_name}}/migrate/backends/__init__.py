@@ -6,11 +6,14 @@ One package for each database, with the same names in each; the answers to the t
 - ``SCHEMA``: the schema of tables that no scope has put elsewhere.
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
 - ``reading``, ``migrating``: connections.
-- ``Lock``: the lock that one migrator at a time holds.
+- ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
+- ``backup``: how it is saved, restored and swapped.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.
 - ``scratch``: an empty database, to try migrations in.
+- ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.
 - ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes for this database alone.
-- ``row_checks``, ``timed_out``, ``is_there_already``, ``ended_transaction``, ``explain``: what only it can say.
+- ``row_checks``, ``timed_out``, ``is_there_already``, ``ended_transaction``, ``explain``, ``is_forbidden``:
+  what only it can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,
 ``results``. Imported by: the engine's other modules.

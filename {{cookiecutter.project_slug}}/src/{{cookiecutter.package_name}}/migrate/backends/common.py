@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +51,13 @@ class MigrationLock(Protocol):
             ActionableError: database-away, database-refuses or, on SQLite, cannot-lock.
         """
 
+    def close_gate(self) -> bool:
+        """Let no instance register for as long as the lock is held. Never waits.
+
+        Returns:
+            False while one is registering.
+        """
+
     def release(self) -> None:
         """Give the lock back. Harmless when it was not taken."""
 
@@ -93,6 +101,13 @@ def bare(engine: Engine) -> Engine:
     One that emits BEGIN or works in autocommit would make a run impossible, or impossible to undo.
     """
     return Engine(engine.pool, engine.dialect, engine.url)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection that commits at the end of the block; on SQLite, each statement."""
+    with bare(engine).begin() as connection:
+        yield connection
 
 
 def driver_connection(connection: Connection) -> Any:

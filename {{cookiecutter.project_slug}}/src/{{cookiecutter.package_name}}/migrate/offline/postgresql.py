@@ -9,7 +9,7 @@ from .. import errors
 from ..config import MigrationConfig
 from ..folder import Folder, runs_alone
 from ..history import HistoryWriter
-from ..plan import make_plan, read_state
+from ..plan import check_contracts_known, find_ahead, make_plan, read_state
 from ..runner import check_unchanged
 from ..select import all_pending
 
@@ -28,7 +28,11 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
     """
     from ..alembic_bridge import context_options, print_steps
 
-    plan = make_plan(Folder(config), read_state(engine, config))
+    folder, state = Folder(config), read_state(engine, config)
+    if ahead := find_ahead(folder, state):
+        check_contracts_known(ahead)
+        return ""
+    plan = make_plan(folder, state)
     scripts = all_pending(plan)
     check_unchanged(plan)
     if not scripts:

@@ -24,6 +24,7 @@ from .api import (
     run_tenant_migrations,
 )
 from .audit import Finding, audit_tenants
+from .backup import TenantLayout, create_tenant_backup, restore_tenant
 from .bulk import TenantResult
 from .drop import drop_tenant
 from .registry import (
@@ -43,6 +44,7 @@ __all__ = [
     "Finding",
     "SharedScope",
     "TenantDrift",
+    "TenantLayout",
     "TenantResult",
     "TenantRow",
     "TenantScope",
@@ -52,6 +54,7 @@ __all__ = [
     "audit_tenants",
     "count_by_revision",
     "count_tenants_behind",
+    "create_tenant_backup",
     "drop_tenant",
     "every_batch",
     "find_tenant",
@@ -62,6 +65,7 @@ __all__ = [
     "newest_batch",
     "next_pending",
     "pending_called",
+    "restore_tenant",
     "rollback_all_tenants",
     "rollback_tenant",
     "run_all_tenant_migrations",

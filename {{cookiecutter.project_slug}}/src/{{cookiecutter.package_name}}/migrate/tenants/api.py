@@ -10,9 +10,10 @@ from ...errors import ActionableError
 from .. import runner as run
 from .. import select
 from ..backends import backend
+from ..before_run import OncePerRun
 from ..config import MigrationConfig, default_config
 from ..errors import schema_differs
-from ..folder import Folder
+from ..folder import CONTRACT, Folder, phase_of
 from ..plan import Plan, make_plan, make_status, read_state
 from ..results import MigrationResult
 from ..verify import verified
@@ -64,10 +65,11 @@ def run_tenant_migrations(
     check_registry(engine)
     folder = Folder(config)
     try:
-        make_plan(folder, read_state(engine, config))  # an older service would make it too old
+        # An older service would make it too old.
+        plan = make_plan(folder, read_state(engine, config))
     except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
-    bulk = BulkMigration(engine, config, folder, _head(folder), is_upgrade=True)
+    bulk = BulkMigration(engine, config, folder, _target(plan), is_upgrade=True)
     return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
@@ -91,10 +93,12 @@ def run_all_tenant_migrations(
     Raises:
         ActionableError: the folder is not in order, or another migrator holds the lock.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     folder = Folder(config)
     public = run.upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success:
+        return AllTenantsResult(public)
+    if public.ahead:  # the newer release takes the tenants to where it took public
         return AllTenantsResult(public)
     public = verified(engine, config, public)
     target = make_status(folder, read_state(engine, config)).current
@@ -122,7 +126,7 @@ def rollback_all_tenants(
 
     The tenants go first: when one of them fails, ``public`` stays, and the same call continues.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     try:
         folder = Folder(config)
         plan = make_plan(folder, read_state(engine, config))
@@ -232,6 +236,21 @@ def _tenant_at(engine: Engine, head: str | None) -> str:
     if tenant is None:
         raise errors.no_ready_tenant()
     return tenant
+
+
+def _target(plan: Plan) -> str | None:
+    """The last revision that a tenant may have: the head, or the one before a contract that waits."""
+    head = _head(plan.folder)
+    reached = [script.revision for script in plan.applied]
+    for script in plan.pending:
+        if phase_of(script) == CONTRACT:
+            return reached[-1] if reached else None
+        reached.append(script.revision)
+    return head
+
+
+def _backed_up_once(config: MigrationConfig) -> MigrationConfig:
+    return replace(config, before_run=OncePerRun(config.before_run))
 
 
 def _head(folder: Folder) -> str | None:

@@ -36,7 +36,7 @@ from .inputs import find_outside_input, remembers
 from .recording import Recording
 from .registry import Registry, TenantAtRevision, TenantStatus
 from .replay import Replay, execute
-from .scope import TenantScope, has_citus
+from .scope import TenantScope, has_citus, schema_of
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -104,6 +104,8 @@ class BulkMigration:
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
             tenants = self._not_at_target()  # again: nobody else migrates them now
+            if tenants:
+                self.config.before_run(self.engine, self._touched(tenants))
             progress = _Progress(len(tenants), max_failures, on_result)
             for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
                 self._migrate_group(deque(group), progress)
@@ -163,6 +165,10 @@ class BulkMigration:
         known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
         with backend.reading(self.engine) as connection:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
+
+    def _touched(self, tenants: list[TenantAtRevision]) -> list[str] | None:
+        """The schemas that this run changes; None for all: public follows when tenants went back."""
+        return [schema_of(tenant.id) for tenant in tenants] if self.is_upgrade else None
 
     def _migrate_group(self, tenants: deque[TenantAtRevision], progress: "_Progress") -> None:
         """Migrate tenants that are all at one revision."""

@@ -133,3 +133,15 @@ def tenant_without_role(tenant: str) -> ActionableError:
         "Nothing was run in it.",
         "Make what is missing: tenant roles",
     )
+
+
+def tenant_not_in_backup(tenant: str, backup: str) -> ActionableError:
+    """The backup holds other tenants: those that the run after it was to touch, or those that there
+    were at that time. Choose another one.
+    """
+    return ActionableError(
+        "tenant-not-in-backup",
+        f"{backup} does not hold the tenant {tenant!r}.",
+        NOTHING_DONE,
+        "Choose another one: backup list --json names the tenants of each",
+    )

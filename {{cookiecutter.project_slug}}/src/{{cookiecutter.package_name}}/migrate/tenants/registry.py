@@ -65,6 +65,19 @@ class TenantAtRevision(NamedTuple):
         return self.exists == (self.revision is not None)
 
 
+class SavedTenant(NamedTuple):
+    """A tenant as a backup keeps it.
+
+    Attributes:
+        as_json: its whole row.
+    """
+
+    id: str
+    schema_name: str
+    revision: str | None
+    as_json: dict[str, Any]
+
+
 class Registry:
     """The registry's rows, on one connection. Whoever has the connection commits."""
 
@@ -214,6 +227,23 @@ class Registry:
             id=tenant,
             schema=schema,
             revision=revision,
+        )
+
+    def saved(self) -> list[SavedTenant]:
+        """The tenants that have a schema, as a backup keeps them."""
+        rows = self._rows(
+            "SELECT t.id, t.schema_name, t.revision, to_jsonb(t) FROM public.tenants t"
+            " JOIN pg_namespace n ON n.nspname = t.schema_name ORDER BY t.id"
+        )
+        return [SavedTenant(*row) for row in rows]
+
+    def bring_back(self, row: str) -> None:
+        """Make a tenant's row what it was, given as JSON."""
+        self._execute(
+            "INSERT INTO public.tenants SELECT (jsonb_populate_record("
+            "NULL::public.tenants, CAST(:row AS jsonb))).*"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, error = NULL",
+            row=row,
         )
 
     def execute(self, statement: Statement) -> None:

@@ -40,6 +40,7 @@ class SharedScope(Scope):
 
     schemas = "shared"
     needs_entering = True
+    shared_schema = SHARED_SCHEMA
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
@@ -88,6 +89,8 @@ class TenantScope(Scope):
 
     needs_entering = True
     kind = "tenants"
+    shared_schema = SHARED_SCHEMA
+    has_gate = False  # the tenants go where the shared schema has gone
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class TenantScope(Scope):
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
     ) -> None:
-        self.tenant = tenant
+        self.tenant: str = tenant
         self.name = schema_of(tenant)
         self.target = target
         self.display_name = display_name

@@ -97,6 +97,12 @@ def is_there_already(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, made)
 
 
+def is_forbidden(error: SQLAlchemyError) -> bool:
+    """Whether the database takes no writes, or none from this user."""
+    original = getattr(error, "orig", None)
+    return isinstance(original, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)
+
+
 def ended_transaction(connection: Connection) -> bool:
     """Whether the transaction that was begun is no longer open: the body ended it itself."""
     status = driver_connection(connection).info.transaction_status

@@ -1,6 +1,8 @@
 """The lock of PostgreSQL: an advisory lock of a transaction."""
 
-from contextlib import closing, suppress
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC
 from select import select as wait_for
 from zlib import crc32
@@ -9,19 +11,44 @@ import psycopg
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...config import MigrationConfig
+from ...errors import lock_timeout
 from ...results import LockHolder
-from ..common import driver_connection, my_name
+from ..common import bare, driver_connection, my_name
 from . import errors
 from .connection import connect_apart, explain, reading
 
 # Any number does, as long as every version of the service uses the same.
 ADVISORY_KEY = 1835624306
 SECOND_CONNECTION_SECONDS = 10.0
+POLL_SECONDS = 0.1
 
 
 def advisory_key(scope: str) -> tuple[int, int]:
     """The two numbers of the advisory lock for a scope."""
     return ADVISORY_KEY, crc32(scope.encode()) & 0x7FFFFFFF
+
+
+GATE_KEY = advisory_key("gate of contracts")
+
+
+@contextmanager
+def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
+    """A transaction during which no contract begins. It waits for one that runs.
+
+    Raises:
+        ActionableError: lock-timeout.
+    """
+    deadline = time.monotonic() + config.lock_timeout
+    while True:
+        with bare(engine).connect() as connection, connection.begin():
+            if connection.scalar(select(func.pg_try_advisory_xact_lock_shared(*GATE_KEY))):
+                config.scope.enter(connection)
+                yield connection
+                return
+        if time.monotonic() > deadline:
+            raise lock_timeout("a contract that runs now", config.lock_timeout)
+        time.sleep(POLL_SECONDS)
 
 
 class Lock:
@@ -65,6 +92,14 @@ class Lock:
             )
         )
         return True
+
+    def close_gate(self) -> bool:
+        assert self._session is not None
+        try:
+            taken = select(func.pg_try_advisory_xact_lock(*GATE_KEY))
+            return bool(self._session.scalar(taken))
+        except SQLAlchemyError as error:
+            raise errors.lock_lost() from error
 
     def release(self) -> None:
         if self._session is not None:

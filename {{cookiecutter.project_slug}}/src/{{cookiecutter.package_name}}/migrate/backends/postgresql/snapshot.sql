@@ -855,7 +855,16 @@ SELECT s.nspname AS schema, o.kind,
         ) END,
         E'\ncomment: ' || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
     ), E'\n') AS definition
-FROM objects AS o
+FROM (
+    SELECT nsp, kind, name, source, class, oid, sub, owner, acl, acl_kind,
+        -- name IN ('a', 'b') of a varchar: the array is cast, and once it was dumped and restored
+        -- each of its values is. Both are written without the cast.
+        CASE WHEN strpos(facts, '::character varying') = 0 THEN facts ELSE regexp_replace(
+            regexp_replace(facts, '\(ARRAY\[([^]]*)\]\)::text\[\]', 'ARRAY[\1]', 'g'),
+            '\((''(?:[^'']|'''')*''::character varying)\)::text', '\1', 'g'
+        ) END AS facts
+    FROM objects
+) AS o
 JOIN schemas AS s ON s.nsp = o.nsp
 CROSS JOIN LATERAL (
     SELECT CASE WHEN strpos(o.facts, s.needle) > 0 THEN replace(o.facts, s.prefix, chr(1)) END AS facts

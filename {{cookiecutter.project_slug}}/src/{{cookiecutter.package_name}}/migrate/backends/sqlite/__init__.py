@@ -1,9 +1,10 @@
 """SQLite, through the driver of Python's standard library."""
 
-from . import snapshot
+from . import backup, snapshot
 from .connection import (
     ended_transaction,
     explain,
+    is_forbidden,
     is_there_already,
     migrating,
     reading,
@@ -11,7 +12,8 @@ from .connection import (
     timed_out,
 )
 from .enums import enum_types, render_type
-from .lock import Lock
+from .in_step import keep_in_step, stop_keeping
+from .lock import Lock, registering
 from .online import make_online
 from .scratch import scratch
 
@@ -26,16 +28,21 @@ __all__ = [
     "DRIVER",
     "SCHEMA",
     "Lock",
+    "backup",
     "ended_transaction",
     "enum_types",
     "explain",
+    "is_forbidden",
     "is_there_already",
+    "keep_in_step",
     "make_online",
     "migrating",
     "reading",
+    "registering",
     "render_type",
     "row_checks",
     "scratch",
     "snapshot",
+    "stop_keeping",
     "timed_out",
 ]

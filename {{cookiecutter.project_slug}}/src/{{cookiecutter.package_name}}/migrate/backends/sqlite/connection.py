@@ -65,6 +65,11 @@ def is_there_already(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
 
 
+def is_forbidden(error: SQLAlchemyError) -> bool:
+    """Whether the database takes no writes, or none from this user."""
+    return "readonly" in str(getattr(error, "orig", ""))
+
+
 def ended_transaction(connection: Connection) -> bool:
     """Whether the transaction that was begun is no longer open: the body ended it itself."""
     return not driver_connection(connection).in_transaction
@@ -85,7 +90,7 @@ def migrating(
     with bare(engine).connect() as connection:
         _refuse_begun(connection)
         with _prepared(connection, config):
-            event.listen(connection, "begin", _begin_immediate)
+            event.listen(connection, "begin", begin_immediate)
             event.listen(connection, "commit", lambda _: before_commit())
             yield connection
 
@@ -110,7 +115,8 @@ def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]
         raw.isolation_level = level
 
 
-def _begin_immediate(connection: Connection) -> None:
+def begin_immediate(connection: Connection) -> None:
+    """Take the write lock, unless each statement is to be committed by itself."""
     if not in_autocommit(connection):
         raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
         raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again

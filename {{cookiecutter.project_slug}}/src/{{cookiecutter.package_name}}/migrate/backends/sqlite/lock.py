@@ -2,16 +2,22 @@
 
 import os
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from ...config import MigrationConfig
+from ...errors import lock_timeout
 from ...results import LockHolder
-from ..common import driver_connection, my_name
+from ..common import bare, driver_connection, my_name
 from . import errors
-from .connection import reading
+from .connection import begin_immediate, reading
+
+POLL_SECONDS = 0.1
 
 
 class Lock:
@@ -53,6 +59,10 @@ class Lock:
     def _note(self) -> Path:
         return Path(f"{self._path}.txt")
 
+    def close_gate(self) -> bool:
+        """Whoever registers takes this very lock."""
+        return True
+
     def release(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
@@ -81,6 +91,29 @@ class Lock:
         if holder is None:
             return None
         raise errors.cannot_end_holder(holder, holder.process)
+
+
+@contextmanager
+def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
+    """A transaction during which no contract begins. It waits for whoever migrates.
+
+    It would anyway: a migration has the write lock.
+
+    Raises:
+        ActionableError: lock-timeout, cannot-lock.
+    """
+    lock = Lock(engine)
+    deadline = time.monotonic() + config.lock_timeout
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            raise lock_timeout(lock.holder() or "a migrator", config.lock_timeout)
+        time.sleep(POLL_SECONDS)
+    try:
+        with bare(engine).connect() as connection, connection.begin():
+            begin_immediate(connection)
+            yield connection
+    finally:
+        lock.release()
 
 
 def _open(path: Path) -> sqlite3.Connection:

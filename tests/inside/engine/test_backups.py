@@ -1,0 +1,349 @@
+"""Backups: made, listed, kept in number, and what stops one."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from engine.support import KIND, Command, Database, Folder, start_backup, wait_until
+
+only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
+only_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
+
+
+@pytest.fixture
+def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for backups."""
+    path = tmp_path / "backups"
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(path))
+    return path
+
+
+# Text of 400 kB that cannot be compressed to much less than half of that.
+NOISE = {
+    "sqlite": "hex(randomblob(200000))",
+    "postgresql": "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 12500))",
+}
+
+
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """Let every write of this process fail that is behind so many bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def client(folder: Path, script: str) -> Path:
+    """A program in place of pg_dump, which says that it is of the newest version."""
+    path = folder / "pg_dump"
+    path.write_text(
+        f'#!/bin/sh\nif [ "$1" = --version ]; then echo "{NEWEST}"; exit; fi\n{script}\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+NEWEST = "pg_dump (PostgreSQL) 99.1"
+
+
+@contextmanager
+def role_with_password(database: Database, password: str) -> Iterator[str]:
+    """A role that the server asks for its password, as it asks no other here."""
+    role = f"asked_{uuid4().hex}"
+    ((path,),) = database.ask("SHOW hba_file")
+    hba = Path(path)
+    former = hba.read_text()
+    database.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    hba.write_text(f"local all {role} scram-sha-256\n{former}")
+    database.ask("SELECT pg_reload_conf()")
+    try:
+        yield role
+    finally:
+        hba.write_text(former)
+        database.ask("SELECT pg_reload_conf()")
+        database.ask(f"DROP ROLE {role}")
+
+
+def made(command: Command, line: str = "backup create") -> str:
+    """Make a backup; return its name."""
+    code, out, err = command(f"{line} --json")
+    assert code == 0, err
+    return str(json.loads(out)["name"])
+
+
+def listed(command: Command) -> list[str]:
+    """The names that ``backup list`` prints."""
+    code, out, err = command("backup list --json")
+    assert code == 0, err
+    return [manifest["name"] for manifest in json.loads(out)]
+
+
+def test_a_backup_is_listed_with_what_it_holds(
+    command: Command, folder: Folder, backups: Path
+) -> None:
+    folder.tables("a", "b")
+    command("migrate latest")
+    name = made(command)
+    (manifest,) = json.loads(command("backup list --json")[1])
+    assert manifest["name"] == name
+    assert manifest["revision"] == "002"
+    assert manifest["whole"] is True
+    assert len(manifest["fingerprint"]) == 64
+    assert manifest["size"] == sum(file["size"] for file in manifest["files"]) > 0
+    assert manifest["duration"] > 0
+    assert name in command("backup list")[1]
+
+
+def test_only_its_owner_may_read_it_and_nothing_else_is_left(
+    command: Command, backups: Path
+) -> None:
+    made(command)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in backups.iterdir()} == {0o600}
+    assert stat.S_IMODE(backups.stat().st_mode) == 0o700
+    assert len(list(backups.iterdir())) == 2
+
+
+def test_the_newest_are_kept_and_files_of_others_stay(
+    command: Command, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_KEEP", "2")
+    backups.mkdir()
+    others = [backups / "notes.txt", backups / "other-20260101-000000-000000.json"]
+    for path in others:
+        path.write_text("{}")
+    names = [made(command) for _ in range(4)]
+    assert listed(command) == [names[3], names[2]]
+    assert all(path.exists() for path in others)
+    assert len(list(backups.iterdir())) == 2 * 2 + len(others)
+
+
+def test_a_run_that_has_something_to_do_backs_up_first_and_another_does_not(
+    command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    folder.tables("a")
+    code, out, _ = command("migrate latest --json")
+    assert (code, json.loads(out)["migrations"]) == (0, ["001_a"])
+    assert len(listed(command)) == 1
+    assert command("migrate latest")[0] == 0
+    assert len(listed(command)) == 1
+    assert command("migrate rollback")[0] == 0
+    newest, oldest = json.loads(command("backup list --json")[1])
+    assert (newest["revision"], oldest["revision"]) == ("001", None)
+
+
+def test_nothing_is_backed_up_unless_it_is_asked_for(
+    command: Command, folder: Folder, backups: Path
+) -> None:
+    folder.tables("a")
+    assert command("migrate latest")[0] == 0
+    assert not backups.exists()
+
+
+def test_production_backs_up_sqlite_by_itself_and_says_so_where_it_does_not(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder.tables("a", "b", "c")
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("DB_SSL_MODE", "disable")
+    monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
+    assert command("migrate up")[0] == 0
+    if KIND == "sqlite":
+        beside = Path(str(sa.make_url(database.address).database)).parent / "backups"
+        assert len(listed(command)) == len(list(beside.glob("*.db"))) == 1
+    told = KIND == "postgresql"
+    assert caplog.text.count("No backup is made before these migrations") == told
+    monkeypatch.setenv("MIGRATION_BACKUP", "off")
+    assert command("migrate up")[0] == 0
+    assert caplog.text.count("No backup is made before these migrations") == told
+    if KIND == "sqlite":
+        assert len(listed(command)) == 1
+
+
+def test_a_failed_migration_names_the_backup_and_the_command(
+    command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    folder.add("fails", 'op.execute("SELECT nothing_of_this_name")')
+    code, _, err = command("migrate latest")
+    (name,) = listed(command)
+    assert code == 1
+    assert f"backup restore {name}" in err
+    assert len(err.splitlines()) == 3
+
+
+def test_a_backup_that_fails_stops_the_run(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "file" / "backups"))
+    folder.tables("a")
+    code, _, err = command("migrate latest")
+    assert (code, database.tables()) == (1, set())
+    assert "nothing was migrated" in err
+    assert "BACKUP_DIRECTORY" in err
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_DIRECTORY", "/proc/backups")
+    code, _, err = command("backup create")
+    assert code == 1
+    assert "/proc/backups cannot be written" in err
+    assert len(err.splitlines()) > 3  # the steps, and then the three lines
+
+
+@only_sqlite
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
+    command: Command, database: Database, folder: Folder, backups: Path
+) -> None:
+    folder.tables("a")
+    command("migrate latest")
+    with Path(str(sa.make_url(database.address).database)).open("r+b") as file:
+        file.truncate(8 << 40)  # a sparse file, larger than any disk of these tests
+    code, _, err = command("backup create")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert "A backup may need 8796093.0 MB" in err
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file_and_stops_the_run(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    backups: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database.ask("CREATE TABLE filler (id INTEGER, content TEXT)")
+    database.ask(f"INSERT INTO filler SELECT 1, {NOISE[KIND]}")
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    folder.tables("a")
+    with no_file_longer_than(50_000):
+        code, _, err = command("migrate latest")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert "nothing was migrated" in err
+    assert "a" not in database.tables()
+    assert command("migrate latest")[0] == 0
+    assert len(listed(command)) == 1
+
+
+def test_a_process_killed_while_it_writes_leaves_no_backup(
+    command: Command, database: Database, folder: Folder, backups: Path
+) -> None:
+    database.ask("CREATE TABLE filler (id INTEGER, content TEXT)")
+    for number in range(8):
+        database.ask(f"INSERT INTO filler SELECT {number}, {NOISE[KIND]}")
+    process = start_backup(database, folder, "create")
+    wait_until(lambda: backups.exists() and list(backups.iterdir()))
+    process.kill()
+    process.finish()
+    left = list(backups.iterdir())
+    assert all(".partial" in path.name for path in left)
+    assert listed(command) == []
+    made(command)
+    assert all(path.exists() for path in left)  # another process could be writing them
+    for path in left:
+        os.utime(path, (0, 0))
+    made(command)
+    assert not any(path.exists() for path in left)
+
+
+# -- PostgreSQL's client ---------------------------------------------------------------------------
+
+
+@only_postgresql
+def test_a_client_that_is_too_old_is_told_and_nothing_runs(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    tmp_path: Path,
+    backups: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = client(tmp_path, "")
+    old.write_text(old.read_text().replace(NEWEST, "pg_dump (PostgreSQL) 12.3"))
+    monkeypatch.setenv("BACKUP_PG_DUMP", str(old))
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    folder.tables("a")
+    code, _, err = command("migrate latest")
+    assert (code, database.tables()) == (1, set())
+    assert f"{old} is of PostgreSQL 12, and the server is" in err
+
+
+@only_postgresql
+def test_no_client_is_told_and_nothing_runs(
+    command: Command, database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from my_service.migrate.backends.postgresql import client
+
+    monkeypatch.setattr(client, "WHEEL", "no_such_wheel")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    folder.tables("a")
+    code, _, err = command("migrate latest")
+    assert (code, database.tables()) == (1, set())
+    assert "There is no pg_dump" in err
+
+
+@only_postgresql
+def test_a_client_that_is_not_there_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_PG_DUMP", "/nowhere/pg_dump")
+    code, _, err = command("backup create")
+    assert code == 1
+    assert "/nowhere/pg_dump cannot be used: No such file or directory" in err
+
+
+@only_postgresql
+def test_the_password_is_on_no_command_line(
+    command: Command,
+    database: Database,
+    tmp_path: Path,
+    backups: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = client(
+        tmp_path, f'echo "$@" > {tmp_path}/told; echo "$PGPASSWORD" > {tmp_path}/password'
+    )
+    url = sa.make_url(database.address).set(password="kept out of sight")
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    monkeypatch.setenv("BACKUP_PG_DUMP", str(told))
+    command("backup create")
+    assert "--format=custom" in (tmp_path / "told").read_text()
+    assert "out of sight" not in (tmp_path / "told").read_text()
+    assert (tmp_path / "password").read_text() == "kept out of sight\n"
+
+
+@only_postgresql
+def test_a_wrong_password_is_told_and_nothing_is_written(
+    command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with role_with_password(database, "right") as role:
+        url = sa.make_url(database.address).set(username=role, password="wrong")
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        code, _, err = command("backup create")
+    assert (code, backups.exists()) == (1, False)
+    assert "Correct the user or the password" in err

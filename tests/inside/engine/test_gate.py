@@ -1,0 +1,300 @@
+"""A contract runs only when no instance is left whose files lack it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service.errors import ActionableError
+from my_service.migrate import (
+    MigrationConfig,
+    Registration,
+    get_instances,
+    get_migration_status,
+    rollback_migrations,
+    run_migrations,
+)
+from my_service.migrate.lock import migration_lock
+from my_service.migrations.target import can_serve
+
+from engine.pooler import pgbouncer
+from engine.support import KIND, Command, Database, Folder, create, finish, start
+
+CONTRACT = 'phase = "contract"\n'
+SECOND = "datetime('now', '-{} seconds')" if KIND == "sqlite" else "now() - interval '{} seconds'"
+
+
+def release(folder: Folder, name: str, *, without: int = 0) -> MigrationConfig:
+    """A release with the files of the folder, its last ones left out."""
+    path = folder.path.with_name(name)
+    (path / "versions").mkdir(parents=True)
+    files = sorted(folder.versions.glob("*.py"))
+    for file in files[: len(files) - without]:
+        (path / "versions" / file.name).write_bytes(file.read_bytes())
+    return replace(folder.config(load_release=lambda: name), directory=path)
+
+
+def expand_and_contract(folder: Folder) -> None:
+    """Three files: two that add, one that takes away."""
+    folder.tables("a", "b")
+    folder.add("drop_a", 'op.drop_table("a")', create("a"), extra=CONTRACT)
+
+
+def age(database: Database, registration: Registration, seconds: float) -> None:
+    """Make an instance silent for so long."""
+    moment = SECOND.format(seconds)
+    database.ask(f"UPDATE service_instances SET beat_at = {moment} WHERE id = '{registration.id}'")
+
+
+def test_a_contract_waits_for_the_instance_that_lacks_it_and_says_for_whom(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    expand_and_contract(folder)
+    folder.tables("after")
+    old, new = release(folder, "1.0", without=2), release(folder, "2.0")
+    Registration(engine, old).register()
+    result = run_migrations(engine, config=new).raise_for_error()
+    assert result.migrations == ("001_a", "002_b")
+    assert result.held_back == ("003_drop_a", "004_after")
+    (by,) = result.held_by
+    assert "version 1.0, revision 002" in by
+    assert database.tables() - {"service_instances"} == {"a", "b"}
+    status = get_migration_status(engine, config=new)
+    assert (status.pending, status.held_back) == ((), ("003_drop_a", "004_after"))
+    assert status.held_by == result.held_by
+
+
+def test_what_is_held_back_keeps_nobody_from_being_ready_unless_it_adds_something(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    expand_and_contract(folder)
+    Registration(engine, release(folder, "1.0", without=1)).register()
+    new = release(folder, "2.0")
+    run_migrations(engine, config=new).raise_for_error()
+    assert can_serve(engine, new) == (True, None)
+    folder.tables("after")
+    assert can_serve(engine, release(folder, "3.0"))[0] is False
+
+
+@pytest.mark.parametrize("end", ["removed", "silent"])
+def test_the_gate_opens_when_the_last_old_instance_is_gone(
+    engine: sa.Engine, folder: Folder, database: Database, end: str
+) -> None:
+    expand_and_contract(folder)
+    new = release(folder, "2.0")
+    old = Registration(engine, release(folder, "1.0", without=1))
+    for registration in (old, Registration(engine, new)):
+        registration.register()
+    assert run_migrations(engine, config=new).held_back
+    if end == "removed":
+        old.remove()
+    else:
+        age(database, old, 50)
+        assert run_migrations(engine, config=new).held_back
+        age(database, old, 61)
+    result = run_migrations(engine, config=new).raise_for_error()
+    assert (result.migrations, result.held_back) == (("003_drop_a",), ())
+    assert [instance.version for instance in get_instances(engine, config=new)] == ["2.0"]
+
+
+def test_an_instance_that_wakes_up_after_the_contract_is_refused(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    expand_and_contract(folder)
+    new = release(folder, "2.0")
+    old = Registration(engine, release(folder, "1.0", without=1))
+    old.register()
+    age(database, old, 100)
+    assert old.beat()  # it wakes in time, and counts again
+    assert run_migrations(engine, config=new).held_back
+    age(database, old, 100)
+    assert not run_migrations(engine, config=new).held_back
+    assert not old.beat()
+    with pytest.raises(ActionableError) as refused:
+        old.register()
+    assert refused.value.code == "contract-unknown"
+    assert get_instances(engine, config=new) == []
+
+
+def test_an_instance_does_not_register_twice_nor_remove_another(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    one, other = (Registration(engine, folder.config()) for _ in range(2))
+    one.register()
+    other.register()
+    one.remove()
+    assert [instance.id for instance in get_instances(engine, config=folder.config())] == [other.id]
+
+
+def test_an_instance_with_unknown_files_holds_a_contract_back(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a", "b")
+    elsewhere = release(folder, "elsewhere")
+    (elsewhere.versions / "002_b.py").rename(elsewhere.versions / "900_b.py")
+    file = elsewhere.versions / "900_b.py"
+    file.write_text(file.read_text().replace("revision = '002'", "revision = '900'"))
+    Registration(engine, elsewhere).register()
+    folder.add("drop_a", 'op.drop_table("a")', extra=CONTRACT)
+    assert run_migrations(engine, config=folder.config()).held_back == ("003_drop_a",)
+
+
+def test_another_service_holds_nothing_back(engine: sa.Engine, folder: Folder) -> None:
+    expand_and_contract(folder)
+    other = release(folder, "1.0", without=1)
+    Registration(engine, replace(other, service="other")).register()
+    assert run_migrations(engine, config=folder.config()).held_back == ()
+
+
+def test_migrate_contract_waits_is_refused_and_forces(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    expand_and_contract(folder)
+    old = Registration(engine, release(folder, "1.0", without=1))
+    old.register()
+    code, out, _ = command("migrate latest")
+    assert code == 0
+    assert out.startswith("Batch 1 run: 2 migrations\nHeld back: 003_drop_a, by the instance on ")
+    assert json.loads(command("migrate latest --json")[1])["held_back"] == ["003_drop_a"]
+    assert "003_drop_a\t\t\t\theld back (contract)" in command("migrate list")[1]
+    assert "Held back: 003_drop_a, by " in command("migrate status")[1]
+    assert json.loads(command("migrate status --json")[1])["held_back"] == ["003_drop_a"]
+    began = time.monotonic()
+    code, out, err = command("migrate contract --wait 0.6")
+    assert (code, out, time.monotonic() - began > 0.6) == (1, "", True)
+    assert err.startswith("Problem:  003_drop_a is held back by the instance on ")
+    waiting = start(database, folder, "contract", "--wait", "60")
+    time.sleep(0.5)
+    old.remove()
+    assert finish(waiting)[:2] == (0, "Batch 2 run: 1 migration\n")
+
+
+def test_force_runs_a_contract_beside_an_instance_that_lacks_it(
+    engine: sa.Engine, folder: Folder, command: Command, database: Database
+) -> None:
+    expand_and_contract(folder)
+    old = release(folder, "1.0", without=1)
+    Registration(engine, old).register()
+    assert command("migrate contract --force")[:2] == (0, "Batch 1 run: 3 migrations\n")
+    assert can_serve(engine, old)[0] is False
+
+
+def test_a_rolled_back_contract_lets_the_older_release_in_again(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    expand_and_contract(folder)
+    old = release(folder, "1.0", without=1)
+    for _ in range(2):
+        run_migrations(engine, config=folder.config()).raise_for_error()
+        with pytest.raises(ActionableError, match="does not have 1 applied contract"):
+            Registration(engine, old).register()
+        rollback_migrations(engine, config=folder.config()).raise_for_error()
+    Registration(engine, old).register()
+
+
+@pytest.mark.parametrize("extra", ["", "transaction = False\n"])
+def test_nobody_registers_while_a_contract_runs(
+    engine: sa.Engine, folder: Folder, database: Database, extra: str
+) -> None:
+    folder.tables("a", "b")
+    old = release(folder, "1.0")
+    folder.add("slow", ["from engine.support import gate", "gate.began.set()",
+                        "assert gate.open.wait(30)"], extra=CONTRACT + extra)  # fmt: skip
+    from engine.support import gate
+
+    gate.began.clear()
+    gate.open.clear()
+    running = threading.Thread(
+        target=run_migrations, args=(engine,), kwargs={"config": folder.config()}
+    )
+    running.start()
+    assert gate.began.wait(30)
+    with pytest.raises(ActionableError) as refused:
+        Registration(database.engine(), replace(old, lock_timeout=0.3)).register()
+    assert refused.value.code == "lock-timeout"
+    gate.open.set()
+    running.join(30)
+    with pytest.raises(ActionableError) as refused:
+        Registration(engine, old).register()
+    assert refused.value.code == "contract-unknown"
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="elsewhere it takes the migrators' lock")
+def test_registering_waits_for_no_other_migration(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    with migration_lock(engine, 5):
+        Registration(engine, folder.config(lock_timeout=0)).register()
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
+def test_the_gate_works_through_a_pooler(
+    database: Database, folder: Folder, tmp_path: Path
+) -> None:
+    expand_and_contract(folder)
+    new = release(folder, "2.0")
+    with pgbouncer(database.address, tmp_path) as behind:
+        engine = Database(behind).engine()
+        old = Registration(engine, release(folder, "1.0", without=1))
+        old.register()
+        assert run_migrations(engine, config=new).held_back == ("003_drop_a",)
+        assert old.beat()
+        old.remove()
+        assert run_migrations(engine, config=new).raise_for_error().migrations == ("003_drop_a",)
+        with pytest.raises(ActionableError):
+            old.register()
+        engine.dispose()
+
+
+def test_many_starts_and_contracts_at_once_never_leave_an_old_instance_on_a_new_schema(
+    database: Database, folder: Folder
+) -> None:
+    expand_and_contract(folder)
+    old, new = release(folder, "1.0", without=1), release(folder, "2.0")
+    first = database.engine()
+    run_migrations(first, config=old).raise_for_error()
+    ends: list[str] = []
+    for attempt in range(12):
+        ready = threading.Barrier(4)
+        registered: list[bool] = []
+
+        def begin(
+            wait: threading.Barrier = ready,
+            seen: list[bool] = registered,
+            delay: float = attempt % 4 / 20,
+        ) -> None:
+            engine = database.engine()
+            registration = Registration(engine, old)
+            wait.wait()
+            time.sleep(delay)
+            try:
+                registration.register()
+                seen.append(True)
+            except ActionableError as error:
+                assert error.code == "contract-unknown", error
+                seen.append(False)
+
+        def contract(wait: threading.Barrier = ready) -> None:
+            engine = database.engine()
+            wait.wait()
+            run_migrations(engine, config=new).raise_for_error()
+
+        threads = [threading.Thread(target=act) for act in (begin, begin, begin, contract)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(registered) == 3
+        is_applied = not get_migration_status(first, config=new).held_back
+        # Whoever registered is still there: then the contract has not run.
+        assert is_applied != any(registered), (attempt, registered)
+        ends.append("contract" if is_applied else "starts")
+        database.ask("DELETE FROM service_instances")
+        if is_applied:
+            rollback_migrations(first, config=new).raise_for_error()
+    assert set(ends) == {"contract", "starts"}, ends

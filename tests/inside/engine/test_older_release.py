@@ -1,0 +1,131 @@
+"""A release whose files end before the database's starts, serves and applies nothing."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+from my_service.migrate import (
+    MigrationConfig,
+    get_migration_status,
+    migrate_up,
+    migration_sql,
+    rollback_migrations,
+    run_migrations,
+)
+from my_service.migrate.events import Observer
+from my_service.migrations.target import can_serve
+
+from engine.support import Command, Database, Folder, create, finish, start
+
+CONTRACT = 'phase = "contract"\n'
+
+
+class Heard(Observer):
+    """Remembers that the schema is ahead."""
+
+    def __init__(self) -> None:
+        self.ahead: list[list[str]] = []
+
+    def schema_ahead(self, migrations: object) -> None:
+        """Note it."""
+        self.ahead.append(list(migrations))  # type: ignore[call-overload]
+
+
+def config_of(folder: Folder, release: str, heard: Observer | None = None) -> MigrationConfig:
+    """The configuration of a release."""
+    return folder.config(load_release=lambda: release, observer=heard or Observer())
+
+
+def released(engine: sa.Engine, folder: Folder, *, contract: bool = False) -> None:
+    """Migrate with release 2.0, then be release 1.0, which has the first two of four files."""
+    folder.tables("a", "b", "c")
+    folder.add("d", create("d"), extra=CONTRACT if contract else "")
+    run_migrations(engine, config=config_of(folder, "2.0")).raise_for_error()
+    folder.file("003_c").unlink()
+    folder.file("004_d").unlink()
+    folder.last = "002"
+
+
+def test_it_applies_nothing_and_says_once_by_what_the_schema_is_ahead(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    released(engine, folder)
+    before = database.all()
+    for act in (run_migrations, migrate_up):
+        heard = Heard()
+        result = act(engine, config=config_of(folder, "1.0", heard)).raise_for_error()
+        assert (result.migrations, result.ahead) == ((), ("003_c", "004_d"))
+        assert heard.ahead == [["003_c (release 2.0)", "004_d (release 2.0)"]]
+    assert migration_sql(engine, config=folder.config()) == ""
+    assert database.all() == before
+
+
+def test_its_status_lists_what_is_ahead_and_is_in_order(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    released(engine, folder)
+    status = get_migration_status(engine, config=folder.config())
+    assert [(m.name, m.ahead, m.missing) for m in status.completed] == [
+        ("001_a", False, False),
+        ("002_b", False, False),
+        ("003_c", True, False),
+        ("004_d", True, False),
+    ]
+    assert (status.pending, status.problem, status.current) == ((), None, "004")
+    code, out, _ = command("migrate status")
+    assert code == 0
+    assert "The schema is ahead of this release by 2 migrations: 003_c, 004_d" in out
+    code, out, err = finish(start(database, folder, "latest", "--json"))
+    assert (code, json.loads(out)["ahead"]) == (0, ["003_c", "004_d"])
+    assert err.count("ahead") == 1
+
+
+def test_its_readiness_says_yes(engine: sa.Engine, folder: Folder) -> None:
+    released(engine, folder)
+    assert can_serve(engine, folder.config()) == (True, None)
+
+
+def test_it_refuses_a_contract_that_it_does_not_know(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    released(engine, folder, contract=True)
+    before = database.all()
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == "contract-unknown"
+    assert error.problem == "This release does not have 1 applied contract: 004_d (release 2.0)"
+    status = get_migration_status(engine, config=folder.config())
+    assert status.unknown_contracts == ("004_d",)
+    assert can_serve(engine, folder.config()) == (False, error.problem)
+    for word in ("status", "latest"):
+        code, out, err = command(f"migrate {word}")
+        assert (code, error.problem in out + err) == (1, True), word
+    assert database.all() == before
+
+
+def test_it_rolls_nothing_back(engine: sa.Engine, folder: Folder, database: Database) -> None:
+    released(engine, folder)
+    error = rollback_migrations(engine, config=folder.config()).error
+    assert error.problem == "Files of 2 applied migrations are missing: 003_c, 004_d"
+    assert database.tables() == {"a", "b", "c", "d"}
+
+
+def test_a_branch_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+    released(engine, folder)
+    folder.tables("hotfix")
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == "Files of 2 applied migrations are missing: 003_c, 004_d"
+
+
+def test_a_hole_in_the_chain_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+    released(engine, folder)
+    folder.file("001_a").unlink()
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == "Files of 3 applied migrations are missing: 001_a, 003_c, 004_d"
+
+
+def test_an_empty_folder_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.file("001_a").unlink()
+    assert run_migrations(engine, config=folder.config()).error.code == "files-missing"

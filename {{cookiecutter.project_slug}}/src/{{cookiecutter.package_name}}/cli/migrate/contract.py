@@ -1,0 +1,35 @@
+"""``migrate contract``: run what waited for older instances to end."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from ..common import Json, Verbose, database, report
+from ..errors import gate_shut
+from . import group
+
+
+@group.command("contract")
+def migrate_contract(
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for instances that lack it to end.", min=0)
+    ] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not wait: instances that lack it may fail.")
+    ] = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+) -> None:
+    """Apply all pending migrations, contracts included. Exit 1 when one is still held back."""
+    from ...migrate import make_instances_table, wait_for_gate
+    from ...migrations.target import apply_pending
+
+    with database() as (engine, config):
+        make_instances_table(engine, config=config)
+        if not force:
+            wait_for_gate(engine, wait, config=config)
+        result = apply_pending(engine, replace(config, force_contracts=force))
+    if result.success and result.held_back:
+        raise gate_shut(result.held_back, result.held_by, result.migrations)
+    report(result, "run", verbose=verbose, as_json=as_json)

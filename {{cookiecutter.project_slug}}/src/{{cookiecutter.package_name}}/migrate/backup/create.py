@@ -1,0 +1,203 @@
+"""Makes backups, lists them, and removes those that are too many."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...errors import ActionableError
+from ..backends import backend
+from ..backends.common import check_engine
+from ..config import MigrationConfig
+from ..drift import read_fingerprints
+from ..history import read_heads
+from .layout import Part
+from .manifest import SUFFIX, Manifest, SavedFile, read_manifests
+from .options import BackupOptions
+from .store import Store
+
+WORKERS = 4  # files that are written at the same time
+CHUNK_BYTES = 1 << 20
+_TIME = r"-\d{8}-\d{6}-\d{6}"
+
+OnStep = Callable[[str], None]
+
+
+def create_backup(
+    engine: Engine,
+    config: MigrationConfig,
+    options: BackupOptions,
+    schemas: Sequence[str] | None = None,
+    on_step: OnStep = lambda _: None,
+) -> Manifest | None:
+    """Save the database, or some tenants' schemas, as they are at one moment.
+
+    Args:
+        schemas: those to save; None saves the whole database.
+        on_step: called with a sentence for each step.
+
+    Returns:
+        What was saved; None when none of the schemas is there.
+
+    Raises:
+        ActionableError: no client that is new enough, a disk that is full, a folder that cannot be
+            written, a database that does not answer. There is no half backup then.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    try:
+        with backend.backup.Dump(engine, options.client) as dump:
+            manifest = _Creation(dump, config, options, on_step).run(schemas)
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
+    for old in list_backups(config, options)[options.keep :]:
+        on_step(f"Removing {old.name}")
+        old.remove(options.store)
+    return manifest
+
+
+def list_backups(config: MigrationConfig, options: BackupOptions) -> list[Manifest]:
+    """The service's own backups, newest first.
+
+    Raises:
+        ActionableError: backup-not-read, backup-manifest-unreadable.
+    """
+    own = re.compile(re.escape(_prefix(config)) + _TIME + re.escape(SUFFIX))
+    names = (name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name))
+    return read_manifests(options.store, names)
+
+
+def checksum_of(store: Store, name: str) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file, as the store gives it."""
+    digest, size = hashlib.sha256(), 0
+    with store.open(name) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _prefix(config: MigrationConfig) -> str:
+    return config.service or "backup"
+
+
+class _Creation:
+    """One backup on its way."""
+
+    def __init__(
+        self,
+        dump: "backend.backup.Dump",
+        config: MigrationConfig,
+        options: BackupOptions,
+        on_step: OnStep,
+    ) -> None:
+        self.dump = dump
+        self.config = config
+        self.store = options.store
+        self.layout = options.layout
+        self.on_step = on_step
+        self.created_at = datetime.now(UTC)
+        self.name = f"{_prefix(config)}{self.created_at:-%Y%m%d-%H%M%S-%f}"
+        self.manifest: Manifest | None = None
+        self.written: list[str] = []
+
+    def run(self, schemas: Sequence[str] | None) -> Manifest | None:
+        began = time.perf_counter()
+        with self.dump.connection() as connection:
+            parts = self.layout.parts(connection, schemas)
+        if not parts:
+            return None
+        try:
+            files = self._write_all(parts, whole=schemas is None)
+            assert self.manifest is not None
+            manifest = replace(
+                self.manifest,
+                duration=round(time.perf_counter() - began, 3),
+                size=sum(file.size for file in files),
+                files=tuple(files),
+            )
+            manifest.save(self.store)
+        except BaseException:
+            for name in self.written:
+                with suppress(ActionableError):
+                    self.store.delete(name)
+            raise
+        return manifest
+
+    def _write_all(self, parts: Sequence[Part], *, whole: bool) -> list[SavedFile]:
+        def describe(path: Path) -> None:
+            with self.dump.connection(path) as connection:
+                self.manifest = self._describe(connection, parts, whole=whole)
+
+        # The first is written alone: where there is not room for all, nothing is begun.
+        first, *others = parts
+        files = [self._write(first, describe, needed=self.dump.size())]
+        with ThreadPoolExecutor(WORKERS) as threads:
+            jobs = [threads.submit(self._write, part) for part in others]
+            try:
+                files += [job.result() for job in jobs]
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+        return files
+
+    def _write(
+        self, part: Part, describe: Callable[[Path], None] = lambda _: None, *, needed: int = 0
+    ) -> SavedFile:
+        name = ".".join(filter(None, (self.name, part.name))) + self.dump.SUFFIX
+        self.on_step(f"Writing {name}")
+
+        def write(path: Path) -> None:
+            self.dump.write(path, part.schemas, part.without)
+            describe(path)
+
+        self.written.append(name)
+        self.store.put(name, write, needed=needed)
+        schema = part.schemas[0] if len(part.schemas) == 1 else None
+        return SavedFile(part.name, schema, name, *checksum_of(self.store, name))
+
+    def _describe(self, connection: Connection, parts: Sequence[Part], *, whole: bool) -> Manifest:
+        """The manifest of what the connection sees, except for the files."""
+        facts = describe_schema(connection, self.config)
+        return Manifest(
+            name=self.name,
+            service=self.config.service,
+            version=self.config.load_release(),
+            database=facts.database,
+            revision=facts.revision,
+            fingerprint=facts.fingerprint,
+            whole=whole,
+            created_at=self.created_at,
+            duration=0.0,
+            size=0,
+            files=(),
+            needs=backend.backup.needs(connection),
+            tenants=self.layout.tenants(connection, parts),
+        )
+
+
+class SchemaFacts(NamedTuple):
+    """What tells whether the service's schema is the one that was saved."""
+
+    database: str
+    revision: str | None
+    fingerprint: str
+
+
+def describe_schema(connection: Connection, config: MigrationConfig) -> SchemaFacts:
+    """The facts of the service's schema on this connection."""
+    config.scope.enter(connection)
+    schema = backend.backup.current_schema(connection)
+    return SchemaFacts(
+        backend.snapshot.version(connection),
+        ", ".join(sorted(read_heads(connection, config) or ())) or None,
+        read_fingerprints(connection, [schema]).get(schema, ""),
+    )

@@ -1,0 +1,116 @@
+"""The manifest of a backup: what it holds, and how to tell that it is whole."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import errors
+from .layout import TenantFacts
+from .store import Store
+
+FORMAT = 1
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A file of a backup.
+
+    Attributes:
+        part: name of the part that it holds.
+        schema: the one schema that it holds; None when it holds others, too.
+        size: bytes.
+        checksum: SHA-256.
+    """
+
+    part: str
+    schema: str | None
+    name: str
+    size: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup holds.
+
+    Attributes:
+        service: the service that made it; ``version``: its version.
+        database: kind and major version of the database.
+        revision: the newest migration that was applied.
+        fingerprint: of the service's schema, as ``migrate/drift`` makes it.
+        whole: whether it holds the whole database, not only some tenants.
+        created_at: in UTC. duration: seconds. size: bytes, of all files.
+        needs: what the database must have before the files are loaded, as the backend tells it.
+        tenants: those that it holds, by id.
+    """
+
+    name: str
+    service: str
+    version: str | None
+    database: str
+    revision: str | None
+    fingerprint: str
+    whole: bool
+    created_at: datetime
+    duration: float
+    size: int
+    files: tuple[SavedFile, ...]
+    needs: dict[str, Any] = field(default_factory=dict)
+    tenants: dict[str, TenantFacts] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as JSON has it."""
+        return asdict(self) | {"created_at": self.created_at.isoformat(), "format": FORMAT}
+
+    def save(self, store: Store) -> None:
+        """Write the manifest. From then on it is a backup."""
+        text = json.dumps(self.as_dict(), indent=2, default=str) + "\n"
+        store.put(self.name + SUFFIX, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def file_of(self, part: str) -> SavedFile:
+        """The file that holds a part."""
+        return next(file for file in self.files if file.part == part)
+
+    def remove(self, store: Store) -> None:
+        """Remove the backup: the manifest first, so that none is left that lacks its files."""
+        store.delete(self.name + SUFFIX)
+        for file in self.files:
+            store.delete(file.name)
+
+
+def read_manifest(store: Store, name: str) -> Manifest:
+    """The manifest of a backup.
+
+    Raises:
+        ActionableError: no-such-backup, backup-manifest-unreadable, backup-not-read.
+    """
+    if name + SUFFIX not in store.list():
+        raise errors.no_such_backup(name)
+    with store.open(name + SUFFIX) as file:
+        text = file.read()
+    try:
+        return _parse(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.manifest_unreadable(name, error) from error
+
+
+def read_manifests(store: Store, names: Iterator[str]) -> list[Manifest]:
+    """The manifests of several backups, newest first."""
+    manifests = [read_manifest(store, name) for name in names]
+    return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
+
+
+def _parse(values: dict[str, Any]) -> Manifest:
+    if (written := values.pop("format")) != FORMAT:
+        raise ValueError(f"its format is {written}, and this version knows {FORMAT}")
+    values["created_at"] = datetime.fromisoformat(values["created_at"])
+    values["files"] = tuple(SavedFile(**file) for file in values["files"])
+    values["tenants"] = {i: TenantFacts(**facts) for i, facts in values["tenants"].items()}
+    names = [values["name"], *(file.name for file in values["files"])]
+    if any(Path(name).name != name for name in names):
+        raise ValueError("it names a file outside its folder")
+    return Manifest(**values)

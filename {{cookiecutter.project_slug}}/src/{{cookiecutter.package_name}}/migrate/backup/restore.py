@@ -1,0 +1,156 @@
+"""Restores a backup: into a new database first, compared with the manifest, and then swapped."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..backends import backend
+from ..backends.common import check_engine
+from ..config import MigrationConfig
+from ..lock import migration_lock
+from . import errors
+from .create import OnStep, checksum_of, describe_schema
+from .manifest import Manifest, SavedFile, read_manifest
+from .options import BackupOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore did.
+
+    Attributes:
+        kept: the name under which what was there before is kept; None when nothing was there.
+        is_compared: whether the schema was compared with the manifest. Two major versions of a
+            database write it differently, so it cannot be then.
+    """
+
+    kept: str | None
+    is_compared: bool
+
+
+def restore_backup(
+    engine: Engine,
+    config: MigrationConfig,
+    options: BackupOptions,
+    name: str,
+    on_step: OnStep = lambda _: None,
+) -> Restored:
+    """Replace the database by what a backup holds.
+
+    Args:
+        engine: the database to replace; one that is not there is made.
+        name: the backup.
+        on_step: called with a sentence for each step.
+
+    Raises:
+        ActionableError: the backup is not there, damaged or partial; instances live, another
+            migrator holds the lock, or the database is in use; what was restored is not what was
+            saved. The database is as it was then.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    manifest = read_own_manifest(config, options, name)
+    if not manifest.whole:
+        raise errors.partial(name, len(manifest.tenants))
+    try:
+        with backend.backup.Restore(engine, options.client, datetime.now(UTC)) as restore:
+            with ExitStack() as stack:
+                if restore.exists:
+                    stack.enter_context(left_alone(engine, config))
+                with opened(options, manifest, manifest.files, on_step) as files:
+                    on_step(f"Restoring {name} into a new database")
+                    schemas = [file.schema for file in manifest.files]
+                    restore.load(list(zip(files, schemas, strict=True)), manifest.needs)
+                on_step("Comparing it with what was saved")
+                with restore.connection() as connection:
+                    is_compared = _compare(connection, config, options, manifest)
+            # Not under the lock: a database that somebody is connected to cannot be renamed.
+            on_step("Swapping it with the old one")
+            return Restored(restore.swap(), is_compared)
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
+
+
+def list_kept(engine: Engine) -> list[str]:
+    """The names of what restores have kept, oldest first.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    return list(backend.backup.kept(engine))
+
+
+def forget_kept(engine: Engine, name: str) -> None:
+    """Remove something of :func:`list_kept`.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    backend.backup.forget(engine, name)
+
+
+def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str) -> Manifest:
+    """The manifest of a backup that this service made.
+
+    Raises:
+        ActionableError: no-such-backup, backup-manifest-unreadable, backup-of-another-service.
+    """
+    manifest = read_manifest(options.store, name)
+    # As in the history: "" is not compared.
+    if config.service and manifest.service and manifest.service != config.service:
+        raise errors.another_services(name, manifest.service)
+    return manifest
+
+
+@contextmanager
+def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Iterator[None]":
+    """Nobody migrates, and no instance lives.
+
+    Raises:
+        ActionableError: lock-timeout, backup-instances-live.
+    """
+    with migration_lock(engine, 0, scope):
+        with backend.reading(engine, config.scope) as connection:
+            number = backend.backup.live_instances(connection)
+        if number:
+            raise errors.instances_live(number)
+        yield
+
+
+@contextmanager
+def opened(
+    options: BackupOptions, manifest: Manifest, saved: Sequence[SavedFile], on_step: OnStep
+) -> "Iterator[list[BinaryIO]]":
+    """Files of a backup, which are what they were.
+
+    Raises:
+        ActionableError: backup-damaged, backup-not-read.
+    """
+    for file in saved:
+        on_step(f"Checking {file.name}")
+        if checksum_of(options.store, file.name) != (file.size, file.checksum):
+            raise errors.damaged(manifest.name, file.name)
+    with ExitStack() as stack:
+        yield [stack.enter_context(options.store.open(file.name)) for file in saved]
+
+
+def _compare(
+    connection: Connection, config: MigrationConfig, options: BackupOptions, manifest: Manifest
+) -> bool:
+    facts = describe_schema(connection, config)
+    if facts.revision != manifest.revision:
+        raise errors.restored_differs(manifest.name, f"its revision is {facts.revision}")
+    if facts.database != manifest.database:
+        return False
+    if facts.fingerprint != manifest.fingerprint:
+        raise errors.restored_differs(manifest.name, "its schema has another fingerprint")
+    if others := options.layout.differing(connection, manifest.tenants):
+        raise errors.restored_differs(manifest.name, f"the schema of {others[0]} is another")
+    return True

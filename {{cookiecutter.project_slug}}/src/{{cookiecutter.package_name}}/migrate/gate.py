@@ -1,0 +1,120 @@
+"""The gate: a contract runs only when no instance is left that lacks it.
+
+A run is cut before the first contract whose gate is shut. Whoever opens one holds a lock that keeps
+new instances from registering, until its run has ended.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from .backends.common import MigrationLock
+from .config import MigrationConfig
+from .folder import CONTRACT, Folder, name_of, parents, phase_of
+from .instances import Instance, read_instances, remove_gone
+from .results import MigrationStatus
+
+if TYPE_CHECKING:
+    from alembic.script import Script
+
+POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 5.0  # registering takes milliseconds
+REGISTERING = "an instance that is registering now"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What waits.
+
+    Attributes:
+        migrations: the first contract whose gate is shut, and all that follows.
+        by: what keeps it shut, in words.
+    """
+
+    migrations: "tuple[Script, ...]" = ()
+    by: tuple[str, ...] = ()
+
+
+def hold_back(folder: Folder, chosen: "Sequence[Script]", instances: Sequence[Instance]) -> Held:
+    """What of a run has to wait until instances have ended."""
+    for place, script in enumerate(chosen):
+        if phase_of(script) != CONTRACT:
+            continue
+        if lacking := [one for one in instances if not _has(folder, one, script)]:
+            return Held(tuple(chosen[place:]), tuple(map(str, lacking)))
+    return Held()
+
+
+def look_at_gate(
+    engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
+) -> Held:
+    """What of a run has to wait now. Takes no lock, so a moment later it may be otherwise."""
+    if not config.scope.has_gate or not any(phase_of(script) == CONTRACT for script in chosen):
+        return Held()
+    living = [one for one in read_instances(engine, config) if not one.is_gone]
+    return hold_back(folder, chosen, living)
+
+
+def pass_gate(
+    engine: Engine,
+    config: MigrationConfig,
+    folder: Folder,
+    chosen: "Sequence[Script]",
+    lock: MigrationLock,
+) -> Held:
+    """What of a run has to wait. The rest may run for as long as the lock is held.
+
+    Looks first without keeping anybody from registering: most gates that are shut stay so.
+    """
+    held = Held() if config.force_contracts else look_at_gate(engine, config, folder, chosen)
+    passing = chosen[: len(chosen) - len(held.migrations)]
+    contracts = [script for script in passing if phase_of(script) == CONTRACT]
+    if not config.scope.has_gate or not contracts:
+        return held
+    is_closed = _close_to_newcomers(lock)
+    if config.force_contracts:
+        return held
+    if not is_closed:
+        return Held(tuple(chosen[chosen.index(contracts[0]) :]), (REGISTERING,))
+    # One that wakes up finds its row or must register again, which it cannot do now. So whoever has
+    # a row counts, however old its beat is by the time it is read.
+    remove_gone(engine, config)
+    return hold_back(folder, chosen, read_instances(engine, config))
+
+
+def with_gate(
+    engine: Engine, config: MigrationConfig, folder: Folder, status: MigrationStatus
+) -> MigrationStatus:
+    """The status, with what of the pending waits for its gate set apart."""
+    if not status.pending or any(migration.missing for migration in status.completed):
+        return status
+    pending = [script for script in folder.chain if name_of(script) in status.pending]
+    held = look_at_gate(engine, config, folder, pending)
+    can_run = len(pending) - len(held.migrations)
+    return replace(
+        status,
+        pending=tuple(map(name_of, pending[:can_run])),
+        held_back=tuple(map(name_of, held.migrations)),
+        held_by=held.by,
+    )
+
+
+def _close_to_newcomers(lock: MigrationLock) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not lock.close_gate():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _has(folder: Folder, instance: Instance, wanted: "Script") -> bool:
+    """Whether the instance's files have a migration. Of unknown files that cannot be told: no."""
+    known = {instance.revision}
+    for script in reversed(folder.chain):
+        if script.revision in known:
+            known.update(parents(script))
+    return wanted.revision in known

@@ -1,0 +1,231 @@
+"""The table ``service_instances``: which processes serve, and how far their migration files reach.
+
+Times are the database's own, and an age is taken between two of them: the clocks of machines may
+differ. The table is made by the first process that registers, not by a migration.
+"""
+
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from uuid import uuid4
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    inspect,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+from . import errors
+from .backends import backend
+from .backends.common import writing
+from .config import MigrationConfig
+from .folder import CONTRACT, Folder
+from .history import Utc
+from .plan import DatabaseState, check_contracts_known, nothing_to_do, state_on
+
+TABLE = "service_instances"
+GONE_AFTER_SECONDS = 60.0
+
+
+@cache
+def instances_table(schema: str | None) -> Table:
+    """The table, in this schema or where the connection looks by itself."""
+    return Table(
+        TABLE,
+        MetaData(),
+        Column("id", String(32), primary_key=True),
+        # Services that share a schema share the table.
+        Column("service", String(64), nullable=False),
+        # The last one of its files: what it knows is that and all before it.
+        Column("revision", String(255), nullable=False),
+        Column("version", String(64)),
+        Column("host", String(255), nullable=False),
+        Column("started_at", Utc, nullable=False, server_default=func.current_timestamp()),
+        Column("beat_at", Utc, nullable=False, server_default=func.current_timestamp()),
+        # Tells two beats of one second apart.
+        Column("beats", Integer, nullable=False, server_default="0"),
+        schema=schema,
+    )
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A process that serves.
+
+    Attributes:
+        revision: the last one of its migration files.
+        version: of the service, where known.
+        age: seconds since its last beat, by the database's clock.
+    """
+
+    id: str
+    revision: str
+    version: str | None
+    host: str
+    started_at: datetime
+    beat_at: datetime
+    beats: int
+    age: float
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was silent for so long that it counts as dead."""
+        return self.age > GONE_AFTER_SECONDS
+
+    def __str__(self) -> str:
+        version = f"version {self.version}, " if self.version else ""
+        return f"the instance on {self.host} ({version}revision {self.revision or 'none'})"
+
+
+def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
+    """All instances of this service, the oldest first; none where none ever registered.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    table = instances_table(config.scope.shared_schema)
+    columns = [table.c[name] for name in Instance.__dataclass_fields__ if name != "age"]
+    now = type_coerce(func.current_timestamp(), Utc).label("now")
+    with backend.reading(engine, config.scope) as connection:
+        if not _is_there(connection, table):
+            return []
+        rows = connection.execute(
+            select(*columns, now)
+            .where(table.c.service == config.service)
+            .order_by(table.c.started_at, table.c.id)
+        ).mappings()
+        return [_instance(**row) for row in rows]
+
+
+def remove_gone(engine: Engine, config: MigrationConfig) -> None:
+    """Remove the instances that count as dead, except those that have come back to life meanwhile."""
+    table = instances_table(config.scope.shared_schema)
+    for instance in read_instances(engine, config):
+        if instance.is_gone:
+            seen = (table.c.id == instance.id, table.c.beats == instance.beats)
+            with writing(engine) as connection:
+                connection.execute(delete(table).where(*seen))
+
+
+class Registration:
+    """This process, as others see it.
+
+    Args:
+        engine: where the row is; best with connections that are not the requests'.
+    """
+
+    def __init__(self, engine: Engine, config: MigrationConfig) -> None:
+        self.id = uuid4().hex
+        self._engine = engine
+        self._config = config
+        self._table = instances_table(config.scope.shared_schema)
+        self._folder = Folder(config)
+
+    def register(self) -> None:
+        """Be counted from now on. Call it before the first request is served.
+
+        No contract runs meanwhile: one that has run before is in the history, which is read last;
+        one that runs afterwards finds this row.
+
+        Raises:
+            ActionableError: contract-unknown; cannot-register; lock-timeout, a contract runs.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        try:
+            try:
+                self._register()
+            except DBAPIError:  # two that make the table at once hinder each other
+                self._register()
+        except DBAPIError as error:
+            if backend.is_forbidden(error):
+                raise errors.cannot_register(TABLE, error) from error
+            raise
+
+    def _register(self) -> None:
+        with backend.registering(self._engine, self._config) as connection:
+            _make_table(connection, self._table)
+            state = state_on(connection, self._config)
+            connection.execute(
+                self._table.insert().values(
+                    id=self.id,
+                    service=self._config.service,
+                    revision=reach(self._folder, state),
+                    version=self._config.load_release(),
+                    host=platform.node(),
+                )
+            )
+            check_all_contracts_known(self._folder, state)
+
+    def beat(self) -> bool:
+        """Say that this process lives. False when it counted as dead: then register again."""
+        beats = {"beat_at": func.current_timestamp(), "beats": self._table.c.beats + 1}
+        with writing(self._engine) as connection:
+            mine = update(self._table).where(self._table.c.id == self.id).values(beats)
+            return connection.execute(mine).rowcount > 0
+
+    def remove(self) -> None:
+        """Be counted no longer.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        with writing(self._engine) as connection:
+            connection.execute(delete(self._table).where(self._table.c.id == self.id))
+
+
+def make_table(engine: Engine, config: MigrationConfig) -> None:
+    """Make the table where it is missing.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+    """
+    with writing(engine) as connection:
+        _make_table(connection, instances_table(config.scope.shared_schema))
+
+
+def _make_table(connection: Connection, table: Table) -> None:
+    if not _is_there(connection, table):
+        connection.execute(CreateTable(table, if_not_exists=True))
+
+
+def reach(folder: Folder, state: DatabaseState) -> str:
+    """The last revision of the files; several, with commas, where the chain has several ends."""
+    if nothing_to_do(folder, state):  # needs no Alembic
+        return state.history[-1].revision
+    return ",".join(sorted(script.revision for script in folder.heads))
+
+
+def check_all_contracts_known(folder: Folder, state: DatabaseState) -> None:
+    """Refuse to serve from a schema that a newer release has taken something from.
+
+    Raises:
+        ActionableError: contract-unknown.
+    """
+    unsure = [
+        row for row in state.history if row.phase == CONTRACT and row.name not in folder.paths
+    ]
+    if unsure:
+        present = {script.revision for script in folder.scripts}
+        check_contracts_known(row for row in unsure if row.revision not in present)
+
+
+def _is_there(connection: Connection, table: Table) -> bool:
+    return inspect(connection).has_table(table.name, schema=table.schema)
+
+
+def _instance(now: datetime, beat_at: datetime, **values: object) -> Instance:
+    age = (now - beat_at).total_seconds()
+    return Instance(beat_at=beat_at, age=age, **values)  # type: ignore[arg-type]

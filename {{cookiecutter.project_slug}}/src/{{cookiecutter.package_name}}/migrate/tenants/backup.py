@@ -1,0 +1,175 @@
+"""Backups of tenants: which files there are, and how one tenant is restored among others."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..backends import backend
+from ..backends.postgresql.backup import role_apart
+from ..backup import BackupOptions, Layout, Manifest, Part, Restored, TenantFacts
+from ..backup.create import OnStep, create_backup
+from ..backup.errors import restored_differs
+from ..backup.restore import left_alone, opened, read_own_manifest
+from ..config import MigrationConfig
+from ..drift import read_fingerprints
+from . import errors
+from .registry import Registry, check_registry, find_tenant
+from .replace_schema import replace_schema
+from .scope import grant_role, schema_of
+
+
+class TenantLayout(Layout):
+    """One file for all, or one for each tenant and one for the rest.
+
+    Args:
+        each: whether each tenant has its own.
+    """
+
+    def __init__(self, *, each: bool = False) -> None:
+        self._each = each
+
+    def parts(self, connection: Connection, schemas: Sequence[str] | None) -> list[Part]:
+        there = Registry(connection).saved() if Registry(connection).exists() else []
+        own = [(row.id, row.schema_name) for row in there]
+        if schemas is None:
+            if not self._each:
+                return [Part()]
+            rest = Part(without=tuple(schema for _, schema in own))
+            return [rest, *(Part(tenant, (schema,)) for tenant, schema in own)]
+        chosen = [(tenant, schema) for tenant, schema in own if schema in set(schemas)]
+        if self._each:
+            return [Part(tenant, (schema,)) for tenant, schema in chosen]
+        return [Part(schemas=tuple(schema for _, schema in chosen))] if chosen else []
+
+    def tenants(self, connection: Connection, parts: Sequence[Part]) -> dict[str, TenantFacts]:
+        registry = Registry(connection)
+        rows = registry.saved() if registry.exists() else []
+        part_of = {schema: part.name for part in parts for schema in part.schemas}
+        whole = parts == [Part()]
+        rows = [row for row in rows if whole or row.schema_name in part_of]
+        prints = read_fingerprints(connection, [row.schema_name for row in rows])
+        return {
+            row.id: TenantFacts(
+                part_of.get(row.schema_name, ""), row.revision, prints[row.schema_name], row.as_json
+            )
+            for row in rows
+        }
+
+    def differing(self, connection: Connection, tenants: Mapping[str, TenantFacts]) -> list[str]:
+        schemas = {schema_of(tenant): tenant for tenant in tenants}
+        found = read_fingerprints(connection, schemas)
+        return [
+            tenant
+            for schema, tenant in schemas.items()
+            if found.get(schema) != tenants[tenant].fingerprint
+        ]
+
+
+def create_tenant_backup(
+    engine: Engine,
+    config: MigrationConfig,
+    options: BackupOptions,
+    tenant: str,
+    on_step: OnStep = lambda _: None,
+) -> Manifest | None:
+    """Save one tenant; None when it has no schema yet.
+
+    Raises:
+        ActionableError: there is no such tenant; and as for ``create_backup``.
+    """
+    find_tenant(engine, tenant)
+    return create_backup(engine, config, options, [schema_of(tenant)], on_step)
+
+
+def restore_tenant(
+    engine: Engine,
+    config: MigrationConfig,
+    options: BackupOptions,
+    name: str,
+    tenant: str,
+    on_step: OnStep = lambda _: None,
+) -> Restored:
+    """Replace one tenant's schema, and its row in the registry, by what a backup has of it.
+
+    One transaction does it, so the other tenants are not touched and nobody sees half of it. Large
+    objects belong to the database and not to a schema: they stay as they are.
+
+    Args:
+        name: the backup; one of the whole database does, too.
+        tenant: its id. It may have been dropped since.
+
+    Raises:
+        ActionableError: as for ``restore_backup``; tenant-not-in-backup.
+    """
+    schema = schema_of(tenant)
+    manifest = read_own_manifest(config, options, name)
+    if (facts := manifest.tenants.get(tenant)) is None:
+        raise errors.tenant_not_in_backup(tenant, name)
+    check_registry(engine)
+    is_compared = False
+
+    def prepare(connection: Connection) -> None:
+        _own(connection, schema, with_role=schema in manifest.needs["roles"])
+
+    def finish(connection: Connection) -> None:
+        nonlocal is_compared
+        on_step("Comparing it with what was saved")
+        is_compared = backend.snapshot.version(connection) == manifest.database
+        found = read_fingerprints(connection, [schema]).get(schema)
+        if is_compared and found != facts.fingerprint:
+            raise restored_differs(name, f"the schema of {tenant} has another fingerprint")
+        _register(connection, config, tenant, facts)
+        _disown(connection, schema)
+
+    try:
+        with (
+            left_alone(engine, config),
+            left_alone(engine, config, schema),
+            opened(options, manifest, [manifest.file_of(facts.part)], on_step) as (file,),
+        ):
+            on_step(f"Restoring {tenant} into a new schema")
+            when = datetime.now(UTC)
+            kept = replace_schema(
+                engine, options.client, file, schema, when, prepare=prepare, finish=finish
+            )
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
+    return Restored(kept, is_compared)
+
+
+def _own(connection: Connection, schema: str, *, with_role: bool) -> None:
+    """Have all rights of the tenant's role until the transaction ends, where it has one."""
+    exists = connection.scalar(_ROLE_EXISTS, {"schema": schema})
+    if with_role and not exists:
+        connection.exec_driver_sql(f'CREATE ROLE "{schema}" NOLOGIN')
+        connection.exec_driver_sql(grant_role(schema, connection.dialect))
+    if (with_role or exists) and role_apart(connection, schema):
+        connection.exec_driver_sql(f'GRANT "{schema}" TO CURRENT_USER WITH INHERIT TRUE')
+
+
+def _disown(connection: Connection, schema: str) -> None:
+    if connection.scalar(_INHERITS, {"schema": schema}):
+        connection.exec_driver_sql(grant_role(schema, connection.dialect))
+
+
+_ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
+# By a grant to the service's own role, which ``_own`` gave; a superuser needs none.
+_INHERITS = text(
+    "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
+    " WHERE r.rolname = :schema AND m.member = CAST(CAST(current_user AS regrole) AS oid)"
+    " AND to_jsonb(m) ->> 'inherit_option' = 'true'"
+)
+
+
+def _register(
+    connection: Connection, config: MigrationConfig, tenant: str, facts: TenantFacts
+) -> None:
+    schema = schema_of(tenant)
+    registry = Registry(connection)
+    registry.bring_back(json.dumps(facts.row))
+    version = f'SELECT max(version_num) FROM "{schema}"."{config.version_table}"'
+    revision = connection.exec_driver_sql(version).scalar()
+    registry.put_right(tenant, schema, revision, config.version_table)

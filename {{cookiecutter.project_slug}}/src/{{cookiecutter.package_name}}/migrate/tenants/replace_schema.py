@@ -1,0 +1,153 @@
+"""Puts a restored schema in place of another one, in one transaction.
+
+``pg_restore`` cannot join a transaction, so it writes SQL, and the engine's own connection runs it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, text
+
+from ..backends.common import driver_connection
+from ..backends.postgresql import backup_errors as errors
+from ..backends.postgresql.backup import KEPT, KEPT_COMMENT, NO_TIMEOUTS, named, server_major
+from ..backends.postgresql.client import Client, find_client
+from ..backends.postgresql.connection import connect_apart, reading
+
+Raw = psycopg.Connection[tuple[object, ...]]
+
+COPY, END_OF_COPY = re.compile(rb"COPY .* FROM stdin;\n"), b"\\.\n"
+# psql's own commands, which keep a dump from running others; the key is the same in both.
+RESTRICT = re.compile(rb"^\\restrict (\w+)$", re.MULTILINE)
+# Servers before 17 do not know it.
+TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
+
+
+def replace_schema(
+    engine: Engine,
+    client: Path | None,
+    file: BinaryIO,
+    schema: str,
+    when: datetime,
+    *,
+    prepare: Callable[[Connection], None],
+    finish: Callable[[Connection], None],
+) -> str | None:
+    """Restore a schema from a file; return the name under which the old one is kept.
+
+    Nobody sees any of it before it is committed; what fails, or is killed, leaves all as it was.
+
+    Args:
+        prepare: called at the beginning of the transaction.
+        finish: called before it is committed; what it raises prevents it.
+
+    Raises:
+        ActionableError: as for ``Restore``; and what ``finish`` raises.
+    """
+    with reading(engine) as connection:
+        major = server_major(connection)
+    load = _Load(find_client(client, major), file, schema, major)
+    session = connect_apart(engine)
+    try:
+        with session.begin(), _explained():
+            session.execute(NO_TIMEOUTS)
+            prepare(session)
+            kept = _set_aside(session, schema, when)
+            load.run(driver_connection(session))
+            finish(session)
+        return kept
+    finally:
+        session.invalidate()
+        session.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise errors.not_restored(str(error).splitlines()[0]) from error
+
+
+def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
+    if not session.scalar(_IS_THERE, {"schema": schema}):
+        return None
+    kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S}", schema)
+    raw = driver_connection(session)
+    names = sql.Identifier(schema), sql.Identifier(kept)
+    raw.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(*names))
+    comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+    raw.execute(comment.format(names[1], sql.Literal(KEPT_COMMENT + schema)))
+    return kept
+
+
+_IS_THERE = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+
+
+class _Load:
+    """Runs what a file has of one schema."""
+
+    def __init__(self, client: Client, file: BinaryIO, schema: str, major: int) -> None:
+        self._client = client
+        self._file = file
+        self._schema = schema
+        self._major = major
+        self._key: bytes | None = None
+
+    def run(self, raw: Raw) -> None:
+        """Make the schema, its tables, their rows, and last what leans on rows."""
+        with self._schema_itself() as path:
+            self._statements(raw, f"--use-list={path}")
+        chosen = f"--schema={self._schema}"
+        self._statements(raw, chosen, "--section=pre-data")
+        with self._client.script(self._file, [chosen, "--section=data"]) as lines:
+            self._rows(raw, lines)
+        self._statements(raw, chosen, "--section=post-data")
+
+    @contextmanager
+    def _schema_itself(self) -> Iterator[Path]:
+        """A list of the entries that pg_restore leaves out when it is told to take one schema."""
+        own = re.compile(
+            rf"\d+; \d+ \d+ (SCHEMA -|(ACL|COMMENT) - SCHEMA) {re.escape(self._schema)} .*\n"
+        )
+        with self._client.script(self._file, ["--list"]) as output:
+            entries = output.read().decode("utf-8").splitlines(keepends=True)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "list"
+            path.write_text("".join(filter(own.fullmatch, entries)), encoding="utf-8")
+            yield path
+
+    def _statements(self, raw: Raw, *arguments: str) -> None:
+        with self._client.script(self._file, arguments) as output:
+            self._execute(raw, output.read())
+
+    def _rows(self, raw: Raw, lines: Iterable[bytes]) -> None:
+        between = bytearray()
+        for line in lines:
+            if COPY.fullmatch(line):
+                self._execute(raw, bytes(between))
+                between.clear()
+                with raw.cursor() as cursor, cursor.copy(line) as copy:
+                    for row in takewhile(END_OF_COPY.__ne__, lines):
+                        copy.write(row)
+            else:
+                between += line
+        self._execute(raw, bytes(between))
+
+    def _execute(self, raw: Raw, script: bytes) -> None:
+        if key := RESTRICT.search(script):
+            self._key = key[1]
+        if self._key is not None:
+            for command in (b"\\restrict ", b"\\unrestrict "):
+                script = script.replace(command + self._key + b"\n", b"")
+        if self._major < 17:
+            script = script.replace(TRANSACTION_TIMEOUT, b"", 1)
+        raw.execute(script)

@@ -1,0 +1,134 @@
+"""This process as one of several: it registers, and says every ten seconds that it lives.
+
+While its last beat is stale it is not ready and answers no requests: it may count as dead, and a
+contract may have run.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Engine, StaticPool
+from sqlalchemy.exc import SQLAlchemyError
+
+from .database.session import apart
+from .errors import ActionableError
+from .migrate import Registration, get_migration_status
+from .migrations import config_for
+from .migrations.target import bring_up_to_date
+from .settings import Settings
+
+BEAT_SECONDS = 10.0
+STALE_AFTER_SECONDS = 30.0
+WAKING_SECONDS = 2.0
+POLL_SECONDS = 0.02
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Replica:
+    """This process in the table ``service_instances``.
+
+    A database in memory belongs to one process, which registers nowhere.
+
+    Raises:
+        ActionableError: contract-unknown: a newer release has taken away what this one uses;
+            cannot-register; lock-timeout, a contract runs.
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._pool = engine
+        self._config = config_for(settings)
+        self._is_alone = isinstance(engine.pool, StaticPool)
+        self._engine = apart(engine)
+        self._row = Registration(self._engine, self._config)
+        self._beat_at = time.monotonic()
+        self._repeated: list[Repeated] = []
+        if self._is_alone:
+            return
+        self._row.register()
+        self._repeated = [Repeated("heartbeat", BEAT_SECONDS, self._beat)]
+        if settings.runs_contracts:
+            # Not all at once, when several were started together.
+            seconds = settings.auto_contract_interval * random.uniform(0.9, 1.1)
+            self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last beat, by this process's clock."""
+        return 0.0 if self._is_alone else time.monotonic() - self._beat_at
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it may soon count as dead, or does so already."""
+        return self.silence > STALE_AFTER_SECONDS
+
+    async def wake(self) -> bool:
+        """Whether it is not stale, after a moment in which a process that slept can beat again."""
+        until = time.monotonic() + WAKING_SECONDS
+        while self.is_stale and time.monotonic() < until:
+            await asyncio.sleep(POLL_SECONDS)
+        return not self.is_stale
+
+    def close(self) -> None:
+        """Say that this process ends."""
+        for repeated in self._repeated:
+            repeated.stop()
+        if self._is_alone:
+            return
+        try:
+            self._row.remove()
+        except SQLAlchemyError as error:
+            log.warning("This instance counts as alive for a minute", reason=_first_line(error))
+        self._engine.dispose()
+
+    def _beat(self) -> None:
+        began = time.monotonic()
+        if not self._row.beat():
+            log.warning("This instance counted as dead, and registers again")
+            self._row.register()
+        self._beat_at = began
+
+    def _try_contracts(self) -> None:
+        status = get_migration_status(self._pool, config=self._config)
+        if status.pending and status.phases[status.pending[0]] == "contract":
+            bring_up_to_date(self._pool, self._config)
+
+
+class Repeated:
+    """Does something again and again in a thread of its own. What fails is logged, and tried again.
+
+    Args:
+        seconds: between two beginnings.
+    """
+
+    def __init__(self, name: str, seconds: float, act: Callable[[], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._act = act
+        self._ended = threading.Event()
+        # A daemon: what it does is a transaction, and undone when the process ends.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing any more; wait a moment for what has begun."""
+        self._ended.set()
+        self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._seconds):
+            try:
+                self._act()
+            except ActionableError as error:
+                log.error(error.problem, impact=error.impact, solution=error.solution)
+            except SQLAlchemyError as error:
+                log.warning(f"The {self._name} failed", reason=_first_line(error))
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

@@ -1,0 +1,26 @@
+"""How releases take turns."""
+
+from pydantic import Field
+
+from .migrations import MigrationSettings
+
+
+class RollingSettings(MigrationSettings):
+    """What a running instance does for a deploy."""
+
+    auto_contract: bool | None = Field(
+        None,
+        description="Let a running instance apply the contracts that waited for older instances to "
+        "end. Default: as AUTO_MIGRATE in production, elsewhere not.",
+    )
+
+    auto_contract_interval: float = Field(
+        30, gt=0, description="Seconds between two looks for a contract that may be applied."
+    )
+
+    @property
+    def runs_contracts(self) -> bool:
+        """Whether this process applies contracts while it serves."""
+        if self.auto_contract is None:
+            return self.in_production and self.auto_migrate
+        return self.auto_contract
