@@ -28,12 +28,11 @@ from .confirm import confirm_undoing
 from .diff import diff_schemas, read_schema_files, write_schema_files
 from .drift import Difference as SchemaDifference
 from .drift import Snapshot
-from .events import Observer
+from .events import Observer, Several, Silent
 from .folder import Folder
 from .gate import with_gate
 from .instances import Instance, Registration, make_table, read_instances
 from .plan import make_status, read_state
-from .replicas import Replica, read_replicas
 from .results import (
     CompletedMigration,
     LockHolder,
@@ -45,11 +44,12 @@ from .runner import downgrade, upgrade
 from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
+from .stats import MigrationStats, MigrationTime, read_stats
+from .timings import without_values
 from .verify import VerifyResult, verified, verify_schema
 
 if TYPE_CHECKING:
     from .lint import Report
-from .stats import MigrationStats, MigrationTime, read_stats
 
 GATE_POLL_SECONDS = 0.5
 
@@ -71,11 +71,12 @@ __all__ = [
     "NewMigration",
     "Observer",
     "Registration",
-    "Replica",
     "Restored",
     "RunState",
     "SchemaDifference",
     "Scope",
+    "Several",
+    "Silent",
     "Snapshot",
     "VerifyResult",
     "added_migrations",
@@ -97,7 +98,6 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
-    "read_replicas",
     "read_runs",
     "read_schema_files",
     "read_stats",
@@ -113,6 +113,7 @@ __all__ = [
     "unlock",
     "verify_schema",
     "wait_for_gate",
+    "without_values",
     "write_schema_files",
 ]
 
