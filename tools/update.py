@@ -7,12 +7,24 @@ and the recording of a terminal. Tests compare the first two with the code.
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from tools import record_demo, service_map
-from tools.services import DATABASES, TEMPLATE, bake, environment, files, nothing_printed
+from tools.services import (
+    DATABASES,
+    SERVICE,
+    TEMPLATE,
+    bake,
+    environment,
+    files,
+    nothing_printed,
+    postgresql,
+    sqlalchemy_address,
+)
 
 PAGE_PARTS = TEMPLATE / "templates"
+MIGRATIONS = SERVICE / "src" / "{{cookiecutter.package_name}}" / "migrations"
 EXPECTED_FILES = TEMPLATE / "tests" / "template" / "expected_files"
 
 
@@ -35,6 +47,7 @@ def generated(database: str) -> dict[Path, str]:
         written = {
             EXPECTED_FILES / f"{database}.txt": "".join(f"{name}\n" for name in names(project)),
             **page_parts(project, database),
+            **schema_files(project, database),
         }
         if database == DATABASES[-1]:
             written[service_map.MAP] = service_map.with_table(read(service_map.MAP), project)
@@ -52,6 +65,19 @@ def page_parts(project: Path, database: str) -> dict[Path, str]:
         script = str(TEMPLATE / "tools" / "page_parts.py")
         environment().succeed(project, script, "my_service", "my-service", database, folder)
         return {PAGE_PARTS / path.name: read(path) for path in sorted(Path(folder).iterdir())}
+
+
+def schema_files(project: Path, database: str) -> dict[Path, str]:
+    """The schemas that the service's migrations make, marked with the feature they belong to."""
+    feature = database.removeprefix("postgresql-")
+    script = str(TEMPLATE / "tools" / "schema_files.py")
+    server = nullcontext("sqlite://") if database == "sqlite" else postgresql()
+    with tempfile.TemporaryDirectory() as folder, server as address:
+        environment().succeed(project, script, "my_service", sqlalchemy_address(address), folder)
+        return {
+            MIGRATIONS / f"{path.stem}.{feature}.txt": read(path)
+            for path in sorted(Path(folder).iterdir())
+        }
 
 
 def update(contents: dict[Path, str]) -> list[Path]:

@@ -17,7 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.mail import Mail
-from {{ cookiecutter.package_name }}.migrate import migrate_down
+from {{ cookiecutter.package_name }}.migrate import Registration, migrate_down
+from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.operations import metrics as operations_metrics
 from {{ cookiecutter.package_name }}.operations.metrics import count_failures
 from {{ cookiecutter.package_name }}.operations.overview import read_overview
@@ -50,14 +51,14 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_requests_are_counted_by_route_and_never_by_path(client: TestClient) -> None:
-    for user in ("4711", "4712"):
+    for user in ("ada", "grace"):
         client.get(f"/users/{user}")
-    client.get("/no/such/path/4713")
+    client.get("/no/such/path/ada")
     text = client.get("/metrics").text
     samples = read(text)
     name = "http_request_duration_seconds_count"
     assert metric(samples, name, method="GET", route="none", status="404") >= 1
-    assert "471" not in text
+    assert "ada" not in text and "grace" not in text
     client.get("/health/live")
     samples = read(client.get("/metrics").text)
     assert metric(samples, name, method="GET", route="/health/live", status="200") == 1
@@ -89,6 +90,13 @@ def test_the_state_of_migrations_is_told(client: Client, fresh: None) -> None:
     samples = read(client.get("/metrics").text)
     assert metric(samples, "database_up") == 1
     assert metric(samples, "migrations_pending") == 0
+    assert metric(samples, "migrations_held_back") == 0
+    # A database in memory has no instances; so another one registers.
+    before = sum(value for (name, _), value in samples.items() if name == "service_instances")
+    Registration(client.state.engine, config_for(client.state.settings)).register()
+    samples = read(client.get("/metrics").text)
+    revision = client.get("/health/live").json()["revision"]
+    assert metric(samples, "service_instances", revision=revision) == before + 1
     assert metric(samples, "migrations_applied") > 0
     assert metric(samples, "migrations_in_order") == 1
     assert metric(samples, "migrations_last_run_success") == 1

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import platform
 import re
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from httpx2 import Response
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.migrate import Registration, get_instances
+from {{ cookiecutter.package_name }}.migrations import config_for, release
 from {{ cookiecutter.package_name }}.operations import sign_in
 from {{ cookiecutter.package_name }}.settings import Settings
 
@@ -65,9 +68,20 @@ def test_runs_come_in_pages(operator: Client) -> None:
     assert len(found["items"]) == 1
 
 
-def test_instances_are_told_once_a_table_has_them(operator: Client) -> None:
-    answer = operator.get("/operations/instances", headers=HEADER)
-    assert (answer.status_code, answer.json()["next"]) == (200, None)
+def test_instances_are_told(operator: Client) -> None:
+    # A database in memory has no instances; so another one registers.
+    state = operator.state
+    Registration(state.engine, config_for(state.settings)).register()
+    told = operator.get("/operations/instances", headers=HEADER).json()
+    ids = [one["id"] for one in told["items"]]
+    assert ids and ids == sorted(one.id for one in get_instances(state.engine))
+    another = told["items"][0]
+    assert (another["host"], another["version"]) == (platform.node(), release())
+    assert another["revision"] == operator.get("/health/live").json()["revision"]
+    path = f"/operations/instances?after={ids[-1]}"
+    assert operator.get(path, headers=HEADER).json() == {"items": [], "next": None}
+    enter(operator)
+    assert platform.node() in operator.get("/operations").text
 
 
 def test_all_of_it_is_in_the_description(operator: Client) -> None:
@@ -80,13 +94,13 @@ def test_the_page_is_shown_to_those_who_signed_in(operator: Client) -> None:
     form = operator.get("/operations")
     assert form.status_code == 200 and "001_create_users_table" not in form.text
     answer = enter(operator)
-    assert (answer.status_code, answer.headers["Location"]) == (303, "../operations")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/operations")
     cookie = answer.headers["Set-Cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/operations"))
     assert KEY not in cookie
     page = operator.get("/operations")
     assert "none pending" in page.text and "001_create_users_table" in page.text
-    assert "Sign out" in page.text and "<script" not in page.text
+    assert "Sign out" in page.text
 
 
 def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
@@ -137,9 +151,9 @@ def test_the_browser_takes_nothing_but_the_page_s_style(operator: Client) -> Non
     for page in (operator.get("/operations"), enter(operator) and operator.get("/operations")):
         policy = page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
-        (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        assert f"style-src 'sha256-{digest}'" in policy
+        for inline in re.findall(r"<(?:script|style)>(.*?)</", page.text, re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+            assert f"-src 'sha256-{digest}'" in policy
         assert "style=" not in page.text and "http://" not in page.text
 
 

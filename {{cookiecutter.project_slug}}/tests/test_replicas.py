@@ -12,8 +12,7 @@ from sqlalchemy import StaticPool
 from {{ cookiecutter.package_name }} import replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.migrate import Instance, read_replicas
-from {{ cookiecutter.package_name }}.migrations import config_for
+from {{ cookiecutter.package_name }}.migrate import Instance, get_instances
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
@@ -30,7 +29,7 @@ def instances(settings: Settings) -> list[Instance]:
     """Who serves."""
     engine = connect(settings)
     try:
-        return read_replicas(engine, config_for(settings)) or []
+        return get_instances(engine)
     finally:
         engine.dispose()
 

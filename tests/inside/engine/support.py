@@ -169,14 +169,23 @@ class Database:
         return self.schema(), heads, history
 
 
-def start(
+def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
+    """Start ``migrate <words>`` in a process of its own, on this folder."""
+    return _started(command_line.migrate, database, folder, words, variables)
+
+
+def start_backup(database: Database, folder: Folder, *words: str) -> Process:
+    """Start ``backup <words>`` in a process of its own, for this folder."""
+    return _started(command_line.backup, database, folder, words, {})
+
+
+def _started(
+    program: Callable[..., None],
     database: Database,
     folder: Folder,
-    *words: str,
-    program: Callable[..., None] = command_line.migrate,
-    **variables: str,
+    words: tuple[str, ...],
+    variables: dict[str, str],
 ) -> Process:
-    """Start ``migrate <words>``, or another program, in a process of its own, on this folder."""
     address = {"ENVIRONMENT": "development", "DATABASE_URL": database.address}
     every = os.environ | address | variables
     return Process(program, folder.path, *words, folder=folder.path, variables=every)
@@ -189,7 +198,9 @@ def finish(process: Process) -> tuple[int, str, str]:
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
     """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
-    code, out, err = finish(start(database, folder, *words, **variables))
+    code, out, err = finish(
+        start(database, folder, *words, program=command_line.migrate, **variables)
+    )
     assert code == 0, err
     return out
 

@@ -14,8 +14,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from engine import command_line
-from engine.support import KIND, Command, Database, Folder, start, wait_until
+from engine.support import KIND, Command, Database, Folder, start_backup, wait_until
 
 only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
 only_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
@@ -136,7 +135,8 @@ def test_a_run_that_has_something_to_do_backs_up_first_and_another_does_not(
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
     folder.tables("a")
-    assert command("migrate latest")[0] == 0
+    code, out, _ = command("migrate latest --json")
+    assert (code, json.loads(out)["migrations"]) == (0, ["001_a"])
     assert len(listed(command)) == 1
     assert command("migrate latest")[0] == 0
     assert len(listed(command)) == 1
@@ -151,6 +151,30 @@ def test_nothing_is_backed_up_unless_it_is_asked_for(
     folder.tables("a")
     assert command("migrate latest")[0] == 0
     assert not backups.exists()
+
+
+def test_production_backs_up_sqlite_by_itself_and_says_so_where_it_does_not(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder.tables("a", "b", "c")
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("DB_SSL_MODE", "disable")
+    monkeypatch.delenv("BACKUP_DIRECTORY", raising=False)
+    assert command("migrate up")[0] == 0
+    if KIND == "sqlite":
+        beside = Path(str(sa.make_url(database.address).database)).parent / "backups"
+        assert len(listed(command)) == len(list(beside.glob("*.db"))) == 1
+    told = KIND == "postgresql"
+    assert caplog.text.count("No backup is made before these migrations") == told
+    monkeypatch.setenv("MIGRATION_BACKUP", "off")
+    assert command("migrate up")[0] == 0
+    assert caplog.text.count("No backup is made before these migrations") == told
+    if KIND == "sqlite":
+        assert len(listed(command)) == 1
 
 
 def test_a_failed_migration_names_the_backup_and_the_command(
@@ -231,7 +255,7 @@ def test_a_process_killed_while_it_writes_leaves_no_backup(
     database.ask("CREATE TABLE filler (id INTEGER, content TEXT)")
     for number in range(8):
         database.ask(f"INSERT INTO filler SELECT {number}, {NOISE[KIND]}")
-    process = start(database, folder, "create", program=command_line.backup)
+    process = start_backup(database, folder, "create")
     wait_until(lambda: backups.exists() and list(backups.iterdir()))
     process.kill()
     process.finish()

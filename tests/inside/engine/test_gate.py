@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
 from my_service.migrate import (
+    Instance,
     MigrationConfig,
     Registration,
+    get_instances,
     get_migration_status,
     instances,
-    read_replicas,
     rollback_migrations,
     run_migrations,
 )
@@ -101,7 +103,7 @@ def test_the_gate_opens_when_the_last_old_instance_is_gone(
         age(database, old, 61)
     result = run_migrations(engine, config=new).raise_for_error()
     assert (result.migrations, result.held_back) == (("003_drop_a",), ())
-    assert [instance.version for instance in read_replicas(engine, new)] == ["2.0"]
+    assert [instance.version for instance in get_instances(engine, config=new)] == ["2.0"]
 
 
 def test_an_instance_that_wakes_up_after_the_contract_is_refused(
@@ -120,7 +122,7 @@ def test_an_instance_that_wakes_up_after_the_contract_is_refused(
     with pytest.raises(ActionableError) as refused:
         old.register()
     assert refused.value.code == "contract-unknown"
-    assert read_replicas(engine, new) == []
+    assert get_instances(engine, config=new) == []
 
 
 def test_an_instance_that_wakes_while_the_gate_is_looked_at_stays(
@@ -131,8 +133,8 @@ def test_an_instance_that_wakes_while_the_gate_is_looked_at_stays(
     one.register()
     age(database, one, 100)
 
-    def read_and_wake(*arguments: object) -> object:
-        found = read_replicas(*arguments)  # type: ignore[arg-type]
+    def read_and_wake(engine: sa.Engine, config: MigrationConfig) -> list[Instance]:
+        found = get_instances(engine, config=config)
         assert one.beat()
         return found
 
@@ -149,7 +151,7 @@ def test_an_instance_does_not_register_twice_nor_remove_another(
     one.register()
     other.register()
     one.remove()
-    assert [instance.id for instance in read_replicas(engine, folder.config())] == [other.id]
+    assert [instance.id for instance in get_instances(engine, config=folder.config())] == [other.id]
 
 
 def test_an_instance_with_unknown_files_holds_a_contract_back(
@@ -318,7 +320,7 @@ def test_many_starts_and_contracts_at_once_never_leave_an_old_instance_on_a_new_
             ready.wait()
             run_migrations(engine, config=replace(new, observer=told)).raise_for_error()
 
-        acts = (begin, begin, begin, contract)
+        acts: list[Callable[[sa.Engine], None]] = [begin, begin, begin, contract]
         threads = [
             threading.Thread(target=act, args=(e,)) for act, e in zip(acts, engines, strict=True)
         ]

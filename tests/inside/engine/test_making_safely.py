@@ -44,7 +44,7 @@ def make(engine: sa.Engine, folder: Folder) -> Make:
         sa.Table(
             "notes",
             folder.metadata,
-            *changes,  # type: ignore[arg-type]
+            *changes,
             extend_existing=True,
         )
         new = make_migration(engine, "change", plain=plain, config=folder.config())

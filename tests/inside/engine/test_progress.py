@@ -9,7 +9,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 from my_service.cli.progress import Bar
-from my_service.migrate import run_migrations
+from my_service.migrate import Observer, Several, Silent, run_migrations
 from my_service.migrations.progress import LogProgress
 from structlog.testing import capture_logs
 
@@ -47,6 +47,13 @@ def test_nothing_to_do_is_not_told(engine: sa.Engine, folder: Folder) -> None:
     with capture_logs() as lines:
         run_migrations(engine, config=folder.config(observer=LogProgress()))
     assert lines == []
+
+
+def test_waiting_is_told_once_however_many_listen(caplog: pytest.LogCaptureFixture) -> None:
+    both = Several(Observer(), Silent())
+    both.waiting("somebody")
+    both.for_tenant("acme").retrying(1)
+    assert len(caplog.records) == 2
 
 
 def test_one_tenant_of_many_is_told_at_debug(engine: sa.Engine, folder: Folder) -> None:

@@ -16,8 +16,7 @@ import sqlalchemy as sa
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
 
-from engine import command_line
-from engine.support import KIND, Command, Database, Folder, start
+from engine.support import KIND, Command, Database, Folder, start_backup
 
 KILLS = int(os.environ.get("BACKUP_KILLS", "6"))
 only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
@@ -276,8 +275,19 @@ def test_while_somebody_migrates_nothing_is_restored(
 def start_restore(database: Database, name: str, folder: Folder | None = None) -> Any:
     """Start the restore in a process of its own."""
     folder = folder or Folder(Path(os.environ["BACKUP_DIRECTORY"]).parent / "none")
-    words = ("restore", name, "--yes")
-    return start(database, folder, *words, program=command_line.backup)
+    return start_backup(database, folder, "restore", name, "--yes")
+
+
+def test_while_an_instance_lives_nothing_is_restored(
+    command: Command, database: Database, filled: str
+) -> None:
+    database.ask("CREATE TABLE service_instances (id integer, beat_at timestamp)")
+    moment = "datetime('now', '-{} seconds')" if KIND == "sqlite" else "now() - interval '{} s'"
+    for number, age in enumerate((10, 61)):
+        database.ask(f"INSERT INTO service_instances VALUES ({number}, {moment.format(age)})")
+    assert "1 instance of the service uses" in refused(command, database, f"{filled} --yes")
+    database.ask("DELETE FROM service_instances WHERE id = 0")
+    restored(command, filled)
 
 
 def test_while_somebody_is_connected_nothing_is_restored(

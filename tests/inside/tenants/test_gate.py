@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from my_service.errors import ActionableError
-from my_service.migrate import MigrationConfig, Registration, read_replicas
+from my_service.migrate import MigrationConfig, Registration, get_instances
 from my_service.migrations.target import can_serve
 
 from tenants.support import Service
@@ -59,7 +59,7 @@ def test_the_instances_are_in_public_and_seen_from_there(service: Service) -> No
     one.register()
     assert one.beat()
     assert service.ask("SELECT count(*) FROM public.service_instances") == [(1,)]
-    (instance,) = read_replicas(service.engine, service.config)
+    (instance,) = get_instances(service.engine, config=service.config)
     assert (instance.id, instance.revision) == (one.id, "002")
     one.remove()
     assert service.ask("SELECT count(*) FROM public.service_instances") == [(0,)]

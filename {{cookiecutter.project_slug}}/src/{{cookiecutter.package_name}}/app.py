@@ -11,6 +11,7 @@ from . import TITLE
 from .errors import ActionableError
 from .mail import mailer_for
 from .observability.logging import configure_logging
+from .operations.tracing import tracing_for
 from .routes import ROUTERS
 from .settings import Settings, load_settings
 from .startup import Readiness, register, start_database, stopped_by_signals
@@ -24,6 +25,7 @@ from .web.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     from .observability.metrics import Metrics
+    from .operations.spans import Tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
     metrics = _metrics(settings)
+    tracing = tracing_for(settings)
     app = FastAPI(
         title=TITLE,
         lifespan=_lifespan,
@@ -48,7 +51,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
+    if tracing is not None:
+        from .operations.spans import TraceRequests
+
+        app.add_middleware(TraceRequests, tracer=tracing.tracer)
     app.state.metrics = metrics
+    app.state.tracing = tracing
     app.state.mailer = mailer_for(settings)
     app.state.limiter = RateLimiter(settings)
     app.state.readiness = None
@@ -70,12 +78,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    tracing: Tracing | None = app.state.tracing
+    following = ExitStack()
     try:
         with stopped_by_signals():
-            app.state.engine = start_database(settings)
+            observer = None if tracing is None else tracing.observer()
+            app.state.engine = start_database(settings, observer)
             app.state.replica = register(app.state.engine, settings)
         app.state.readiness = Readiness(app.state.engine, settings)
         app.state.lanes = Lanes.open(settings)
+        if tracing is not None:
+            tracing.follow(app.state.engine)
+            following.callback(tracing.close)
+        if app.state.metrics is not None:
+            from .operations.metrics import collecting
+
+            following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
     except ActionableError as error:
         log.error(error.problem, **_details(error))
         raise
@@ -85,11 +103,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     except Exception:
         log.exception("The service did not start")
         raise
-    following = ExitStack()
-    if app.state.metrics is not None:
-        from .operations.metrics import collecting
-
-        following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
     log.info("Ready to serve", environment=settings.environment)
     try:
         yield

@@ -20,7 +20,7 @@ from .database.backend import connect, is_away
 from .database.errors import unreachable_at_start
 from .database.session import apart, ping
 from .errors import ActionableError
-from .migrate import get_migration_status
+from .migrate import Observer, Several, Silent, get_migration_status
 from .migrations import config_for
 from .migrations.linting import refuse_danger
 from .migrations.progress import LogProgress
@@ -36,8 +36,11 @@ Answer = tuple[bool, str | None]
 log = structlog.stdlib.get_logger(__name__)
 
 
-def start_database(settings: Settings) -> Engine:
+def start_database(settings: Settings, observer: Observer | None = None) -> Engine:
     """Connect and, when AUTO_MIGRATE says so, migrate.
+
+    Args:
+        observer: hears of the migrations too, beside the log.
 
     Raises:
         ActionableError: the database does not answer, or a migration failed.
@@ -47,8 +50,8 @@ def start_database(settings: Settings) -> Engine:
         ping(engine)
         if settings.auto_migrate:
             refuse_danger(engine, settings)
-            config = replace(config_for(settings), observer=LogProgress())
-            bring_up_to_date(engine, config)
+            observers = Several(LogProgress(), observer or Silent())
+            bring_up_to_date(engine, replace(config_for(settings), observer=observers))
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))

@@ -35,13 +35,13 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     from ..database.backend import connect
     from ..migrations import config_for
     from ..settings import load_settings
-    from .progress import observer
+    from .progress import observing
 
     settings = load_settings(serving=False)
     engine = connect(settings, migrating=True)
     try:
-        with observer() as shown:
-            yield engine, replace(config_for(settings), observer=shown)
+        with observing(settings) as observer:
+            yield engine, replace(config_for(settings), observer=observer)
     finally:
         engine.dispose()
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..errors import ActionableError
-    from ..migrate import CompletedMigration, MigrationResult, MigrationStatus, NewMigration
+    from ..migrate import (
+        CompletedMigration,
+        MigrationResult,
+        MigrationStatus,
+        NewMigration,
+        SchemaDifference,
+    )
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
 ONLY_SOMETIMES = ("ahead", "held_back", "held_by")  # keys of a result's JSON
@@ -39,12 +45,7 @@ def print_result(
         if verbose:
             print(*result.migrations, sep="\n")
     elif result.success and not result.held_back:
-        stay = count(len(result.baseline), "migration")
-        verb = "were" if len(result.baseline) > 1 else "was"
-        print(
-            NOTHING_TO_DO[done]
-            + (f": {stay} {verb} taken over and stay" if result.baseline else "")
-        )
+        print(NOTHING_TO_DO[done] + _what_stays(result))
     if result.held_back and not as_json:
         print(held_back(result.held_back, result.held_by))
 
@@ -52,6 +53,14 @@ def print_result(
 def held_back(migrations: Sequence[str], by: Sequence[str]) -> str:
     """What waits, and for what."""
     return f"Held back: {', '.join(migrations)}, by {'; '.join(by)}"
+
+
+def _what_stays(result: "MigrationResult") -> str:
+    if not result.baseline:
+        return ""
+    if len(result.baseline) == 1:
+        return ": 1 migration was taken over and stays"
+    return f": {len(result.baseline)} migrations were taken over and stay"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
@@ -101,6 +110,12 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
         "current": status.current,
         "problem": status.problem and status.problem.as_dict(),
     }
+
+
+def print_differences(differences: "Iterable[SchemaDifference]") -> None:
+    """Each difference in words, what could have caused it and what to do."""
+    for one in differences:
+        print(f"{one.sentence}\n  Cause: {one.cause}\n  Solution: {one.action}")
 
 
 def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

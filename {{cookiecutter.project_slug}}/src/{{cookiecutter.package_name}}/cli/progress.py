@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..migrate import Observer
+from ..migrate import Observer, Several, Silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from ..settings import Settings
 
 
 class Bar(Observer):
@@ -68,10 +70,17 @@ class Bar(Observer):
 
 
 @contextmanager
-def observer() -> Iterator[Observer]:
-    """A bar where standard error is a terminal."""
-    bar = Bar()
+def observing(settings: "Settings") -> Iterator[Observer]:
+    """What hears of a command's runs: a bar where standard error is a terminal, and traces."""
+    from ..operations.tracing import tracing_for
+
+    bar, tracing = Bar(), tracing_for(settings)
     try:
-        yield bar if sys.stderr.isatty() else Observer()
+        yield Several(
+            bar if sys.stderr.isatty() else Observer(),
+            Silent() if tracing is None else tracing.observer(),
+        )
     finally:
         bar.close()
+        if tracing is not None:
+            tracing.close()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..words import count
 from .common import Json, database
-from .output import print_failure, print_rows, shown
+from .output import print_differences, print_failure, print_rows, shown
 from .tenant_errors import drop_not_confirmed
 
 if TYPE_CHECKING:
-    from ..migrate import AllTenantsResult, TenantResult
+    from ..migrate import AllTenantsResult, TenantResult, TenantsVerified
 
 LINE_SECONDS = 5.0
 
@@ -119,6 +120,22 @@ def audit(
         sys.exit(1)
 
 
+@group.command("verify")
+def verify(
+    tenant: Annotated[str | None, typer.Argument(help="One tenant. Default: all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the tenants' schemas with what the migrations make. Exit 1 when one differs."""
+    from ..migrate import verify_tenants
+    from ..migrate.tenants import find_tenant
+
+    with database() as (engine, config):
+        if tenant is not None:
+            find_tenant(engine, tenant)
+        verified = verify_tenants(engine, tenant and [tenant], config=config)
+    print_verified(verified, as_json=as_json)
+
+
 @group.command("roles")
 def roles() -> None:
     """Make the tenants' database roles that are missing, for TENANT_ROLES=true."""
@@ -155,6 +172,26 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
         yield advance
     finally:
         bar.stop()
+
+
+def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
+    """Say which tenants differ and in what, and leave with 1 when one does."""
+    if as_json:
+        error = verified.error and verified.error.as_dict()
+        print(json.dumps(asdict(verified) | {"success": verified.success, "error": error}))
+    elif verified.error is None:
+        for one in verified.drifted:
+            print(f"Tenant {one.tenant}:")
+            print_differences(one.differences)
+        drifted = len(verified.drifted)
+        print(f"Tenants: {verified.compared - drifted} in step, {drifted} differ")
+        if verified.not_compared:
+            behind = count(len(verified.not_compared), "tenant")
+            print(f"{behind} not compared, not at the shared schema's revision: tenant list")
+    if verified.error is not None and not as_json:
+        print_failure(verified.error)
+    if not verified.success:
+        sys.exit(1)
 
 
 def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:

@@ -28,10 +28,10 @@ from .confirm import confirm_undoing
 from .diff import diff_schemas, read_schema_files, write_schema_files
 from .drift import Difference as SchemaDifference
 from .drift import Snapshot
-from .events import Observer
+from .events import Observer, Several, Silent
 from .folder import Folder
 from .gate import with_gate
-from .instances import Instance, Registration, make_table, read_replicas
+from .instances import Instance, Registration, make_table, read_instances
 from .plan import make_status, read_state
 from .results import (
     CompletedMigration,
@@ -44,11 +44,12 @@ from .runner import downgrade, upgrade
 from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
+from .stats import MigrationStats, MigrationTime, read_stats
+from .timings import without_values
 from .verify import VerifyResult, verified, verify_schema
 
 if TYPE_CHECKING:
     from .lint import Report
-from .stats import MigrationStats, MigrationTime, read_stats
 
 GATE_POLL_SECONDS = 0.5
 
@@ -74,6 +75,8 @@ __all__ = [
     "RunState",
     "SchemaDifference",
     "Scope",
+    "Several",
+    "Silent",
     "Snapshot",
     "VerifyResult",
     "added_migrations",
@@ -81,6 +84,7 @@ __all__ = [
     "create_backup",
     "diff_schemas",
     "forget_kept",
+    "get_instances",
     "get_lock_holder",
     "get_migration_status",
     "keep_in_step",
@@ -94,7 +98,6 @@ __all__ = [
     "migrate_down",
     "migrate_up",
     "migration_sql",
-    "read_replicas",
     "read_runs",
     "read_schema_files",
     "read_stats",
@@ -110,6 +113,7 @@ __all__ = [
     "unlock",
     "verify_schema",
     "wait_for_gate",
+    "without_values",
     "write_schema_files",
 ]
 
@@ -186,6 +190,16 @@ def get_migration_status(
     config = config or default_config()
     folder = Folder(config)
     return with_gate(engine, config, folder, make_status(folder, read_state(engine, config)))
+
+
+def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
+    """The processes that serve, the oldest first; those that count as dead until they are removed.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return read_instances(engine, config or default_config())
 
 
 def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:

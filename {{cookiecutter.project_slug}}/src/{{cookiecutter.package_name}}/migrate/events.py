@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..words import count
 
@@ -58,3 +58,48 @@ class Observer:
 
     def run_finished(self, result: "MigrationResult") -> None:
         """A run has ended, with or without success."""
+
+
+class Silent(Observer):
+    """Says nothing by itself: for those that listen beside another."""
+
+    def waiting(self, holder: "LockHolder | str") -> None:
+        pass
+
+    def retrying(self, retries_left: int) -> None:
+        pass
+
+
+class Several(Observer):
+    """Passes on to several what it hears. Of what logs by itself, there should be one."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def waiting(self, holder: "LockHolder | str") -> None:
+        self._tell("waiting", holder)
+
+    def retrying(self, retries_left: int) -> None:
+        self._tell("retrying", retries_left)
+
+    def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
+        self._tell("run_started", names, is_upgrade=is_upgrade)
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        self._tell("migration_started", name, is_upgrade=is_upgrade)
+
+    def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
+        self._tell("migration_finished", name, seconds, is_upgrade=is_upgrade)
+
+    def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        self._tell("statement_finished", statement, seconds, rows)
+
+    def for_tenant(self, tenant: str) -> Observer:
+        return Several(*(observer.for_tenant(tenant) for observer in self._observers))
+
+    def run_finished(self, result: "MigrationResult") -> None:
+        self._tell("run_finished", result)
+
+    def _tell(self, event: str, *arguments: Any, **named: Any) -> None:
+        for observer in self._observers:
+            getattr(observer, event)(*arguments, **named)

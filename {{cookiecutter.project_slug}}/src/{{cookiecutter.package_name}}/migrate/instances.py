@@ -91,16 +91,7 @@ class Instance:
 
 
 def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """All instances of this service, by id; none where none ever registered.
-
-    Raises:
-        ActionableError: database-away, database-refuses.
-    """
-    return read_replicas(engine, config) or []
-
-
-def read_replicas(engine: Engine, config: MigrationConfig) -> list[Instance] | None:
-    """All instances of this service, by id; None where none ever registered.
+    """All instances of this service, the oldest first; none where none ever registered.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -110,9 +101,11 @@ def read_replicas(engine: Engine, config: MigrationConfig) -> list[Instance] | N
     now = type_coerce(func.current_timestamp(), Utc).label("now")
     with backend.reading(engine, config.scope) as connection:
         if not _is_there(connection, table):
-            return None
+            return []
         rows = connection.execute(
-            select(*columns, now).where(table.c.service == config.service).order_by(table.c.id)
+            select(*columns, now)
+            .where(table.c.service == config.service)
+            .order_by(table.c.started_at, table.c.id)
         ).mappings()
         return [_instance(**row) for row in rows]
 

@@ -62,12 +62,13 @@ def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
     plan = make_plan(Folder(config), read_state(engine, config))
     found = live_snapshot(engine, config)
     expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
-    last = plan.applied[-1].revision if plan.applied else None
-    recorded = next((r.fingerprint for r in plan.state.history if r.revision == last), None)
+    last = {script.revision for script in plan.applied[-1:]}
+    recorded = [row.fingerprint for row in plan.state.history if row.revision in last]
+    ever = next(filter(None, recorded), None)
     return VerifyResult(
         differences=tuple(compare(expected, found)),
         pending=tuple(map(name_of, plan.pending)),
-        changed_since_run=recorded != found.fingerprint if recorded else None,
+        changed_since_run=None if ever is None else ever != found.fingerprint,
     )
 
 

@@ -1,8 +1,8 @@
 """This service's backups: what the engine is handed to make them with."""
 
+import logging
 from collections.abc import Sequence
 
-import structlog
 from sqlalchemy import Engine
 
 from ..migrate import (
@@ -15,7 +15,8 @@ from ..migrate import (
 from ..settings import Settings
 from . import target
 
-log = structlog.stdlib.get_logger(__name__)
+# Not structlog's: on the command line, which does not set it up, that would print to standard output.
+log = logging.getLogger(__name__)
 
 
 def backup_options(settings: Settings) -> BackupOptions:
@@ -39,7 +40,7 @@ def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
         made = create_backup(engine, config, options, schemas)
         if made is None:  # a tenant that is new has nothing to save
             return None
-        log.info("Backed up", backup=made.name, bytes=made.size, seconds=made.duration)
+        log.info("Backed up: %s, %d bytes in %.1f s", made.name, made.size, made.duration)
         return made.name
 
     return back_up
@@ -49,7 +50,6 @@ def _tell_of_none(settings: Settings) -> None:
     # Who wrote MIGRATION_BACKUP=off knows it.
     if settings.in_production and settings.migration_backup is None:
         log.warning(
-            "No backup is made before these migrations",
-            impact="What they do to rows cannot be undone.",
-            solution="MIGRATION_BACKUP=auto; or off, where backups are made otherwise",
+            "No backup is made before these migrations. Set MIGRATION_BACKUP=auto; or off, where"
+            " backups are made otherwise."
         )

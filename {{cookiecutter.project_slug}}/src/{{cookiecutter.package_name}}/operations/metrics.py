@@ -141,6 +141,8 @@ def measure(overview: Overview) -> Iterator[Metric]:
     status = overview.status
     yield _gauge("migrations_applied", "Migrations that are applied.", len(status.completed))
     yield _gauge("migrations_pending", "Migrations that wait.", len(status.pending))
+    held_back = len(status.held_back)
+    yield _gauge("migrations_held_back", "Migrations that wait for instances to end.", held_back)
     yield _gauge(
         "migrations_in_order",
         "Whether no file of an applied one is missing or changed.",
@@ -153,13 +155,12 @@ def measure(overview: Overview) -> Iterator[Metric]:
         yield _gauge("migrations_last_run_duration_seconds", "How long it took.", last.duration)
         began = last.started_at.timestamp()
         yield _gauge("migrations_last_run_timestamp_seconds", "When it began.", began)
-    if overview.replicas is not None:
-        yield _counts(
-            "service_instances",
-            "Processes that serve, by the last revision of their files.",
-            "revision",
-            Counter(replica.revision for replica in overview.replicas),
-        )
+    yield _counts(
+        "service_instances",
+        "Processes that serve, by the last revision of their files.",
+        "revision",
+        Counter(one.revision for one in overview.instances),
+    )
     if overview.tenants is not None:
         states: Counter[str] = Counter()
         for _, state, number in overview.tenants:

@@ -11,8 +11,8 @@ from ..migrate import (
     MigrationRun,
     MigrationStatus,
     RunState,
+    get_instances,
     get_migration_status,
-    read_replicas,
     read_runs,
 )
 from ..migrations.target import count_tenants
@@ -27,13 +27,13 @@ class Overview:
 
     Attributes:
         runs: the newest, newest first.
-        replicas: who serves; None where no table tells.
+        instances: who serves, without those that count as dead.
         tenants: revision, state, and how many have both; None where there are no tenants.
     """
 
     status: MigrationStatus
     runs: list[MigrationRun]
-    replicas: list[Instance] | None
+    instances: list[Instance]
     tenants: list[tuple[str | None, str, int]] | None
 
     @property
@@ -65,12 +65,24 @@ class Overview:
             said.append(f"{count(many, 'migration')} {'is' if many == 1 else 'are'} pending")
             if self.runs and self.runs[0].state is RunState.FAILED:
                 said.append("the last run failed")
+        if self.status.held_back:
+            many = len(self.status.held_back)
+            said.append(f"{count(many, 'migration')} {'waits' if many == 1 else 'wait'} for others")
         if self.behind:
             many = self.behind
             said.append(f"{count(many, 'tenant')} {'is' if many == 1 else 'are'} not up to date")
         if not said:
             said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
         return "; ".join(said) + "."
+
+
+def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
+    """The processes that serve, the oldest first.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    return [one for one in get_instances(engine, config=config) if not one.is_gone]
 
 
 def read_overview(engine: Engine, config: MigrationConfig) -> Overview:
@@ -82,6 +94,6 @@ def read_overview(engine: Engine, config: MigrationConfig) -> Overview:
     return Overview(
         status=get_migration_status(engine, config=config),
         runs=read_runs(engine, config=config, limit=RUNS_SHOWN),
-        replicas=read_replicas(engine, config),
+        instances=living_instances(engine, config),
         tenants=count_tenants(engine),
     )

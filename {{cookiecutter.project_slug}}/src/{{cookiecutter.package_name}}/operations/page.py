@@ -17,9 +17,10 @@ from ..web import errors
 from ..web.rate_limits import limit
 from .overview import Overview, read_overview
 from .routes import ask
-from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, sign_out
+from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, path_of, sign_out
 
 TEMPLATES = Path(__file__).parent / "templates"
+RENEW = "setTimeout(() => location.reload(), 30000)"
 BAR_WIDTH = 400  # of the drawing's units
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
@@ -31,9 +32,9 @@ async def status_page(request: Request) -> Response:
     if request.app.state.settings.admin_key is None:
         raise errors.administration_off()
     if not is_signed_in(request):
-        return _page("sign_in.html", refused=False)
+        return _page(request, "sign_in.html", refused=False)
     overview = await ask(request, read_overview)
-    return _page("status.html", **_shown(overview), token=form_token(request))
+    return _page(request, "status.html", **_shown(overview), token=form_token(request))
 
 
 @router.post("/sign-in")
@@ -48,8 +49,8 @@ async def sign_in(request: Request, key: Annotated[str, Form()] = "") -> Respons
         raise errors.administration_off()
     if not secrets.compare_digest(key.encode(), expected.get_secret_value().encode()):
         await limit(request, "admin")
-        return _page("sign_in.html", status=403, refused=True)
-    response = RedirectResponse("../operations", 303)
+        return _page(request, "sign_in.html", status=403, refused=True)
+    response = RedirectResponse(path_of(request), 303)
     keep_signed_in(request, response)
     return response
 
@@ -63,14 +64,14 @@ async def leave(request: Request, token: Annotated[str, Form()] = "") -> Respons
     """
     if not is_signed_in(request) or not is_own_form(request, token):
         raise errors.admin_key_refused()
-    response = RedirectResponse("../operations", 303)
+    response = RedirectResponse(path_of(request), 303)
     sign_out(request, response)
     return response
 
 
-def _page(name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def _page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    text = _template(name).render(title=TITLE, style=style, **values)
+    text = _template(name).render(title=TITLE, style=style, path=path_of(request), **values)
     return HTMLResponse(text, status, headers={"Content-Security-Policy": _policy(style)})
 
 
@@ -82,11 +83,15 @@ def _template(name: str) -> Template:
 
 @cache
 def _policy(style: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_source(style)}; script-src {_source(RENEW)}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _source(text: str) -> str:
+    """What a Content-Security-Policy calls this inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _shown(overview: Overview) -> dict[str, Any]:
@@ -98,4 +103,5 @@ def _shown(overview: Overview) -> dict[str, Any]:
         "now": datetime.now(UTC),
         "bars": [(one, max(1.0, BAR_WIDTH * (one.duration or 0.0) / longest)) for one in applied],
         "bar_width": BAR_WIDTH,
+        "script": RENEW,
     }

@@ -1,4 +1,4 @@
-"""How migrations and replicas are, as JSON for administrators."""
+"""How migrations and instances are, as JSON for administrators."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -7,13 +7,13 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Engine
 
 from ..errors import ActionableError, HttpError
-from ..migrate import MigrationConfig, read_replicas, read_runs
+from ..migrate import MigrationConfig, read_runs
 from ..migrations import config_for
 from ..web.admin_key import AdminDep
 from ..web.lanes import Lanes
 from ..web.pagination import Limit, Page
 from ..web.problem_details import responses
-from .overview import read_overview
+from .overview import living_instances, read_overview
 from .schemas import ErrorDetails, InstanceDetails, Migrations, RunDetails, StatusDetails
 
 T = TypeVar("T")
@@ -70,6 +70,8 @@ async def read_migrations(
                 current=status.current,
                 applied=len(status.completed),
                 pending=list(status.pending),
+                held_back=list(status.held_back),
+                held_by=list(status.held_by),
                 problem=ErrorDetails(**problem.as_dict()) if problem else None,
             ),
         )
@@ -83,9 +85,8 @@ async def read_instances(
     after: Annotated[str, Query(description="The last id of the page before.")] = "",
     limit: Limit = 50,
 ) -> Page[InstanceDetails]:
-    """The processes that serve, by id, where they register themselves."""
-
-    replicas = await ask(request, read_replicas) or []
-    rows = [row for row in replicas if row.id > after]
+    """The processes that serve, by id."""
+    every = sorted(await ask(request, living_instances), key=lambda one: one.id)
+    rows = [one for one in every if one.id > after]
     items = [InstanceDetails.model_validate(row) for row in rows[:limit]]
     return Page(items=items, next=items[-1].id if len(rows) > limit else None)

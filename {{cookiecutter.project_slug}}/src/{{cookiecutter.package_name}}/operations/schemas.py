@@ -54,6 +54,8 @@ class StatusDetails(BaseModel):
     current: str | None = Field(examples=["003"])
     applied: int
     pending: list[str]
+    held_back: list[str] = Field(description="What waits behind a contract that may not run yet.")
+    held_by: list[str] = Field(description="What it waits for.")
     problem: ErrorDetails | None
 
 

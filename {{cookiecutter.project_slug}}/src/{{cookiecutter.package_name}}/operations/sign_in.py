@@ -22,7 +22,7 @@ def keep_signed_in(request: Request, response: Response) -> None:
         COOKIE,
         f"{ends_at}.{_sign(request, 'session', ends_at)}",
         max_age=SECONDS,
-        path=_path(request),
+        path=path_of(request),
         secure=request.app.state.settings.in_production,
         httponly=True,
         samesite="strict",
@@ -31,7 +31,7 @@ def keep_signed_in(request: Request, response: Response) -> None:
 
 def sign_out(request: Request, response: Response) -> None:
     """Take the cookie back."""
-    response.delete_cookie(COOKIE, path=_path(request), httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, path=path_of(request), httponly=True, samesite="strict")
 
 
 def is_signed_in(request: Request) -> bool:
@@ -54,11 +54,11 @@ def is_own_form(request: Request, token: str) -> bool:
     return hmac.compare_digest(token.encode(), form_token(request).encode())
 
 
+def path_of(request: Request) -> str:
+    """The page's own path. Behind a proxy that serves the API below a path, with that path."""
+    return f"{request.scope.get('root_path', '')}{PATH}"
+
+
 def _sign(request: Request, purpose: str, text: str) -> str:
     key = request.app.state.settings.admin_key.get_secret_value().encode()
     return hmac.new(key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
-
-
-def _path(request: Request) -> str:
-    # Behind a proxy that serves the API below a path, root_path is that path.
-    return f"{request.scope.get('root_path', '')}{PATH}"

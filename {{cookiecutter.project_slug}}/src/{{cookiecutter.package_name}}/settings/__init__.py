@@ -19,6 +19,7 @@ from .logging import LogSettings
 from .mail import MailSettings
 from .metrics import MetricsSettings
 from .rolling import RollingSettings
+from .tracing import TracingSettings
 from .web import WebSettings
 
 __all__ = ["Settings", "load_settings"]
@@ -26,6 +27,7 @@ __all__ = ["Settings", "load_settings"]
 
 class Settings(
     LogSettings,
+    TracingSettings,
     MetricsSettings,
     MailSettings,
     AccountSettings,

@@ -9,9 +9,8 @@ import typer
 
 from ...words import count
 from ..common import Json, OptionalName, database
-from ..output import print_failure
+from ..output import print_differences, print_failure
 from . import group
-from .verify import print_differences
 
 if TYPE_CHECKING:
     from ...migrate import BaselineResult

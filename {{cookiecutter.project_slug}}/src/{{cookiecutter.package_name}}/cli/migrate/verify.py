@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..common import Json, database
-from ..output import print_failure
+from ..output import print_differences, print_failure
 from . import group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ...migrate import SchemaDifference, VerifyResult
+    from ...migrate import VerifyResult
 
 
 @group.command("verify")
@@ -52,12 +50,6 @@ def migrate_snapshot(
     else:
         out.write_text(text, encoding="utf-8")
         print(f"Wrote {out}")
-
-
-def print_differences(differences: "Iterable[SchemaDifference]") -> None:
-    """Each difference in words, what could have caused it and what to do."""
-    for one in differences:
-        print(f"{one.sentence}\n  Cause: {one.cause}\n  Solution: {one.action}")
 
 
 def shown(result: "VerifyResult") -> dict[str, object]:

@@ -37,16 +37,19 @@ from .registry import (
 )
 from .roles import make_tenant_roles, tenants_without_role
 from .scope import SharedScope, TenantScope, schema_of
+from .verify import TenantDrift, TenantsVerified, verify_tenants
 
 __all__ = [
     "AllTenantsResult",
     "Finding",
     "SharedScope",
+    "TenantDrift",
     "TenantLayout",
     "TenantResult",
     "TenantRow",
     "TenantScope",
     "TenantStatus",
+    "TenantsVerified",
     "applied_called",
     "audit_tenants",
     "count_by_revision",
@@ -69,4 +72,5 @@ __all__ = [
     "run_tenant_migrations",
     "schema_of",
     "tenants_without_role",
+    "verify_tenants",
 ]

@@ -12,13 +12,16 @@ from .. import select
 from ..backends import backend
 from ..before_run import OncePerRun
 from ..config import MigrationConfig, default_config
+from ..errors import schema_differs
 from ..folder import CONTRACT, Folder, phase_of
 from ..plan import Plan, make_plan, make_status, read_state
 from ..results import MigrationResult
+from ..verify import verified
 from . import errors
 from .bulk import BulkMigration, OnResult, TenantResult
 from .registry import Registry, TenantStatus, check_registry, find_tenant
 from .scope import TenantScope, refuse_foreign_keys_to_shared, schema_of
+from .verify import verify_tenants
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -97,6 +100,7 @@ def run_all_tenant_migrations(
         return AllTenantsResult(public)
     if public.ahead:  # the newer release takes the tenants to where it took public
         return AllTenantsResult(public)
+    public = verified(engine, config, public)
     target = make_status(folder, read_state(engine, config)).current
     with backend.reading(engine) as connection:
         registry = Registry(connection)
@@ -107,7 +111,8 @@ def run_all_tenant_migrations(
     if is_idle:
         return AllTenantsResult(public)
     bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
-    return AllTenantsResult(public, bulk.migrate_all(max_failures, on_result))
+    results = bulk.migrate_all(max_failures, on_result)
+    return _verified(engine, config, AllTenantsResult(public, results))
 
 
 def rollback_all_tenants(
@@ -133,7 +138,29 @@ def rollback_all_tenants(
         return AllTenantsResult(
             MigrationResult(success=False, error=errors.tenants_failed()), tenants
         )
-    return AllTenantsResult(run.downgrade(engine, config, choose, folder=folder), tenants)
+    public = run.downgrade(engine, config, choose, folder=folder)
+    return _verified(engine, config, AllTenantsResult(verified(engine, config, public), tenants))
+
+
+def _verified(
+    engine: Engine, config: MigrationConfig, result: AllTenantsResult
+) -> AllTenantsResult:
+    """A run's result; with MIGRATION_VERIFY=after a tenant whose schema is another has failed."""
+    ids = {one.tenant for one in result.tenants if one.success}
+    if config.verify != "after" or not ids:
+        return result
+    found = verify_tenants(engine, ids, config=config)
+    if found.error is not None:
+        return replace(result, public=replace(result.public, success=False, error=found.error))
+    failures = {
+        one.tenant: schema_differs([difference.sentence for difference in one.differences])
+        for one in found.drifted
+    }
+    tenants = (
+        replace(one, success=False, error=failures[one.tenant]) if one.tenant in failures else one
+        for one in result.tenants
+    )
+    return replace(result, tenants=tuple(tenants))
 
 
 def _roll_back_tenants(

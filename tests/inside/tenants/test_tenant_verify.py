@@ -1,0 +1,127 @@
+"""``tenant verify``: all tenants by one query, and what a replayed tenant's run leaves behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sqlalchemy as sa
+from my_service.migrate import MigrationConfig, Snapshot, verify_schema, verify_tenants
+from my_service.migrate.tenants import verify
+
+from tenants.support import Service, replays
+
+TABLE = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
+
+
+@pytest.fixture
+def five(service: Service) -> Service:
+    """Five tenants, of which three were replayed."""
+    taken = replays(service)
+    service.make("a", "b", "c", "d", "e")
+    assert len(taken) == 3
+    return service
+
+
+def test_tenants_that_were_migrated_and_replayed_are_in_step(five: Service) -> None:
+    assert verify_schema(five.engine, config=five.config).differences == ()
+    found = verify_tenants(five.engine, config=five.config)
+    assert (found.success, found.compared, found.not_compared) == (True, 5, ())
+
+
+def test_only_what_differs_is_told_of_whom_it_is_true(five: Service) -> None:
+    five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
+    five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
+    five.ask("DROP TABLE tenant_e.users CASCADE")
+    found = verify_tenants(five.engine, config=five.config)
+    told = {
+        one.tenant: [str(difference) for difference in one.differences] for one in found.drifted
+    }
+    index = ["index by_hand is there; the migrations do not make it"]
+    assert told == {"b": index, "d": index, "e": ["table users is missing"]}
+    assert verify_tenants(five.engine, ["a", "c"], config=five.config).success
+
+
+def test_of_thousands_that_differ_alike_one_is_read_in_full(five: Service) -> None:
+    for tenant in "abcd":
+        five.ask(f"CREATE INDEX by_hand ON tenant_{tenant}.users (name)")
+    read: list[str] = []
+    live_snapshot = verify.live_snapshot
+
+    def counted(engine: sa.Engine, config: MigrationConfig) -> Snapshot:
+        read.append(config.scope.name)
+        return live_snapshot(engine, config)
+
+    five.patch.setattr(verify, "live_snapshot", counted)
+    assert len(verify_tenants(five.engine, config=five.config).drifted) == 4
+    assert read == ["tenant_a"]
+
+
+def test_a_tenant_that_is_behind_is_not_compared(five: Service) -> None:
+    five.add(TABLE, 'op.drop_table("notes")')
+    five.all()
+    assert five.command("migrate rollback --tenant b")[0] == 0
+    code, out, _ = five.command("tenant verify")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "Tenants: 4 in step, 0 differ",
+            "1 tenant not compared, not at the shared schema's revision: tenant list",
+        ],
+    )
+
+
+def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
+    assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
+    five.ask("DROP TABLE tenant_c.users CASCADE")
+    code, out, err = five.command("tenant verify")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[:2] == ["Tenant c:", "table users is missing"]
+    assert out.splitlines()[-1] == "Tenants: 4 in step, 1 differ"
+    assert five.command("tenant verify a")[0] == 0
+    assert five.command("tenant verify nobody")[0] == 1
+    found = json.loads(five.command("tenant verify --json")[1])
+    assert (found["success"], found["compared"]) == (False, 5)
+    assert [one["tenant"] for one in found["drifted"]] == ["c"]
+
+
+def test_a_tenant_with_a_role_of_its_own_is_in_step(service: Service) -> None:
+    service.roles()
+    service.make("a", "b", "c", "d")
+    found = verify_tenants(service.engine, config=service.config)
+    assert (found.compared, found.drifted) == (4, ())
+
+
+def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> None:
+    five.add(TABLE, 'op.drop_table("notes")')
+    taken = replays(five)
+    assert five.all().success
+    assert taken
+    kept = {
+        tenant: five.ask(
+            f"SELECT fingerprint FROM tenant_{tenant}.migration_history ORDER BY id DESC LIMIT 1"
+        )
+        for tenant in "abcde"
+    }
+    [(first,)] = kept["a"]
+    assert first is not None
+    assert all(rows == [(first,)] for rows in kept.values())
+
+
+def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) -> None:
+    five.patch.setenv("MIGRATION_VERIFY", "after")
+    five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
+    five.add(TABLE, 'op.drop_table("notes")')
+    code, out, _ = five.command("migrate latest")
+    assert code == 1
+    assert "Tenants: 4 migrated, 1 failed" in out
+    assert "index by_hand is there" in out
+    assert five.ask("SELECT count(*) FROM tenant_d.notes") == [(0,)]
+
+
+def test_a_tenant_is_a_side_of_a_comparison(five: Service) -> None:
+    assert five.command("migrate diff tenant:a tenant:b") == (0, "", "")
+    assert five.command("migrate diff chain tenant:b") == (0, "", "")
+    five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
+    assert five.command("migrate diff tenant:a tenant:b") == (1, "+ index by_hand\n", "")
+    assert five.command("migrate diff models tenant:b")[1].endswith("+ index by_hand\n")

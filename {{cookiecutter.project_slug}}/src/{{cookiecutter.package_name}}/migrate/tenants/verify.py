@@ -1,0 +1,99 @@
+"""Are the tenants' schemas what the migrations make?"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...errors import ActionableError
+from ..backends import backend
+from ..chain import chain_snapshot
+from ..config import MigrationConfig, default_config
+from ..drift import Difference, compare
+from ..folder import Folder
+from ..plan import make_plan, read_state
+from ..snapshots import live_fingerprints, live_snapshot
+from .registry import Registry, check_registry
+from .scope import TenantScope, schema_of
+
+
+@dataclass(frozen=True)
+class TenantDrift:
+    """In what a tenant's schema differs from what the migrations make."""
+
+    tenant: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class TenantsVerified:
+    """How the tenants compare with what the migrations make.
+
+    Attributes:
+        compared: how many tenants were compared.
+        drifted: those that differ, by id.
+        not_compared: ids of tenants that are not at the revision of ``public``, or being removed.
+        error: why nothing could be compared.
+    """
+
+    compared: int = 0
+    drifted: tuple[TenantDrift, ...] = ()
+    not_compared: tuple[str, ...] = ()
+    error: ActionableError | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether all that were compared are what the migrations make."""
+        return self.error is None and not self.drifted
+
+
+def verify_tenants(
+    engine: Engine,
+    tenants: Collection[str] | None = None,
+    *,
+    config: MigrationConfig | None = None,
+) -> TenantsVerified:
+    """Compare tenants' schemas with what the migrations make in an empty database.
+
+    One query gives the fingerprint of each; of those that differ in the same way one is read in full.
+
+    Args:
+        tenants: their ids; all when left out.
+    """
+    config = config or default_config()
+    try:
+        check_registry(engine)
+        return _verify(engine, config, tenants)
+    except ActionableError as error:
+        return TenantsVerified(error=error)
+    except SQLAlchemyError as error:
+        return TenantsVerified(error=backend.explain(engine, error))
+
+
+def _verify(
+    engine: Engine, config: MigrationConfig, tenants: Collection[str] | None
+) -> TenantsVerified:
+    applied = make_plan(Folder(config), read_state(engine, config)).applied
+    revisions = [script.revision for script in applied]
+    with backend.reading(engine) as connection:
+        rows = [r for r in Registry(connection).page("", None) if tenants is None or r.id in tenants]
+        current = {row.id for row in rows if revisions and row.revision == revisions[-1]}
+        schemas = {schema_of(tenant): tenant for tenant in sorted(current)}
+        fingerprints = live_fingerprints(connection, config, schemas)
+    others = tuple(row.id for row in rows if row.id not in current)
+    if not current:
+        return TenantsVerified(not_compared=others)
+    scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
+    expected = chain_snapshot(engine, replace(config, scope=scope), revisions)
+    alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
+    drifted = []
+    for schema, tenant in schemas.items():
+        fingerprint = fingerprints.get(schema)
+        if fingerprint not in alike:
+            tenant_scope = TenantScope(tenant, None)
+            found = live_snapshot(engine, replace(config, scope=tenant_scope))
+            alike[fingerprint] = tuple(compare(expected, found))
+        if alike[fingerprint]:
+            drifted.append(TenantDrift(tenant, alike[fingerprint]))
+    return TenantsVerified(len(current), tuple(drifted), others)

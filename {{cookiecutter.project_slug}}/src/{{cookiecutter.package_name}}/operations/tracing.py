@@ -1,0 +1,25 @@
+"""Traces, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them; nothing of them is imported else."""
+
+from typing import TYPE_CHECKING
+
+from ..settings import Settings
+from .errors import tracing_not_installed
+
+if TYPE_CHECKING:
+    from .spans import Tracing
+
+
+def tracing_for(settings: Settings) -> "Tracing | None":
+    """What makes and sends spans.
+
+    Raises:
+        ActionableError: tracing-not-installed.
+    """
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        return None
+    try:
+        from .spans import Tracing
+    except ModuleNotFoundError as error:
+        raise tracing_not_installed(str(error.name)) from error
+    return Tracing(endpoint)
