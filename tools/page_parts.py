@@ -5,8 +5,8 @@ It runs inside a generated service, with that service's interpreter:
     python tools/page_parts.py <package> <slug> <database> <folder>
 
 and writes ``settings.<database>.md``, ``er.<database>.md``, ``tables.<database>.md``,
-``errors.<database>.md``, ``http_errors.<database>.md`` and ``env.<database>.txt``, which the
-service's pages and its ``.env.example`` include.
+``errors.<database>.md``, ``lint.<database>.md``, ``http_errors.<database>.md`` and
+``env.<database>.txt``, which the service's pages and its ``.env.example`` include.
 ``make update`` runs it for every database.
 """
 
@@ -33,6 +33,10 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
         "er": diagram(metadata, dialect),
         "tables": tables(metadata, dialect),
         "errors": errors(entry for entry in catalogue if not entry.status),
+        "lint": lint_codes(
+            import_module(f"{package}.migrate.lint").RULES,
+            import_module(f"{package}.migrate.lint.judge").WORDS,
+        ),
         "http_errors": http_errors(entry for entry in catalogue if entry.status),
     }
     for name, lines in parts.items():
@@ -108,6 +112,21 @@ def http_errors(entries: Iterator[Any]) -> Iterator[str]:
     yield "| --- | --- | --- |"
     for entry in sorted(entries, key=lambda entry: (entry.status, entry.code)):
         yield f"| {entry.status} | `{entry.code}` | {one_line(entry.problem)} |"
+
+
+# -- Linting -------------------------------------------------------------------------------------
+
+
+def lint_codes(rules: Any, others: Any) -> Iterator[str]:
+    """Each code of a finding: what it is, why it hurts, what to do instead."""
+    for rule in sorted(rules, key=lambda rule: rule.code):
+        yield from (f"##### {rule.code}", "", f"{rule.title}. {rule.why}", "")
+        yield f"- Instead: {rule.instead}"
+        if rule.contract:
+            yield '- Where the file says `phase = "contract"`, it is a notice.'
+        yield ""
+    for code, (why, instead) in others.items():
+        yield from (f"##### {code}", "", why, "", f"- {instead}", "")
 
 
 def place(entry: Any) -> tuple[int, str]:

@@ -91,6 +91,17 @@ def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, dat
 
 
 @each_database
+def test_the_guide_explains_every_code_of_linting_and_no_others(bake: Bake, database: str) -> None:
+    folder = bake(database=database)
+    rules = (path for path in sources(folder) if path.parent.name == "rules")
+    codes = [code for path in rules for code in re.findall(r'^    code="(.+)"', read(path), re.M)]
+    explained = re.findall(r"^##### ([\w-]+)$", read(folder / GUIDE), re.MULTILINE)
+    notices = {"unused-ignore", "ignore-without-reason", "brief-lock", "downgrade-drops-data"}
+    assert sorted(explained) == sorted({*codes, *notices})
+    assert len(codes) > 10
+
+
+@each_database
 def test_every_error_stands_in_a_file_of_errors(bake: Bake, database: str) -> None:
     for path in sources(bake(database=database)):
         if path.name != "errors.py" and not path.name.endswith("_errors.py"):

@@ -91,6 +91,35 @@ def test_a_database_is_added_as_the_page_says(
     service_environment.succeed(made, "-m", "pytest", "-q", "tests/test_migrations.py")
 
 
+DROP_INDEX = """
+from alembic import op
+
+revision = "9"
+down_revision = "002"
+
+
+def upgrade():
+    op.drop_index("users_email_idx")
+
+
+def downgrade():
+    op.create_index("users_email_idx", "users", ["email"], unique=True)
+"""
+
+
+def test_a_lint_rule_is_added_as_the_page_says(
+    shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
+) -> None:
+    follow("Add a lint rule", fork, shell)
+    made = bake_fork(fork, tmp_path / "made")
+    versions = made / "src" / "my_service" / "migrations" / "versions"
+    (versions / "9_drop.py").write_text(DROP_INDEX, encoding="utf-8")
+    code = "import sys; from my_service.cli import main; sys.argv[1:] = sys.argv[1].split(); main()"
+    lint = service_environment.succeed
+    with pytest.raises(AssertionError, match="drops-index: users_email_idx is gone"):
+        lint(made, "-c", code, "migrate lint 9")
+
+
 def test_the_brand_is_renamed_as_the_page_says(
     shell: Shell, fork: Path, tmp_path: Path, git: Any
 ) -> None:

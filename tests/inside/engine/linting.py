@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from my_service.migrate.lint import Migration, Report, lint
+from my_service.migrate.linting import SchemaSnapshots
 
 from engine.lint_cases import Case
 
@@ -88,5 +89,10 @@ def lint_cases(engine: sa.Engine, dialect: Any, *cases: Case, **options: Any) ->
     migrations = [migration(case, f"{n}.py") for n, case in enumerate(cases)]
     with engine.connect() as connection:
         return lint(
-            connection, migrations, dialect, round_trip=all(c.down for c in cases), **options
+            connection,
+            migrations,
+            dialect,
+            round_trip=all(c.down for c in cases),
+            snapshots=SchemaSnapshots(),
+            **options,
         )

@@ -263,6 +263,7 @@ def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: D
     """Settings with which a production service migrates this database."""
     # The command's own fixture asks for development.
     monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("MIGRATION_BACKUP", "off")
     if KIND == "postgresql":
         url = sa.make_url(database.address).set(password="h8-fjKw_2qq")
         url = url.update_query_dict({"sslmode": "disable"})
@@ -373,3 +374,24 @@ def test_make_says_nothing_more_where_nothing_hurts(command: Command, folder: Fo
     sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     code, out, err = command("migrate make tables")
     assert (code, out.splitlines()[1:], err) == (0, ["  create table a"], "")
+
+
+# -- There and back ------------------------------------------------------------------------------
+
+
+def test_a_downgrade_must_restore_the_exact_schema(engine: sa.Engine, folder: Folder) -> None:
+    up = "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, n INTEGER, CHECK (n > 0))"
+    folder.add("a", f'op.execute("{up}")', DROP)
+    down = [f'op.execute("{up.replace("n > 0", "n > 1")}")']
+    folder.add("drop_a", DROP, down, extra='phase = "contract"')
+    report = lint_migrations(engine, ["drop_a"], config=folder.config())
+    assert {code for one in report.findings for code in one.codes} == {"cannot-be-undone"}
+
+
+@on_postgresql
+def test_what_only_the_snapshot_sees_is_found(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    folder.add("note", "op.execute(\"COMMENT ON TABLE a IS 'new'\")")
+    (finding,) = lint_migrations(engine, ["note"], config=folder.config()).findings
+    assert finding.code == "cannot-be-undone"
+    assert "comment" in finding.detail

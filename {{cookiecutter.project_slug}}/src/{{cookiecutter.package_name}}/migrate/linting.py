@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from . import errors
 from .alembic_bridge import context_options, run_steps
 from .backends import backend
 from .backends.{{ cookiecutter.__backend }} import lint as lint_dialect
 from .config import MigrationConfig
+from .drift import Snapshot, compare, take_snapshot
 from .folder import Folder, name_of, parents, runs_alone
 from .lint import Finding, Migration, Report, as_github, as_json, as_text, lint
 from .plan import find, find_ahead, make_plan, read_state
@@ -109,6 +110,24 @@ def refuse_findings(report: Report | None) -> None:
         raise errors.lint_findings(list(names))
 
 
+class SchemaSnapshots:
+    """Snapshots of a schema, as ``migrate verify`` compares them."""
+
+    def __init__(self, schema: str = "") -> None:
+        """``schema`` is its name; where the database looks by itself when empty."""
+        self.schema = schema
+
+    def take(self, connection: Connection) -> Snapshot:
+        """The schema as it is now."""
+        default = connection.dialect.default_schema_name
+        return take_snapshot(connection, self.schema or default or "")
+
+    def compare(self, before: Snapshot, after: Snapshot) -> list[str]:
+        """What differs, each without the full stop: they are joined to a sentence."""
+        found = compare(before, after, expected_by="the migrations before it")
+        return [difference.sentence.removesuffix(".") for difference in found]
+
+
 _FORMS = {"text": as_text, "json": as_json, "github": as_github}
 
 
@@ -143,9 +162,10 @@ def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> 
 
 
 def _apply(
-    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Iterable[Script]"
+    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Sequence[Script]"
 ) -> None:
-    options = {**context_options(config), "transaction_per_migration": True}
+    each_alone = any(map(runs_alone, scripts))  # as a run of the engine has it
+    options = {**context_options(config), "transaction_per_migration": each_alone}
     running: list[Script] = []
 
     def noted(script: "Script") -> Callable[..., None]:
@@ -176,6 +196,7 @@ def _lint_in(scratch: Engine, config: MigrationConfig, scripts: "Iterable[Script
             migrations,
             lint_dialect,
             small_tables=config.lint_small_tables,
+            snapshots=SchemaSnapshots(config.scope.name),
             options=context_options(config),
         )
 
@@ -210,7 +231,5 @@ def _is_unused(finding: Finding, reports: Sequence[Report]) -> bool:
 
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    told = {
-        (one.migration, one.codes, one.line, one.statement, one.detail): one for one in findings
-    }
+    told = {(one.migration, one.codes, one.line, one.detail): one for one in findings}
     return tuple(told.values())

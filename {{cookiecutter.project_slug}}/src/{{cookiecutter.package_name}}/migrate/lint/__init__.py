@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .judge import judge
-from .model import Dialect, Finding, Migration, Report, Rule
+from .model import Dialect, Finding, Migration, Report, Rule, Snapshots
 from .observe import observe
 from .report import as_github, as_json, as_text, summary
 from .rules import RULES
@@ -27,6 +27,7 @@ __all__ = [
     "Migration",
     "Report",
     "Rule",
+    "Snapshots",
     "as_github",
     "as_json",
     "as_text",
@@ -42,6 +43,7 @@ def lint(
     *,
     small_tables: Sequence[str] = (),
     round_trip: bool = True,
+    snapshots: Snapshots | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Report:
     """Run migrations on a scratch database, and report what they would do to a live one.
@@ -54,6 +56,7 @@ def lint(
         dialect: the module ``backends/<database>/lint.py``.
         small_tables: names of tables that are so small that nothing takes long on them.
         round_trip: downgrade and upgrade again, to see whether that gives back the schema.
+        snapshots: compare the schema as a whole too, after the downgrade.
         options: for Alembic's ``MigrationContext``.
     """
     linted = observe(
@@ -62,6 +65,7 @@ def lint(
         dialect,
         small_tables=small_tables,
         round_trip=round_trip,
+        snapshots=snapshots,
         options=options,
     )
     return judge(linted, dialect)

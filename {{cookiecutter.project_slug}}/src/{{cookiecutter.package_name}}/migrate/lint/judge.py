@@ -88,7 +88,8 @@ def _ignores(one: Linted, codes: Sequence[str]) -> Iterator[Finding]:
             yield _about(one, "ignore-without-reason", f"lint_ignore gives no reason for {code}.")
 
 
-_WORDS = {
+# Codes that no rule gives: why it matters, and what to do.
+WORDS = {
     "unused-ignore": (
         "It would hide what somebody adds later.",
         "Take the entry out of lint_ignore.",
@@ -109,7 +110,7 @@ _WORDS = {
 
 
 def _about(one: Linted, code: str, detail: str, *, notice: bool = False) -> Finding:
-    why, instead = _WORDS[code]
+    why, instead = WORDS[code]
     path = one.migration.path
     return Finding((code,), one.migration.name, path, detail, why, instead, notice=notice)
 

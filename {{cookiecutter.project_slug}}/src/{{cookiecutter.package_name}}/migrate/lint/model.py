@@ -162,6 +162,7 @@ class Linted:
     Attributes:
         base: the database before the run: what old code knows.
         start: the database before this migration.
+        snapshot: the schema before this migration, whole.
         failure: why it could not be run.
         undo: what the downgrade did not do, each in a sentence.
         undo_code: the lines that the downgrade lacks.
@@ -173,6 +174,7 @@ class Linted:
     base: Catalog
     start: Catalog
     effects: list[Effect] = field(default_factory=list)
+    snapshot: Any = None
     failure: str | None = None
     undo: list[str] = field(default_factory=list)
     undo_code: tuple[str, ...] = ()
@@ -305,6 +307,16 @@ class Dialect(Protocol):
 
     def undo(self, kind: str, thing: Thing) -> str:
         """The line that drops what an upgrade left behind."""
+
+
+class Snapshots(Protocol):
+    """How a whole schema is described, and two descriptions compared."""
+
+    def take(self, connection: Connection) -> Any:
+        """Describe the schema; the connection's transaction stays as it is."""
+
+    def compare(self, before: Any, after: Any) -> Sequence[str]:
+        """What differs, each in a sentence."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from .model import Catalog, Dialect, Linted, Migration, Watch
+from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
 
 # What only marks the course of a transaction is executed and not looked at.
 _COURSE = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
@@ -22,6 +22,7 @@ def observe(
     *,
     small_tables: Sequence[str] = (),
     round_trip: bool = True,
+    snapshots: Snapshots | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> list[Linted]:
     """Run migrations, and tell what each did.
@@ -34,6 +35,7 @@ def observe(
             transaction begun. What they do is committed there.
         small_tables: names of tables that are not watched.
         round_trip: undo and redo them afterwards, and compare the catalog.
+        snapshots: with which the whole schema is compared too.
         options: for Alembic's ``MigrationContext``.
     """
     dialect.prepare(connection)
@@ -43,7 +45,7 @@ def observe(
         for key, thing in base.items()
         if thing.kind == "table" and thing.name not in small_tables
     )
-    runner = _Runner(connection, dialect, Watch(existing), options or {})
+    runner = _Runner(connection, dialect, Watch(existing), snapshots, options or {})
     linted = runner.upgrade(migrations, base)
     if round_trip and not any(one.failure for one in linted):
         runner.round_trip(linted)
@@ -52,11 +54,17 @@ def observe(
 
 class _Runner:
     def __init__(
-        self, connection: Connection, dialect: Dialect, watch: Watch, options: Mapping[str, Any]
+        self,
+        connection: Connection,
+        dialect: Dialect,
+        watch: Watch,
+        snapshots: Snapshots | None,
+        options: Mapping[str, Any],
     ) -> None:
         self.connection = connection
         self.dialect = dialect
         self.watch = watch
+        self.snapshots = snapshots
         self.options = dict(options)
 
     def upgrade(self, migrations: Sequence[Migration], base: Catalog) -> list[Linted]:
@@ -75,8 +83,10 @@ class _Runner:
                     (m.migration.name for m in linted if m.migration.phase == "contract"), None
                 )
                 linted.append(one)
-                with self._watching(one), context.begin_transaction(_per_migration=True):
-                    self._run(context, migration, one)
+                with context.begin_transaction(_per_migration=True):
+                    one.snapshot = self._snapshot()
+                    with self._watching(one):
+                        self._run(context, migration, one)
                 if one.failure:
                     break
         if self.connection.in_transaction():
@@ -151,6 +161,13 @@ class _Runner:
                 one.undo.append(f"{' '.join(filter(None, name))} does not come back")
             elif before[name].facts != after[name].facts:
                 one.undo.append(f"{' '.join(filter(None, name))} is not what it was")
+
+        if self.snapshots and not one.undo:
+            one.undo += self.snapshots.compare(one.snapshot, self._snapshot())
+            self.connection.rollback()
+
+    def _snapshot(self) -> Any:
+        return self.snapshots and self.snapshots.take(self.connection)
 
     def _silently(self, migration: Migration, *, up: bool) -> str | None:
         from alembic.operations import Operations
