@@ -77,7 +77,9 @@ def _verify(
     applied = make_plan(Folder(config), read_state(engine, config)).applied
     revisions = [script.revision for script in applied]
     with backend.reading(engine) as connection:
-        rows = [r for r in Registry(connection).page("", None) if tenants is None or r.id in tenants]
+        rows = [
+            r for r in Registry(connection).page("", None) if tenants is None or r.id in tenants
+        ]
         current = {row.id for row in rows if revisions and row.revision == revisions[-1]}
         schemas = {schema_of(tenant): tenant for tenant in sorted(current)}
         fingerprints = live_fingerprints(connection, config, schemas)
