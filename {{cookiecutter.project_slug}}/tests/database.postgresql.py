@@ -25,7 +25,9 @@ BEGIN
     LOOP
         EXECUTE format('DROP SCHEMA %I CASCADE', name);
     END LOOP;
-    CREATE SCHEMA public;
+    -- As a new database has it: the comparison with the migrations would see any other.
+    CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+    COMMENT ON SCHEMA public IS 'standard public schema';
     GRANT USAGE ON SCHEMA public TO PUBLIC;
 END $$
 """
