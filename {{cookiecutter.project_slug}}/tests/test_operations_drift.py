@@ -13,7 +13,9 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.settings import Settings
 
+from .accounts import QUICK
 from .client import Client
+from .database import fresh_database
 
 KEY = "a key with thirty-two letters, or more"
 HEADER = {"X-Admin-Key": KEY}
@@ -22,9 +24,10 @@ STRANGERS = ("strange", "stranger")
 
 
 @pytest.fixture
-def with_key(settings: Settings) -> Settings:
-    """Settings with an admin key."""
-    return settings.model_copy(update={"admin_key": SecretStr(KEY)})
+def with_key() -> Iterator[Settings]:
+    """Settings with an admin key, and an unused database."""
+    with fresh_database(unused=True) as settings:
+        yield settings.model_copy(update={**QUICK, "admin_key": SecretStr(KEY)})
 
 
 @pytest.fixture
