@@ -86,7 +86,8 @@ def test_instances_are_told(operator: Client) -> None:
 
 def test_all_of_it_is_in_the_description(operator: Client) -> None:
     paths = operator.get("/openapi.json").json()["paths"]
-    assert {"/operations/migrations", "/operations/instances"} <= set(paths)
+    told = {"/operations/migrations", "/operations/instances", "/operations/drift"}
+    assert told <= set(paths)
     assert "/operations" not in paths and "/metrics" not in paths
 
 
