@@ -168,6 +168,20 @@ def test_a_release_from_before_goes_on_where_it_was_adopted(
     assert command("migrate latest") == (0, "Already up to date\n", "")
 
 
+def test_what_alembic_stamped_away_is_gone_whole_and_can_be_taken_over(
+    command: Command, three: Folder, database: Database
+) -> None:
+    command("migrate latest")
+    command("migrate squash c")
+    command("migrate latest")
+    database.ask("DELETE FROM alembic_version")
+    assert "tables, but no history" in command("migrate latest")[2]
+    assert notes(database) == []
+    assert command("migrate baseline")[0] == 0
+    assert notes(database) == [("003_squashed", 0, False)]
+    assert database.ask("SELECT id FROM a") == [(1,)]
+
+
 def test_what_was_squashed_is_squashed_again(
     command: Command, three: Folder, database: Database
 ) -> None:

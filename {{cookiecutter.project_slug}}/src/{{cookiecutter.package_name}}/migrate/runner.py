@@ -239,10 +239,12 @@ class _Run:
 
     def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
         writer = HistoryWriter(self.config, self.columns)
+        gone = plan.gone()
         with self._own_transaction(lock) as connection:
-            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), plan.gone())
+            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), gone)
+            replaced = [row for row in plan.state.replaced if row.revision not in gone]
             for one in plan.folder.squashed:
-                rows = [row for row in plan.state.replaced if row.revision in one.replaces]
+                rows = [row for row in replaced if row.revision in one.replaces]
                 writer.note_replaced(connection.execute, rows, one.name, one.revision)
 
     def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:

@@ -268,7 +268,7 @@ def _with_rows(replaced: "Iterable[Script]", recorder: _Recorder) -> tuple[str, 
     wrote = {
         name
         for name, statement in recorder.statements
-        if _first_word(statement) in _ROWS and not backend.copies_rebuilt(statement)
+        if (_first_word(statement) in _ROWS and not backend.copies_rebuilt(statement))
         or backend.reads_rows(statement)
     }
     return tuple(
@@ -296,7 +296,7 @@ def _text(
         rows=_about_rows(with_rows),
         revision=replaced[-1].revision,
         replaces=_all_replaced(folder, replaced),
-        upgrade="\n    ".join(f"op.execute(sa.DDL({_literal(one)}))" for one in statements) or "pass",
+        upgrade="\n    ".join(map(_executing, statements)) or "pass",
     )
 
 
@@ -326,6 +326,10 @@ def _all_replaced(folder: Folder, replaced: "Sequence[Script]") -> tuple[str, ..
 def _number(script: "Script") -> str:
     """What the file's name begins with, so that the new file sorts as the old one did."""
     return re.split(r"[^0-9A-Za-z]", name_of(script), maxsplit=1)[0]
+
+
+def _executing(statement: str) -> str:
+    return f"op.execute(sa.DDL({_literal(statement)}))"
 
 
 def _literal(statement: str) -> str:

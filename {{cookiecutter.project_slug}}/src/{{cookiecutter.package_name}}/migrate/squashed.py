@@ -101,6 +101,4 @@ def _not_run(row: HistoryRow, squashed: Squashed) -> HistoryRow:
     """The row of the squashed migration; what was not run from its file is not compared with it."""
     if row.name == squashed.name and row.batch != BASELINE:
         return row
-    return replace(
-        row, name=squashed.name, batch=BASELINE, checksum=checksum(squashed.path)
-    )
+    return replace(row, name=squashed.name, batch=BASELINE, checksum=checksum(squashed.path))

@@ -44,10 +44,11 @@ def _tell(result: "SquashResult") -> None:
     print_differences(result.differences)
     if result.path is None:
         differences = count(len(result.differences), "difference")
-        print(f"Nothing was written: {differences} between the squashed schema and the migrations'.")
+        print(f"Nothing was written: {differences} between the new schema and the migrations' own.")
         return
     print(f"Created {relative(result.path)}: it makes the same schema in an empty database")
-    print(f"Removed {count(len(result.replaced), 'file')}, which git has: {', '.join(result.replaced)}")
+    files = count(len(result.replaced), "file")
+    print(f"Removed {files}, which git has: {', '.join(result.replaced)}")
     if result.with_rows:
         print(f"It writes no rows; these read or wrote some: {', '.join(result.with_rows)}")
 
