@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.support import KIND, Command, Database, Folder
+from engine.support import KIND, Command, Database, Folder, create
 
 INDEX = 'op.create_index("a_name_idx", "a", ["name"])'
 
 
 def git(path: Path, *words: str) -> None:
     """Run git there, as nobody in particular."""
-    names = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    keys = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
+    names = {f"GIT_{key}": "x" for key in keys}
     command = ["git", "-C", str(path), "-c", "commit.gpgsign=false", *words]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | names)
 
@@ -228,6 +229,35 @@ def test_what_a_called_function_made_is_found_to_be_missing(
     assert (code, err) == (1, "")
     assert "table made is missing" in out
     assert files(folder) == {"001_function", "002_call"}
+
+
+def test_a_replaced_contract_is_known_to_who_serves(
+    command: Command, folder: Folder, database: Database
+) -> None:
+    from my_service.migrate import Registration
+
+    folder.tables("a")
+    folder.add("drops", 'op.drop_table("a")', create("a"), extra='phase = "contract"')
+    folder.tables("b")
+    commit(folder)
+    command("migrate contract")
+    assert command("migrate squash b")[0] == 0
+    Registration(database.engine(), folder.config()).register()
+    assert command("migrate latest") == (0, "Already up to date\n", "")
+    Registration(database.engine(), folder.config()).register()
+
+
+@pytest.mark.skipif(KIND != "sqlite", reason="only SQLite rebuilds tables")
+def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder) -> None:
+    folder.tables("a")
+    column = 'batch.add_column(sa.Column("x", sa.Integer))'
+    rebuild = ['with op.batch_alter_table("a", recreate="always") as batch:', f"    {column}"]
+    folder.add("rebuilds", rebuild)
+    commit(folder)
+    code, out, err = command("migrate squash rebuilds")
+    assert (code, err) == (0, "")
+    assert "It writes no rows" not in out
+    assert "None of them was seen to read or write rows." in folder.file("002_squashed").read_text()
 
 
 def test_what_comes_after_must_run_without_the_rows(command: Command, three: Folder) -> None:
