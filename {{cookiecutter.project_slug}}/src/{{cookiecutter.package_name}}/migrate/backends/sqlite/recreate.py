@@ -29,7 +29,8 @@ def recreate(
     return [
         _tidy(sql)
         for name, table, sql in kept
-        if hidden.isdisjoint((fold(name), fold(table))) and not (leaves_out(name) or leaves_out(table))
+        if hidden.isdisjoint((fold(name), fold(table)))
+        and not (leaves_out(name) or leaves_out(table))
     ]
 
 
