@@ -44,6 +44,7 @@ from .runner import downgrade, upgrade
 from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
+from .squash import SquashResult, squash_migrations
 from .stats import MigrationStats, MigrationTime, read_stats
 from .timings import without_values
 from .verify import VerifyResult, verified, verify_schema
@@ -78,6 +79,7 @@ __all__ = [
     "Several",
     "Silent",
     "Snapshot",
+    "SquashResult",
     "VerifyResult",
     "added_migrations",
     "confirm_undoing",
@@ -108,6 +110,7 @@ __all__ = [
     "run_seeds",
     "show_report",
     "snapshot_schema",
+    "squash_migrations",
     "stop_keeping",
     "take_over",
     "unlock",

@@ -1,6 +1,7 @@
 """The schema that the migrations make, or the models, found out in an empty database."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,38 @@ def chain_snapshot(
     Raises:
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
     """
+    with chain_applied(engine, config, revisions) as (scratch, applied):
+        return live_snapshot(scratch, applied)
+
+
+@contextmanager
+def chain_applied(
+    engine: Engine,
+    config: MigrationConfig,
+    revisions: Collection[str] | None = None,
+    observer: Observer | None = None,
+) -> Iterator[tuple[Engine, MigrationConfig]]:
+    """A scratch database on the same server to which the migrations were applied.
+
+    With it comes the configuration with which more can be applied to it.
+
+    Args:
+        revisions: of the migrations to apply; all when left out.
+        observer: hears of it; nobody when left out.
+
+    Raises:
+        ActionableError: as for :func:`chain_snapshot`.
+    """
 
     def choose(plan: Plan) -> "list[Script]":
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
     scopes = config.scope.in_scratch()
-    # Nobody hears of what is run there, nothing is backed up and no instance is waited for; roles
-    # would belong to the whole server.
+    # Nothing is backed up there and no instance is waited for; roles would belong to the whole
+    # server.
     quiet = replace(
         config,
-        observer=Observer(),
+        observer=observer or Observer(),
         before_run=nothing,
         force_contracts=True,
         tenant_roles=False,
@@ -49,7 +72,7 @@ def chain_snapshot(
     with backend.scratch(engine) as scratch:
         for scope in scopes:
             upgrade(scratch, replace(quiet, scope=scope), choose).raise_for_error()
-        return live_snapshot(scratch, replace(config, scope=scopes[-1]))
+        yield scratch, replace(quiet, scope=scopes[-1])
 
 
 def models_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:

@@ -144,6 +144,75 @@ def files_missing(names: Sequence[str]) -> ActionableError:
     )
 
 
+def squash_half_applied(squashed: str, at: Sequence[str]) -> ActionableError:
+    """A squashed migration cannot begin in the middle: its file makes the whole schema. The release
+    that still has the files that it replaces takes the database to where all of them are applied.
+    """
+    return ActionableError(
+        "squash-half-applied",
+        f"The database is at {', '.join(at)}, and has only some of the migrations that {squashed}"
+        " replaces.",
+        NOTHING_RUN,
+        f"Run migrate latest with the last release that has their files; {squashed} names them.",
+    )
+
+
+def squash_nothing(name: str) -> ActionableError:
+    """The chain up to this migration is one file already. Name a later one."""
+    return ActionableError(
+        "squash-nothing",
+        f"There is no migration before {name}.",
+        NO_FILE,
+        "Name a later migration; migrate list shows them.",
+    )
+
+
+def squash_not_linear(name: str, why: str) -> ActionableError:
+    """Only a chain without branches becomes one file: one migration after the other, and what comes
+    after the squashed one follows it alone.
+    """
+    return ActionableError(
+        "squash-not-linear",
+        f"The migrations up to {name} cannot be squashed: {why}.",
+        NO_FILE,
+        "Squash up to a migration before the first branch, or keep the files.",
+    )
+
+
+def squash_tenants() -> ActionableError:
+    """The shared schema and the tenants' have different tables, and one file makes one schema. A
+    multi-tenant service keeps its files.
+    """
+    return ActionableError(
+        "squash-tenants",
+        "The migrations of a multi-tenant service make two kinds of schema, shared and tenants'.",
+        "No file was written: squash makes one schema.",
+        "Keep the files.",
+    )
+
+
+def squash_not_committed(names: Sequence[str]) -> ActionableError:
+    """Squashing removes files. It does so only where git has them, so that they can be had again."""
+    return ActionableError(
+        "squash-not-committed",
+        f"Git does not have these files as they are: {', '.join(names)}",
+        NO_FILE,
+        "Commit them, then squash.",
+    )
+
+
+def squash_does_not_run(error: ActionableError) -> ActionableError:
+    """The squashed migration, or one that comes after it, does not run on an empty database. A later
+    one may need rows that a squashed one wrote.
+    """
+    return ActionableError(
+        "squash-does-not-run",
+        f"The squashed migration or one after it does not run: {error.problem}",
+        NO_FILE,
+        "Squash up to another migration, or let the later one do without these rows.",
+    )
+
+
 def cannot_register(table: str, error: BaseException) -> ActionableError:
     """The service may not write ``service_instances``, or not make that table. Without its row
     there, a contract could run while the service still uses what it takes away.

@@ -17,6 +17,7 @@ from . import errors
 from .checksum import does_the_same, is_same_file
 from .config import MigrationConfig
 from .history import DEFAULT_PHASE, REVISION_LENGTH, HistoryRow
+from .squashed import Squashed, read_squashed
 
 if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
@@ -51,6 +52,11 @@ class Folder:
         if {row.name for row in history} != self.paths.keys():
             return False
         return all(is_same_file(self.paths[row.name], row.checksum) for row in history)
+
+    @cached_property
+    def squashed(self) -> tuple[Squashed, ...]:
+        """The files that stand for others. Imports nothing."""
+        return tuple(filter(None, map(read_squashed, self.paths.values())))
 
     @cached_property
     def scripts(self) -> "tuple[Script, ...]":
@@ -239,6 +245,9 @@ def _check_module(path: Path, module: ModuleType) -> None:
     revision = module.revision
     if not isinstance(revision, str) or not 0 < len(revision) <= REVISION_LENGTH:
         raise errors.revision_unusable(path, revision, REVISION_LENGTH)
+    if hasattr(module, "replaces") and read_squashed(path) is None:
+        written = f"replaces = (…, {revision!r})"
+        raise errors.attribute_unknown(path, "replaces", module.replaces, written)
     for attribute, known in (
         ("phase", PHASES),
         ("schemas", SCHEMAS),

@@ -219,7 +219,8 @@ class HistoryWriter:
             duration = 0.0 if ctx.as_sql else time.perf_counter() - self._clock
             ctx.execute(self._applied(script, started_at, duration))
         else:
-            ctx.execute(self._undone(self._table.c.revision == script.revision, now))
+            undone = getattr(script.module, "replaces", (script.revision,))
+            ctx.execute(self._undone(self._table.c.revision.in_(undone), now))
         self.done.append(script.revision)
         self._start_watch()
 
@@ -254,6 +255,24 @@ class HistoryWriter:
         which = self._table.c.revision == revision
         values = {"fingerprint": fingerprint, "note": note}
         execute(update(self._table).where(which, self._still_applied).values(values))
+
+    def note_replaced(
+        self, execute: Execute, rows: Iterable[HistoryRow], squashed: str, revision: str
+    ) -> None:
+        """Make what a squashed migration replaces a baseline, which no rollback undoes.
+
+        Else the rows stay as they are: a release from before it was squashed reads them.
+
+        Args:
+            squashed: its name, which the row of its revision gets.
+        """
+        said = func.coalesce(self._table.c.note + "; ", "")
+        for row in rows:
+            values: dict[str, Any] = {"note": said + f"replaced by {squashed}"}
+            if row.revision == revision:
+                values = {"name": squashed, "note": said + f"adopted, not run: it was {row.name}"}
+            which = self._table.c.id == row.id
+            execute(update(self._table).where(which).values(batch=BASELINE, **values))
 
     @property
     def _still_applied(self) -> ColumnElement[bool]:

@@ -34,7 +34,7 @@ from .backends.common import writing
 from .config import MigrationConfig
 from .folder import CONTRACT, Folder
 from .history import Utc
-from .plan import DatabaseState, check_contracts_known, nothing_to_do, state_on
+from .plan import DatabaseState, check_contracts_known, nothing_to_do, seen_by, state_on
 
 TABLE = "service_instances"
 GONE_AFTER_SECONDS = 60.0
@@ -157,7 +157,7 @@ class Registration:
     def _register(self) -> None:
         with backend.registering(self._engine, self._config) as connection:
             _make_table(connection, self._table)
-            state = state_on(connection, self._config)
+            state = seen_by(self._folder, state_on(connection, self._config))
             connection.execute(
                 self._table.insert().values(
                     id=self.id,

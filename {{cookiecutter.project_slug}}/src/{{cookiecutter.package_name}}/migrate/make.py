@@ -77,7 +77,7 @@ def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
         **values,
     )
     assert script is not None
-    _format(Path(script.path))
+    format_file(Path(script.path))
     return script
 
 
@@ -104,7 +104,8 @@ def _moment(revision: str) -> datetime | None:
         return None
 
 
-def _format(path: Path) -> None:
+def format_file(path: Path) -> None:
+    """Lay a file out as ruff does, where ruff is."""
     # Ruff is a development package; where it is missing the file is right, only less neat.
     if find_spec("ruff") is not None:
         command = [sys.executable, "-m", "ruff", "format", "--quiet", str(path)]

@@ -1,7 +1,7 @@
 """Compares the folder with the database. Reads only; takes no lock."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from .config import MigrationConfig
 from .folder import CONTRACT, Folder, has_changed, is_called, name_of, parents, phase_of
 from .history import BASELINE, HistoryRow, read_columns, read_heads, read_history
 from .results import CompletedMigration, MigrationStatus
+from .squashed import half_applied, see_squashed
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -28,12 +29,14 @@ class DatabaseState:
         history: the engine's rows of what is applied, in the order in which it was.
         columns: those of the history table; an older version of the engine had fewer.
         has_version_table: whether Alembic's table is there, if only empty.
+        replaced: rows of what a squashed migration replaces that do not say so yet.
     """
 
     heads: frozenset[str]
     history: tuple[HistoryRow, ...]
     columns: frozenset[str]
     has_version_table: bool
+    replaced: tuple[HistoryRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Plan:
     def gone(self) -> set[str]:
         """Revisions that history has and the database has no more."""
         applied = {script.revision for script in self.applied}
-        return {row.revision for row in self.state.history} - applied
+        gone = {row.revision for row in self.state.history} - applied
+        return gone.union(*(one.older for one in self.folder.squashed if one.revision in gone))
 
     def changed(self) -> "list[tuple[HistoryRow, Path]]":
         """Rows whose file does something else than what was applied, each with the file."""
@@ -100,12 +104,19 @@ def state_on(connection: Connection, config: MigrationConfig) -> DatabaseState:
     return DatabaseState(frozenset(heads or ()), tuple(history), columns, heads is not None)
 
 
+def seen_by(folder: Folder, state: DatabaseState) -> DatabaseState:
+    """The same state, in which a squashed migration stands for what it replaces."""
+    history, replaced = see_squashed(folder.squashed, state.history, state.heads)
+    return replace(state, history=history, replaced=state.replaced or replaced)
+
+
 def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
     """Whether the very files that are here were applied, all of them and no others.
 
     Compares names and checksums only: no file is imported, nor is Alembic.
     """
-    if not state.history or state.heads != {state.history[-1].revision}:
+    state = seen_by(folder, state)
+    if state.replaced or not state.history or state.heads != {state.history[-1].revision}:
         return False
     return folder.is_what_was_applied(state.history)
 
@@ -119,6 +130,7 @@ def find_ahead(folder: Folder, state: DatabaseState) -> tuple[HistoryRow, ...]:
     Raises:
         ActionableError: a file cannot be imported.
     """
+    state = seen_by(folder, state)
     present = {script.revision for script in folder.scripts}
     newer = tuple(row for row in state.history if row.revision not in present)
     older = state.history[: len(state.history) - len(newer)]
@@ -147,6 +159,7 @@ def make_plan(folder: Folder, state: DatabaseState) -> Plan:
     Raises:
         ActionableError: the folder is not in order, or lacks files of applied migrations.
     """
+    state = seen_by(folder, state)
     _check_present(folder, state)
     applied = _applied(folder, state)
     revisions = {script.revision for script in applied}
@@ -164,12 +177,13 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
     Raises:
         ActionableError: the folder is not in order.
     """
+    state = seen_by(folder, state)
     if nothing_to_do(folder, state):
         return MigrationStatus(tuple(_completed(row) for row in state.history), ())
     if ahead := find_ahead(folder, state):
         return _status_when_ahead(folder, state, ahead)
     missing = _missing(folder, state)
-    problem = errors.files_missing(_names(missing, state)) if missing else None
+    problem = _why_missing(folder, state, missing) if missing else None
     if missing and not _is_whole(folder):
         return _status_of_history(folder, state, missing, problem)
     rows = {row.revision: row for row in state.history}
@@ -297,7 +311,14 @@ def _is_whole(folder: Folder) -> bool:
 
 def _check_present(folder: Folder, state: DatabaseState) -> None:
     if missing := _missing(folder, state):
-        raise errors.files_missing(_names(missing, state))
+        raise _why_missing(folder, state, missing)
+
+
+def _why_missing(folder: Folder, state: DatabaseState, missing: list[str]) -> ActionableError:
+    if half := half_applied(folder.squashed, state.heads):
+        squashed, at = half
+        return errors.squash_half_applied(squashed.name, _names(sorted(at), state))
+    return errors.files_missing(_names(missing, state))
 
 
 def _check_service(config: MigrationConfig, history: Iterable[HistoryRow]) -> None:

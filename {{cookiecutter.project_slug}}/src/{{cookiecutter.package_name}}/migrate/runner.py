@@ -174,7 +174,7 @@ class _Run:
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        if plan.unrecorded() or plan.gone():
+        if plan.unrecorded() or plan.gone() or plan.state.replaced:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
@@ -239,8 +239,13 @@ class _Run:
 
     def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
         writer = HistoryWriter(self.config, self.columns)
+        gone = plan.gone()
         with self._own_transaction(lock) as connection:
-            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), plan.gone())
+            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), gone)
+            replaced = [row for row in plan.state.replaced if row.revision not in gone]
+            for one in plan.folder.squashed:
+                rows = [row for row in replaced if row.revision in one.replaces]
+                writer.note_replaced(connection.execute, rows, one.name, one.revision)
 
     def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:
         if changed := plan.changed():

@@ -15,6 +15,7 @@ from .enums import enum_types, render_type
 from .in_step import keep_in_step, stop_keeping
 from .lock import Lock, registering
 from .online import make_online
+from .recreate import copies_rebuilt, reads_rows, recreate
 from .scratch import scratch
 
 DIALECT = "postgresql"
@@ -29,6 +30,7 @@ __all__ = [
     "SCHEMA",
     "Lock",
     "backup",
+    "copies_rebuilt",
     "ended_transaction",
     "enum_types",
     "explain",
@@ -38,6 +40,8 @@ __all__ = [
     "make_online",
     "migrating",
     "reading",
+    "reads_rows",
+    "recreate",
     "registering",
     "render_type",
     "row_checks",

@@ -1,0 +1,343 @@
+"""Writes one migration in place of the first ones of the chain.
+
+It is tried before anything changes: in scratch databases it must make the same schema as they, and
+what comes after it must run on it.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ActionableError
+from ..words import count
+from . import errors
+from .backends import backend
+from .backends.common import check_engine
+from .chain import chain_applied
+from .config import MigrationConfig, default_config
+from .drift import Difference, Snapshot, compare, take_snapshot
+from .events import Silent
+from .folder import BACKFILL, Folder, name_of, parents, phase_of
+from .make import format_file
+from .plan import find
+from .runner import upgrade
+from .select import all_pending
+from .snapshots import schema_name
+
+if TYPE_CHECKING:
+    from alembic.script import Script
+
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
+_DEFINES = {"alter", "comment", "create", "do", "drop", "grant", "import", "refresh", "revoke"}
+_ROWS = {"copy", "delete", "insert", "merge", "replace", "truncate", "update", "with"}
+
+_FILE = '''"""Squashed: makes the schema that {first} to {last} made.
+
+{replaced} are replaced. A database that has them all adopts this file without running it:
+
+{names}
+
+{rows}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = {revision!r}
+down_revision = None
+branch_labels = None
+depends_on = None
+replaces = {replaces!r}
+
+
+def upgrade() -> None:
+    {upgrade}
+
+
+def downgrade() -> None:
+    raise NotImplementedError("The chain begins here: nothing undoes a squashed migration.")
+'''
+
+
+@dataclass(frozen=True)
+class SquashResult:
+    """What was squashed, or why nothing was.
+
+    Attributes:
+        path: the file that was written.
+        replaced: names of the files that were removed.
+        with_rows: those of them that wrote rows, or may have: the new file writes none.
+        differences: in what the schema of the new file differs from theirs.
+        error: why nothing could be tried.
+    """
+
+    path: Path | None = None
+    replaced: tuple[str, ...] = ()
+    with_rows: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    error: ActionableError | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether it was written."""
+        return self.path is not None
+
+
+def squash_migrations(
+    engine: Engine, name: str, *, config: MigrationConfig | None = None
+) -> SquashResult:
+    """Write one migration in place of those up to ``name``, and remove their files.
+
+    It keeps the revision of the last one, so later files stay as they are. The service's own
+    database is not touched.
+
+    Args:
+        name: file name, revision or the name typed at ``make`` of the last one to replace.
+    """
+    config = config or default_config()
+    try:
+        check_engine(engine, backend.DIALECT, backend.DRIVER)
+        folder = Folder(config)
+        replaced = _to_be_replaced(folder, name)
+        return _squash(engine, config, folder, replaced)
+    except ActionableError as error:
+        return SquashResult(error=error)
+    except SQLAlchemyError as error:
+        return SquashResult(error=backend.explain(engine, error))
+
+
+def _to_be_replaced(folder: Folder, name: str) -> "tuple[Script, ...]":
+    if len(folder.config.scope.kinds()) > 1:
+        raise errors.squash_tenants()
+    folder.check_one_head()
+    chain = folder.chain
+    last = find(chain, name)
+    number = chain.index(last) + 1
+    _check_linear(chain, number)
+    if number < 2:
+        raise errors.squash_nothing(name_of(last))
+    _check_committed([Path(script.path) for script in chain[:number]])
+    return chain[:number]
+
+
+def _check_linear(chain: "Sequence[Script]", number: int) -> None:
+    last = chain[number - 1]
+    for before, script in zip((None, *chain), chain[:number], strict=False):
+        if parents(script) != ((before.revision,) if before else ()):
+            raise errors.squash_not_linear(
+                name_of(last), f"{name_of(script)} does not just follow the one before it"
+            )
+        if script.branch_labels:
+            raise errors.squash_not_linear(name_of(last), f"{name_of(script)} has a branch label")
+    hidden = {script.revision for script in chain[: number - 1]}
+    for script in chain[number:]:
+        if hidden.intersection(parents(script)):
+            raise errors.squash_not_linear(
+                name_of(last), f"{name_of(script)} follows one of those before it"
+            )
+
+
+def _check_committed(paths: Sequence[Path]) -> None:
+    unsafe = [path.name for path in paths if not _git_has(path)]
+    if unsafe:
+        raise errors.squash_not_committed(unsafe)
+
+
+def _git_has(path: Path) -> bool:
+    """Whether git has the file as it is now."""
+    command = ["git", "-C", str(path.parent), "diff", "--quiet", "HEAD", "--", path.name]
+    tracked = ["git", "-C", str(path.parent), "ls-tree", "HEAD", "--", path.name]
+    try:
+        same = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        found = subprocess.run(tracked, capture_output=True, check=False)
+    except OSError:
+        return False
+    return same and found.returncode == 0 and bool(found.stdout.strip())
+
+
+def _squash(
+    engine: Engine, config: MigrationConfig, folder: Folder, replaced: "Sequence[Script]"
+) -> SquashResult:
+    recorder = _Recorder()
+    revisions = {script.revision for script in replaced}
+    with chain_applied(engine, config, revisions, recorder) as (scratch, applied):
+        executed = [one for _, one in recorder.statements if _defines(one)]
+        with backend.reading(scratch) as connection:
+            statements = backend.recreate(connection, executed, leaves_out=config.leaves_out)
+        with_rows = _with_rows(replaced, recorder)
+        expected = _snapshots(scratch, applied)
+    path = config.versions / f"{_number(replaced[-1])}_squashed.py"
+    with tempfile.TemporaryDirectory() as trial:
+        draft = _write_trial(Path(trial), folder, path.name, replaced, statements, with_rows)
+        tried = replace(config, directory=Path(trial))
+        differences = _try(engine, tried, revisions, expected)
+        if differences:
+            return SquashResult(with_rows=with_rows, differences=tuple(differences))
+        text = draft.read_bytes()
+    # The new one may have the name of one of the old: then it replaces that file at once.
+    path.write_bytes(text)
+    removed = [Path(script.path) for script in replaced]
+    for old in removed:
+        if old != path:
+            old.unlink()
+    return SquashResult(path, tuple(old.stem for old in removed), with_rows)
+
+
+def _try(
+    engine: Engine, config: MigrationConfig, replaced: set[str], expected: Sequence[Snapshot]
+) -> list[Difference]:
+    """In what the schema differs that the new file makes, or that of the whole chain."""
+    try:
+        with chain_applied(engine, config, replaced) as (scratch, applied):
+            found = _snapshots(scratch, applied)
+    except ActionableError as error:
+        if error.code != "migration-failed":
+            raise
+        raise errors.squash_does_not_run(error) from error
+    pairs = zip(expected, found, strict=True)
+    return next(filter(None, (compare(one, other) for one, other in pairs)), [])
+
+
+def _snapshots(scratch: Engine, config: MigrationConfig) -> tuple[Snapshot, Snapshot]:
+    """The schema as it is, and as it is when what comes after was applied too."""
+    first = _ordered_snapshot(scratch, config)
+    upgrade(scratch, config, all_pending).raise_for_error()
+    return first, _ordered_snapshot(scratch, config)
+
+
+def _ordered_snapshot(scratch: Engine, config: MigrationConfig) -> Snapshot:
+    with backend.reading(scratch) as connection:
+        return take_snapshot(
+            connection, schema_name(config), excluded=config.excluded_names, column_order=True
+        )
+
+
+def _write_trial(
+    trial: Path,
+    folder: Folder,
+    name: str,
+    replaced: "Sequence[Script]",
+    statements: Sequence[str],
+    with_rows: Sequence[str],
+) -> Path:
+    """The folder as it would be: the new file, and those that come after it."""
+    versions = trial / "versions"
+    versions.mkdir()
+    for script in folder.chain[len(replaced) :]:
+        shutil.copy(script.path, versions)
+    draft = versions / name
+    draft.write_text(_text(folder, replaced, statements, with_rows), encoding="utf-8", newline="\n")
+    format_file(draft)
+    return draft
+
+
+class _Recorder(Silent):
+    """Keeps each statement of a body, with the migration's name."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[str, str]] = []
+        self._name = ""
+
+    def migration_started(self, name: str, *, is_upgrade: bool) -> None:
+        self._name = name
+
+    def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        self.statements.append((self._name, statement))
+
+
+def _defines(statement: str) -> bool:
+    """Whether a statement is about the schema, and not about rows."""
+    return _first_word(statement) in _DEFINES
+
+
+def _first_word(statement: str) -> str:
+    found = _FIRST_WORD.match(statement)
+    return found[1].lower() if found else ""
+
+
+def _with_rows(replaced: "Iterable[Script]", recorder: _Recorder) -> tuple[str, ...]:
+    """Names of the migrations that wrote rows, or would have if there had been any."""
+    wrote = {
+        name
+        for name, statement in recorder.statements
+        if (_first_word(statement) in _ROWS and not backend.copies_rebuilt(statement))
+        or backend.reads_rows(statement)
+    }
+    return tuple(
+        name
+        for script in replaced
+        if (name := name_of(script)) in wrote or phase_of(script) == BACKFILL
+    )
+
+
+# -- The file --------------------------------------------------------------------------------------
+
+
+def _text(
+    folder: Folder,
+    replaced: "Sequence[Script]",
+    statements: Sequence[str],
+    with_rows: Sequence[str],
+) -> str:
+    names = list(map(name_of, replaced))
+    return _FILE.format(
+        first=names[0],
+        last=names[-1],
+        replaced=count(len(names), "migration").capitalize(),
+        names=_listed(names),
+        rows=_about_rows(with_rows),
+        revision=replaced[-1].revision,
+        replaces=_all_replaced(folder, replaced),
+        upgrade="\n    ".join(map(_executing, statements)) or "pass",
+    )
+
+
+def _about_rows(with_rows: Sequence[str]) -> str:
+    if not with_rows:
+        return "None of them was seen to read or write rows."
+    return (
+        "It writes no rows. These read or wrote some; what a new database needs of that belongs into a\n"
+        f"migration after this one, or into a seed:\n\n{_listed(with_rows)}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "\n".join(f"- {name}" for name in names)
+
+
+def _all_replaced(folder: Folder, replaced: "Sequence[Script]") -> tuple[str, ...]:
+    """Their revisions, and those that one of them replaces already."""
+    before = {one.revision: one.replaces for one in folder.squashed}
+    return tuple(
+        revision
+        for script in replaced
+        for revision in before.get(script.revision, (script.revision,))
+    )
+
+
+def _number(script: "Script") -> str:
+    """What the file's name begins with, so that the new file sorts as the old one did."""
+    return re.split(r"[^0-9A-Za-z]", name_of(script), maxsplit=1)[0]
+
+
+def _executing(statement: str) -> str:
+    return f"op.execute(sa.DDL({_literal(statement)}))"
+
+
+def _literal(statement: str) -> str:
+    """A statement as Python writes it: on its lines where nothing is lost by it."""
+    escaped = statement.strip().replace("%", "%%")  # DDL fills in what follows a %
+    plain = escaped.isprintable() or all(line.isprintable() for line in escaped.split("\n"))
+    if '"""' in escaped or "\\" in escaped or escaped.endswith('"') or not plain:
+        return repr(escaped)
+    if "\n" not in escaped:
+        return f'"""{escaped}"""' if '"' in escaped and "'" in escaped else repr(escaped)
+    return f'"""\n{escaped}\n"""'
