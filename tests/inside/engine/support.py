@@ -198,9 +198,7 @@ def finish(process: Process) -> tuple[int, str, str]:
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
     """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
-    code, out, err = finish(
-        start(database, folder, *words, program=command_line.migrate, **variables)
-    )
+    code, out, err = finish(start(database, folder, *words, **variables))
     assert code == 0, err
     return out
 
