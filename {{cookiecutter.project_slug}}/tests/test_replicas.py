@@ -13,7 +13,6 @@ from {{ cookiecutter.package_name }} import replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.migrate import Instance, get_instances
-from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
@@ -30,7 +29,7 @@ def instances(settings: Settings) -> list[Instance]:
     """Who serves."""
     engine = connect(settings)
     try:
-        return get_instances(engine, config=config_for(settings))
+        return get_instances(engine)
     finally:
         engine.dispose()
 

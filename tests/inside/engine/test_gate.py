@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
 from my_service.migrate import (
+    Instance,
     MigrationConfig,
     Registration,
     get_instances,
@@ -131,10 +133,8 @@ def test_an_instance_that_wakes_while_the_gate_is_looked_at_stays(
     one.register()
     age(database, one, 100)
 
-    read = instances.read_instances
-
-    def read_and_wake(*arguments: object) -> object:
-        found = read(*arguments)
+    def read_and_wake(engine: sa.Engine, config: MigrationConfig) -> list[Instance]:
+        found = get_instances(engine, config=config)
         assert one.beat()
         return found
 
@@ -320,7 +320,7 @@ def test_many_starts_and_contracts_at_once_never_leave_an_old_instance_on_a_new_
             ready.wait()
             run_migrations(engine, config=replace(new, observer=told)).raise_for_error()
 
-        acts = (begin, begin, begin, contract)
+        acts: list[Callable[[sa.Engine], None]] = [begin, begin, begin, contract]
         threads = [
             threading.Thread(target=act, args=(e,)) for act, e in zip(acts, engines, strict=True)
         ]

@@ -193,7 +193,7 @@ def get_migration_status(
 
 
 def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
-    """The processes that serve, by id; those that count as dead until they are removed.
+    """The processes that serve, the oldest first; those that count as dead until they are removed.
 
     Raises:
         ActionableError: the database does not answer.
@@ -206,7 +206,7 @@ def make_instances_table(engine: Engine, *, config: MigrationConfig | None = Non
     """Make the table of the processes that serve, where it is missing.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database does not answer, or this user may not.
+        ActionableError: the database does not answer, or refuses.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     make_table(engine, config or default_config())

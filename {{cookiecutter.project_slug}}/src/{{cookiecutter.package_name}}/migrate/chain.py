@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.schema import CreateSchema
 
 from .backends import backend
+from .before_run import nothing
 from .config import MigrationConfig
 from .drift import Snapshot
 from .events import Observer
@@ -35,8 +36,16 @@ def chain_snapshot(
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
     scopes = config.scope.in_scratch()
-    # Nobody hears of what is run there, and roles would belong to the whole server.
-    quiet = replace(config, observer=Observer(), tenant_roles=False, verify="off")
+    # Nobody hears of what is run there, nothing is backed up and no instance is waited for; roles
+    # would belong to the whole server.
+    quiet = replace(
+        config,
+        observer=Observer(),
+        before_run=nothing,
+        force_contracts=True,
+        tenant_roles=False,
+        verify="off",
+    )
     with backend.scratch(engine) as scratch:
         for scope in scopes:
             upgrade(scratch, replace(quiet, scope=scope), choose).raise_for_error()

@@ -91,7 +91,7 @@ class Instance:
 
 
 def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """All instances of this service, by id; none where none ever registered.
+    """All instances of this service, the oldest first; none where none ever registered.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -103,7 +103,9 @@ def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
         if not _is_there(connection, table):
             return []
         rows = connection.execute(
-            select(*columns, now).where(table.c.service == config.service).order_by(table.c.id)
+            select(*columns, now)
+            .where(table.c.service == config.service)
+            .order_by(table.c.started_at, table.c.id)
         ).mappings()
         return [_instance(**row) for row in rows]
 
