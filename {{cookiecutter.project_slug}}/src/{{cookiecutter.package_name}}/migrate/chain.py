@@ -36,13 +36,14 @@ def chain_snapshot(
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
     scopes = config.scope.in_scratch()
-    # Nobody hears of what is run there, nothing is backed up and no instance is waited for; roles
-    # would belong to the whole server.
+    # Nobody hears of what is run there, nothing is backed up, no instance and no backfill is waited
+    # for; roles would belong to the whole server.
     quiet = replace(
         config,
         observer=Observer(),
         before_run=nothing,
         force_contracts=True,
+        awaits_backfills=False,
         tenant_roles=False,
         verify="off",
     )

@@ -1,6 +1,7 @@
 """SQLite, through the driver of Python's standard library."""
 
 from . import backup, snapshot
+from .chunk import chunk
 from .connection import (
     ended_transaction,
     explain,
@@ -29,6 +30,7 @@ __all__ = [
     "SCHEMA",
     "Lock",
     "backup",
+    "chunk",
     "ended_transaction",
     "enum_types",
     "explain",
