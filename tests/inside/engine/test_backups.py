@@ -135,6 +135,8 @@ def test_a_run_that_has_something_to_do_backs_up_first_and_another_does_not(
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
     folder.tables("a")
+    assert command("migrate latest --sql")[0] == 0
+    assert listed(command) == []
     code, out, _ = command("migrate latest --json")
     assert (code, json.loads(out)["migrations"]) == (0, ["001_a"])
     assert len(listed(command)) == 1

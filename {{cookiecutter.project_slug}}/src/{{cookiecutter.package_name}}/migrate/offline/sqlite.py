@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Engine, StaticPool, create_engine, event
 
 from ..backends import backend
+from ..before_run import nothing
 from ..config import MigrationConfig
 from ..events import Observer
 from ..runner import upgrade
@@ -33,7 +34,8 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
             original: Any = source.connection.dbapi_connection
             original.backup(target.dbapi_connection)
         recorder = _Recorder(copy)
-        upgrade(copy, replace(config, observer=Observer()), all_pending).raise_for_error()
+        quiet = replace(config, observer=Observer(), before_run=nothing)
+        upgrade(copy, quiet, all_pending).raise_for_error()
     finally:
         copy.dispose()
     statements = [_terminated(statement) for statement in recorder.statements if _writes(statement)]
