@@ -69,7 +69,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def off_by(database: Database) -> dict[int, int]:
     """How many rows were updated how often."""
-    return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))  # type: ignore[arg-type]
+    return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))
 
 
 def done(database: Database) -> int:
@@ -80,12 +80,13 @@ def done(database: Database) -> int:
 
 
 class Told(Observer):
-    """Remembers what it hears, and does something at each chunk."""
+    """Remembers what it hears."""
 
     def __init__(self) -> None:
         self.heard: list[BackfillProgress] = []
 
     def backfill_progressed(self, progress: BackfillProgress) -> None:
+        """Remember it."""
         self.heard.append(progress)
 
 
@@ -111,11 +112,16 @@ def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
     database.ask(f"CREATE TABLE u (key {uuid} PRIMARY KEY NOT NULL, a TEXT, b TEXT)")
     for place in range(250):
         value = "NULL" if place % 2 else "'kept'"
-        database.ask(f"INSERT INTO u VALUES ('{place:08}-0000-0000-0000-000000000000', 'x', {value})")
+        database.ask(
+            f"INSERT INTO u VALUES ('{place:08}-0000-0000-0000-000000000000', 'x', {value})"
+        )
     stated = 'Backfill(table="u", set={"b": "a || \':c\'"}, where="b IS NULL", key="key")'
     folder.add("copy", extra=state(stated))
     run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
-    assert sorted(database.ask("SELECT b, count(*) FROM u GROUP BY 1")) == [("kept", 125), ("x:c", 125)]
+    assert sorted(database.ask("SELECT b, count(*) FROM u GROUP BY 1")) == [
+        ("kept", 125),
+        ("x:c", 125),
+    ]
 
 
 def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
@@ -124,8 +130,10 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
     chance = random.Random(5)
     fill(database, 8_000)
     # Slow enough that each kill meets it at work.
-    slow = "n + 1 + 0 * length(hex(zeroblob(20000)))" if KIND == "sqlite" else (
-        "n + 1 + 0 * length(pg_sleep(0.00005)::text)"
+    slow = (
+        "n + 1 + 0 * length(hex(zeroblob(20000)))"
+        if KIND == "sqlite"
+        else ("n + 1 + 0 * length(pg_sleep(0.00005)::text)")
     )
     folder.add("more", extra=state(f'Backfill(table="t", set={{"n": "{slow}"}})'))
     seen = [0]
@@ -355,9 +363,7 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
 
 
 @pytest.mark.usefixtures("table")
-def test_nothing_to_do_asks_nothing_new_of_the_database(
-    database: Database, tmp_path: Path
-) -> None:
+def test_nothing_to_do_asks_nothing_new_of_the_database(database: Database, tmp_path: Path) -> None:
     plain = Folder(tmp_path / "plain")
     plain.tables("a")
     run_migrations(database.engine(), config=plain.config())
@@ -366,9 +372,7 @@ def test_nothing_to_do_asks_nothing_new_of_the_database(
 
 def _asked(engine: sa.Engine, config: MigrationConfig) -> list[str]:
     asked: list[str] = []
-    sa.event.listen(
-        engine.dialect, "do_execute", lambda _c, statement, *_: asked.append(statement)
-    )
+    sa.event.listen(engine.dialect, "do_execute", lambda _c, statement, *_: asked.append(statement))
     run_migrations(engine, config=config).raise_for_error()
     get_migration_status(engine, config=config)
     assert asked

@@ -44,9 +44,7 @@ class Replica:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._pool = engine
-        self._config = replace(
-            config_for(settings), observer=LogProgress(), runs_backfills=False
-        )
+        self._config = replace(config_for(settings), observer=LogProgress(), runs_backfills=False)
         self._closing = threading.Event()
         self._is_alone = isinstance(engine.pool, StaticPool)
         self._engine = apart(engine)

@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backfill import Backfill, with_backfills
+from .backfilling import run_backfills, upgrade_and_fill
 from .backup import (
     BackupOptions,
     DirectoryStore,
@@ -22,8 +24,6 @@ from .backup import (
     restore_backup,
 )
 from .baseline import BaselineResult, take_over
-from .backfill import Backfill, with_backfills
-from .backfilling import run_backfills, upgrade_and_fill
 from .before_run import BeforeRun
 from .config import MigrationConfig, default_config
 from .confirm import confirm_undoing

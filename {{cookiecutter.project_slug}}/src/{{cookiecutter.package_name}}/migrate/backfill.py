@@ -20,6 +20,7 @@ from sqlalchemy import (
     Float,
     Insert,
     MetaData,
+    RowMapping,
     String,
     Table,
     Text,
@@ -143,9 +144,7 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
 
 def _forget(service: str, revision: str) -> Delete:
     progress = progress_table()
-    return delete(progress).where(
-        progress.c.service == service, progress.c.revision == revision
-    )
+    return delete(progress).where(progress.c.service == service, progress.c.revision == revision)
 
 
 def _begin(service: str, module: ModuleType, stated: Backfill) -> Insert:
@@ -182,7 +181,7 @@ def read_unfinished(engine: Engine, config: MigrationConfig) -> list[BackfillPro
         return [progress_of(row) for row in rows]
 
 
-def progress_of(row: Mapping[str, Any]) -> BackfillProgress:
+def progress_of(row: RowMapping) -> BackfillProgress:
     """What a row of the table says."""
     return BackfillProgress(
         migration=row["name"],

@@ -5,12 +5,24 @@ row of its backfill locked, so that no two processes ever update a row of the ta
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Integer, String, Uuid, func, inspect, select, text, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Integer,
+    RowMapping,
+    String,
+    Uuid,
+    func,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import NoSuchTableError, OperationalError, SQLAlchemyError
 
 from ..errors import ActionableError
@@ -177,7 +189,9 @@ class _Filling:
             row = connection.execute(mine).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
                 return None
-            values = self._begin(connection) if row["until"] is None else self._fill(connection, row)
+            values = (
+                self._begin(connection) if row["until"] is None else self._fill(connection, row)
+            )
             seconds = time.perf_counter() - began
             taken = row["seconds"] + seconds + self.config.backfill_pause
             values |= {"seconds": taken, "error": None}
@@ -201,7 +215,7 @@ class _Filling:
         finished = {"finished_at": func.current_timestamp()} if until is None else {}
         return {"until": until, "total": total} | finished
 
-    def _fill(self, connection: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _fill(self, connection: Connection, row: RowMapping) -> dict[str, Any]:
         """Update the rows of the next keys."""
         page = connection.execute(text(self._page(row["cursor"])), self._bound(row)).one_or_none()
         if page is None:
@@ -212,7 +226,7 @@ class _Filling:
         connection.execute(text(self._update(row["cursor"])), self._bound(row) | {"last": last})
         return {"cursor": last, "done": row["done"] + number}
 
-    def _bound(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _bound(self, row: RowMapping) -> dict[str, Any]:
         return {"after": row["cursor"], "until": row["until"], "size": self.size}
 
     def _page(self, cursor: str | None) -> str:
@@ -227,7 +241,8 @@ class _Filling:
 
     def _update(self, cursor: str | None) -> str:
         changes = ", ".join(
-            f"{_quoted(column)} = {_literally(value)}" for column, value in self.backfill.set.items()
+            f"{_quoted(column)} = {_literally(value)}"
+            for column, value in self.backfill.set.items()
         )
         where = f" AND ({_literally(self.backfill.where)})" if self.backfill.where else ""
         key = _quoted(self.backfill.key)

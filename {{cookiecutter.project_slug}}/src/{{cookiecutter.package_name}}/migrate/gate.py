@@ -54,7 +54,9 @@ def hold_back(
     for place, script in enumerate(chosen):
         backfill = backfill_of(script.module)
         if backfill and folder.config.awaits_backfills:
-            backfills.append(str(BackfillProgress(name_of(script), script.revision, backfill.table)))
+            backfills.append(
+                str(BackfillProgress(name_of(script), script.revision, backfill.table))
+            )
         if phase_of(script) != CONTRACT:
             continue
         lacking = [str(one) for one in instances if not _has(folder, one, script)]
