@@ -17,6 +17,7 @@ from my_service.migrate import (
     BackfillProgress,
     MigrationConfig,
     Observer,
+    Scope,
     get_lock_holder,
     get_migration_status,
     rollback_migrations,
@@ -360,6 +361,17 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
     error = run_migrations(engine, config=folder.config()).error
     assert error is not None
     assert error.code == "backfill-key-unusable"
+
+
+def test_with_tenants_it_is_refused(engine: sa.Engine, folder: Folder, database: Database) -> None:
+    class WithTenants(Scope):
+        has_tenants = True
+
+    folder.add("more", extra=state(ONE_MORE))
+    error = run_migrations(engine, config=folder.config(scope=WithTenants())).error
+    assert error is not None
+    assert error.code == "backfill-for-tenants"
+    assert database.tables() == set()
 
 
 @pytest.mark.usefixtures("table")
