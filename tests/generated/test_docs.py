@@ -145,16 +145,18 @@ def test_the_tree_shows_what_is_there(bake: Bake, database: str) -> None:
 @pytest.mark.parametrize("page", ["README.md", GUIDE])
 def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page: str) -> None:
     path = bake(database=database) / page
-    text = read(path)
-    anchors = {
-        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
-        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if link.startswith("#"):
-            assert link[1:] in anchors
-        elif not link.startswith("http"):
-            assert (path.parent / link).exists()
+    for link in re.findall(r"\]\(([^)]+)\)", read(path)):
+        if not link.startswith("http"):
+            where, _, anchor = link.partition("#")
+            target = path.parent / where if where else path
+            assert target.exists()
+            assert not anchor or anchor in anchors(target)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page can name."""
+    titles = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 FORBIDDEN = {

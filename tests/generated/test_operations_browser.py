@@ -92,12 +92,7 @@ def test_an_operator_signs_in_and_sees_what_is_wrong(
         assert not [line for line in log(browser) if "Content Security" in line["message"]]
         sign_in(browser, service, ADMIN_KEY)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Pending"))
-        for size, (width, height) in SIZES.items():
-            for theme in ("light", "dark"):
-                look_at(browser, width, height, theme)
-                browser.save_screenshot(str(tmp_path / f"{size}-{theme}.png"))
-                assert browser.execute_script(CONTRAST) >= LEAST_CONTRAST, (size, theme)
-                assert not is_wider_than_the_window(browser), size
+        check_the_looks(browser, tmp_path, "pending")
         text = browser.find_element(By.TAG_NAME, "body").text
         assert "1 migration is pending." in text and "002_create_tokens_table" in text
         assert {table.find_element(By.TAG_NAME, "caption").text for table in tables(browser)} == {
@@ -105,7 +100,11 @@ def test_an_operator_signs_in_and_sees_what_is_wrong(
             "The newest runs, newest first",
             "How long each applied migration took",
         }
-        browser.find_element(By.TAG_NAME, "button").click()
+        make_strange_table(address)
+        browser.find_element(By.XPATH, "//button[.='Compare now']").click()
+        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "table strange is"))
+        check_the_looks(browser, tmp_path, "drift")
+        browser.find_element(By.XPATH, "//button[.='Sign out']").click()
         shown.until(EC.presence_of_element_located((By.NAME, "key")))
         browser.get(f"{service.address}/operations")
         assert browser.find_elements(By.NAME, "key")
@@ -121,12 +120,28 @@ def undo_the_newest(address: str) -> None:
         )
 
 
+def make_strange_table(address: str) -> None:
+    """One that no migration makes."""
+    with closing(connect(address.removeprefix("sqlite:///"))) as database, database:
+        database.execute("CREATE TABLE strange (id integer)")
+
+
 def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
     """Fill in the form, and send it."""
     if "/operations" not in browser.current_url:
         browser.get(f"{service.address}/operations")
     browser.find_element(By.NAME, "key").send_keys(key)
     browser.find_element(By.TAG_NAME, "button").click()
+
+
+def check_the_looks(browser: webdriver.Chrome, folder: Path, name: str) -> None:
+    """The page can be read on each size and in each theme; pictures of it are kept."""
+    for size, (width, height) in SIZES.items():
+        for theme in ("light", "dark"):
+            look_at(browser, width, height, theme)
+            browser.save_screenshot(str(folder / f"{name}-{size}-{theme}.png"))
+            assert browser.execute_script(CONTRAST) >= LEAST_CONTRAST, (size, theme)
+            assert not is_wider_than_the_window(browser), size
 
 
 def look_at(browser: webdriver.Chrome, width: int, height: int, theme: str) -> None:

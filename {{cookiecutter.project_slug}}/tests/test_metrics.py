@@ -15,9 +15,11 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
+from {{ cookiecutter.package_name }} import app as app_module
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.mail import Mail
-from {{ cookiecutter.package_name }}.migrate import Registration, migrate_down
+from {{ cookiecutter.package_name }}.migrate import Registration, get_instances, migrate_down
 from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.operations import metrics as operations_metrics
 from {{ cookiecutter.package_name }}.operations.metrics import count_failures
@@ -145,6 +147,36 @@ def test_a_port_of_its_own_takes_them_off_the_service_s(settings: Settings) -> N
     assert metric(samples, "database_up") == 1
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_a_port_that_is_in_use_stops_the_start_before_anything_is_done(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Mock()
+    monkeypatch.setattr(app_module, "start_database", begin)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        client = TestClient(create_app(settings.model_copy(update={"metrics_port": port})))
+        with pytest.raises(ActionableError) as refused, client:
+            pass
+    assert refused.value.code == "metrics-cannot-listen"
+    assert str(port) in refused.value.problem and len(str(refused.value).splitlines()) == 3
+    begin.assert_not_called()
+
+
+def test_a_start_that_fails_frees_the_port(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(app_module, "Readiness", Mock(side_effect=RuntimeError("half-way")))
+    client = TestClient(create_app(settings.model_copy(update={"metrics_port": port})))
+    with pytest.raises(RuntimeError, match="half-way"), client:
+        pass
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+    assert get_instances(client.app.state.engine) == []  # type: ignore[attr-defined]
 
 
 def test_mails_that_fail_are_counted(client: Client) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from my_service.migrate.drift import Item, Snapshot, compare, find_bookkeeping, take_snapshot
 from my_service.migrate.drift.diff import Change
 
-from engine.support import KIND, Database
+from engine.support import KIND, Database, Folder
 
 SCHEMA = "main" if KIND == "sqlite" else "public"
 ITEMS = (
@@ -137,3 +139,32 @@ def test_what_a_pattern_names_is_left_out_with_all_that_hangs_on_it(
     indexes = {item.name for item in items if item.kind == "index"}
     assert tables == {"auditx", "users"}
     assert indexes == {"on_auditx", "on_users"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left_out"),
+    [
+        ("a?c", set()),
+        ("a[b]c", {"a[b]c"}),
+        ("a_c", set()),
+        ("a%", {"a%"}),
+        ("a*", {"abc", "a[b]c", "a%", "a\\"}),
+        ("*c", {"abc", "a[b]c"}),
+        ("a\\", {"a\\"}),
+    ],
+)
+def test_only_an_asterisk_stands_for_other_text(
+    engine: sa.Engine, folder: Folder, pattern: str, left_out: set[str]
+) -> None:
+    names = {"abc", "a[b]c", "a%", "a\\"}
+    tables = sa.MetaData()
+    for name in names:
+        sa.Table(name, tables, sa.Column("id", sa.Integer))
+    tables.create_all(engine)
+    with engine.connect() as connection:
+        items = take_snapshot(connection, SCHEMA, excluded=[pattern]).items
+    kept = {item.name.strip('"') for item in items if item.kind == "table"}
+    assert names - kept == left_out
+    # ``migrate make`` leaves out the same.
+    config = replace(folder.config(), excluded=(pattern,))
+    assert {name for name in names if config.leaves_out(name)} == left_out

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from . import TITLE
 from .errors import ActionableError
 from .mail import mailer_for
+from .migrations.verification import Verifications
 from .observability.logging import configure_logging
 from .operations.tracing import tracing_for
 from .routes import ROUTERS
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.mailer = mailer_for(settings)
     app.state.limiter = RateLimiter(settings)
     app.state.readiness = None
+    app.state.verifications = Verifications()
     speak_problem_json(app)
     answer_outages(app)
     for router in ROUTERS:
@@ -77,41 +79,46 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # What has begun ends in the opposite order, also when the start fails half-way.
+    with ExitStack() as ending:
+        try:
+            _start(app, ending)
+        except ActionableError as error:
+            log.error(error.problem, **_details(error))
+            raise
+        except KeyboardInterrupt:
+            log.error("Stopped before it was ready")
+            raise
+        except Exception:
+            log.exception("The service did not start")
+            raise
+        log.info("Ready to serve", environment=app.state.settings.environment)
+        yield
+
+
+def _start(app: FastAPI, ending: ExitStack) -> None:
     settings: Settings = app.state.settings
     tracing: Tracing | None = app.state.tracing
-    following = ExitStack()
-    try:
-        with stopped_by_signals():
-            observer = None if tracing is None else tracing.observer()
-            app.state.engine = start_database(settings, observer)
-            app.state.replica = register(app.state.engine, settings)
-        app.state.readiness = Readiness(app.state.engine, settings)
-        app.state.lanes = Lanes.open(settings)
-        if tracing is not None:
-            tracing.follow(app.state.engine)
-            following.callback(tracing.close)
-        if app.state.metrics is not None:
-            from .operations.metrics import collecting
+    metrics: Metrics | None = app.state.metrics
+    if metrics is not None:
+        from .operations.metrics import collecting, listening
 
-            following.enter_context(collecting(app.state.metrics, app.state.engine, settings))
-    except ActionableError as error:
-        log.error(error.problem, **_details(error))
-        raise
-    except KeyboardInterrupt:
-        log.error("Stopped before it was ready")
-        raise
-    except Exception:
-        log.exception("The service did not start")
-        raise
-    log.info("Ready to serve", environment=settings.environment)
-    try:
-        yield
-    finally:
-        following.close()
-        app.state.lanes.close()
-        app.state.readiness.close()
-        app.state.replica.close()
-        app.state.engine.dispose()
+        ending.enter_context(listening(metrics, settings))
+    with stopped_by_signals():
+        observer = None if tracing is None else tracing.observer()
+        engine = app.state.engine = start_database(settings, observer)
+        ending.callback(engine.dispose)
+        app.state.replica = register(engine, settings)
+        ending.callback(app.state.replica.close)
+    app.state.readiness = Readiness(engine, settings)
+    ending.callback(app.state.readiness.close)
+    app.state.lanes = Lanes.open(settings)
+    ending.callback(app.state.lanes.close)
+    if tracing is not None:
+        tracing.follow(engine)
+        ending.callback(tracing.close)
+    if metrics is not None:
+        ending.enter_context(collecting(metrics, engine, settings, app.state.verifications))
 
 
 def _metrics(settings: Settings) -> "Metrics | None":

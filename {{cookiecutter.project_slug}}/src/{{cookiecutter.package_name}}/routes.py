@@ -2,9 +2,10 @@
 
 from .accounts.auth_routes import router as auth
 from .accounts.user_routes import admin, me
+from .operations.drift import router as drift
 from .operations.page import router as status_page
 from .operations.routes import router as operations
 from .web.error_page import router as errors
 from .web.health import router as health
 
-ROUTERS = (health, errors, auth, me, admin, operations, status_page)
+ROUTERS = (health, errors, auth, me, admin, operations, drift, status_page)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from sqlalchemy import MetaData
 from .before_run import BeforeRun, nothing
 from .bookkeeping import BOOKKEEPING
 from .events import Observer
+from .patterns import matches
 from .scope import Scope
 
 
@@ -69,7 +69,7 @@ class MigrationConfig:
 
     def leaves_out(self, table: str) -> bool:
         """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
-        return any(fnmatchcase(table, name) for name in self.excluded_names)
+        return matches(table, self.excluded_names)
 
     @property
     def excluded_names(self) -> tuple[str, ...]:

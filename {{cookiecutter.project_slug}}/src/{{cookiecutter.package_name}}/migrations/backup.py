@@ -20,9 +20,13 @@ log = logging.getLogger(__name__)
 
 
 def backup_options(settings: Settings) -> BackupOptions:
-    """Where backups are kept, and how they are made. To keep them elsewhere, write a ``Store``."""
+    """Where backups are kept, and how they are made. To keep them elsewhere, write a ``Store``.
+
+    Raises:
+        ActionableError: the database's address cannot work.
+    """
     return BackupOptions(
-        store=DirectoryStore(settings.backup_folder),
+        store=DirectoryStore(settings.backup_directory or settings.default_backup_directory),
         keep=settings.backup_keep,
         client=settings.backup_pg_dump,
         **target.backup_options(settings),

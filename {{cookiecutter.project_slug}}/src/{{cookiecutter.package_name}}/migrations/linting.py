@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def lint_server(settings: Settings) -> Iterator[Engine]:
-    """An engine for the server on which linting makes its scratch database."""
+    """An engine for the server on which linting makes its scratch database.
+
+    Raises:
+        ActionableError: an address cannot work, or the embedded server does not start.
+    """
     engine = connect(settings.for_linting, migrating=True)
     try:
         yield engine

@@ -42,6 +42,9 @@ def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
     """Apply what is pending and not held back, to the shared schema and to each tenant's.
 
     The result is the shared schema's; its error says when a tenant failed.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder is not in order.
     """
     run = run_all_tenant_migrations(engine, config=config)
     if run.failed:

@@ -13,3 +13,15 @@ def tracing_not_installed(missing: str) -> ActionableError:
         "No trace can be sent, so the service does not start.",
         "Install it: uv sync --extra otel. Or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
     )
+
+
+def metrics_cannot_listen(host: str, port: int, cause: str) -> ActionableError:
+    """Another program has the port that METRICS_PORT names, or the address of LISTEN_HOST is none of
+    this machine's. Stop that program, or choose another METRICS_PORT.
+    """
+    return ActionableError(
+        "metrics-cannot-listen",
+        f"METRICS_PORT: nothing can listen on {host}, port {port}: {cause}",
+        "The service does not start; it has not migrated and is not registered.",
+        "Stop what has the port, or choose another METRICS_PORT.",
+    )

@@ -22,8 +22,10 @@ from ..errors import ActionableError
 from ..mail import LogMailer, Mail, Mailer
 from ..migrate import MigrationConfig, RunState
 from ..migrations import config_for
+from ..migrations.verification import Verifications
 from ..observability.metrics import Metrics
 from ..settings import Settings
+from .errors import metrics_cannot_listen
 from .overview import Overview, read_overview
 
 KNOWN_FOR_SECONDS = 10.0
@@ -43,23 +45,40 @@ def add_metrics(app: FastAPI, metrics: Metrics) -> None:
 
 
 @contextmanager
-def collecting(metrics: Metrics, engine: Engine, settings: Settings) -> Iterator[None]:
+def listening(metrics: Metrics, settings: Settings) -> Iterator[None]:
+    """Serve the metrics on METRICS_PORT, where that is set; what is counted so far at first.
+
+    Raises:
+        ActionableError: metrics-cannot-listen.
+    """
+    host, port = settings.listen_host, settings.metrics_port
+    if port is None:
+        yield
+        return
+    try:
+        server, _ = start_http_server(port, host, registry=metrics.registry)
+    except OSError as error:
+        raise metrics_cannot_listen(host, port, error.strerror or str(error)) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def collecting(
+    metrics: Metrics, engine: Engine, settings: Settings, verifications: Verifications
+) -> Iterator[None]:
     """While the service runs: follow its connections, and ask its database now and then."""
-    facts = DatabaseFacts(engine, config_for(settings))
+    facts = DatabaseFacts(engine, config_for(settings), verifications)
     hooks = (("checkout", metrics.connection_taken), ("checkin", metrics.connection_returned))
     for name, hook in hooks:
         event.listen(engine, name, hook)
     metrics.registry.register(facts)
-    server = None
     try:
-        if settings.metrics_port is not None:
-            where = (settings.metrics_port, settings.listen_host)
-            server, _ = start_http_server(*where, registry=metrics.registry)
         yield
     finally:
-        if server is not None:
-            server.shutdown()
-            server.server_close()
         metrics.registry.unregister(facts)
         facts.close()
         for name, hook in hooks:
@@ -91,10 +110,13 @@ class DatabaseFacts(Collector):
     keeps that thread and no other.
     """
 
-    def __init__(self, engine: Engine, config: MigrationConfig) -> None:
+    def __init__(
+        self, engine: Engine, config: MigrationConfig, verifications: Verifications
+    ) -> None:
         self._engine = apart(engine)
         self._pool = engine
         self._config = config
+        self._verifications = verifications
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._turn = threading.Lock()
         self._looking: Future[Overview | None] | None = None
@@ -110,6 +132,11 @@ class DatabaseFacts(Collector):
         yield _gauge("database_up", "Whether the database answers.", overview is not None)
         if overview is not None:
             yield from measure(overview)
+        if (last := self._verifications.last) is not None:
+            text = "Whether the last comparison found the schema other than migrations make it."
+            yield _gauge("schema_drift", text, bool(last.differences))
+            when = last.verified_at.timestamp()
+            yield _gauge("schema_verified_timestamp_seconds", "When that was compared.", when)
 
     def close(self) -> None:
         """Ask no more."""

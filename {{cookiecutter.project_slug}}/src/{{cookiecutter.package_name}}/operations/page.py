@@ -13,14 +13,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .. import TITLE
+from ..errors import ActionableError
+from ..migrations.verification import Verifications
 from ..web import errors
 from ..web.rate_limits import limit
+from .drift import verify
 from .overview import Overview, read_overview
 from .routes import ask
 from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, path_of, sign_out
 
 TEMPLATES = Path(__file__).parent / "templates"
 RENEW = "setTimeout(() => location.reload(), 30000)"
+DIFFERENCES_SHOWN = 100
 BAR_WIDTH = 400  # of the drawing's units
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
@@ -33,8 +37,24 @@ async def status_page(request: Request) -> Response:
         raise errors.administration_off()
     if not is_signed_in(request):
         return _page(request, "sign_in.html", refused=False)
-    overview = await ask(request, read_overview)
-    return _page(request, "status.html", **_shown(overview), token=form_token(request))
+    return await _status(request)
+
+
+@router.post("/verify")
+async def verify_now(request: Request, token: Annotated[str, Form()] = "") -> Response:
+    """Compare the database with its migrations, if the form is this page's own.
+
+    Raises:
+        HttpError: 403; 429, too many were asked for.
+    """
+    _require_own_form(request, token)
+    try:
+        await verify(request)
+    except ActionableError as error:
+        if error.code == "rate-limited":
+            raise
+        return await _status(request, status=503, not_verified=error)
+    return RedirectResponse(f"{path_of(request)}#drift", 303)
 
 
 @router.post("/sign-in")
@@ -62,11 +82,31 @@ async def leave(request: Request, token: Annotated[str, Form()] = "") -> Respons
     Raises:
         HttpError: 403.
     """
-    if not is_signed_in(request) or not is_own_form(request, token):
-        raise errors.admin_key_refused()
+    _require_own_form(request, token)
     response = RedirectResponse(path_of(request), 303)
     sign_out(request, response)
     return response
+
+
+def _require_own_form(request: Request, token: str) -> None:
+    if not is_signed_in(request) or not is_own_form(request, token):
+        raise errors.admin_key_refused()
+
+
+async def _status(
+    request: Request, *, status: int = 200, not_verified: ActionableError | None = None
+) -> HTMLResponse:
+    overview = await ask(request, read_overview)
+    verifications: Verifications = request.app.state.verifications
+    return _page(
+        request,
+        "status.html",
+        status=status,
+        **_shown(overview),
+        drift=verifications.last,
+        not_verified=not_verified,
+        token=form_token(request),
+    )
 
 
 def _page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -103,5 +143,6 @@ def _shown(overview: Overview) -> dict[str, Any]:
         "now": datetime.now(UTC),
         "bars": [(one, max(1.0, BAR_WIDTH * (one.duration or 0.0) / longest)) for one in applied],
         "bar_width": BAR_WIDTH,
+        "most_differences": DIFFERENCES_SHOWN,
         "script": RENEW,
     }

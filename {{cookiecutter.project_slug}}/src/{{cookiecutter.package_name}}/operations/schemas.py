@@ -76,3 +76,34 @@ class InstanceDetails(BaseModel):
     host: str = Field(examples=["web-1"])
     started_at: datetime
     beat_at: datetime = Field(description="When it was last heard of.")
+
+
+class DifferenceDetails(BaseModel):
+    """One thing in which the database is not what its migrations make."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str = Field(examples=["index"])
+    name: str = Field(examples=["users_email_idx"])
+    change: str = Field(examples=["different"], description="missing, unexpected or different.")
+    fact: str = Field(examples=["valid"], description="Which fact differs; empty: the whole thing.")
+    expected: str | None = Field(description="The fact's value by the migrations.")
+    found: str | None = Field(description="The fact's value in the database.")
+    sentence: str = Field(examples=["index users_email_idx is not valid"])
+    cause: str = Field(description="What could have caused it.")
+    action: str = Field(description="What to do about it.")
+
+
+class Drift(Page[DifferenceDetails]):
+    """The last comparison of the database with its migrations, and a page of the differences."""
+
+    in_step: bool | None = Field(
+        None, description="Whether nothing differs; null where this instance has not compared yet."
+    )
+    verified_at: datetime | None = Field(None, description="When the comparison began.")
+    seconds: float | None = Field(None, description="How long it took.")
+    pending: list[str] = Field([], description="Migrations that are not applied, nor compared.")
+    changed_since_run: bool | None = Field(
+        None,
+        description="Whether the schema is another than the last run left; null: not recorded.",
+    )

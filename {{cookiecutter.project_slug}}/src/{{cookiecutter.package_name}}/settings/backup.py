@@ -40,8 +40,3 @@ class BackupSettings(DatabaseSettings):
         """Whether a backup is made before migrations."""
         default = self.in_production and self.backs_up_in_production
         return default if self.migration_backup is None else self.migration_backup == "auto"
-
-    @property
-    def backup_folder(self) -> Path:
-        """The folder for backups."""
-        return self.backup_directory or self.default_backup_directory

@@ -47,7 +47,11 @@ class DatabaseSettings(PoolSettings):
 
     @property
     def default_backup_directory(self) -> Path:
-        """Where backups go unless BACKUP_DIRECTORY says otherwise: beside the database."""
+        """Where backups go unless BACKUP_DIRECTORY says otherwise: beside the database.
+
+        Raises:
+            ActionableError: address-not-sqlite.
+        """
         url = self.database_address
         folder = Path("data") if in_memory(url) else Path(str(url.database)).parent
         return folder / "backups"

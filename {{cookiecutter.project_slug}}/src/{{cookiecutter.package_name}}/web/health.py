@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, Field
 
 from ..migrations import release
+from ..migrations.verification import Verifications
 from ..replica import Replica
 from ..startup import Readiness
 
@@ -40,7 +41,7 @@ async def live(request: Request) -> Health:
 async def ready(request: Request, response: Response) -> Health:
     """The database answers and has every migration. A failure means: send no requests here.
 
-    The answer may be a second old.
+    The answer may be a second old. ``reason`` may also note something though requests are served.
     """
     readiness: Readiness = request.app.state.readiness
     replica: Replica = request.app.state.replica
@@ -49,7 +50,9 @@ async def ready(request: Request, response: Response) -> Health:
     else:
         is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
     if is_ready:
-        return _health(request, reason=reason)
+        verifications: Verifications = request.app.state.verifications
+        notes = filter(None, [reason, verifications.notice])
+        return _health(request, reason="; ".join(notes) or None)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return _health(request, status="unavailable", reason=reason)
 

@@ -56,6 +56,9 @@ class MigrationLock(Protocol):
 
         Returns:
             False while one is registering.
+
+        Raises:
+            ActionableError: lock-lost.
         """
 
     def release(self) -> None:

@@ -59,6 +59,11 @@ class TenantLayout(Layout):
         }
 
     def differing(self, connection: Connection, tenants: Mapping[str, TenantFacts]) -> list[str]:
+        """Those whose schema is not what their facts say.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable.
+        """
         schemas = {schema_of(tenant): tenant for tenant in tenants}
         found = read_fingerprints(connection, schemas)
         return [

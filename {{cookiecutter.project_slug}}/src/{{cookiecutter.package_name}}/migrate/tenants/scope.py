@@ -47,6 +47,11 @@ class SharedScope(Scope):
         return schemas in ("shared", "all")
 
     def as_scratch(self) -> tuple[Scope, ...]:
+        """See ``Scope``.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+        """
         return self, ScratchTenantScope()
 
     def tables(self, metadata: MetaData) -> MetaData:
@@ -61,9 +66,19 @@ class SharedScope(Scope):
         return shared
 
     def kinds(self) -> tuple[Scope, ...]:
+        """See ``Scope``.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+        """
         return (self, TenantScope("scratch", None))
 
     def find(self, name: str) -> Scope | None:
+        """See ``Scope``.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable.
+        """
         prefix, found, tenant = name.partition(":")
         return TenantScope(tenant, None) if (prefix, found) == ("tenant", ":") else None
 
@@ -121,6 +136,11 @@ class TenantScope(Scope):
         return schemas in (None, "tenants", "all")
 
     def in_scratch(self) -> tuple[Scope, ...]:
+        """See ``Scope``.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+        """
         tenant = TenantScope(
             "scratch", None, display_name="scratch", version_table=self.version_table
         )

@@ -25,6 +25,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from ...patterns import like
 from ..rows import Row
 
 # How the server writes expressions depends on these; so does how long the query takes.
@@ -184,14 +185,9 @@ def version(connection: Connection) -> str:
 def _values(
     schemas: Iterable[str], excluded: Collection[str], column_order: bool
 ) -> dict[str, Any]:
-    # "*" is LIKE's "%"; what else LIKE would read is escaped.
-    patterns = [
-        name.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_").replace("*", "%")
-        for name in excluded
-    ]
     return {
         "schemas": list(schemas),
-        "excluded": patterns,
+        "excluded": [like(pattern) for pattern in excluded],
         "column_order": column_order,
         "tokens": _TOKENS,
         "harmless": _HARMLESS,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from ...patterns import matches
 from ..rows import Row, hash_of_rows
 from .tokens import CLOSE, OPEN, bare, fold, group, join, split, tokens
 
@@ -83,8 +84,8 @@ def _quoted(text: str) -> str:
 
 
 def _matches(names: Iterable[str], patterns: Collection[str]) -> bool:
-    wanted = [re.escape(fold(pattern)).replace(r"\*", ".*") for pattern in patterns]
-    return any(re.fullmatch(pattern, name, re.DOTALL) for pattern in wanted for name in names)
+    folded = [fold(pattern) for pattern in patterns]
+    return any(matches(name, folded) for name in names)
 
 
 def _read(kind: str, sql: Sequence[str], column_order: bool) -> Iterator[Row]:

@@ -1,0 +1,82 @@
+"""The last comparison of the database with its migrations, as operators ask for it.
+
+It is kept in the memory of the process that made it. A comparison promises to change nothing in
+the database, and no table of the engine has room for it: the history's rows belong to migrations.
+So each instance tells its own last one, and a new instance tells none.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from ..migrate import MigrationConfig, SchemaDifference, verify_schema
+from ..words import count
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison found. Of a multi-tenant service it is the schema ``public``.
+
+    Attributes:
+        verified_at: when it began.
+        seconds: how long it took.
+        pending: names of migrations that were not applied and so not compared.
+        changed_since_run: whether the schema is another than the last run left; None when that run
+            recorded none.
+    """
+
+    verified_at: datetime
+    seconds: float
+    differences: tuple[SchemaDifference, ...]
+    pending: tuple[str, ...]
+    changed_since_run: bool | None
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a sentence without its full stop."""
+        if not self.differences:
+            return "the schema is what its applied migrations make"
+        found = count(len(self.differences), "difference")
+        return f"{found} between the schema and what its applied migrations make"
+
+
+class Verifications:
+    """Makes comparisons, and remembers the last one that could be made.
+
+    Attributes:
+        last: None before the first.
+        turn: held by whoever makes one: the next waits, and takes no thread and no connection.
+    """
+
+    def __init__(self) -> None:
+        self.last: Verification | None = None
+        self.turn = asyncio.Lock()
+
+    @property
+    def notice(self) -> str | None:
+        """What readiness notes: the last comparison found differences."""
+        if self.last is None or not self.last.differences:
+            return None
+        return f"{self.last.sentence} (verified at {self.last.verified_at:%Y-%m-%d %H:%M:%S} UTC)"
+
+    def verify(self, engine: Engine, config: MigrationConfig) -> Verification:
+        """Compare now, in this thread.
+
+        Raises:
+            ActionableError: nothing could be compared; the last comparison stays the last.
+        """
+        verified_at, began = datetime.now(UTC), time.perf_counter()
+        result = verify_schema(engine, config=config)
+        if result.error is not None:
+            raise result.error
+        self.last = Verification(
+            verified_at=verified_at,
+            seconds=time.perf_counter() - began,
+            differences=result.differences,
+            pending=result.pending,
+            changed_since_run=result.changed_since_run,
+        )
+        return self.last

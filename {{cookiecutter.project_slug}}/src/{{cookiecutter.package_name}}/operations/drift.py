@@ -1,0 +1,72 @@
+"""Whether the database is what its migrations make: the last comparison, and a new one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from ..migrations.verification import Verification, Verifications
+from ..web.admin_key import AdminDep
+from ..web.pagination import Limit
+from ..web.problem_details import responses
+from ..web.rate_limits import limit as count_attempt
+from .routes import ask
+from .schemas import DifferenceDetails, Drift
+
+router = APIRouter(
+    prefix="/operations",
+    tags=["operations"],
+    dependencies=[AdminDep],
+    responses=responses(403, 422, 429, 503),
+)
+
+After = Annotated[
+    str,
+    Query(pattern=r"^\d{0,9}$", description="How many were on the pages before."),
+]
+
+
+@router.get("/drift")
+async def read_drift(request: Request, after: After = "", limit: Limit = 50) -> Drift:
+    """The last comparison that this instance made, and a page of the differences it found."""
+    return _told(_verifications(request).last, int(after or 0), limit)
+
+
+@router.post("/drift")
+async def verify_now(request: Request, limit: Limit = 50) -> Drift:
+    """Compare now, by running the applied migrations in an empty database on the same server.
+
+    Nothing is changed in the service's own database. One comparison is made at a time.
+    """
+    return _told(await verify(request), 0, limit)
+
+
+async def verify(request: Request) -> Verification:
+    """Compare now, after counting the attempt.
+
+    Raises:
+        HttpError: 429, too many were asked for; 503, nothing could be compared.
+    """
+    await count_attempt(request, "verify")
+    verifications = _verifications(request)
+    async with verifications.turn:
+        return await ask(request, verifications.verify)
+
+
+def _verifications(request: Request) -> Verifications:
+    found: Verifications = request.app.state.verifications
+    return found
+
+
+def _told(last: Verification | None, after: int, limit: int) -> Drift:
+    if last is None:
+        return Drift(items=[], next=None)
+    end = after + limit
+    return Drift(
+        items=[DifferenceDetails.model_validate(one) for one in last.differences[after:end]],
+        next=str(end) if end < len(last.differences) else None,
+        in_step=not last.differences,
+        verified_at=last.verified_at,
+        seconds=last.seconds,
+        pending=list(last.pending),
+        changed_since_run=last.changed_since_run,
+    )

@@ -1,0 +1,147 @@
+"""Operators compare the database with its migrations, and are told what differs."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from sqlalchemy import Column, Integer, MetaData, Table, column, table, update
+
+from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.migrations import config_for
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .accounts import QUICK
+from .client import Client
+from .database import fresh_database
+
+KEY = "a key with thirty-two letters, or more"
+HEADER = {"X-Admin-Key": KEY}
+PATH = "/operations/drift"
+STRANGERS = ("strange", "stranger")
+
+
+@pytest.fixture
+def with_key() -> Iterator[Settings]:
+    """Settings with an admin key, and an unused database."""
+    with fresh_database(unused=True) as settings:
+        yield settings.model_copy(update={**QUICK, "admin_key": SecretStr(KEY)})
+
+
+@pytest.fixture
+def operator(with_key: Settings) -> Iterator[Client]:
+    """The running service, which has an admin key."""
+    with Client(create_app(with_key), follow_redirects=False) as client:
+        yield client
+
+
+def strange_tables(client: Client) -> MetaData:
+    """Two tables that no migration makes."""
+    tables = MetaData(schema=config_for(client.state.settings).scope.shared_schema)
+    for name in STRANGERS:
+        Table(name, tables, Column("id", Integer))
+    return tables
+
+
+def drift_of(client: TestClient) -> float | None:
+    """The gauge, as Prometheus' own parser reads it."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    (*values,) = (f.samples[0].value for f in families if f.name == "schema_drift")
+    return values[0] if values else None
+
+
+def sign_in(client: TestClient) -> str:
+    """Sign in to the page; gives the token of its forms."""
+    client.post("/operations/sign-in", data={"key": KEY})
+    return str(re.findall(r'name="token" value="([^"]+)"', client.get("/operations").text)[0])
+
+
+def test_without_the_key_nothing_is_told_nor_compared(operator: Client, client: TestClient) -> None:
+    for headers in ({}, {"X-Admin-Key": "wrong"}):
+        assert operator.get(PATH, headers=headers).json()["code"] == "admin-key-refused"
+        assert operator.post(PATH, headers=headers).json()["code"] == "admin-key-refused"
+    assert client.post(PATH, headers=HEADER).json()["code"] == "administration-off"
+    assert operator.get(PATH, headers=HEADER).json()["verified_at"] is None
+
+
+def test_before_the_first_comparison_nothing_is_claimed(operator: Client) -> None:
+    told = operator.get(PATH, headers=HEADER).json()
+    assert (told["items"], told["in_step"], told["verified_at"]) == ([], None, None)
+    assert drift_of(operator) is None
+    assert operator.get("/health/ready").json()["reason"] is None
+
+
+def test_a_database_in_step_is_told_to_be_so(operator: Client) -> None:
+    told = operator.post(PATH, headers=HEADER).json()
+    assert told["in_step"] is True and told["items"] == [] and told["pending"] == []
+    assert told["verified_at"] and told["seconds"] > 0
+    assert operator.get(PATH, headers=HEADER).json() == told
+    assert drift_of(operator) == 0
+    assert operator.get("/health/ready").json()["reason"] is None
+
+
+def test_differences_are_told_in_pages(operator: Client) -> None:
+    strange_tables(operator).create_all(operator.state.engine)
+    first = operator.post(f"{PATH}?limit=1", headers=HEADER).json()
+    assert first["in_step"] is False and first["changed_since_run"] is True
+    rest = operator.get(f"{PATH}?after={first['next']}", headers=HEADER).json()
+    assert rest["next"] is None
+    told = [*first["items"], *rest["items"]]
+    assert [one["name"] for one in told] == list(STRANGERS)
+    assert all(one["sentence"] and one["cause"] and one["action"] for one in told)
+
+
+def test_drift_is_a_gauge_and_a_notice_and_keeps_nobody_from_being_served(operator: Client) -> None:
+    tables = strange_tables(operator)
+    tables.create_all(operator.state.engine)
+    operator.post(PATH, headers=HEADER)
+    assert drift_of(operator) == 1
+    answer = operator.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert answer.json()["reason"].startswith("2 differences between the schema and")
+    tables.drop_all(operator.state.engine)
+    operator.post(PATH, headers=HEADER)
+    assert drift_of(operator) == 0
+    assert operator.get("/health/ready").json()["reason"] is None
+
+
+def test_what_cannot_be_compared_says_why_and_the_last_comparison_stays(operator: Client) -> None:
+    told = operator.post(PATH, headers=HEADER).json()
+    token = sign_in(operator)
+    scope = config_for(operator.state.settings).scope
+    versions = table("alembic_version", column("version_num"), schema=scope.shared_schema)
+    with operator.state.engine.begin() as connection:
+        connection.execute(update(versions).values(version_num="unknown"))
+    answer = operator.post(PATH, headers=HEADER)
+    assert (answer.status_code, answer.json()["code"]) == (503, "files-missing")
+    page = operator.post("/operations/verify", data={"token": token})
+    assert page.status_code == 503 and "Not compared: " in page.text
+    assert operator.get(PATH, headers=HEADER).json() == told
+
+
+def test_comparisons_are_limited(with_key: Settings) -> None:
+    few = with_key.model_copy(update={"rate_limit_per_address": "2/hour"})
+    with Client(create_app(few)) as client:
+        for _ in range(2):
+            assert client.post(PATH, headers=HEADER).status_code == 200
+        assert client.post(PATH, headers=HEADER).json()["code"] == "rate-limited"
+        refused = client.post("/operations/verify", data={"token": sign_in(client)})
+        assert refused.json()["code"] == "rate-limited"
+        assert client.get(PATH, headers=HEADER).status_code == 200
+
+
+def test_the_page_compares_by_its_own_form_alone(operator: Client) -> None:
+    strange_tables(operator).create_all(operator.state.engine)
+    assert operator.post("/operations/verify", data={"token": ""}).status_code == 403
+    token = sign_in(operator)
+    assert "has not compared" in operator.get("/operations").text
+    for forged in ("", "forged"):
+        assert operator.post("/operations/verify", data={"token": forged}).status_code == 403
+    assert "has not compared" in operator.get("/operations").text
+    answer = operator.post("/operations/verify", data={"token": token})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/operations#drift")
+    page = operator.get("/operations").text
+    assert "2 differences between the schema and" in page and ">2 differences</a>" in page
+    assert all(f"table {name} is there" in page for name in STRANGERS)
