@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import Engine, StaticPool
@@ -16,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .database.session import apart
 from .errors import ActionableError
-from .migrate import Registration, get_migration_status
+from .migrate import Registration, get_migration_status, run_backfills
 from .migrations import config_for
+from .migrations.progress import LogProgress
 from .migrations.target import bring_up_to_date
 from .settings import Settings
 
@@ -42,7 +44,8 @@ class Replica:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._pool = engine
-        self._config = config_for(settings)
+        self._config = replace(config_for(settings), observer=LogProgress(), runs_backfills=False)
+        self._closing = threading.Event()
         self._is_alone = isinstance(engine.pool, StaticPool)
         self._engine = apart(engine)
         self._row = Registration(self._engine, self._config)
@@ -56,6 +59,9 @@ class Replica:
             # Not all at once, when several were started together.
             seconds = settings.auto_contract_interval * random.uniform(0.9, 1.1)
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
+        if settings.auto_migrate:
+            seconds = settings.auto_contract_interval
+            self._repeated.append(Repeated("backfills", seconds, self._try_backfills))
 
     @property
     def silence(self) -> float:
@@ -76,6 +82,7 @@ class Replica:
 
     def close(self) -> None:
         """Say that this process ends."""
+        self._closing.set()
         for repeated in self._repeated:
             repeated.stop()
         if self._is_alone:
@@ -97,6 +104,9 @@ class Replica:
         status = get_migration_status(self._pool, config=self._config)
         if status.pending and status.phases[status.pending[0]] == "contract":
             bring_up_to_date(self._pool, self._config)
+
+    def _try_backfills(self) -> None:
+        run_backfills(self._pool, config=self._config, stopped=self._closing.is_set)
 
 
 class Repeated:

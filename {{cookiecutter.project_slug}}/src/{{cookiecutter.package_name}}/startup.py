@@ -51,7 +51,9 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
         if settings.auto_migrate:
             refuse_danger(engine, settings)
             observers = Several(LogProgress(), observer or Silent())
-            bring_up_to_date(engine, replace(config_for(settings), observer=observers))
+            # A backfill may take hours: a replica works on it while it serves.
+            config = replace(config_for(settings), observer=observers, runs_backfills=False)
+            bring_up_to_date(engine, config)
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))

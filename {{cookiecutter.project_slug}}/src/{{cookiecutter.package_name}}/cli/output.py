@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..errors import ActionableError
     from ..migrate import (
+        BackfillProgress,
         CompletedMigration,
         MigrationResult,
         MigrationStatus,
@@ -107,6 +108,10 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
         "held_back": status.held_back,
         "held_by": status.held_by,
         "phases": status.phases,
+        "backfills": [
+            asdict(backfill) | {"rate": backfill.rate, "left": backfill.left}
+            for backfill in status.backfills
+        ],
         "current": status.current,
         "problem": status.problem and status.problem.as_dict(),
     }
@@ -135,6 +140,7 @@ def summary(status: "MigrationStatus") -> str:
     ]
     if status.held_back:
         lines.append(held_back(status.held_back, status.held_by))
+    lines += map(_backfill, status.backfills)
     if ahead := [migration.name for migration in status.completed if migration.ahead]:
         number = count(len(ahead), "migration")
         lines.append(f"The schema is ahead of this release by {number}: {', '.join(ahead)}")
@@ -146,6 +152,16 @@ def summary(status: "MigrationStatus") -> str:
         elif migration.changed:
             lines.append(f"{migration.name} changed after it was applied.")
     return "\n".join(lines)
+
+
+def _backfill(progress: "BackfillProgress") -> str:
+    """How far a backfill is, how quick, and what stopped it."""
+    parts = [f"{progress.migration}: {progress}"]
+    if progress.rate is not None and progress.left is not None:
+        parts.append(f"{progress.rate:.0f} rows a second, {progress.left:.0f} seconds left")
+    if progress.error is not None:
+        parts.append(f"stopped by {progress.error.splitlines()[0]}")
+    return "; ".join(parts)
 
 
 def _row(migration: "CompletedMigration") -> tuple[str, ...]:

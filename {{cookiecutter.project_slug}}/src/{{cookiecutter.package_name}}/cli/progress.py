@@ -10,6 +10,7 @@ from ..migrate import Observer, Several, Silent
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from ..migrate import BackfillProgress
     from ..settings import Settings
 
 
@@ -22,6 +23,7 @@ class Bar(Observer):
     def __init__(self) -> None:
         self._shown: Progress | None = None
         self._names: Sequence[str] = ()
+        self._filling: str | None = None
 
     def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
         from rich.console import Console
@@ -56,6 +58,20 @@ class Bar(Observer):
         if self._shown is not None:
             self._shown.update(self._task, completed=self._names.index(name) + 1)
 
+    def backfill_progressed(self, progress: "BackfillProgress") -> None:
+        if self._filling != progress.migration:
+            self.run_started([progress.migration], is_upgrade=True)
+            self._filling = progress.migration
+        if self._shown is not None:
+            self._shown.update(
+                self._task,
+                description=f"{progress.migration}: rows of {progress.table}",
+                completed=progress.done,
+                total=progress.total,
+            )
+        if progress.finished:
+            self.close()
+
     def for_tenant(self, tenant: str) -> Observer:
         return Observer()  # the tenants have a bar of their own, see ``cli.tenant``
 
@@ -67,6 +83,7 @@ class Bar(Observer):
         if self._shown is not None:
             self._shown.stop()
             self._shown = None
+        self._filling = None
 
 
 @contextmanager

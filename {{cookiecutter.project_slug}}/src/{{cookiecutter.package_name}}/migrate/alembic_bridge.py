@@ -78,6 +78,12 @@ def current_scope() -> Scope:
     return scope
 
 
+def current_service() -> str:
+    """The name of the service whose migration runs now."""
+    service: str = op.get_context().opts["service"]
+    return service
+
+
 @contextmanager
 def operations_on(context: MigrationContext) -> Iterator[None]:
     """Let ``alembic.op`` act on this context for a while, and then on the former one again."""
@@ -118,6 +124,7 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "on_version_apply": hooks,
         "transactional_ddl": True,
         "scope": config.scope,
+        "service": config.service,
         "version_table": config.version_table,
         "render_item": _render_stored_type,
         "include_name": lambda name, type_, _: (

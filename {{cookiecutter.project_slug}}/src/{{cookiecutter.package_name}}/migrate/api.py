@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from . import select
 from .backends import backend
 from .backends.common import check_engine
+from .backfill import Backfill, with_backfills
+from .backfilling import run_backfills, upgrade_and_fill
 from .backup import (
     BackupOptions,
     DirectoryStore,
@@ -34,13 +36,14 @@ from .gate import with_gate
 from .instances import Instance, Registration, make_table, read_instances
 from .plan import make_status, read_state
 from .results import (
+    BackfillProgress,
     CompletedMigration,
     LockHolder,
     MigrationResult,
     MigrationStatus,
     NewMigration,
 )
-from .runner import downgrade, upgrade
+from .runner import downgrade
 from .runs import MigrationRun, RunState, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
@@ -55,6 +58,8 @@ if TYPE_CHECKING:
 GATE_POLL_SECONDS = 0.5
 
 __all__ = [
+    "Backfill",
+    "BackfillProgress",
     "BackupOptions",
     "BaselineResult",
     "BeforeRun",
@@ -106,6 +111,7 @@ __all__ = [
     "refuse_findings",
     "restore_backup",
     "rollback_migrations",
+    "run_backfills",
     "run_migrations",
     "run_seeds",
     "show_report",
@@ -127,7 +133,8 @@ def run_migrations(
     """Apply all pending migrations as one batch (knex migrate:latest).
 
     The whole run is one transaction, unless a pending migration says ``transaction = False``; then
-    each migration is its own.
+    each migration is its own. Backfills are worked off afterwards, when others may migrate again,
+    and then what waited for them is applied, as a batch of its own.
 
     Args:
         config: what to work on; this service's own migrations when left out.
@@ -135,7 +142,7 @@ def run_migrations(
             they are now.
     """
     config = config or default_config()
-    result = upgrade(engine, config, select.all_pending, allow_changed=allow_changed)
+    result = upgrade_and_fill(engine, config, select.all_pending, allow_changed=allow_changed)
     return verified(engine, config, result)
 
 
@@ -149,7 +156,7 @@ def migrate_up(
     """
     choice = select.next_pending if name is None else select.pending_called(name)
     config = config or default_config()
-    return verified(engine, config, upgrade(engine, config, choice))
+    return verified(engine, config, upgrade_and_fill(engine, config, choice))
 
 
 def migrate_down(
@@ -192,7 +199,8 @@ def get_migration_status(
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     config = config or default_config()
     folder = Folder(config)
-    return with_gate(engine, config, folder, make_status(folder, read_state(engine, config)))
+    status = with_backfills(engine, config, make_status(folder, read_state(engine, config)))
+    return with_gate(engine, config, folder, status)
 
 
 def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:

@@ -59,13 +59,14 @@ def chain_applied(
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
     scopes = config.scope.in_scratch()
-    # Nothing is backed up there and no instance is waited for; roles would belong to the whole
-    # server.
+    # Nothing is backed up there, no instance and no backfill is waited for; roles would belong to the
+    # whole server.
     quiet = replace(
         config,
         observer=observer or Observer(),
         before_run=nothing,
         force_contracts=True,
+        awaits_backfills=False,
         tenant_roles=False,
         verify="off",
     )

@@ -38,6 +38,9 @@ class MigrationConfig:
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
         force_contracts: run contracts although instances that lack them live.
+        awaits_backfills: whether a contract waits for the backfills before it.
+        runs_backfills: whether a run goes on with backfills when it has given the lock back.
+        backfill_pause: seconds between two chunks of a backfill.
         observer: hears what a run does.
         before_run: called before a run that has something to do; it may make a backup.
     """
@@ -58,6 +61,9 @@ class MigrationConfig:
     excluded: tuple[str, ...] = ()
     lint_small_tables: tuple[str, ...] = ()
     force_contracts: bool = False
+    awaits_backfills: bool = True
+    runs_backfills: bool = True
+    backfill_pause: float = 0.1
     observer: Observer = field(default_factory=Observer)
     before_run: BeforeRun = nothing
 

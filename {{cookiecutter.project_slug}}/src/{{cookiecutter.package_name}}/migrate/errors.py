@@ -5,9 +5,13 @@ The docstring gives the cause and the cure; it appears in the guide under the er
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ActionableError
 from ..words import count
+
+if TYPE_CHECKING:
+    from .results import BackfillProgress
 
 NOTHING_RUN = "Nothing was run."
 NOTHING_UNDONE = "Nothing was undone."
@@ -274,6 +278,52 @@ def foreign_history_table(table: str, missing: Iterable[str]) -> ActionableError
         f"The table {table} was not made by this engine: it has no {', '.join(sorted(missing))}.",
         "Nothing was run, and the table was left as it is.",
         "Set MIGRATION_HISTORY_TABLE to another name.",
+    )
+
+
+def backfill_unusable(path: Path, why: str) -> ActionableError:
+    """A migration states its backfill as ``backfill = Backfill(table=…, set={…})``."""
+    return ActionableError(
+        "backfill-unusable",
+        f"The backfill of {path.name} cannot be run: {why}.",
+        NOTHING_RUN,
+        f'Write in {path}: phase = "backfill", and '
+        'backfill = Backfill(table="users", set={"full_name": "name"})',
+    )
+
+
+def backfill_for_tenants(path: Path) -> ActionableError:
+    """Backfills in chunks are for a service without tenants. Write the update into ``upgrade``."""
+    return ActionableError(
+        "backfill-for-tenants",
+        f"{path.name} states a backfill, and backfills in chunks do not work with tenants.",
+        NOTHING_RUN,
+        f"Write the UPDATE into upgrade() of {path}, and remove backfill.",
+    )
+
+
+def backfill_key_unusable(name: str, table: str, key: str) -> ActionableError:
+    """The key is missing, may be NULL, or is no integer, text or UUID."""
+    return ActionableError(
+        "backfill-key-unusable",
+        f"The backfill {name} cannot walk through {table} by {key!r}.",
+        "No row was updated; the contracts behind it wait.",
+        "Give Backfill a key that is there, NOT NULL and an integer, a text or a UUID, and run: "
+        "migrate latest --allow-changed",
+    )
+
+
+def backfill_failed(
+    progress: "BackfillProgress", keys: str, error: BaseException
+) -> ActionableError:
+    """One chunk was undone; those before it stay. Correct the rows or the file and run it again."""
+    return ActionableError(
+        "backfill-failed",
+        f"{progress.migration}: the chunk of {progress.table} {keys} failed: {cause(error)}",
+        f"That chunk was undone. {progress.done} rows are done and stay so; the rest, and the "
+        "contracts behind it, wait.",
+        "Correct these rows and run: migrate latest. Or correct the file and run: "
+        "migrate latest --allow-changed",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..words import count
 
 if TYPE_CHECKING:
-    from .results import LockHolder, MigrationResult
+    from .results import BackfillProgress, LockHolder, MigrationResult
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ class Observer:
             rows: how many it wrote or returned; None where the driver does not say.
         """
 
+    def backfill_progressed(self, progress: "BackfillProgress") -> None:
+        """A chunk of a backfill was committed; the last one says that it is finished."""
+
     def for_tenant(self, tenant: str) -> "Observer":
         """Who hears of the migrations of one tenant of many."""
         return self
@@ -93,6 +96,9 @@ class Several(Observer):
 
     def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
         self._tell("statement_finished", statement, seconds, rows)
+
+    def backfill_progressed(self, progress: "BackfillProgress") -> None:
+        self._tell("backfill_progressed", progress)
 
     def for_tenant(self, tenant: str) -> Observer:
         return Several(*(observer.for_tenant(tenant) for observer in self._observers))

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .backfill import backfill_of, check_backfill, with_progress
 from .checksum import does_the_same, is_same_file
 from .config import MigrationConfig
 from .history import DEFAULT_PHASE, REVISION_LENGTH, HistoryRow
@@ -65,7 +66,11 @@ class Folder:
         Raises:
             ActionableError: a file cannot be read or imported, or lacks what a migration needs.
         """
-        return tuple(_load(path) for path in self.paths.values())
+        scripts = tuple(_load(path) for path in self.paths.values())
+        for script in scripts:
+            if self.config.scope.has_tenants and backfill_of(script.module):
+                raise errors.backfill_for_tenants(Path(script.path))
+        return scripts
 
     @cached_property
     def directory(self) -> "ScriptDirectory":
@@ -179,7 +184,7 @@ def honour_attributes(module: Any) -> None:
     multi-tenant service it is (:meth:`Scope.runs`).
     """
     for name in ("upgrade", "downgrade"):
-        body = getattr(module, name)
+        body = with_progress(module, name, getattr(module, name))
         if getattr(module, "transaction", True) is False:
             body = _outside_transaction(body)
         setattr(module, name, _where_it_belongs(body, getattr(module, "schemas", None)))
@@ -258,6 +263,7 @@ def _check_module(path: Path, module: ModuleType) -> None:
             raise errors.attribute_unknown(
                 path, attribute, value, " or ".join(f"{attribute} = {one!r}" for one in known)
             )
+    check_backfill(path, module)
 
 
 def _check_unique(scripts: "Sequence[Script]") -> None:

@@ -1,4 +1,4 @@
-"""The gate: a contract runs only when no instance is left that lacks it.
+"""The gate of a contract: no instance lacks it, and all backfills before it are finished.
 
 A run is cut before the first contract whose gate is shut. Whoever opens one holds a lock that keeps
 new instances from registering, until its run has ended.
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from .backends.common import MigrationLock
+from .backfill import backfill_of, read_unfinished
 from .config import MigrationConfig
 from .folder import CONTRACT, Folder, name_of, parents, phase_of
 from .instances import Instance, read_instances, remove_gone
-from .results import MigrationStatus
+from .results import BackfillProgress, MigrationStatus
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -38,13 +39,29 @@ class Held:
     by: tuple[str, ...] = ()
 
 
-def hold_back(folder: Folder, chosen: "Sequence[Script]", instances: Sequence[Instance]) -> Held:
-    """What of a run has to wait until instances have ended."""
+def hold_back(
+    folder: Folder,
+    chosen: "Sequence[Script]",
+    instances: Sequence[Instance],
+    unfinished: Sequence[BackfillProgress] = (),
+) -> Held:
+    """What of a run has to wait until instances have ended and backfills are finished.
+
+    Args:
+        unfinished: backfills that are applied; those that the run applies itself come after them.
+    """
+    backfills = list(map(str, unfinished))
     for place, script in enumerate(chosen):
+        backfill = backfill_of(script.module)
+        if backfill and folder.config.awaits_backfills:
+            backfills.append(
+                str(BackfillProgress(name_of(script), script.revision, backfill.table))
+            )
         if phase_of(script) != CONTRACT:
             continue
-        if lacking := [one for one in instances if not _has(folder, one, script)]:
-            return Held(tuple(chosen[place:]), tuple(map(str, lacking)))
+        lacking = [str(one) for one in instances if not _has(folder, one, script)]
+        if by := backfills + lacking:
+            return Held(tuple(chosen[place:]), tuple(by))
     return Held()
 
 
@@ -54,8 +71,10 @@ def look_at_gate(
     """What of a run has to wait now. Takes no lock, so a moment later it may be otherwise."""
     if not config.scope.has_gate or not any(phase_of(script) == CONTRACT for script in chosen):
         return Held()
-    living = [one for one in read_instances(engine, config) if not one.is_gone]
-    return hold_back(folder, chosen, living)
+    living: list[Instance] = []
+    if not config.force_contracts:
+        living = [one for one in read_instances(engine, config) if not one.is_gone]
+    return hold_back(folder, chosen, living, read_unfinished(engine, config))
 
 
 def pass_gate(
@@ -69,7 +88,7 @@ def pass_gate(
 
     Looks first without keeping anybody from registering: most gates that are shut stay so.
     """
-    held = Held() if config.force_contracts else look_at_gate(engine, config, folder, chosen)
+    held = look_at_gate(engine, config, folder, chosen)
     passing = chosen[: len(chosen) - len(held.migrations)]
     contracts = [script for script in passing if phase_of(script) == CONTRACT]
     if not config.scope.has_gate or not contracts:
@@ -82,7 +101,8 @@ def pass_gate(
     # One that wakes up finds its row or must register again, which it cannot do now. So whoever has
     # a row counts, however old its beat is by the time it is read.
     remove_gone(engine, config)
-    return hold_back(folder, chosen, read_instances(engine, config))
+    instances = read_instances(engine, config)
+    return hold_back(folder, chosen, instances, read_unfinished(engine, config))
 
 
 def with_gate(

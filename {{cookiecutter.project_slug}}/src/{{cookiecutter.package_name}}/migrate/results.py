@@ -25,6 +25,7 @@ class MigrationResult:
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.
         held_by: what it waits for.
+        has_backfills: whether a backfill is applied, which may have rows left to do.
     """
 
     success: bool
@@ -36,6 +37,7 @@ class MigrationResult:
     ahead: tuple[str, ...] = ()
     held_back: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
+    has_backfills: bool = False
 
     def raise_for_error(self) -> Self:
         """This result again.
@@ -76,6 +78,45 @@ class CompletedMigration:
 
 
 @dataclass(frozen=True)
+class BackfillProgress:
+    """How far a backfill is.
+
+    Attributes:
+        migration: the name of the migration that states it.
+        done: rows that it has passed.
+        total: rows that were there when it began; None before.
+        seconds: that it has taken so far, without the time in which nobody worked on it.
+        error: what stopped it the last time, until it goes on.
+    """
+
+    migration: str
+    revision: str
+    table: str
+    done: int = 0
+    total: int | None = None
+    seconds: float = 0.0
+    finished: bool = False
+    error: str | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Rows in a second; None before the first."""
+        return self.done / self.seconds if self.done and self.seconds else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest takes at this rate; None where that is not known."""
+        if self.total is None or self.rate is None:
+            return None
+        return max(0, self.total - self.done) / self.rate
+
+    def __str__(self) -> str:
+        if self.total is None:
+            return f"the backfill of {self.table}, which has not begun"
+        return f"the backfill of {self.table}: {self.done} of {self.total} rows"
+
+
+@dataclass(frozen=True)
 class MigrationStatus:
     """What a database has, and what it has not.
 
@@ -86,6 +127,7 @@ class MigrationStatus:
             contract first.
         held_by: what it waits for.
         phases: the phase of each migration in ``pending`` and ``held_back``, by name.
+        backfills: those that are applied and not finished, the oldest first.
         problem: why nothing can be run: files are missing or have changed, or a newer release
             applied a contract.
     """
@@ -96,6 +138,7 @@ class MigrationStatus:
     held_back: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
     phases: Mapping[str, str] = field(default_factory=dict)
+    backfills: tuple[BackfillProgress, ...] = ()
 
     @property
     def needed(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from ..errors import ActionableError
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, check_engine, in_autocommit
+from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
 from .failures import note_failure
@@ -83,6 +84,7 @@ class _Run:
         retries: how often a table stayed locked.
         ahead: what a newer release has applied.
         held: what waits at the gate.
+        phases: of what the database has applied.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class _Run:
         self.retries = 0
         self.ahead: tuple[HistoryRow, ...] = ()
         self.held = Held()
+        self.phases: set[str] = set()
 
     def result(self) -> MigrationResult:
         began = time.perf_counter()
@@ -131,6 +134,7 @@ class _Run:
             ahead=tuple(row.name for row in self.ahead),
             held_back=tuple(map(name_of, self.held.migrations)),
             held_by=self.held.by,
+            has_backfills=has_backfills(self.phases),
         )
         self.config.observer.run_finished(result)
         return result
@@ -140,6 +144,7 @@ class _Run:
         folder = self.folder or Folder(self.config)
         # How a service usually starts. It needs neither the lock nor Alembic.
         state = read_state(self.engine, self.config)
+        self.phases = {row.phase for row in state.history}
         if self.choose is all_pending and nothing_to_do(folder, state):
             return
         if self._is_ahead(folder, state):
@@ -268,6 +273,7 @@ class _Run:
         except ActionableError as silence:
             raise errors.database_lost(list(map(name_of, unit)), error or silence) from error
         self.columns = state.columns
+        self.phases = {row.phase for row in state.history}
         batches = {row.revision: row.batch for row in state.history}
         self.done += [
             script

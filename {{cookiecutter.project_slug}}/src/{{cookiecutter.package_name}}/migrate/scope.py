@@ -17,6 +17,7 @@ class Scope:
         needs_entering: whether its tables are not where the database looks by itself.
         kind: what the scopes are called that all have the same schema; "" for the only one.
         shared_schema: where tables are that belong to no tenant; None: where the database looks.
+        has_tenants: whether there are many schemas of one kind.
         has_gate: whether its contracts wait until no instance lacks them.
     """
 
@@ -26,6 +27,7 @@ class Scope:
     schemas: str | None = None
     needs_entering = False
     shared_schema: str | None = None
+    has_tenants = False
     has_gate = True
 
     def tables(self, metadata: MetaData) -> MetaData:

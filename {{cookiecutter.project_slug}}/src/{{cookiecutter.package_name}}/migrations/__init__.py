@@ -52,6 +52,7 @@ def config_for(settings: Settings) -> MigrationConfig:
         lock_timeout=settings.migration_lock_timeout,
         table_lock_timeout=settings.migration_table_lock_timeout,
         table_lock_retries=settings.migration_table_lock_retries,
+        backfill_pause=settings.migration_backfill_pause,
         history_table=settings.migration_history_table,
         version_table=settings.migration_version_table,
         verify=settings.migration_verify,

@@ -1,11 +1,14 @@
 """Says in the log which migration runs, as it happens."""
 
+import time
 from collections.abc import Sequence
 
 import structlog
 
-from ..migrate import Observer
+from ..migrate import BackfillProgress, Observer
 from ..words import count
+
+BACKFILL_SECONDS = 10.0  # between two lines about one backfill
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -20,6 +23,7 @@ class LogProgress(Observer):
         self._about = {} if tenant is None else {"tenant": tenant}
         self._log = log.info if tenant is None else log.debug
         self._names: Sequence[str] = ()
+        self._told_at = -BACKFILL_SECONDS
 
     def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
         self._names = names
@@ -32,6 +36,20 @@ class LogProgress(Observer):
 
     def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
         self._log(f"{name} has run", seconds=round(seconds, 3), **self._about)
+
+    def backfill_progressed(self, progress: BackfillProgress) -> None:
+        now = time.monotonic()
+        if not progress.finished and now - self._told_at < BACKFILL_SECONDS:
+            return
+        self._told_at = now
+        log.info(
+            f"{progress.migration} {'is finished' if progress.finished else 'goes on'}",
+            table=progress.table,
+            done=progress.done,
+            total=progress.total,
+            rate=progress.rate and round(progress.rate),
+            left=progress.left and round(progress.left),
+        )
 
     def for_tenant(self, tenant: str) -> "LogProgress":
         return LogProgress(tenant)

@@ -18,6 +18,10 @@ class RollingSettings(MigrationSettings):
         30, gt=0, description="Seconds between two looks for a contract that may be applied."
     )
 
+    migration_backfill_pause: float = Field(
+        0.1, ge=0, description="Seconds between two chunks of a backfill."
+    )
+
     @property
     def runs_contracts(self) -> bool:
         """Whether this process applies contracts while it serves."""

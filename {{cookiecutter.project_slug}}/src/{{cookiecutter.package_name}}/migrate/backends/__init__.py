@@ -5,7 +5,7 @@ One package for each database, with the same names in each; the answers to the t
 - ``DRIVER``: how an address of this database begins.
 - ``SCHEMA``: the schema of tables that no scope has put elsewhere.
 - ``ALEMBIC_OPTIONS``: what Alembic is told about it.
-- ``reading``, ``migrating``: connections.
+- ``reading``, ``migrating``: connections; ``chunk``: a transaction of a backfill.
 - ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
 - ``backup``: how it is saved, restored and swapped.
 - ``snapshot``: what the catalog says of a schema, as rows and as a hash.

@@ -40,6 +40,7 @@ class SharedScope(Scope):
 
     schemas = "shared"
     needs_entering = True
+    has_tenants = True
     shared_schema = SHARED_SCHEMA
 
     def runs(self, schemas: str | None) -> bool:
@@ -103,6 +104,7 @@ class TenantScope(Scope):
     """
 
     needs_entering = True
+    has_tenants = True
     kind = "tenants"
     shared_schema = SHARED_SCHEMA
     has_gate = False  # the tenants go where the shared schema has gone

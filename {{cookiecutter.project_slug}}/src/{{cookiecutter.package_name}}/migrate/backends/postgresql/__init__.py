@@ -1,6 +1,7 @@
 """PostgreSQL, through psycopg 3."""
 
 from . import backup, snapshot
+from .chunk import chunk
 from .connection import (
     ended_transaction,
     explain,
@@ -30,6 +31,7 @@ __all__ = [
     "SCHEMA",
     "Lock",
     "backup",
+    "chunk",
     "copies_rebuilt",
     "ended_transaction",
     "enum_types",

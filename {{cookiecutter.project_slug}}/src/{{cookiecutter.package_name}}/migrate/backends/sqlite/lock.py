@@ -27,7 +27,7 @@ class Lock:
     runs outside a transaction. It ends when its process dies.
 
     Args:
-        scope: not used: SQLite has one scope.
+        scope: what it is for; "" is the database.
     """
 
     def __init__(self, engine: Engine, scope: str = "") -> None:
@@ -35,7 +35,7 @@ class Lock:
             databases = driver_connection(connection).execute("PRAGMA database_list")
             path = databases.fetchone()[2]
         # A database in memory belongs to this process; the threads' lock is enough.
-        self._path = Path(f"{path}-migrate") if path else None
+        self._path = Path(f"{path}-{scope or 'migrate'}") if path else None
         self._session: sqlite3.Connection | None = None
 
     def acquire(self) -> bool:

@@ -1,0 +1,391 @@
+"""A backfill updates a large table in chunks: each row once, whatever dies, and nobody waits for it."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from my_service import migrations
+from my_service.migrate import (
+    BackfillProgress,
+    MigrationConfig,
+    Observer,
+    Scope,
+    get_lock_holder,
+    get_migration_status,
+    rollback_migrations,
+    run_backfills,
+    run_migrations,
+)
+from my_service.migrations.progress import LogProgress
+from my_service.replica import Replica
+from my_service.settings import Settings
+from structlog.testing import capture_logs
+
+from engine.support import KIND, Command, Database, Folder, finish, migrate, start, wait_until
+
+PHASE = 'phase = "backfill"\n'
+ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
+CONTRACT = 'phase = "contract"\n'
+ROWS = 3000
+QUICK = {"backfill_pause": 0.0, "table_lock_retries": 0}
+# Chunks grow up to half a second of work: a small table would be done in two or three of them.
+SLOW = {"MIGRATION_BACKFILL_PAUSE": "0.02"}
+
+
+def state(stated: str) -> str:
+    """The lines of a file that state a backfill."""
+    return f"from my_service.migrate import Backfill\n\n{PHASE}backfill = {stated}\n"
+
+
+def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
+    """Rows 1 to so many, the n of each its id."""
+    database.ask(f"CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, n INTEGER NOT NULL {check})")
+    database.ask(
+        f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {rows})"
+        " INSERT INTO t SELECT x, x FROM c"
+    )
+
+
+@pytest.fixture
+def table(database: Database, folder: Folder) -> Iterator[None]:
+    """A table with rows, and a migration that wants one more in each."""
+    fill(database)
+    folder.add("more", extra=state(ONE_MORE))
+    yield
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 100 keys."""
+    monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)
+
+
+def off_by(database: Database) -> dict[int, int]:
+    """How many rows were updated how often."""
+    return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))
+
+
+def done(database: Database) -> int:
+    """Rows that the database says are done; 0 before it says anything."""
+    if "migration_progress" not in database.tables():
+        return 0
+    return sum(row[0] for row in database.ask("SELECT done FROM migration_progress"))
+
+
+class Told(Observer):
+    """Remembers what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[BackfillProgress] = []
+
+    def backfill_progressed(self, progress: BackfillProgress) -> None:
+        """Remember it."""
+        self.heard.append(progress)
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_every_row_is_updated_once_in_chunks(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    told = Told()
+    config = folder.config(observer=told, **QUICK)
+    assert run_migrations(engine, config=config).raise_for_error().migrations == ("001_more",)
+    assert off_by(database) == {1: ROWS}
+    assert [one.done for one in told.heard] == [*range(0, ROWS + 1, 100), ROWS]
+    assert (told.heard[-1].finished, told.heard[-1].total) == (True, ROWS)
+    assert get_migration_status(engine, config=config).backfills == ()
+    run_migrations(engine, config=config).raise_for_error()
+    assert off_by(database) == {1: ROWS}
+
+
+def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    uuid = "CHAR(36)" if KIND == "sqlite" else "UUID"
+    database.ask(f"CREATE TABLE u (key {uuid} PRIMARY KEY NOT NULL, a TEXT, b TEXT)")
+    for place in range(250):
+        value = "NULL" if place % 2 else "'kept'"
+        database.ask(
+            f"INSERT INTO u VALUES ('{place:08}-0000-0000-0000-000000000000', 'x', {value})"
+        )
+    stated = 'Backfill(table="u", set={"b": "a || \':c\'"}, where="b IS NULL", key="key")'
+    folder.add("copy", extra=state(stated))
+    run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
+    assert sorted(database.ask("SELECT b, count(*) FROM u GROUP BY 1")) == [
+        ("kept", 125),
+        ("x:c", 125),
+    ]
+
+
+def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    chance = random.Random(5)
+    fill(database, 8_000)
+    # Slow enough that each kill meets it at work.
+    slow = (
+        "n + 1 + 0 * length(hex(zeroblob(20000)))"
+        if KIND == "sqlite"
+        else ("n + 1 + 0 * length(pg_sleep(0.00005)::text)")
+    )
+    folder.add("more", extra=state(f'Backfill(table="t", set={{"n": "{slow}"}})'))
+    seen = [0]
+    for _ in range(6):
+        process = start(database, folder, "latest", **SLOW)
+        wait_until(lambda: done(database) > seen[-1] or _finished(database))
+        time.sleep(chance.uniform(0, 0.15))
+        process.kill()
+        finish(process)
+        seen.append(done(database))
+        updated = off_by(database)
+        assert set(updated) <= {0, 1}
+        assert updated.get(1, 0) == seen[-1]
+    assert 0 < seen[2] < 8_000  # they met it at work
+    migrate(database, folder, "latest")
+    assert off_by(database) == {1: 8_000}
+
+
+def _finished(database: Database) -> bool:
+    return "migration_progress" in database.tables() and bool(
+        database.ask("SELECT 1 FROM migration_progress WHERE finished_at IS NOT NULL")
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_several_processes_at_once_do_no_row_twice(database: Database, folder: Folder) -> None:
+    racing = [start(database, folder, "latest", **SLOW) for _ in range(4)]
+    assert [finish(process)[0] for process in racing] == [0] * 4
+    migrate(database, folder, "latest")
+    assert off_by(database) == {1: ROWS}
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_two_that_both_believe_they_work_alone_still_do_no_row_twice(
+    database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = folder.config(backfill_pause=0.001)
+    run_migrations(database.engine(), config=replace(config, runs_backfills=False))
+    monkeypatch.setattr("my_service.migrate.backfilling.backend.Lock.acquire", lambda _: True)
+    monkeypatch.setattr("my_service.migrate.backfilling.backend.Lock.verify", lambda _: None)
+    engines = [database.engine() for _ in range(3)]
+    threads = [threading.Thread(target=run_backfills, args=(one, config)) for one in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert off_by(database) == {1: ROWS}
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_nobody_waits_for_it_to_migrate(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    class Looks(Told):
+        def backfill_progressed(self, progress: BackfillProgress) -> None:
+            super().backfill_progressed(progress)
+            if progress.done == 500:
+                assert get_lock_holder(engine) is None
+                folder.tables("another")
+                other = replace(config, runs_backfills=False, lock_timeout=0.0, observer=Observer())
+                run_migrations(database.engine(), config=other).raise_for_error()
+
+    config = folder.config(**QUICK)
+    run_migrations(engine, config=replace(config, observer=Looks())).raise_for_error()
+    assert "another" in database.tables()
+    assert off_by(database) == {1: ROWS}
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    fill(database, check="CHECK (n <> 9999)")
+    database.ask("UPDATE t SET n = 9998 WHERE id = 1050")
+    folder.add("more", extra=state(ONE_MORE))
+    folder.add("drop", extra=CONTRACT)
+    result = run_migrations(engine, config=folder.config(**QUICK))
+    assert (result.success, result.migrations) == (False, ("001_more",))
+    assert result.error is not None
+    assert result.error.code == "backfill-failed"
+    failed = "001_more: the chunk of t with id above 1000 and up to 1100 failed: IntegrityError"
+    assert result.error.problem.startswith(failed)
+    assert "1000 rows are done" in result.error.impact
+    (backfill,) = get_migration_status(engine, config=folder.config()).backfills
+    assert (backfill.done, backfill.total) == (1000, ROWS)
+    assert "check" in (backfill.error or "").lower()
+    assert "001_more: the backfill of t: 1000 of 3000 rows; " in command("migrate status")[1]
+    (printed,) = json.loads(command("migrate status --json")[1])["backfills"]
+    assert (printed["done"], printed["total"], printed["rate"] > 0) == (1000, ROWS, True)
+    assert run_migrations(engine, config=folder.config(**QUICK)).error is not None
+    database.ask("UPDATE t SET n = 1050 WHERE id = 1050")
+    result = run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
+    assert result.migrations == ("002_drop",)
+    assert done(database) == ROWS
+
+
+@pytest.mark.usefixtures("table")
+def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
+    database: Database, folder: Folder
+) -> None:
+    config = folder.config(backfill_pause=0.0, table_lock_timeout=0.1, table_lock_retries=1)
+    run_migrations(database.engine(), config=replace(config, runs_backfills=False))
+    with sa.create_engine(database.address, poolclass=sa.NullPool).connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE" if KIND == "sqlite" else "LOCK TABLE t")
+        began = time.monotonic()
+        failed = run_migrations(engine_that_waits_briefly(database), config=config)
+        waited = time.monotonic() - began
+        other.rollback()
+    assert failed.error is not None
+    assert failed.error.code == "backfill-failed"
+    assert waited > 0.5  # it tried again
+    run_migrations(database.engine(), config=config).raise_for_error()
+    assert off_by(database) == {1: ROWS}
+
+
+def engine_that_waits_briefly(database: Database) -> sa.Engine:
+    """On SQLite, whose patience is the connection's, one with little of it."""
+    if KIND != "sqlite":
+        return database.engine()
+    patience = {"timeout": 0.1}
+    return sa.create_engine(database.address, poolclass=sa.NullPool, connect_args=patience)
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_a_contract_waits_for_the_backfill_and_says_so(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
+    config = folder.config(**QUICK)
+    no_chunks = replace(config, runs_backfills=False)
+    result = run_migrations(engine, config=no_chunks).raise_for_error()
+    assert (result.migrations, result.held_back) == (("001_more",), ("002_drop",))
+    assert result.held_by == ("the backfill of t, which has not begun",)
+    steps = iter([False] * 13 + [True])
+    run_backfills(engine, config=config, stopped=lambda: next(steps))
+    result = run_migrations(engine, config=replace(no_chunks, force_contracts=True))
+    assert result.held_by == ("the backfill of t: 1200 of 3000 rows",)
+    status = get_migration_status(engine, config=config)
+    assert (status.held_back, status.held_by) == (("002_drop",), result.held_by)
+    assert "held back (contract)" in command("migrate list")[1].lower()
+    assert off_by(database) == {0: ROWS - 1200, 1: 1200}
+    result = run_migrations(engine, config=config).raise_for_error()
+    assert (result.migrations, result.held_back) == (("002_drop",), ())
+
+
+def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_one_run(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("t")
+    folder.add("more", extra=state(ONE_MORE))
+    folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
+    config = folder.config(runs_backfills=False)
+    result = run_migrations(engine, config=config).raise_for_error()
+    assert (result.migrations, result.held_back) == (("001_t", "002_more", "003_drop"), ())
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_a_rollback_removes_what_is_known_of_it_and_it_begins_anew(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    config = folder.config(**QUICK)
+    run_migrations(engine, config=replace(config, runs_backfills=False)).raise_for_error()
+    steps = iter([False] * 6 + [True])
+    run_backfills(engine, config=config, stopped=lambda: next(steps))
+    rollback_migrations(engine, config=config).raise_for_error()
+    assert database.ask("SELECT * FROM migration_progress") == []
+    assert run_backfills(engine, config=config) == []
+    run_migrations(engine, config=config).raise_for_error()
+    assert off_by(database) == {2: 500, 1: ROWS - 500}
+
+
+@pytest.mark.usefixtures("table")
+def test_a_replica_works_on_it_while_it_serves_and_tells_the_log(
+    engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_migrations(engine, config=folder.config(runs_backfills=False))
+    monkeypatch.setattr(migrations, "config", folder.config())
+    settings = Settings(
+        environment="development", database_url=database.address, auto_contract_interval=0.05
+    )
+    with capture_logs() as lines:
+        replica = Replica(engine, settings)
+        wait_until(lambda: _finished(database))
+        wait_until(lambda: any(line["event"] == "001_more is finished" for line in lines))
+        replica.close()
+    assert off_by(database) == {1: ROWS}
+    (last,) = (line for line in lines if line["event"] == "001_more is finished")
+    assert (last["done"], last["total"]) == (ROWS, ROWS)
+
+
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> None:
+    with capture_logs() as lines:
+        run_migrations(engine, config=folder.config(observer=LogProgress(), **QUICK))
+    said = [line["event"] for line in lines if "table" in line]
+    assert said == ["001_more goes on", "001_more is finished"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("backfill = 3\n" + PHASE, "backfill is no Backfill"),
+        (state(ONE_MORE).replace(PHASE, ""), "its phase is not 'backfill'"),
+        (state('Backfill(table="t", set={})'), "set names no column"),
+        (state('Backfill(table="t", set={"id": "1"})'), "it sets its key, id"),
+        (state('Backfill(table="t", set={"n": 1})'), "must be texts"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_runs(
+    engine: sa.Engine, folder: Folder, lines: str, why: str
+) -> None:
+    folder.add("more", extra=lines)
+    error = run_migrations(engine, config=folder.config()).error
+    assert error is not None
+    assert (error.code, why in error.problem) == ("backfill-unusable", True)
+
+
+def test_a_key_that_cannot_be_walked_by_is_refused(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    database.ask("CREATE TABLE t (id INTEGER, n INTEGER)")
+    database.ask("INSERT INTO t VALUES (NULL, 1)")
+    folder.add("more", extra=state(ONE_MORE))
+    error = run_migrations(engine, config=folder.config()).error
+    assert error is not None
+    assert error.code == "backfill-key-unusable"
+
+
+def test_with_tenants_it_is_refused(engine: sa.Engine, folder: Folder, database: Database) -> None:
+    class WithTenants(Scope):
+        has_tenants = True
+
+    folder.add("more", extra=state(ONE_MORE))
+    error = run_migrations(engine, config=folder.config(scope=WithTenants())).error
+    assert error is not None
+    assert error.code == "backfill-for-tenants"
+    assert database.tables() == set()
+
+
+@pytest.mark.usefixtures("table")
+def test_nothing_to_do_asks_nothing_new_of_the_database(database: Database, tmp_path: Path) -> None:
+    plain = Folder(tmp_path / "plain")
+    plain.tables("a")
+    run_migrations(database.engine(), config=plain.config())
+    assert not any("progress" in one for one in _asked(database.engine(), plain.config()))
+
+
+def _asked(engine: sa.Engine, config: MigrationConfig) -> list[str]:
+    asked: list[str] = []
+    sa.event.listen(engine.dialect, "do_execute", lambda _c, statement, *_: asked.append(statement))
+    run_migrations(engine, config=config).raise_for_error()
+    get_migration_status(engine, config=config)
+    assert asked
+    return asked
