@@ -17,7 +17,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -55,6 +55,11 @@ class Function:
         """Whether others may call it: nothing on the way to it begins with an underscore."""
         path = [*self.module.name.split("."), self.owner or "", self.name]
         return self.outer is None and not any(part.startswith("_") for part in path)
+
+    @property
+    def names(self) -> set[str]:
+        """Every name that the body mentions."""
+        return {node.id for node in ast.walk(self.node) if isinstance(node, ast.Name)}
 
     @property
     def is_abstract(self) -> bool:
@@ -108,6 +113,20 @@ class Package:
         self.by_name: dict[str, list[Function]] = {}
         for function in self.functions:
             self.by_name.setdefault(function.name, []).append(function)
+
+    @cache  # noqa: B019 (a package lives as long as the test that reads it)
+    def reach(self, name: str) -> frozenset[str]:
+        """The modules that a module imports, directly or through others, and itself."""
+        reached, waiting = set(), [name]
+        while waiting:
+            module = waiting.pop()
+            if module in self.modules and module not in reached:
+                reached.add(module)
+                found = self.modules[module]
+                for source, imported in found.imports.values():
+                    waiting += [source, f"{source}.{imported}"]
+                waiting += found.stars
+        return frozenset(reached)
 
     @cached_property
     def functions(self) -> list[Function]:
@@ -364,7 +383,11 @@ class _Reader:
             if isinstance(target, Function):
                 yield target
         elif self.loose and isinstance(node, ast.Attribute):
-            yield from self.package.by_name.get(node.attr, [])
+            # What a call returns is an object: it has methods, and no functions of a module.
+            is_object = isinstance(node.value, ast.Call)
+            named = self.package.by_name.get(node.attr, [])
+            near = self.package.reach(self.module.name)
+            yield from (o for o in named if o.module.name in near and (o.owner or not is_object))
         elif self.loose and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield from [t for t in [self._resolve(node)] if isinstance(t, Function)]
         elif isinstance(node, ast.Attribute):

@@ -135,8 +135,13 @@ def test_a_function_that_catches_the_error_need_not_document_it(bake: Bake, tmp_
 
 
 def lies(package: Package) -> Iterator[str]:
-    """Functions that document an error of this package which they cannot raise."""
+    """Functions that document an error of this package which they cannot raise.
+
+    What asks the backend is left out: one database may raise where another has no reason to.
+    """
     for function in package.functions:
+        if "backend" in function.names:
+            continue
         for said in package.documented(function):
             if said.name in package.errors and not function.is_abstract:
                 possible = package.possible[function]

@@ -337,7 +337,7 @@ def lint_migrations(
             left out.
 
     Raises:
-        ActionableError: no-scratch-database, does-not-run-on-empty, name-unknown,
+        ActionableError: no-scratch-database, name-unknown, a migration fails on an empty database,
             lint-ignore-unusable, or the folder is not in order.
     """
     from . import linting

@@ -19,6 +19,8 @@ router = APIRouter(
     responses=responses(403, 422, 429, 503),
 )
 
+FIRST_PAGE = 50
+
 After = Annotated[
     str,
     Query(pattern=r"^\d{0,9}$", description="How many were on the pages before."),
@@ -26,18 +28,18 @@ After = Annotated[
 
 
 @router.get("/drift")
-async def read_drift(request: Request, after: After = "", limit: Limit = 50) -> Drift:
+async def read_drift(request: Request, after: After = "", limit: Limit = FIRST_PAGE) -> Drift:
     """The last comparison that this instance made, and a page of the differences it found."""
     return _told(_verifications(request).last, int(after or 0), limit)
 
 
 @router.post("/drift")
-async def verify_now(request: Request, limit: Limit = 50) -> Drift:
+async def verify_now(request: Request) -> Drift:
     """Compare now, by running the applied migrations in an empty database on the same server.
 
     Nothing is changed in the service's own database. One comparison is made at a time.
     """
-    return _told(await verify(request), 0, limit)
+    return _told(await verify(request), 0, FIRST_PAGE)
 
 
 async def verify(request: Request) -> Verification:

@@ -80,7 +80,7 @@ def _explained() -> Iterator[None]:
 def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
     if not session.scalar(_IS_THERE, {"schema": schema}):
         return None
-    kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S}", schema)
+    kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S_%f}", schema)
     raw = driver_connection(session)
     names = sql.Identifier(schema), sql.Identifier(kept)
     raw.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(*names))

@@ -176,7 +176,7 @@ class Restore:
         self._engine = engine
         self._name = str(engine.url.database)
         self._new = named(NEW, self._name)
-        self._kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S}", self._name)
+        self._kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S_%f}", self._name)
         maintenance = next(database for database in MAINTENANCE if database != self._name)
         self._server = create_engine(
             engine.url.set(database=maintenance), poolclass=NullPool, isolation_level="AUTOCOMMIT"

@@ -136,7 +136,7 @@ class Restore:
         self._engine = engine
         self._path = path
         self._new = path.with_name(f"{path.name}.restoring")
-        self._kept = path.with_name(f"{path.name}.{KEPT}-{when:%Y%m%d-%H%M%S}")
+        self._kept = path.with_name(f"{path.name}.{KEPT}-{when:%Y%m%d-%H%M%S-%f}")
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ def kept(engine: Engine) -> list[str]:
     path = path_of(engine)
     if path is None:
         return []
-    found = path.parent.glob(f"{path.name}.{KEPT}-????????-??????")
+    found = path.parent.glob(f"{path.name}.{KEPT}-????????-??????-??????")
     return sorted(file.name for file in found)
 
 
