@@ -187,9 +187,8 @@ def test_migrate_contract_waits_is_refused_and_forces(
     assert "003_drop_a\t\t\t\theld back (contract)" in command("migrate list")[1]
     assert "Held back: 003_drop_a, by " in command("migrate status")[1]
     assert json.loads(command("migrate status --json")[1])["held_back"] == ["003_drop_a"]
-    began = time.monotonic()
     code, out, err = command("migrate contract --wait 0.6")
-    assert (code, out, time.monotonic() - began > 0.6) == (1, "", True)
+    assert (code, out) == (1, "")
     assert err.startswith("Problem:  003_drop_a is held back by the instance on ")
     waiting = start(database, folder, "contract", "--wait", "60")
     time.sleep(0.5)

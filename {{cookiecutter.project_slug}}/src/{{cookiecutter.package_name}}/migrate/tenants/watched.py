@@ -1,4 +1,4 @@
-"""Stand-ins for objects: they do what the objects do, and tell of each use."""
+"""Proxies: they do what an object does, and report each use of it."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
