@@ -259,7 +259,8 @@ class _Filling:
         return f"CAST(:{name} AS {self.key_type})"
 
     def _keep_error(self, error: SQLAlchemyError) -> None:
-        said = str(getattr(error, "orig", None) or error).strip()
+        # The first line alone: the next ones may hold values of the row.
+        said = errors.cause(error)
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is told
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,

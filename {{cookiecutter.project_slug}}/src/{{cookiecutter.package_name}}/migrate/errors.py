@@ -320,8 +320,8 @@ def backfill_failed(
     return ActionableError(
         "backfill-failed",
         f"{progress.migration}: the chunk of {progress.table} {keys} failed: {cause(error)}",
-        f"That chunk was undone. {progress.done} rows are done and stay so; the rest, and the "
-        "contracts behind it, wait.",
+        f"That chunk was undone. {count(progress.done, 'row')} done before it stay so; the rest, and "
+        "the contracts behind it, wait.",
         "Correct these rows and run: migrate latest. Or correct the file and run: "
         "migrate latest --allow-changed",
     )

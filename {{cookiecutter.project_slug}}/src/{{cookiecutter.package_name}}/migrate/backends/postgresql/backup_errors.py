@@ -70,13 +70,13 @@ def database_in_use(who: str) -> ActionableError:
 
 
 def not_restored(reason: str) -> ActionableError:
-    """The server refused to make the new database or to rename it. The role needs CREATEDB and must
-    own the database; with TENANT_ROLES it must be a superuser, as a whole database has many owners.
+    """The server refused a step of the restore. Often a right is missing: the role needs CREATEDB and
+    must own the database; with TENANT_ROLES it must be a superuser, as a database has many owners.
     """
     return ActionableError(
         "backup-not-restored",
         f"The server refused: {reason}",
         NOT_RESTORED,
-        "Let the role make databases (ALTER ROLE … CREATEDB) and own this one; or restore as an"
-        " administrator: backup restore NAME --to postgresql+psycopg://admin@host/name",
+        "Mend what it says. Where a right is missing, let the role make databases (ALTER ROLE …"
+        " CREATEDB) and own this one, or restore as an administrator: backup restore NAME --to postgresql+psycopg://admin@host/name",
     )
