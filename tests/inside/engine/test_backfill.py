@@ -221,7 +221,6 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
     (backfill,) = get_migration_status(engine, config=folder.config()).backfills
     assert (backfill.done, backfill.total) == (1000, ROWS)
     assert "check" in (backfill.error or "").lower()
-    assert "Failing row" not in (backfill.error or "")  # its values are nobody's business
     assert "001_more: the backfill of t: 1000 of 3000 rows; " in command("migrate status")[1]
     (printed,) = json.loads(command("migrate status --json")[1])["backfills"]
     assert (printed["done"], printed["total"], printed["rate"] > 0) == (1000, ROWS, True)

@@ -259,7 +259,6 @@ class _Filling:
         return f"CAST(:{name} AS {self.key_type})"
 
     def _keep_error(self, error: SQLAlchemyError) -> None:
-        # The first line alone: the next ones may hold values of the row.
         said = errors.cause(error)
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is told
