@@ -65,6 +65,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/migrations/versions/002_create_tenants_table.py",
         "src/<package>/operations/tenants.py",
         "src/<package>/routes.multi-tenant.py",
+        "src/<package>/settings/drift.multi-tenant.py",
         "src/<package>/settings/tenant_errors.py",
         "src/<package>/settings/tenants.py",
         "src/<package>/tenants/",

@@ -264,6 +264,7 @@ def inside_variables(project: Path, database: str, server: str) -> dict[str, str
         "PYTHONPATH": os.pathsep.join([str(project / "src"), str(INSIDE)]),
         "INSIDE_DATABASE": database,
         "INSIDE_SERVER": sqlalchemy_address(cluster or server),
+        "INSIDE_CITUS": "yes" if cluster else "",
         "TENANTS_CITUS_WORKERS": os.environ.get("TENANTS_CITUS_WORKERS", "") if cluster else "",
         # What a service does not install (Hypothesis) comes from the template's environment.
         "INSIDE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),

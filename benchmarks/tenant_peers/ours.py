@@ -23,22 +23,20 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from my_service import migrations
 from my_service.database.backend import connect
-from my_service.migrate import moves, run_all_tenant_migrations
-from my_service.migrate.config import context_options
-from my_service.migrate.directory import load_scripts
-from my_service.migrate.schemas import TenantScope
+from my_service.migrate import run_all_tenant_migrations
+from my_service.migrate.alembic_bridge import context_options
+from my_service.migrate.folder import Folder
+from my_service.migrate.tenants import TenantScope, bulk
+from my_service.migrate.tenants.replay import Replay
 from my_service.settings import Settings
 
 COLUMN = """
 import sqlalchemy as sa
 from alembic import op
-from my_service.migrate import tenant_only
 revision = "{this:03}"
 down_revision = "{after:03}"
-@tenant_only
 def upgrade():
     op.add_column("users", sa.Column("column_{this}", sa.Text))
-@tenant_only
 def downgrade():
     op.drop_column("users", "column_{this}")
 """
@@ -93,30 +91,30 @@ def register(engine: sa.Engine, prefix: str, count: int) -> list[str]:
 
 def migrate(engine: sa.Engine, workers: int) -> None:
     """Migrate all tenants."""
-    moves.WORKERS = workers
+    bulk.WORKERS = workers
     run = run_all_tenant_migrations(engine, config=config)
     assert run.success, run.failed[:1]
 
 
-def recorded(engine: sa.Engine) -> "moves._Replay":
+def recorded(engine: sa.Engine) -> Replay:
     """What the next run replays: caught on its way, and then undone by nobody having played it."""
-    caught: list[moves._Replay] = []
+    caught: list[Replay] = []
 
     class Caught(Exception):
         pass
 
-    def catch(self: moves.Move, tenants: object, replay: "moves._Replay") -> None:
+    def catch(self: bulk.BulkMigration, replay: Replay, *_: object) -> None:
         caught.append(replay)
         raise Caught
 
-    replay, moves.Move._replay = moves.Move._replay, catch
+    replay, bulk.BulkMigration._replay = bulk.BulkMigration._replay, catch
     with suppress(Caught):
         run_all_tenant_migrations(engine, config=config)
-    moves.Move._replay = replay
+    bulk.BulkMigration._replay = replay
     return caught[0]
 
 
-def psql(engine: sa.Engine, replay: "moves._Replay", names: list[str]) -> float:
+def psql(engine: sa.Engine, replay: Replay, names: list[str]) -> float:
     """Raw psql: the very statements that a replay sends, one transaction for each tenant."""
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with (
@@ -125,10 +123,12 @@ def psql(engine: sa.Engine, replay: "moves._Replay", names: list[str]) -> float:
     ):
         cursor = psycopg.ClientCursor(connection)
         for name in names:
-            file.write("BEGIN;\n")
-            for query, values, _ in replay.statements(name):
-                file.write(f"{cursor.mogrify(query, values) if values else query};\n")
-            file.write("COMMIT;\n")
+            for transaction in replay.transactions(name):
+                file.write("BEGIN;\n")
+                for query, values, many, _ in transaction:
+                    for row in values if many else [values]:
+                        file.write(f"{cursor.mogrify(query, row) if row else query};\n")
+                file.write("COMMIT;\n")
         file.flush()
         command = [
             "psql",
@@ -147,11 +147,11 @@ def psql(engine: sa.Engine, replay: "moves._Replay", names: list[str]) -> float:
 
 def alembic(engine: sa.Engine, names: list[str]) -> None:
     """Plain Alembic in a loop: the files are loaded once, and one connection serves all."""
-    scripts = load_scripts(config)
+    scripts = Folder(config).directory
     with engine.connect() as connection:
         for name in names:
             scoped = replace(config, scope=TenantScope(name, None))
-            options = {**context_options(scoped, "postgresql"), "on_version_apply": ()}
+            options = context_options(scoped)
             schema = f"tenant_{name}"
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
             connection.exec_driver_sql(f'SET search_path TO "{schema}"')
@@ -228,22 +228,21 @@ with ours.connect() as connection:
 ours.dispose()
 administer("CREATE DATABASE bench_psql TEMPLATE bench_ours")
 other = on("bench_psql")
-for number in (3, 4, 5):
+for number in (4, 5, 6):
     add_column(number)
-    if number % 2:
-        replay = recorded(other)
-        say("column", "psql", COLUMNS - 2, psql(other, replay, everyone[2:]))
-    workers, began = 2 - number % 2, time.perf_counter()
-    most = most_memory(partial(migrate, ours, workers), "bench_ours")
-    seconds = time.perf_counter() - began
-    say("column", f"ours, {workers} workers", COLUMNS, seconds, megabytes=most)
     if number % 2 == 0:
         replay = recorded(other)
         say("column", "psql", COLUMNS - 2, psql(other, replay, everyone[2:]))
+    workers, began = 1 + number % 2, time.perf_counter()
+    most = most_memory(partial(migrate, ours, workers), "bench_ours")
+    seconds = time.perf_counter() - began
+    say("column", f"ours, {workers} workers", COLUMNS, seconds, megabytes=most)
+    if number % 2:
+        replay = recorded(other)
+        say("column", "psql", COLUMNS - 2, psql(other, replay, everyone[2:]))
 fill = "INSERT INTO public.tenants (id, name, schema_name, status, revision)"
-fill += (
-    f" SELECT 'i' || n, 'i', 'i' || n, 'ready', '005' FROM generate_series(1, {IDLE - COLUMNS}) n"
-)
+fill += " SELECT 'i' || n, 'i', 'tenant_i' || n, 'ready', '006'"
+fill += f" FROM generate_series(1, {IDLE - COLUMNS}) n"
 with ours.begin() as connection:
     connection.exec_driver_sql(fill)
 with ours.begin() as connection:

@@ -21,7 +21,8 @@ CREATE TABLE {0}.items (id int PRIMARY KEY, name text, price numeric(9, 2), data
 CREATE TABLE {0}.parents (id int PRIMARY KEY, name text UNIQUE);
 CREATE TABLE {0}.children (id int PRIMARY KEY, parent_id int REFERENCES {0}.parents, done bool);
 CREATE TABLE {0}.numbered (id serial PRIMARY KEY, name text);
-CREATE TABLE {0}.log (what text);
+CREATE TABLE {0}.log (what text, by text DEFAULT current_setting('application_name'));
+CREATE FUNCTION {0}.leave() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN PERFORM set_config('my.flag', 'set', false); PERFORM set_config('search_path', 'public', false); END $f$;
 INSERT INTO {0}.items SELECT n, 'item ' || n, n * 1.5, jsonb_build_object('n', n)
   FROM generate_series(1, {1}) n;
 INSERT INTO {0}.parents SELECT n, 'parent ' || n FROM generate_series(1, {1}) n;

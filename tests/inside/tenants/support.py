@@ -26,7 +26,7 @@ from my_service.migrate import (
     run_tenant_migrations,
 )
 from my_service.migrate.tenants import bulk
-from my_service.settings import Settings
+from my_service.settings import Settings, load_settings
 from processes import Process
 
 WORKERS = "TENANTS_CITUS_WORKERS"
@@ -62,6 +62,11 @@ def workers() -> list[sa.URL]:
     return [server_url("postgres").set(host=host, port=int(port)) for host, _, port in named]
 
 
+def on_cluster() -> bool:
+    """Whether ``TENANTS_CITUS_SERVER`` names a Citus cluster to run these tests on."""
+    return bool(os.environ.get("INSIDE_CITUS"))
+
+
 def create_database(name: str, template: str | None = None) -> None:
     """Make a database; on a cluster, one on each of its machines.
 
@@ -70,19 +75,27 @@ def create_database(name: str, template: str | None = None) -> None:
         template: the database to copy.
 
     """
-    copied = f" TEMPLATE {template}" if template and not workers() else ""
+    copied = f" TEMPLATE {template}" if template and not on_cluster() else ""
     for server in [server_url("postgres"), *workers()]:
         on_server(f"CREATE DATABASE {name}{copied}", server)
-        if workers():
+        if on_cluster():
+            known = on_server("SELECT 1 FROM pg_available_extensions WHERE name = 'citus'", server)
+            assert known, f"{server.host}:{server.port} has no Citus; see TENANTS_CITUS_SERVER"
             on_server("CREATE EXTENSION citus", server.set(database=name))
     for worker in workers():
         on_server(f"SELECT citus_add_node('{worker.host}', {worker.port})", server_url(name))
 
 
 def drop_database(name: str) -> None:
-    """Remove what ``create_database`` made."""
+    """Remove what ``create_database`` made, and the user who owned it."""
     for server in [server_url("postgres"), *workers()]:
         on_server(f"DROP DATABASE {name} WITH (FORCE)", server)
+    on_server(f"DROP ROLE IF EXISTS {user_of(name)}")
+
+
+def user_of(database: str) -> str:
+    """The name of a user who is no superuser and owns a database."""
+    return f"{database}_owner"
 
 
 def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
@@ -114,6 +127,7 @@ class Service:
         copytree(migrations.config.directory, folder, ignore=ignore_patterns("00[3-9]_*"))
         self.versions = folder / "versions"
         self.last = 2
+        self.turn: sa.Connection | None = None
         self.config: MigrationConfig = replace(
             migrations.config,
             directory=folder,
@@ -153,24 +167,29 @@ class Service:
         self.last -= 1
 
     def roles(self) -> None:
-        """Turn TENANT_ROLES on."""
+        """Turn TENANT_ROLES on. Roles belong to the whole server, so one test at a time has some."""
+        server = sa.create_engine(server_url("postgres"), poolclass=sa.NullPool)
+        self.turn = self.turn or server.connect()
+        self.turn.exec_driver_sql("SELECT pg_advisory_lock(20261129)")
         self.config = replace(self.config, tenant_roles=True)
         self.patch.setenv("TENANT_ROLES", "true")
 
     def forget_roles(self) -> None:
-        """Remove the tenants' roles: they belong to the whole server."""
+        """Remove the tenants' roles, and let other tests have some."""
         if self.config.tenant_roles:
             for (tenant,) in self.ask("SELECT id FROM public.tenants"):
                 drop_tenant(self.engine, tenant, config=self.config)
+        if self.turn is not None:
+            self.turn.close()
 
     def ordinary_user(self) -> None:
         """Be no superuser: one who owns the database, and may make roles."""
-        on_server("DROP ROLE IF EXISTS tenants_service")
-        on_server("CREATE ROLE tenants_service LOGIN CREATEROLE")
-        on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO tenants_service")
-        self.ask("ALTER SCHEMA public OWNER TO tenants_service")
+        user = user_of(str(self.engine.url.database))
+        on_server(f"CREATE ROLE {user} LOGIN CREATEROLE")
+        on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO {user}")
+        self.ask(f"ALTER SCHEMA public OWNER TO {user}")
         self.engine.dispose()
-        url = self.engine.url.set(username="tenants_service")
+        url = self.engine.url.set(username=user)
         address = url.render_as_string(hide_password=False)
         self.patch.setenv("DATABASE_URL", address)
         self.engine = connect(
@@ -232,6 +251,14 @@ def command_line(*words: str) -> None:
     """The service's own command line."""
     sys.argv = ["service", *words]
     cli.main()
+
+
+def make_tenant(folder: str, tenant: str) -> None:
+    """Make a tenant with the migrations in a folder; what a process of its own does."""
+    config = replace(migrations.config, directory=Path(folder), lock_timeout=20)
+    engine = connect(load_settings(serving=False), migrating=True)
+    result = run_tenant_migrations(engine, tenant, config=config)
+    sys.exit(str(result.error) if result.error else 0)
 
 
 def replays(service: Service) -> list[int]:

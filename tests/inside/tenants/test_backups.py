@@ -303,29 +303,29 @@ def test_roles_of_tenants_come_back_and_the_login_has_none_of_their_rights(
     service.ordinary_user()
     service.roles()
     service.add(NOTES, [*UNDONE, 'op.execute("DROP TYPE mood")'])
-    service.make("acme", "beta")
-    fill_as_role(service, "acme")
-    before = as_superuser(service, "acme")
-    name = made(service, "backup create --tenant acme")["name"]
-    drop_tenant(service.engine, "acme", config=service.config)
-    assert on_server("SELECT count(*) FROM pg_roles WHERE rolname = 'tenant_acme'") == [0]
-    restored(service, f"{name} --tenant acme")
-    assert as_superuser(service, "acme") == before
+    service.make("roled", "beta")
+    fill_as_role(service, "roled")
+    before = as_superuser(service, "roled")
+    name = made(service, "backup create --tenant roled")["name"]
+    drop_tenant(service.engine, "roled", config=service.config)
+    assert on_server("SELECT count(*) FROM pg_roles WHERE rolname = 'tenant_roled'") == [0]
+    restored(service, f"{name} --tenant roled")
+    assert as_superuser(service, "roled") == before
     with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-        service.ask("SELECT * FROM tenant_acme.notes")
-    restored(service, f"{name} --tenant acme")  # over one that is there
-    assert as_superuser(service, "acme") == before
+        service.ask("SELECT * FROM tenant_roled.notes")
+    restored(service, f"{name} --tenant roled")  # over one that is there
+    assert as_superuser(service, "roled") == before
     with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-        service.ask("SELECT * FROM tenant_acme.notes")
+        service.ask("SELECT * FROM tenant_roled.notes")
     whole = made(service)
     assert len(whole["files"]) == 3
-    on_server("ALTER ROLE tenants_service CREATEDB")
+    on_server(f"ALTER ROLE {service.engine.url.username} CREATEDB")
     service.engine.dispose()
     restored(service, whole["name"])
-    assert as_superuser(service, "acme") == before
+    assert as_superuser(service, "roled") == before
     with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
-        service.ask("SELECT * FROM tenant_acme.notes")
-    may = "has_database_privilege('tenant_acme', current_database(), 'CREATE')"
+        service.ask("SELECT * FROM tenant_roled.notes")
+    may = "has_database_privilege('tenant_roled', current_database(), 'CREATE')"
     assert service.ask(f"SELECT {may}") == [(False,)]
     for kept in service.command("backup forget")[1].splitlines():
         assert service.command(f"backup forget {kept} --yes")[0] == 0

@@ -6,14 +6,17 @@ workers (``host:port host:port``), all tests of this folder run on it: see ``too
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from my_service.migrate import audit_tenants, drop_tenant
-from my_service.migrate.tenants import bulk, scope
+from my_service.migrate import Registration, audit_tenants, drop_tenant, get_instances
+from my_service.migrate.tenants import bring_tenants_along, bulk, scope
 from my_service.migrate.tenants.recording import is_several
+from my_service.migrate.tenants.replace_schema import one_by_one
 
 from tenants.support import Service
 
@@ -54,27 +57,39 @@ def test_other_shapes_are_not_refused(statement: str) -> None:
     assert refused(statement) is None
 
 
-def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sent(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What is sent to the server from now on; the engine takes it for one that has Citus."""
     sent: list[str] = []
     execute, executemany = psycopg.Cursor.execute, psycopg.Cursor.executemany
 
     def one(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-        sent.append(str(query))
+        sent.append(query.decode() if isinstance(query, bytes) else text_of(query, self))
         return execute(self, query, *arguments, **options)
 
     def many(self: Any, query: Any, *arguments: Any, **options: Any) -> None:
-        sent.append(str(query))
+        sent.append(text_of(query, self))
         executemany(self, query, *arguments, **options)
 
-    table = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
-    service.add(table, 'op.drop_table("notes")')
-    service.all()
     for module in (bulk, scope):  # the setting is sent to any server, and does nothing there
         monkeypatch.setattr(module, "has_citus", lambda connection: True)
     monkeypatch.setattr(psycopg.Cursor, "execute", one)
     monkeypatch.setattr(psycopg.Cursor, "executemany", many)
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
+    return sent
+
+
+def text_of(query: Any, cursor: Any) -> str:
+    """A statement as it is sent."""
+    return query.as_string(cursor) if isinstance(query, psycopg.sql.Composable) else str(query)
+
+
+def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
+    service: Service, sent: list[str]
+) -> None:
+    table = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
+    service.add(table, 'op.drop_table("notes")')
+    service.all()
     service.register("a", "b", "c", "d")
     run = service.all()
     assert run.success, run.failed[0].error
@@ -95,3 +110,65 @@ def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
     assert len(made) == 5
     for place in made:
         assert sent[place - 1] == "SET LOCAL citus.enable_schema_based_sharding TO on"
+
+
+def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
+    """Failures, verifying, instances and the gate, backups, adoption, and what is left behind."""
+    service.add('op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))')
+    service.make("a", "b", "c", "d")
+    instance = Registration(service.engine, service.config)
+    instance.register()
+    assert instance.beat()
+    assert len(get_instances(service.engine, config=service.config)) == 1
+    instance.remove()
+    broken = service.add('op.execute("SELECT nothing")', extra='phase = "contract"')
+    assert service.command("migrate contract")[0] == 1
+    assert service.stands()["a"][0] == "failed"
+    service.remove(broken)
+    broken = service.add('op.execute("SELECT nothing")', schemas="shared")
+    assert service.command("migrate latest")[0] == 1
+    service.remove(broken)
+    for line in (
+        "migrate latest",
+        "migrate status",
+        "migrate history",
+        "migrate stats",
+        "migrate verify",
+        "tenant verify",
+        "migrate diff chain tenant:a",
+        "tenant list",
+        "backup create",
+        "backup create --tenant a",
+    ):
+        code, _, err = service.command(line)
+        assert code == 0, (line, err)
+    (name, *_) = [one["name"] for one in json.loads(service.command("backup list --json")[1])]
+    code, _, err = service.command(f"backup restore {name} --tenant a --yes")
+    assert code == 0, err
+    (kept,) = service.command("backup forget")[1].split()
+    assert service.command(f"backup forget {kept} --yes")[0] == 0
+    service.ask("DELETE FROM tenant_c.migration_history")
+    service.ask("UPDATE public.tenants SET updated_at = 'epoch', revision = '002' WHERE id = 'c'")
+    bring_tenants_along(service.engine, config=service.config)
+    service.ask("DROP SCHEMA tenant_d CASCADE")
+    assert service.command("tenant audit --repair")[0] == 0
+    assert {statement: why for statement in sent if (why := refused(statement))} == {}
+
+
+SCRIPT = """
+-- a comment; with a semicolon
+SET search_path = '';
+CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $_$SELECT ';' || $1; $_$;
+COMMENT ON TABLE "a;b" IS 'it''s; so'; /* ; */
+"""
+
+
+def test_a_script_is_taken_apart_at_the_ends_of_its_statements() -> None:
+    assert [part.split()[0] for part in one_by_one(SCRIPT.encode())] == [
+        b"--",
+        b"CREATE",
+        b"COMMENT",
+    ]
+    assert b"".join(one_by_one(SCRIPT.encode())).split() == SCRIPT.split("/*")[0].encode().split()
+    atomic = b"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END; SELECT 1;"
+    assert list(one_by_one(atomic)) == [atomic]

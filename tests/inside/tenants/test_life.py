@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.errors import ActionableError
 from my_service.migrate import (
+    AllTenantsResult,
     Observer,
     audit_tenants,
     drop_tenant,
@@ -25,11 +28,15 @@ from my_service.migrate import (
 )
 from my_service.migrate.backends.postgresql import lock as lock_module
 from my_service.migrate.backends.postgresql.lock import Lock
+from my_service.migrate.lock import migration_lock
 from my_service.migrate.tenants import creation, drop, scope
-from my_service.settings import load_settings
+from my_service.migrations import target
+from my_service.settings import Settings, load_settings
+from my_service.startup import start_database
+from processes import Process
 
 from engine.pooler import pgbouncer
-from tenants.support import Service, dies_at
+from tenants.support import Service, dies_at, make_tenant
 
 STRIDE = int(os.environ.get("TENANTS_STRIDE", "6"))  # 1: die before every single statement
 CONCURRENTLY = (
@@ -244,6 +251,106 @@ def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: S
     )
     lock.release()
     assert held == [("idle in transaction", None, None)]
+
+
+@pytest.mark.parametrize("through", ["direct", "pooler"])
+def test_a_concurrent_index_waits_for_nobody_who_makes_a_tenant_or_wants_to(
+    service: Service, tmp_path: Path, through: str
+) -> None:
+    paused, go_on = tmp_path / "paused", tmp_path / "go on"
+    service.add(
+        [
+            'paused, go_on = (Path(PLACE, name) for name in ("paused", "go on"))',
+            "while op.get_context().opts['scope'].tenant == 'late' and not go_on.exists():",
+            "    paused.touch()",
+            "    time.sleep(0.02)",
+        ],
+        extra=f"import time\nfrom pathlib import Path\nPLACE = {str(tmp_path)!r}",
+    )
+    service.make("a", "b")
+    service.add(CONCURRENTLY, extra="transaction = False")
+    direct = service.engine.url.render_as_string(hide_password=False)
+    with pgbouncer(direct, tmp_path) if through == "pooler" else nullcontext(direct) as address:
+        variables = {**os.environ, "DATABASE_URL": address}
+        makers = [
+            Process(
+                make_tenant,
+                *(str(service.versions.parent), "late"),
+                folder=tmp_path,
+                variables=variables,
+            )
+            for _ in range(2)  # one holds the tenant's lock in a transaction, one asks for it
+        ]
+        wait_for(paused.exists)
+        service.config = replace(service.config, lock_timeout=1)
+        runs: list[AllTenantsResult] = []
+        run = threading.Thread(target=lambda: runs.append(service.all()), daemon=True)
+        run.start()
+        run.join(60)
+        waited = run.is_alive()
+        go_on.touch()
+        ended = [maker.finish() for maker in makers]
+        run.join()
+    assert not waited
+    assert {result.tenant for result in runs[0].tenants if result.success} == {"a", "b"}
+    if through == "direct":
+        assert [code for code, _, _ in ended] == [0, 0]
+    else:
+        assert all("needs one server session" in said for _, _, said in ended)
+
+
+def test_a_start_up_behind_a_pooler_migrates_past_it(service: Service, tmp_path: Path) -> None:
+    service.make("a")
+    service.add(CONCURRENTLY, extra="transaction = False")
+    direct = service.engine.url.render_as_string(hide_password=False)
+    with pgbouncer(direct, tmp_path) as behind:
+        settings = Settings(
+            _env_file=None,
+            environment="development",
+            database_url=behind,
+            migration_database_url=direct,
+        )
+        start_database(settings).dispose()
+    assert service.stands() == {"a": ("ready", "003")}
+
+
+def test_tenants_that_an_older_release_made_are_brought_along(service: Service) -> None:
+    service.make("a", "alone", "failed", "late", "later")
+    service.add(
+        'op.add_column("users", sa.Column("nick", sa.Text))', 'op.drop_column("users", "nick")'
+    )
+    assert service.all().success
+    for tenant in ("alone", "failed", "late", "later"):
+        assert service.command(f"migrate rollback --tenant {tenant}")[0] == 0
+    # As a release leaves them that does not look whether a newer one has begun.
+    late = "UPDATE public.tenants SET status = 'ready' WHERE id IN ('late', 'later')"
+    service.ask(late)
+    service.ask("UPDATE public.tenants SET status = 'failed' WHERE id = 'failed'")
+    (bring_along,) = target.REPEATED.values()
+    bring_along(service.engine, service.config)  # somebody may be at it
+    assert service.stands()["late"] == ("ready", "002")
+    service.ask("UPDATE public.tenants SET updated_at = now() - interval '1 minute'")
+    with migration_lock(service.engine, 1):
+        lock = Lock(service.engine)
+        bring_along(service.engine, service.config)
+    assert not lock.holder()
+    assert service.stands()["late"] == ("ready", "002")
+    bring_along(service.engine, service.config)
+    assert service.stands() == {
+        "a": ("ready", "003"),
+        "alone": ("behind", "002"),  # a person took it there
+        "failed": ("failed", "002"),
+        "late": ("ready", "003"),
+        "later": ("ready", "003"),
+    }
+
+
+def wait_for(happens: Callable[[], bool]) -> None:
+    """Wait until it is so, a minute at most."""
+    end = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_replay_does_not_wait_for_a_tenant_that_another_migrates(service: Service) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from my_service.database.backend import connect
+from my_service.migrate.tenants import rollback_all_tenants, rollback_tenant
 from my_service.settings import Settings
 
 from tenants.comparison import ALONE, MIGRATED, dump, fill, history
@@ -15,9 +16,9 @@ from tenants.support import (
     Service,
     create_database,
     drop_database,
+    on_cluster,
     replays,
     server_url,
-    workers,
 )
 
 BIND = "bind = op.get_bind()"
@@ -166,6 +167,10 @@ BLIND: dict[str, list[str]] = {
         "op.execute(\"DO $$ BEGIN INSERT INTO parents VALUES (1, 'one'); EXCEPTION"
         " WHEN unique_violation THEN INSERT INTO log VALUES ('was there'); END $$\")",
     ],
+    "a function that sets what a session keeps, and leaves the schema": [
+        "op.execute(\"INSERT INTO log VALUES (coalesce(current_setting('my.' || 'flag', true), ''))\")",
+        'op.execute("SELECT leave()")',
+    ],
     "what the dialect is called": [
         "first = op.get_bind().dialect.name[:1]",
         'if op.get_context().dialect.name == "postgresql" and first == "p":',
@@ -262,6 +267,28 @@ SEEING: dict[str, list[str]] = {
         "keys = op.get_bind().execute(insert, [{'name': 'x'}, {'name': 'y'}]).scalars().all()",
         "op.execute(f\"INSERT INTO log VALUES ('{sum(keys)}')\")",
     ],
+    "a default that learns a row count": [
+        'count = sa.text("UPDATE items SET price = 0")',
+        'table = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),'
+        ' sa.Column("name", sa.Text, default=lambda c: str(c.root_connection.execute(count).rowcount)))',
+        "op.execute(table.insert())",
+        'op.bulk_insert(table, [{"id": 900}, {"id": 901}])',
+    ],
+    "a condition of DDL that learns a row count": [
+        'count = sa.text("UPDATE items SET price = 0")',
+        'table = sa.Table("made", sa.MetaData(), sa.Column("id", sa.Integer))',
+        'sa.Index("made_id", table.c.id).ddl_if('
+        "callable_=lambda ddl, target, bind, **_: bind.execute(count).rowcount > 2)",
+        "table.create(op.get_bind(), checkfirst=False)",
+    ],
+    "the tenant's id, by what listens to Alembic": [
+        'hook = op.get_context().opts["on_version_apply"][-2]',
+        'if hook._config.scope.tenant in ("m3", "a3"):',
+        "    op.execute(\"INSERT INTO log VALUES ('third')\")",
+    ],
+    "a setting behind what looks like a comment": [
+        "op.execute(\"INSERT INTO log VALUES ('--' || current_setting('application_name'))\")",
+    ],
     "the last value of a sequence": [
         "op.execute(\"INSERT INTO numbered (name) VALUES ('x')\")",
         "op.execute(\"INSERT INTO log VALUES (currval('numbered_id_seq'))\")",
@@ -274,7 +301,7 @@ SEEING: dict[str, list[str]] = {
     ],
     "a copy": [
         "raw = op.get_bind().connection.driver_connection",
-        'with raw.cursor() as cursor, cursor.copy("COPY log FROM STDIN") as copy:',
+        'with raw.cursor() as cursor, cursor.copy("COPY log (what) FROM STDIN") as copy:',
         '    copy.write_row(("copied",))',
     ],
     "what is there, asked of an inspector": [
@@ -436,7 +463,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def address(filled: str, tmp_path: Path) -> Iterator[str]:
     """The address of a copy of it; a cluster's database cannot be copied and is made anew."""
     name = f"tenants_{uuid4().hex}"
-    if workers():
+    if on_cluster():
         make_tenants(name, tmp_path)
         (tmp_path / "migrations").rename(tmp_path / "made")
     else:
@@ -461,3 +488,44 @@ def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: st
         assert after[tenant] == after[alone]
         assert history(service, tenant) == history(service, alone)
     assert len(replayed) == (3 if name in BLIND else 0)
+
+
+def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
+    service: Service,
+) -> None:
+    service.add(
+        [
+            'op.execute("ALTER TABLE children ADD FOREIGN KEY (parent_id) REFERENCES parents'
+            ' DEFERRABLE INITIALLY DEFERRED")',
+            'op.execute("ALTER TABLE children DROP CONSTRAINT children_parent_id_fkey")',
+            'op.execute("UPDATE children SET parent_id = 4711")',
+        ]
+    )
+    replayed = replays(service)
+    run = service.all()
+    assert len(replayed) > 0
+    with_rows = {*MIGRATED[2:], *ALONE[2:]}
+    assert {result.tenant for result in run.failed} == with_rows
+    assert all("violates foreign key" in str(result.error) for result in run.failed)
+    stands = service.stands()
+    assert {tenant for tenant, stand in stands.items() if stand == ("failed", "002")} == with_rows
+
+
+def test_what_is_undone_comes_out_as_alembic_undoes_it(service: Service) -> None:
+    loop = SEEING["a loop until no row is left"]
+    service.add('op.execute("ALTER TABLE items ADD n int")', loop)
+    service.add(
+        'op.execute("ALTER TABLE parents ADD n int")', BLIND["a block that depends on rows"]
+    )
+    assert service.all().success
+    for tenant in ALONE:
+        result = rollback_tenant(service.engine, tenant, config=service.config)
+        assert len(result.raise_for_error().migrations) == 2
+    replayed = replays(service)
+    run = rollback_all_tenants(service.engine, config=service.config)
+    assert run.success, run.failed[0].error
+    after = dump(service)
+    for tenant, alone in zip(MIGRATED, ALONE, strict=True):
+        assert after[tenant] == after[alone]
+        assert history(service, tenant) == history(service, alone)
+    assert replayed == []  # one of the two learns something

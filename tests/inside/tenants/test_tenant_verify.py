@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from my_service.migrate import MigrationConfig, Snapshot, verify_schema, verify_tenants
-from my_service.migrate.tenants import verify
+from my_service.migrate.tenants import bulk, verify
 
 from tenants.support import Service, replays
 
@@ -109,14 +110,43 @@ def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> Non
 
 
 def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) -> None:
-    five.patch.setenv("MIGRATION_VERIFY", "after")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
-    code, out, _ = five.command("migrate latest")
+    code, out, err = five.command("migrate latest")
     assert code == 1
     assert "Tenants: 4 migrated, 1 failed" in out
-    assert "index by_hand is there" in out
+    assert "index by_hand is there" in out and "tenant verify d" in err
     assert five.ask("SELECT count(*) FROM tenant_d.notes") == [(0,)]
+
+
+def test_where_no_empty_database_can_be_made_tenants_are_compared_with_a_canary(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.ordinary_user()  # who may not make databases
+    service.make("a", "b", "c", "d", "e")
+    service.config = replace(service.config, verify="after")
+    service.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
+    service.add(TABLE, 'op.drop_table("notes")')
+    run = service.all()
+    assert run.public.success
+    (failed,) = run.failed
+    assert failed.tenant == "d" and "index by_hand is there" in str(failed.error)
+    assert "The shared schema was not compared" in caplog.text
+    assert "Tenants are compared with a, not with the migrations" in caplog.text
+
+
+def test_a_replay_that_leaves_something_out_is_found(five: Service) -> None:
+    execute = bulk.execute
+    five.patch.setattr(
+        bulk,
+        "execute",
+        lambda raw, statements: execute(raw, [s for s in statements if "by_name" not in s.query]),
+    )
+    five.config = replace(five.config, verify="after")
+    five.add('op.create_index("by_name", "users", ["name"])', 'op.drop_index("by_name")')
+    run = five.all()
+    assert {result.tenant for result in run.failed} == {"c", "d", "e"}
+    assert all("index by_name is missing" in str(result.error) for result in run.failed)
 
 
 def test_a_tenant_is_a_side_of_a_comparison(five: Service) -> None:

@@ -10,17 +10,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine, StaticPool
 from sqlalchemy.exc import SQLAlchemyError
 
+from .database.backend import for_migrations
 from .database.session import apart
 from .errors import ActionableError
-from .migrate import Registration, get_migration_status, run_backfills
+from .migrate import MigrationConfig, Registration, get_migration_status, run_backfills
 from .migrations import config_for
 from .migrations.progress import LogProgress
-from .migrations.target import bring_up_to_date
+from .migrations.target import REPEATED, bring_up_to_date
 from .settings import Settings
 
 BEAT_SECONDS = 10.0
@@ -44,6 +46,7 @@ class Replica:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._pool = engine
+        self._settings = settings
         self._config = replace(config_for(settings), observer=LogProgress(), runs_backfills=False)
         self._closing = threading.Event()
         self._is_alone = isinstance(engine.pool, StaticPool)
@@ -62,6 +65,8 @@ class Replica:
         if settings.auto_migrate:
             seconds = settings.auto_contract_interval
             self._repeated.append(Repeated("backfills", seconds, self._try_backfills))
+            for name, act in REPEATED.items():
+                self._repeated.append(Repeated(name, seconds, partial(self._migrate, act)))
 
     @property
     def silence(self) -> float:
@@ -103,7 +108,11 @@ class Replica:
     def _try_contracts(self) -> None:
         status = get_migration_status(self._pool, config=self._config)
         if status.pending and status.phases[status.pending[0]] == "contract":
-            bring_up_to_date(self._pool, self._config)
+            self._migrate(bring_up_to_date)
+
+    def _migrate(self, act: Callable[[Engine, MigrationConfig], None]) -> None:
+        with for_migrations(self._pool, self._settings) as engine:
+            act(engine, self._config)
 
     def _try_backfills(self) -> None:
         run_backfills(self._pool, config=self._config, stopped=self._closing.is_set)

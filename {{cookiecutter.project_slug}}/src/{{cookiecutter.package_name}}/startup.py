@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .database.backend import connect, is_away
+from .database.backend import connect, for_migrations, is_away
 from .database.errors import unreachable_at_start
 from .database.session import apart, ping
 from .errors import ActionableError
@@ -53,7 +53,8 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
             observers = Several(LogProgress(), observer or Silent())
             # A backfill may take hours: a replica works on it while it serves.
             config = replace(config_for(settings), observer=observers, runs_backfills=False)
-            bring_up_to_date(engine, config)
+            with for_migrations(engine, settings) as migrating:
+                bring_up_to_date(migrating, config)
         else:
             tell_what_is_pending(engine, settings)
         look_at_start(engine, config_for(settings))

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -77,6 +79,23 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     event.listen(engine, "checkout", _ask_if_idle)
     event.listen(engine, "handle_error", _keep_values_out)
     return engine
+
+
+@contextmanager
+def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engine]:
+    """What migrates: this engine, or one for MIGRATION_DATABASE_URL where that is another address.
+
+    Raises:
+        ActionableError: MIGRATION_DATABASE_URL is no PostgreSQL address.
+    """
+    if settings.migration_address == settings.database_address:
+        yield engine
+        return
+    own = connect(settings, migrating=True)
+    try:
+        yield own
+    finally:
+        own.dispose()
 
 
 def _note_pooler(raw: Any, entry: ConnectionPoolEntry) -> None:

@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +89,12 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+@contextmanager
+def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engine]:
+    """What migrates: this engine."""
+    yield engine
 
 
 def is_away(error: Exception) -> bool:

@@ -584,17 +584,18 @@ def interrupted(names: Sequence[str]) -> ActionableError:
     )
 
 
-def schema_differs(sentences: Sequence[str]) -> ActionableError:
+def schema_differs(sentences: Sequence[str], see: str = "migrate verify") -> ActionableError:
     """The run did what its files say, and yet the schema is not what the migrations make in an empty
     database: it was altered by hand before, or a file was edited after it was applied.
-    ``migrate verify`` lists every difference with a cause and what to do.
+    ``migrate verify``, for a tenant ``tenant verify ID``, lists every difference with a cause and what
+    to do. What other programs make is left out when ``MIGRATION_EXCLUDED`` names it.
     """
     return ActionableError(
         "schema-differs",
         f"The schema is not what the migrations make: {'; '.join(sentences[:3])}"
         + (f"; and {len(sentences) - 3} more." if len(sentences) > 3 else "."),
         "What was run stays: nothing was undone.",
-        "See each with its cause and cure: migrate verify",
+        f"See each with its cause and cure: {see}. What others make there: MIGRATION_EXCLUDED",
     )
 
 

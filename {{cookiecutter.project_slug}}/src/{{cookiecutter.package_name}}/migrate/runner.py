@@ -405,6 +405,8 @@ class _Attempt:
                 raise errors.called_exit(name, error.code) from error
             finally:
                 self._in_body = False
+            if not in_autocommit(connection):
+                self._config.scope.restore(connection)
             seconds = time.perf_counter() - began
             observer.migration_finished(name, seconds, is_upgrade=self._is_upgrade)
 

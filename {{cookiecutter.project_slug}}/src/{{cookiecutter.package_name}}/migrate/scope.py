@@ -45,6 +45,9 @@ class Scope:
             for_session: until the session ends, for a statement outside a transaction.
         """
 
+    def restore(self, connection: Connection) -> None:
+        """Called after each body that runs in a transaction: enter again, whatever the body set."""
+
     def begin(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before ``enter``."""
 

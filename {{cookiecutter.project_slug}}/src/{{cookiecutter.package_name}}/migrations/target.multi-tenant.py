@@ -1,5 +1,6 @@
 """What the migrations are applied to: the shared schema, then each tenant's."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
     SharedScope,
     TenantLayout,
+    TenantResult,
+    bring_tenants_along,
     count_by_revision,
     count_tenants_behind,
     run_all_tenant_migrations,
@@ -77,7 +80,36 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     )
     _tell_held_back(public)
     for result in run.failed:
-        log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _tell_failed(result)
+
+
+def bring_along(engine: Engine, config: MigrationConfig) -> None:
+    """Migrate the tenants that an older release made after this one had migrated the others.
+
+    Where somebody else migrates now, it is his to do.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder is not in order.
+    """
+    try:
+        results = bring_tenants_along(engine, config=config)
+    except ActionableError as error:
+        if error.code != "lock-timeout":
+            raise
+        return
+    for result in results:
+        if result.success:
+            log.info("A tenant was behind, and was migrated", tenant=result.tenant)
+        else:
+            _tell_failed(result)
+
+
+# What a running instance does again and again, by name.
+REPEATED: Mapping[str, Callable[[Engine, MigrationConfig], None]] = {"tenants": bring_along}
+
+
+def _tell_failed(result: TenantResult) -> None:
+    log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
 
 
 def _tell_held_back(result: MigrationResult) -> None:

@@ -1,5 +1,6 @@
 """What the migrations are applied to: the whole database."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -11,6 +12,9 @@ from ..settings import Settings
 log = structlog.stdlib.get_logger(__name__)
 
 SCOPE = Scope()
+
+# What a running instance does again and again, by name.
+REPEATED: Mapping[str, Callable[[Engine, MigrationConfig], None]] = {}
 
 # What :func:`can_serve` depends on in the database. The files stay as they are while it runs.
 FINGERPRINT = text("SELECT version_num FROM alembic_version ORDER BY 1")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from ..database.backend import for_migrations
 from ..database.tenant_errors import tenant_unknown
 from ..errors import ActionableError, HttpError
 from ..migrate import (
@@ -41,7 +42,8 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
         raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
-    result = run_tenant_migrations(state.engine, new.id, display_name=new.name, config=config)
+    with for_migrations(state.engine, state.settings) as engine:
+        result = run_tenant_migrations(engine, new.id, display_name=new.name, config=config)
     if result.error is not None:
         raise HttpError.from_error(result.error, 503)
     if not result.created:

@@ -17,6 +17,7 @@ from ..select import (
 )
 from .api import (
     AllTenantsResult,
+    bring_tenants_along,
     for_making,
     rollback_all_tenants,
     rollback_tenant,
@@ -52,6 +53,7 @@ __all__ = [
     "TenantsVerified",
     "applied_called",
     "audit_tenants",
+    "bring_tenants_along",
     "count_by_revision",
     "count_tenants_behind",
     "create_tenant_backup",

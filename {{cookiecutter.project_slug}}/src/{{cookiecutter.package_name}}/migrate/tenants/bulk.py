@@ -8,7 +8,7 @@ itself.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -93,17 +93,23 @@ class BulkMigration:
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
-        self, max_failures: int | None = None, on_result: OnResult | None = None
+        self,
+        max_failures: int | None = None,
+        on_result: OnResult | None = None,
+        *,
+        only: Collection[str] | None = None,
     ) -> tuple[TenantResult, ...]:
         """Take all tenants that are not at the target to it.
 
         Args:
             max_failures: stop when so many tenants have failed.
             on_result: called after each tenant with its result and the number of tenants in all.
+            only: the ids of those to take; all when left out.
         """
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
-            tenants = self._not_at_target()  # again: nobody else migrates them now
+            # Asked for again: nobody else migrates them now.
+            tenants = [t for t in self._not_at_target() if only is None or t.id in only]
             if tenants:
                 self.config.before_run(self.engine, self._touched(tenants))
             progress = _Progress(len(tenants), max_failures, on_result)

@@ -22,12 +22,13 @@ _SAME_FOR_ALL = frozenset(
 _OF_SQLALCHEMY = frozenset({"dialects", "exc", "orm", "schema", "sql", "types"})
 # They make connections, or hear what happens on one.
 _CONNECTING = frozenset(
-    {"create_async_engine", "create_engine", "create_pool_from_url", "engine_from_config", "event"}
+    {"connect", "create_async_engine", "create_engine", "create_pool_from_url", "dbapi"}
+    | {"engine_from_config", "event", "loaded_dbapi"}
 )
 _CLOCK = frozenset({"fromtimestamp", "now", "today", "utcfromtimestamp", "utcnow"})
 _BUILT_IN = frozenset(
-    {"__import__", "compile", "eval", "exec", "globals", "hash", "id", "input", "locals", "open"}
-    | {"vars"}
+    {"__import__", "compile", "eval", "exec", "getattr", "globals", "hash", "id", "input", "locals"}
+    | {"open", "vars"}
 )
 _DECORATORS = frozenset({"shared_only", "tenant_only"})
 

@@ -51,7 +51,7 @@ class Recording:
         self._begun: list[Statement] = []
         self._has_body = False
         self._in_body = False
-        self._rows_are_open = False  # a statement returned rows that may decide on the next one
+        self._executed = 0  # statements that the driver executed for what the body executes now
         self._connections: dict[psycopg.Connection[Any], tuple[Any, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -89,16 +89,16 @@ class Recording:
         """Say why this cannot be replayed; the first reason is kept."""
         self.not_replayable_because = self.not_replayable_because or reason
 
-    def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool, reads: bool) -> None:
+    def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool) -> None:
         """Note a statement that was executed, with its parameters as they are now."""
         if not self._in_body:
             if not _IS_QUERY.match(str(query)):
                 self._begun.append(Statement(query, parameters, many))
             return
         self._begun.append(Statement(query, parameters, many, in_body=True))
-        if self._rows_are_open:
-            self.refuse("what a migration executes depends on rows")
-        self._rows_are_open = reads
+        self._executed += 1
+        if self._executed > 1:  # a default, or who else sees the connection itself, may decide by it
+            self.refuse("what a migration executes brings other statements along")
         if is_several(str(query)):
             self.refuse("a string holds several statements")
         elif uses_session(str(query)):
@@ -130,7 +130,11 @@ class Recording:
     def _watched_context(self, context: Any) -> Any:
         connection = self._watched_connection(context.connection)
         scope = context.opts["scope"]
-        options = context.opts | {"scope": watched(scope, self._tell, {"runs": scope.runs})}
+        options = context.opts | {
+            "scope": watched(scope, self._tell, {"runs": scope.runs}),
+            # They know the tenant.
+            "on_version_apply": watched(context.opts["on_version_apply"], self._tell),
+        }
         impl = copy(context.impl)
         impl.connection, impl.context_opts = connection, options
         harmless = {
@@ -149,9 +153,12 @@ class Recording:
             "exec_driver_sql": partial(self._execute, connection.exec_driver_sql),
             "execute": partial(self._execute, connection.execute),
             "in_transaction": connection.in_transaction,
-            "_run_ddl_visitor": partial(self._run_ddl, connection._run_ddl_visitor),
+            "schema_for_object": connection.schema_for_object,
         }
-        return watched(connection, self._tell, harmless)
+        stand_in = watched(connection, self._tell, harmless)
+        # CREATE TABLE and CREATE TYPE as SQLAlchemy does them: it may look what is there.
+        harmless["_run_ddl_visitor"] = partial(Connection._run_ddl_visitor, stand_in)
+        return stand_in
 
     def _execute(
         self,
@@ -163,23 +170,13 @@ class Recording:
     ) -> Any:
         if more or options:
             self.refuse("a statement is executed with options")
-        result = self._run(execute, statement, parameters, *more, **options)
-        self._rows_are_open = False  # they are in the stand-in
-        return watched(result, self._tell)
-
-    def _run_ddl(self, run_visitor: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """CREATE TABLE and CREATE TYPE as SQLAlchemy does them; it may look what is there."""
-        self._run(run_visitor, *arguments, **options)
-        if self._rows_are_open:
-            self.refuse("a migration looks what is there")
-
-    def _run(self, execute: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        self._rows_are_open = False
+        self._executed = 0
         try:
-            return execute(*arguments, **options)
+            result = execute(statement, parameters, *more, **options)
         except BaseException as error:
             self.refuse(f"a migration may catch {type(error).__name__}")
             raise
+        return watched(result, self._tell)
 
     def _tell(self, used: str) -> None:
         self.refuse(f"a migration uses {used}")
@@ -190,14 +187,14 @@ def _recording_cursor(recording: Recording) -> type[psycopg.Cursor[Any]]:
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
             kept = _copied(params, recording)
             result = super().execute(query, params, **options)
-            recording.add(query, kept, many=False, reads=self.description is not None)
+            recording.add(query, kept, many=False)
             return result
 
         def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
             rows = list(params_seq)
             kept = _copied(rows, recording)
             super().executemany(query, rows, **options)
-            recording.add(query, kept, many=True, reads=options.get("returning", False))
+            recording.add(query, kept, many=True)
 
     return RecordingCursor
 
@@ -222,13 +219,14 @@ def _copied(parameters: Any, recording: Recording) -> Any:
 
 # What the engine asks for itself, and the savepoint in which it does.
 _IS_QUERY = re.compile(r"\s*(select|show|with|set|savepoint|release|rollback to)\b", re.I)
-# What may hold a semicolon that ends no statement.
+# What may hold a semicolon that ends no statement; of these, comments do nothing.
 _QUOTED = re.compile(
-    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.S | re.X
+    r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | (?P<comment> --[^\n]* | /\*.*?\*/ )""",
+    re.S | re.X,
 )
 # Statements that use or leave behind what a session keeps longer than a transaction, leave the
 # tenant's schema, or end the transaction. Where one hides in a function, nothing is shared with the
-# next tenant either: see scope.forget_session.
+# next tenant either: see scope.FORGET_SESSION, scope.NEW_SESSION and Scope.restore.
 _SESSION = re.compile(
     r"""^\s*(abort|begin|checkpoint|close|commit|deallocate|declare|discard|end|execute|fetch
         |listen|load|move|prepare|release|reset|rollback|savepoint|set|start|unlisten|vacuum)\b
@@ -246,7 +244,8 @@ def is_several(query: str) -> bool:
 
 def uses_session(query: str) -> bool:
     """Whether a statement uses what lasts longer than its transaction, or ends that."""
-    return _SESSION.search(re.sub(r"--[^\n]*|/\*.*?\*/", "", query, flags=re.S)) is not None
+    without_comments = _QUOTED.sub(lambda found: "" if found["comment"] else found[0], query)
+    return _SESSION.search(without_comments) is not None
 
 
 def _comparable(value: Any) -> Any:

@@ -13,6 +13,9 @@ from . import errors
 from .recording import Statement
 
 
+QUIET_SECONDS = 30.0
+
+
 class TenantStatus(StrEnum):
     """The state of a tenant. Requests are answered for ``ready`` tenants alone.
 
@@ -109,6 +112,20 @@ class Registry:
         """One tenant."""
         rows = self._rows(f"SELECT {_COLUMNS} FROM public.tenants WHERE id = :id", id=tenant)
         return TenantRow(*rows[0]) if rows else None
+
+    def left_behind(self, version_table: str) -> list[str]:
+        """Tenants that are served at another revision than public's.
+
+        None as long as the last of them changed within ``QUIET_SECONDS``: somebody migrates them.
+        """
+        rows = self._rows(
+            "SELECT id FROM (SELECT t.id, max(t.updated_at) OVER () AS changed_at"
+            f' FROM public.tenants t, public."{version_table}" v'
+            " WHERE t.status = 'ready' AND t.revision IS DISTINCT FROM v.version_num) AS behind"
+            " WHERE changed_at < now() - make_interval(secs => :quiet) ORDER BY id",
+            quiet=QUIET_SECONDS,
+        )
+        return [tenant for (tenant,) in rows]
 
     def find_ready(self, revision: str | None) -> str | None:
         """A tenant that is ready, at this revision where there is one."""

@@ -150,4 +150,26 @@ class _Load:
                 script = script.replace(command + self._key + b"\n", b"")
         if self._major < 17:
             script = script.replace(TRANSACTION_TIMEOUT, b"", 1)
-        raw.execute(script)
+        for statement in one_by_one(script):
+            raw.execute(statement)
+
+
+_TOKEN = re.compile(
+    rb"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/ | (?P<end>;)""",
+    re.S | re.X,
+)
+
+
+def one_by_one(script: bytes) -> Iterator[bytes]:
+    """The statements of a script of pg_restore: Citus takes no string of several.
+
+    It takes no functions either; a script with a body that is no string stays in one piece.
+    """
+    if b"BEGIN ATOMIC" in script:
+        yield script
+        return
+    start = 0
+    for token in _TOKEN.finditer(script):
+        if token["end"]:
+            yield script[start : token.end()]
+            start = token.end()

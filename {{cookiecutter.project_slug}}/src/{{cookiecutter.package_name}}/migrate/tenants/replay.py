@@ -12,12 +12,13 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Dialect
 
+from ..backends.common import my_name
 from ..backends.postgresql.lock import advisory_key
 from ..config import MigrationConfig
 from ..folder import name_of
 from .recording import Recording, Statement
 from .registry import follow_schema, must_have, note_revision
-from .scope import FORGET_SESSION, create_schema, enter_schema, grant_role, schema_of
+from .scope import NEW_SESSION, create_schema, enter_schema, grant_role, schema_of
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -68,17 +69,20 @@ class Replay:
         schema, config = schema_of(tenant), self._config
         grant = grant_role(schema, self._dialect) if config.tenant_roles else None
         create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
+        enter = [*map(Statement, enter_schema(schema, role=config.tenant_roles))]
         now = datetime.now(UTC)
         for start, recorded in self._recorded:
             yield [
-                *map(Statement, FORGET_SESSION),
+                *map(Statement, NEW_SESSION),
+                # By this name ``unlock --force`` finds it.
+                Statement("SELECT set_config('application_name', %s, true)", (my_name(),)),
                 Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
                 _must_lock(schema),
                 must_have(tenant),
                 *map(Statement, create if self.is_new else ()),
-                *map(Statement, enter_schema(schema, role=config.tenant_roles)),
+                *enter,
                 *([] if start is None else [_must_be_at(start, config)]),
-                *(_dated(statement, now) for statement in recorded),
+                *_entering_after_bodies(recorded, enter, now),
                 *self._after,
                 note_revision(config.version_table),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
@@ -115,6 +119,16 @@ def _must_be_at(revision: str, config: MigrationConfig) -> Statement:
     # Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
     query = f'SELECT 1 / count(*) FROM "{config.version_table}" WHERE version_num = %s'
     return Statement(query, (revision,))
+
+
+def _entering_after_bodies(
+    recorded: Sequence[Statement], enter: Sequence[Statement], now: datetime
+) -> Iterator[Statement]:
+    """What was recorded; where a body ends, the schema is entered again, as ``Scope.restore`` does."""
+    for statement, following in zip(recorded, [*recorded[1:], None], strict=True):
+        yield _dated(statement, now)
+        if statement.in_body and not (following and following.in_body):
+            yield from enter
 
 
 def _dated(statement: Statement, now: datetime) -> Statement:

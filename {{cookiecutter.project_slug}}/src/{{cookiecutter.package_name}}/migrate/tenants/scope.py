@@ -87,6 +87,9 @@ class SharedScope(Scope):
         local = "" if for_session else "LOCAL "
         connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
+    def restore(self, connection: Connection) -> None:
+        self.enter(connection)
+
 
 class TenantScope(Scope):
     """One tenant's schema. The registry's row changes in the transactions of its migrations.
@@ -192,6 +195,10 @@ class TenantScope(Scope):
         if self.recording is not None:
             self.recording.begin(connection)
 
+    def restore(self, connection: Connection) -> None:
+        for statement in enter_schema(self.name, role=self.role):
+            connection.exec_driver_sql(statement)
+
     def commit(self, connection: Connection) -> None:
         """Update the registry's row, in the transaction of the migrations.
 
@@ -269,6 +276,13 @@ def enter_schema(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]
 # What a body of the tenant before may have left on the session, and this one would find. Each may
 # run inside a transaction, so this also works through a pooler.
 FORGET_SESSION = ("DISCARD TEMP", "DISCARD SEQUENCES", "CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *")
+# The rest of DISCARD ALL, for a session that goes on from tenant to tenant.
+NEW_SESSION = (
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "SELECT pg_advisory_unlock_all()",
+    *FORGET_SESSION,
+)
 
 
 def has_citus(connection: Connection) -> bool:

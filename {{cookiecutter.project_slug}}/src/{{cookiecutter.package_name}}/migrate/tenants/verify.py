@@ -1,5 +1,6 @@
 """Are the tenants' schemas what the migrations make?"""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -10,12 +11,15 @@ from ...errors import ActionableError
 from ..backends import backend
 from ..chain import chain_snapshot
 from ..config import MigrationConfig, default_config
-from ..drift import Difference, compare
+from ..drift import Difference, Snapshot, compare
 from ..folder import Folder
 from ..plan import make_plan, read_state
 from ..snapshots import live_fingerprints, live_snapshot
 from .registry import Registry, check_registry
 from .scope import TenantScope, schema_of
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def verify_tenants(
     engine: Engine,
     tenants: Collection[str] | None = None,
     *,
+    like: str | None = None,
     config: MigrationConfig | None = None,
 ) -> TenantsVerified:
     """Compare tenants' schemas with what the migrations make in an empty database.
@@ -60,11 +65,13 @@ def verify_tenants(
 
     Args:
         tenants: their ids; all when left out.
+        like: the tenant with which the others are compared where no empty database can be made, or
+            the migrations do not run in one; without it that is an error.
     """
     config = config or default_config()
     try:
         check_registry(engine)
-        return _verify(engine, config, tenants)
+        return _verify(engine, config, tenants, like)
     except ActionableError as error:
         return TenantsVerified(error=error)
     except SQLAlchemyError as error:
@@ -72,7 +79,7 @@ def verify_tenants(
 
 
 def _verify(
-    engine: Engine, config: MigrationConfig, tenants: Collection[str] | None
+    engine: Engine, config: MigrationConfig, tenants: Collection[str] | None, like: str | None
 ) -> TenantsVerified:
     applied = make_plan(Folder(config), read_state(engine, config)).applied
     revisions = [script.revision for script in applied]
@@ -86,16 +93,31 @@ def _verify(
     others = tuple(row.id for row in rows if row.id not in current)
     if not current:
         return TenantsVerified(not_compared=others)
-    scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
-    expected = chain_snapshot(engine, replace(config, scope=scope), revisions)
+    expected = _expected(engine, config, revisions, like)
     alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
     drifted = []
     for schema, tenant in schemas.items():
         fingerprint = fingerprints.get(schema)
         if fingerprint not in alike:
-            tenant_scope = TenantScope(tenant, None)
-            found = live_snapshot(engine, replace(config, scope=tenant_scope))
+            found = _snapshot(engine, config, tenant)
             alike[fingerprint] = tuple(compare(expected, found))
         if alike[fingerprint]:
             drifted.append(TenantDrift(tenant, alike[fingerprint]))
     return TenantsVerified(len(current), tuple(drifted), others)
+
+
+def _expected(
+    engine: Engine, config: MigrationConfig, revisions: list[str], like: str | None
+) -> Snapshot:
+    scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
+    try:
+        return chain_snapshot(engine, replace(config, scope=scope), revisions)
+    except ActionableError as error:
+        if like is None:
+            raise
+        log.warning("Tenants are compared with %s, not with the migrations: %s", like, error.problem)
+        return _snapshot(engine, config, like)
+
+
+def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
+    return live_snapshot(engine, replace(config, scope=TenantScope(tenant, None)))
