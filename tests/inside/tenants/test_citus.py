@@ -107,7 +107,7 @@ def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
     drop_tenant(service.engine, "b", config=service.config)
     assert {statement: why for statement in sent if (why := refused(statement))} == {}
     made = [place for place, statement in enumerate(sent) if statement.startswith("CREATE SCHEMA")]
-    assert len(made) == 5
+    assert len([place for place in made if "scratch" not in sent[place]]) == 5
     for place in made:
         assert sent[place - 1] == "SET LOCAL citus.enable_schema_based_sharding TO on"
 
@@ -124,6 +124,7 @@ def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
     broken = service.add('op.execute("SELECT nothing")', extra='phase = "contract"')
     assert service.command("migrate contract")[0] == 1
     assert service.stands()["a"][0] == "failed"
+    assert service.command("migrate rollback")[0] == 0
     service.remove(broken)
     broken = service.add('op.execute("SELECT nothing")', schemas="shared")
     assert service.command("migrate latest")[0] == 1

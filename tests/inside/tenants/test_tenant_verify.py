@@ -112,10 +112,10 @@ def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> Non
 def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) -> None:
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
-    code, out, err = five.command("migrate latest")
+    code, out, _ = five.command("migrate latest")
     assert code == 1
     assert "Tenants: 4 migrated, 1 failed" in out
-    assert "index by_hand is there" in out and "tenant verify d" in err
+    assert "index by_hand is there" in out
     assert five.ask("SELECT count(*) FROM tenant_d.notes") == [(0,)]
 
 
@@ -131,6 +131,7 @@ def test_where_no_empty_database_can_be_made_tenants_are_compared_with_a_canary(
     assert run.public.success
     (failed,) = run.failed
     assert failed.tenant == "d" and "index by_hand is there" in str(failed.error)
+    assert "tenant verify d" in str(failed.error)
     assert "The shared schema was not compared" in caplog.text
     assert "Tenants are compared with a, not with the migrations" in caplog.text
 

@@ -18,7 +18,6 @@ from .plan import make_plan, read_state
 from .results import MigrationResult
 from .snapshots import live_snapshot
 
-
 log = logging.getLogger(__name__)
 
 

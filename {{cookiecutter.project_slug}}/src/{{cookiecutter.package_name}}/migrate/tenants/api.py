@@ -187,7 +187,8 @@ def _verified(
         return replace(result, public=replace(result.public, success=False, error=found.error))
     failures = {
         one.tenant: schema_differs(
-            [difference.sentence for difference in one.differences], see=f"tenant verify {one.tenant}"
+            [difference.sentence for difference in one.differences],
+            see=f"tenant verify {one.tenant}",
         )
         for one in found.drifted
     }

@@ -97,7 +97,7 @@ class Recording:
             return
         self._begun.append(Statement(query, parameters, many, in_body=True))
         self._executed += 1
-        if self._executed > 1:  # a default, or who else sees the connection itself, may decide by it
+        if self._executed > 1:  # by a default, or by whoever else gets the connection itself
             self.refuse("what a migration executes brings other statements along")
         if is_several(str(query)):
             self.refuse("a string holds several statements")

@@ -12,7 +12,6 @@ from ..backends import backend
 from . import errors
 from .recording import Statement
 
-
 QUIET_SECONDS = 30.0
 
 

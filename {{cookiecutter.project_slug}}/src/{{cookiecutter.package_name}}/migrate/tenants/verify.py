@@ -18,7 +18,6 @@ from ..snapshots import live_fingerprints, live_snapshot
 from .registry import Registry, check_registry
 from .scope import TenantScope, schema_of
 
-
 log = logging.getLogger(__name__)
 
 
@@ -115,7 +114,8 @@ def _expected(
     except ActionableError as error:
         if like is None:
             raise
-        log.warning("Tenants are compared with %s, not with the migrations: %s", like, error.problem)
+        message = "Tenants are compared with %s, not with the migrations: %s"
+        log.warning(message, like, error.problem)
         return _snapshot(engine, config, like)
 
 
