@@ -574,13 +574,14 @@ def not_confirmed(command: str) -> ActionableError:
     )
 
 
-def interrupted(names: Sequence[str]) -> ActionableError:
+def interrupted(names: Sequence[str], *, is_upgrade: bool) -> ActionableError:
     """Ctrl-C, or another signal. What was not recorded is undone; run it again."""
     return ActionableError(
         "interrupted",
         "The run was interrupted.",
-        f"Applied and recorded before that: {', '.join(names) or 'nothing'}.",
-        "Run it again when it suits you: migrate latest",
+        f"{'Applied' if is_upgrade else 'Undone'} and recorded before that: "
+        f"{', '.join(names) or 'nothing'}.",
+        f"Run it again when it suits you: migrate {'latest' if is_upgrade else 'rollback'}",
     )
 
 

@@ -91,6 +91,11 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: psycopg raises the KeyboardInterrupt itself."""
+    return False
+
+
 def is_there_already(error: BaseException) -> bool:
     """Whether a statement made something that is there."""
     made = (pg.DuplicateTable, pg.DuplicateObject, pg.DuplicateFunction, pg.DuplicateSchema)

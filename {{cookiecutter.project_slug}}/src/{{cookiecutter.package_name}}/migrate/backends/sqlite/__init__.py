@@ -11,6 +11,7 @@ from .connection import (
     reading,
     row_checks,
     timed_out,
+    was_interrupted,
 )
 from .enums import enum_types, render_type
 from .in_step import keep_in_step, stop_keeping
@@ -51,4 +52,5 @@ __all__ = [
     "snapshot",
     "stop_keeping",
     "timed_out",
+    "was_interrupted",
 ]

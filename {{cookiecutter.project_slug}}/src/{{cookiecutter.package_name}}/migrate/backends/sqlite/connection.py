@@ -60,6 +60,12 @@ def timed_out(error: BaseException) -> bool:
     return False
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: SQLite's driver drops the KeyboardInterrupt itself."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_INTERRUPT
+
+
 def is_there_already(error: BaseException) -> bool:
     """Whether a statement made something that is there."""
     return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
