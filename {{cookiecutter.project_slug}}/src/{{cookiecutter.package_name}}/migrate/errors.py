@@ -528,14 +528,18 @@ def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
     )
 
 
-def orphaned_rows(number: int, table: str, parent: str) -> ActionableError:
-    """The migration broke a foreign key. Keep the parents' rows, or remove the children first."""
+def orphaned_rows(number: int, table: str, parent: str, before: int) -> ActionableError:
+    """The migration broke a foreign key. Keep the parents' rows, or remove the children first.
+
+    Rows that pointed nowhere before it are counted apart, and stop nothing.
+    """
     points = "points" if number == 1 else "point"
+    others = f" Not counted: {before} that did so before." if before else ""
     return ActionableError(
         "orphaned-rows",
         f"{count(number, 'row')} {points} to rows that are gone,"
         f" the first from {table} to {parent}.",
-        "It breaks a foreign key.",
+        f"It breaks a foreign key.{others}",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
     )
 
