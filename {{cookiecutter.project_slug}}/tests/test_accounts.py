@@ -173,6 +173,46 @@ def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> N
     assert sign_in(client, password="the owner's own words").status_code == 200
 
 
+def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confirms(
+    client: TestClient, outbox: Outbox
+) -> None:
+    client.post("/auth/register", json={**ADA, "password": "the stranger's own words"})
+    sent = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=sent).status_code == 200
+    assert client.post("/auth/verify-email", json=sent).status_code == 400
+    assert sign_in(client, password="the stranger's own words").status_code == 401
+    assert sign_in(client, password="!").status_code == 401
+
+    assert (len(outbox.mails), outbox.mails[-1].to) == (2, ADA["email"])
+    chosen = {"token": token_in(outbox.mails[-1]), "password": PASSWORD}
+    assert client.post("/auth/reset-password", json=chosen).status_code == 200
+    assert client.post("/auth/reset-password", json=chosen).status_code == 400
+    assert sign_in(client).status_code == 200
+    assert sign_in(client, password="the stranger's own words").status_code == 401
+
+
+def test_the_password_of_whoever_confirms_with_it_stays(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
+    assert confirm(client, outbox.mails[-1]).status_code == 200
+    assert len(outbox.mails) == 1
+    assert sign_in(client).status_code == 200
+
+
+def test_a_closed_account_gets_no_link_that_nobody_can_follow(
+    client: TestClient, outbox: Outbox
+) -> None:
+    client.delete("/users/me", headers=authorize(register(client, outbox)))
+    outbox.mails.clear()
+    for path in ("request-verification", "request-password-reset"):
+        client.post(f"/auth/{path}", json={"email": ADA["email"]})
+    assert outbox.mails == []
+    client.post("/auth/register", json=ADA)
+    (mail,) = outbox.mails
+    assert "is closed" in mail.subject and "#" not in mail.link
+    assert client.get(mail.link).status_code == 200
+
+
 def test_closing_an_account_ends_its_tokens_and_keeps_the_row(
     client: TestClient, outbox: Outbox
 ) -> None:
