@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from {{ cookiecutter.package_name }}.accounts.models import User
@@ -16,7 +15,17 @@ from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import ADA, PASSWORD, Outbox, authorize, confirm, register, sign_in, token_in
+from .accounts import (
+    ADA,
+    PASSWORD,
+    Outbox,
+    authorize,
+    confirm,
+    register,
+    sign_in,
+    token_in,
+    with_connections,
+)
 from .client import Client
 from .schema import open_session
 
@@ -68,10 +77,7 @@ def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outb
 def test_an_address_registered_by_many_at_once_is_one_user(
     settings: Settings, tmp_path: Path
 ) -> None:
-    if settings.test_database_url is None:  # in memory there is one connection for all
-        address = SecretStr(f"sqlite:///{tmp_path}/test.db")
-        settings = settings.model_copy(update={"test_database_url": address})
-    app = create_app(settings)
+    app = create_app(with_connections(settings, tmp_path))
     with Client(app) as client, ThreadPoolExecutor(8) as pool:
         app.state.mailer = outbox = Outbox()
         answers = list(
