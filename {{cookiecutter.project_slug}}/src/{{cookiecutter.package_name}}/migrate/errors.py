@@ -183,15 +183,15 @@ def squash_not_linear(name: str, why: str) -> ActionableError:
     )
 
 
-def squash_tenants() -> ActionableError:
-    """The shared schema and the tenants' have different tables, and one file makes one schema. A
-    multi-tenant service keeps its files.
+def squash_names_schema(statement: str) -> ActionableError:
+    """A migration composes a statement from the name of the tenant's schema. One file is for all
+    tenants, so no statement in it may name one.
     """
     return ActionableError(
-        "squash-tenants",
-        "The migrations of a multi-tenant service make two kinds of schema, shared and tenants'.",
-        "No file was written: squash makes one schema.",
-        "Keep the files.",
+        "squash-names-schema",
+        f"A migration names the schema of the tenant it runs for: {statement}",
+        NO_FILE,
+        "Let it leave the name out: unqualified names mean the tenant's tables.",
     )
 
 
@@ -414,13 +414,14 @@ def not_newest(name: str, newest: str) -> ActionableError:
 
 
 def baseline_stays(names: Sequence[str]) -> ActionableError:
-    """It was there before the engine, or ``alembic stamp`` said so.
+    """It was there before the engine, ``alembic stamp`` said so, or it is a squashed migration.
 
-    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``.
+    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``,
+    which undoes no squashed migration either.
     """
     return ActionableError(
         "baseline-stays",
-        f"{', '.join(names)}: the engine did not apply this; it was taken over as it was.",
+        f"{', '.join(names)}: it was taken over as it was, or squashed.",
         "Nothing was undone: that could drop tables with rows that no migration here made.",
         "If you mean it, plain Alembic undoes it: alembic downgrade REVISION",
     )
