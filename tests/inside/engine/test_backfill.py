@@ -17,7 +17,6 @@ from my_service.migrate import (
     BackfillProgress,
     MigrationConfig,
     Observer,
-    Scope,
     get_lock_holder,
     get_migration_status,
     rollback_migrations,
@@ -375,15 +374,17 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
     assert error.code == "backfill-key-unusable"
 
 
-def test_with_tenants_it_is_refused(engine: sa.Engine, folder: Folder, database: Database) -> None:
-    class WithTenants(Scope):
-        has_tenants = True
-
-    folder.add("more", extra=state(ONE_MORE))
-    error = run_migrations(engine, config=folder.config(scope=WithTenants())).error
+@pytest.mark.parametrize("value", ["missing + 1", "n / 0", "1 +"])
+def test_what_cannot_pass_is_told_at_once(
+    engine: sa.Engine, folder: Folder, database: Database, value: str
+) -> None:
+    fill(database, rows=1, check="CHECK (n IS NOT NULL)")
+    folder.add("more", extra=state(f'Backfill(table="t", set={{"n": "{value}"}})'))
+    tried = Tried()
+    config = folder.config(observer=tried, backfill_pause=0.0, table_lock_retries=3)
+    error = run_migrations(engine, config=config).error
     assert error is not None
-    assert error.code == "backfill-for-tenants"
-    assert database.tables() == set()
+    assert (error.code, tried.again) == ("backfill-failed", [])
 
 
 @pytest.mark.usefixtures("table")
