@@ -310,3 +310,36 @@ def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
     old.remove()
     assert filled.all().success
     assert set(filled.stands().values()) == {("ready", "005")}
+
+
+def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
+    filled: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
+    config = filled.config
+    filled.config = replace(config, runs_backfills=False)
+    filled.all()
+    steps = iter([False] * 6 + [True] * 9)
+    run_backfills(filled.engine, config=config, stopped=lambda: next(steps))
+    assert off_by(filled, "a") == {1: 200, 0: 50}
+    name = json.loads(filled.command("backup create --json")[1])["name"]
+    filled.config = config
+    assert filled.all().success
+    drop_tenant(filled.engine, "b", config=config)
+    for tenant in ("a", "b"):
+        code, _, err = filled.command(f"backup restore {name} --tenant {tenant} --yes")
+        assert code == 0, err
+    assert off_by(filled, "a") == {1: 200, 0: 50}
+    assert filled.all().success
+    each_once(filled, *NAMES)
+
+
+def test_make_writes_an_example_that_runs(filled: Service) -> None:
+    assert filled.all().success
+    code, _, err = filled.command("migrate make fill --phase backfill")
+    assert code == 0, err
+    (made,) = filled.versions.glob("*_fill.py")
+    assert "backfill = Backfill(" in made.read_text()
+    run = filled.all()
+    assert run.success, run.public.error
+    assert run.public.migrations == (made.stem,)

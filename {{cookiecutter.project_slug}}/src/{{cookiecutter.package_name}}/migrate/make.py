@@ -60,7 +60,7 @@ def make_migration(
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
     files = list(draft.files) if draft else [{}]
     if phase == BACKFILL:
-        files[-1] = {"backfill": _example(config), **files[-1]}
+        files[-1] = {"backfill": _example(config), "engine": __package__, **files[-1]}
     first, *rest = ({"phase": phase, **values} for values in files)
     written = _write(folder, slug, first)
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
@@ -91,11 +91,9 @@ def _example(config: MigrationConfig) -> str:
         empty = [column.name for column in table.columns if column.nullable]
         if len(keys) == 1 and empty:
             own = f", key={keys[0]!r}" if keys != ["id"] else ""
-            value = f'"{empty[0]}"'
-            return (
-                f"Backfill(table={table.name!r}, set={{{empty[0]!r}: {value!r}}},"
-                f" where={f'{value} IS NULL'!r}{own})"
-            )
+            where = f'"{empty[0]}" IS NULL'
+            values = dict.fromkeys(empty[:1], f'"{empty[0]}"')
+            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{own})"
     return 'Backfill(table="users", set={"full_name": "name"}, where="full_name IS NULL")'
 
 

@@ -6,7 +6,8 @@ from alembic import op
 ${imports}
 % endif
 % if backfill:
-from {{ cookiecutter.package_name }}.migrate import Backfill
+
+from ${engine} import Backfill
 % endif
 
 revision = ${repr(up_revision)}
