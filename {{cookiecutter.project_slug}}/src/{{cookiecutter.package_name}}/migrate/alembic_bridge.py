@@ -84,6 +84,11 @@ def current_service() -> str:
     return service
 
 
+def in_scratch() -> bool:
+    """Whether the migration that runs now is tried in a scratch database."""
+    return bool(op.get_context().opts["in_scratch"])
+
+
 def current_fills() -> Fills:
     """What the migration that runs now does itself, if it is one of a backfill."""
     fills: Fills = op.get_context().opts["fills"]
@@ -131,6 +136,7 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "transactional_ddl": True,
         "scope": config.scope,
         "fills": config.scope.fills,
+        "in_scratch": not config.awaits_backfills,
         "service": config.service,
         "version_table": config.version_table,
         "render_item": _render_stored_type,

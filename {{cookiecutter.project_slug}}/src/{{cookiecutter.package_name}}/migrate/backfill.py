@@ -151,10 +151,12 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
     def upgrade(**arguments: Any) -> None:
         from alembic import op
 
-        from .alembic_bridge import current_fills
+        from .alembic_bridge import current_fills, in_scratch
 
         body(**arguments)
         fills = current_fills()
+        if in_scratch():  # nobody will run a chunk, so this is where a wrong name is found
+            op.execute(text(f"EXPLAIN {stated.update(f'{quoted(stated.key)} IS NOT NULL')}"))
         if fills is Fills.LATER:
             _write_row(module, stated)
         elif fills is Fills.AT_ONCE:

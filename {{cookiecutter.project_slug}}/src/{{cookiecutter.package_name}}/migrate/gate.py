@@ -125,6 +125,11 @@ def with_gate(
     )
 
 
+def as_comment(names: Sequence[str], by: Sequence[str]) -> str:
+    """What waits, as a line of SQL; nothing where nothing does."""
+    return f"-- Held back: {', '.join(names)}, by {'; '.join(by)}\n" if names else ""
+
+
 def _unfinished(
     engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
 ) -> list[str]:
