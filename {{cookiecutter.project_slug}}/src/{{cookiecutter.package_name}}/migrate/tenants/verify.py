@@ -55,7 +55,7 @@ def verify_tenants(
     engine: Engine,
     tenants: Collection[str] | None = None,
     *,
-    like: str | None = None,
+    or_with_first: bool = False,
     config: MigrationConfig | None = None,
 ) -> TenantsVerified:
     """Compare tenants' schemas with what the migrations make in an empty database.
@@ -64,13 +64,13 @@ def verify_tenants(
 
     Args:
         tenants: their ids; all when left out.
-        like: the tenant with which the others are compared where no empty database can be made, or
-            the migrations do not run in one; without it that is an error.
+        or_with_first: where no empty database can be made, or the migrations do not run in one,
+            compare with the first of ``tenants`` that is where ``public`` is; else that is an error.
     """
     config = config or default_config()
     try:
         check_registry(engine)
-        return _verify(engine, config, tenants, like)
+        return _verify(engine, config, tenants, or_with_first=or_with_first)
     except ActionableError as error:
         return TenantsVerified(error=error)
     except SQLAlchemyError as error:
@@ -78,7 +78,11 @@ def verify_tenants(
 
 
 def _verify(
-    engine: Engine, config: MigrationConfig, tenants: Collection[str] | None, like: str | None
+    engine: Engine,
+    config: MigrationConfig,
+    tenants: Collection[str] | None,
+    *,
+    or_with_first: bool,
 ) -> TenantsVerified:
     applied = make_plan(Folder(config), read_state(engine, config)).applied
     revisions = [script.revision for script in applied]
@@ -92,7 +96,8 @@ def _verify(
     others = tuple(row.id for row in rows if row.id not in current)
     if not current:
         return TenantsVerified(not_compared=others)
-    expected = _expected(engine, config, revisions, like)
+    first = next((one for one in tenants or () if one in current and or_with_first), None)
+    expected = _expected(engine, config, revisions, first)
     alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
     drifted = []
     for schema, tenant in schemas.items():
@@ -106,17 +111,17 @@ def _verify(
 
 
 def _expected(
-    engine: Engine, config: MigrationConfig, revisions: list[str], like: str | None
+    engine: Engine, config: MigrationConfig, revisions: list[str], first: str | None
 ) -> Snapshot:
     scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
     try:
         return chain_snapshot(engine, replace(config, scope=scope), revisions)
     except ActionableError as error:
-        if like is None:
+        if first is None:
             raise
         message = "Tenants are compared with %s, not with the migrations: %s"
-        log.warning(message, like, error.problem)
-        return _snapshot(engine, config, like)
+        log.warning(message, first, error.problem)
+        return _snapshot(engine, config, first)
 
 
 def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
