@@ -171,6 +171,23 @@ BLIND: dict[str, list[str]] = {
         "op.execute(\"INSERT INTO log VALUES (coalesce(current_setting('my.' || 'flag', true), ''))\")",
         'op.execute("SELECT leave()")',
     ],
+    "an upsert": [
+        "from sqlalchemy.dialects.postgresql import insert",
+        'parents = sa.table("parents", sa.column("id"), sa.column("name"))',
+        'rows = insert(parents).values([{"id": n, "name": f"new {n}"} for n in range(3, 8)])',
+        'was = {"name": "was " + parents.c.name}',
+        'op.execute(rows.on_conflict_do_update(index_elements=["id"], set_=was))',
+    ],
+    "a statement within another, and notifications": [
+        'op.execute("WITH gone AS (DELETE FROM children RETURNING id)'
+        ' INSERT INTO log SELECT id::text FROM gone")',
+        "op.execute(\"SELECT pg_notify('changed', name) FROM items\")",
+    ],
+    "a table that is made anew without looking": [
+        'log = sa.Table("log", sa.MetaData(), sa.Column("what", sa.Text))',
+        'with op.batch_alter_table("log", recreate="always", copy_from=log) as batch:',
+        '    batch.add_column(sa.Column("n", sa.Integer))',
+    ],
     "what the dialect is called": [
         "first = op.get_bind().dialect.name[:1]",
         'if op.get_context().dialect.name == "postgresql" and first == "p":',

@@ -33,7 +33,8 @@ class MigrationConfig:
         service: name of the service, kept in the history; "" is not compared.
         load_release: gives the version of the service, kept in the history.
         verify: ``after``: a run that applied or undid something compares the schema with what the
-            migrations make, and fails when they differ.
+            migrations make, and fails when they differ. ``tenants``: it looks only whether the tenants
+            are alike.
         excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
@@ -58,7 +59,7 @@ class MigrationConfig:
     version_table: str = "alembic_version"
     service: str = ""
     load_release: Callable[[], str | None] = lambda: None
-    verify: Literal["off", "after"] = "off"
+    verify: Literal["off", "tenants", "after"] = "off"
     excluded: tuple[str, ...] = ()
     lint_small_tables: tuple[str, ...] = ()
     force_contracts: bool = False

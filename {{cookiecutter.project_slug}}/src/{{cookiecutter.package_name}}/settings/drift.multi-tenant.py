@@ -10,12 +10,11 @@ from .base import BasePart, CommaSeparated
 class DriftSettings(BasePart):
     """Comparing schemas."""
 
-    migration_verify: Literal["off", "after"] = Field(
-        "after",
-        description="after: a run that applied or undid something compares the schemas that it changed "
-        "with what the migrations make in an empty database, and exits 1 when they differ; nothing is "
-        "undone. Where no such database can be made, tenants are compared with those that Alembic "
-        "migrated. off: nothing is compared.",
+    migration_verify: Literal["off", "tenants", "after"] = Field(
+        "tenants",
+        description="tenants: a run over tenants looks, by one query, whether all have the same schema "
+        "as those that Alembic migrated; it exits 1 when one has not, and nothing is undone. after: it "
+        "compares these and the shared schema with what the migrations make in an empty database.",
     )
     migration_excluded: CommaSeparated = Field(
         (),

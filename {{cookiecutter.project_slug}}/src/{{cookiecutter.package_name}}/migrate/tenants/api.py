@@ -270,12 +270,12 @@ def rollback_all_tenants(
 def _verified(
     engine: Engine, config: MigrationConfig, result: AllTenantsResult
 ) -> AllTenantsResult:
-    """A run's result; with MIGRATION_VERIFY=after a tenant whose schema is another has failed."""
+    """A run's result; a tenant whose schema is another has failed (MIGRATION_VERIFY)."""
     ids = [one.tenant for one in result.tenants if one.success]
-    if config.verify != "after" or not ids:
+    if config.verify == "off" or not ids:
         return result
-    # The first of them went through Alembic, as the canaries do, and not through replay.
-    found = verify_tenants(engine, ids, or_with_first=True, config=config)
+    # Among them are the canaries, which went through Alembic.
+    found = verify_tenants(engine, ids, alike=config.verify == "tenants", config=config)
     if found.error is not None:
         return replace(result, public=replace(result.public, success=False, error=found.error))
     failures = {

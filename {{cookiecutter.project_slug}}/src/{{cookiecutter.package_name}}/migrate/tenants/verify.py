@@ -1,6 +1,7 @@
 """Are the tenants' schemas what the migrations make?"""
 
 import logging
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -55,7 +56,7 @@ def verify_tenants(
     engine: Engine,
     tenants: Collection[str] | None = None,
     *,
-    or_with_first: bool = False,
+    alike: bool = False,
     config: MigrationConfig | None = None,
 ) -> TenantsVerified:
     """Compare tenants' schemas with what the migrations make in an empty database.
@@ -64,13 +65,13 @@ def verify_tenants(
 
     Args:
         tenants: their ids; all when left out.
-        or_with_first: where no empty database can be made, or the migrations do not run in one,
-            compare with the first of ``tenants`` that is where ``public`` is; else that is an error.
+        alike: they are in step when they are all alike, so no empty database is needed. Those that
+            are not are compared with what most are where such a database cannot be made.
     """
     config = config or default_config()
     try:
         check_registry(engine)
-        return _verify(engine, config, tenants, or_with_first=or_with_first)
+        return _verify(engine, config, tenants, alike=alike)
     except ActionableError as error:
         return TenantsVerified(error=error)
     except SQLAlchemyError as error:
@@ -82,7 +83,7 @@ def _verify(
     config: MigrationConfig,
     tenants: Collection[str] | None,
     *,
-    or_with_first: bool,
+    alike: bool,
 ) -> TenantsVerified:
     applied = make_plan(Folder(config), read_state(engine, config)).applied
     revisions = [script.revision for script in applied]
@@ -96,8 +97,11 @@ def _verify(
     others = tuple(row.id for row in rows if row.id not in current)
     if not current:
         return TenantsVerified(not_compared=others)
-    first = next((one for one in tenants or () if one in current and or_with_first), None)
-    expected = _expected(engine, config, revisions, first)
+    most = Counter(map(fingerprints.get, schemas)).most_common()
+    if alike and len(most) == 1:
+        return TenantsVerified(len(current), (), others)
+    usual = next(t for schema, t in schemas.items() if fingerprints.get(schema) == most[0][0])
+    expected = _expected(engine, config, revisions, usual if alike else None)
     alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
     drifted = []
     for schema, tenant in schemas.items():
@@ -111,17 +115,17 @@ def _verify(
 
 
 def _expected(
-    engine: Engine, config: MigrationConfig, revisions: list[str], first: str | None
+    engine: Engine, config: MigrationConfig, revisions: list[str], usual: str | None
 ) -> Snapshot:
     scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
     try:
         return chain_snapshot(engine, replace(config, scope=scope), revisions)
     except ActionableError as error:
-        if first is None:
+        if usual is None:
             raise
         message = "Tenants are compared with %s, not with the migrations: %s"
-        log.warning(message, first, error.problem)
-        return _snapshot(engine, config, first)
+        log.warning(message, usual, error.problem)
+        return _snapshot(engine, config, usual)
 
 
 def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
