@@ -22,7 +22,10 @@ CREATE TABLE {0}.parents (id int PRIMARY KEY, name text UNIQUE);
 CREATE TABLE {0}.children (id int PRIMARY KEY, parent_id int REFERENCES {0}.parents, done bool);
 CREATE TABLE {0}.numbered (id serial PRIMARY KEY, name text);
 CREATE TABLE {0}.log (what text, by text DEFAULT current_setting('application_name'));
-CREATE FUNCTION {0}.leave() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN PERFORM set_config('my.flag', 'set', false); PERFORM set_config('search_path', 'public', false); END $f$;
+CREATE FUNCTION {0}.leave() RETURNS text LANGUAGE plpgsql AS $f$
+ DECLARE found text := current_setting('my.flag', true); BEGIN PERFORM
+ set_config('my.flag', 'left behind', false), set_config('search_path', 'public', false); RETURN
+ coalesce(found, ''); END $f$;
 INSERT INTO {0}.items SELECT n, 'item ' || n, n * 1.5, jsonb_build_object('n', n)
   FROM generate_series(1, {1}) n;
 INSERT INTO {0}.parents SELECT n, 'parent ' || n FROM generate_series(1, {1}) n;

@@ -168,8 +168,7 @@ BLIND: dict[str, list[str]] = {
         " WHEN unique_violation THEN INSERT INTO log VALUES ('was there'); END $$\")",
     ],
     "a function that sets what a session keeps, and leaves the schema": [
-        "op.execute(\"INSERT INTO log VALUES (coalesce(current_setting('my.' || 'flag', true), ''))\")",
-        'op.execute("SELECT leave()")',
+        'op.execute("INSERT INTO log SELECT leave()")',
     ],
     "an upsert": [
         "from sqlalchemy.dialects.postgresql import insert",
