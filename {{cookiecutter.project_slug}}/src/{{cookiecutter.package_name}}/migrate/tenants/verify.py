@@ -102,15 +102,15 @@ def _verify(
         return TenantsVerified(len(current), (), others)
     usual = next(t for schema, t in schemas.items() if fingerprints.get(schema) == most[0][0])
     expected = _expected(engine, config, revisions, usual if alike else None)
-    alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
+    known: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
     drifted = []
     for schema, tenant in schemas.items():
         fingerprint = fingerprints.get(schema)
-        if fingerprint not in alike:
+        if fingerprint not in known:
             found = _snapshot(engine, config, tenant)
-            alike[fingerprint] = tuple(compare(expected, found))
-        if alike[fingerprint]:
-            drifted.append(TenantDrift(tenant, alike[fingerprint]))
+            known[fingerprint] = tuple(compare(expected, found))
+        if known[fingerprint]:
+            drifted.append(TenantDrift(tenant, known[fingerprint]))
     return TenantsVerified(len(current), tuple(drifted), others)
 
 
