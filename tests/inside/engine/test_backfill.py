@@ -396,7 +396,8 @@ def test_linting_runs_no_chunk_and_finds_what_is_misspelt(
     create = 'op.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")'
     folder.add("t", create, 'op.drop_table("t")')
     folder.add("more", extra=state(ONE_MORE))
-    assert command("migrate lint")[:2] == (0, "2 migrations linted, 0 findings.\n")
+    code, out, _ = command("migrate lint")
+    assert (code, out) == (0, "2 migrations linted, 0 findings.\n"), out
     folder.add("less", extra=state(ONE_MORE.replace('"n + 1"', '"m - 1"')))
     code, out, _ = command("migrate lint")
     assert (code, "003_less" in out, "m" in out) == (1, True, True)
