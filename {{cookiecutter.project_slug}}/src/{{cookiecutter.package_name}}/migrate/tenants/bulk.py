@@ -92,7 +92,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
-        self.backfills = TenantBackfills(self.chain, config.service)
+        self.backfills = TenantBackfills(self.chain, config.service, is_upgrade=is_upgrade)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
