@@ -22,7 +22,6 @@ from sqlalchemy import (
     Float,
     Insert,
     MetaData,
-    RowMapping,
     String,
     Table,
     Text,
