@@ -180,15 +180,15 @@ def squash_not_linear(name: str, why: str) -> ActionableError:
     )
 
 
-def squash_tenants() -> ActionableError:
-    """The shared schema and the tenants' have different tables, and one file makes one schema. A
-    multi-tenant service keeps its files.
+def squash_names_schema(statement: str) -> ActionableError:
+    """A migration composes a statement from the name of the tenant's schema. One file is for all
+    tenants, so no statement in it may name one.
     """
     return ActionableError(
-        "squash-tenants",
-        "The migrations of a multi-tenant service make two kinds of schema, shared and tenants'.",
-        "No file was written: squash makes one schema.",
-        "Keep the files.",
+        "squash-names-schema",
+        f"A migration names the schema of the tenant it runs for: {statement}",
+        NO_FILE,
+        "Let it leave the name out: unqualified names mean the tenant's tables.",
     )
 
 
@@ -403,13 +403,14 @@ def not_newest(name: str, newest: str) -> ActionableError:
 
 
 def baseline_stays(names: Sequence[str]) -> ActionableError:
-    """It was there before the engine, or ``alembic stamp`` said so.
+    """It was there before the engine, ``alembic stamp`` said so, or it is a squashed migration.
 
-    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``.
+    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``,
+    which undoes no squashed migration either.
     """
     return ActionableError(
         "baseline-stays",
-        f"{', '.join(names)}: the engine did not apply this; it was taken over as it was.",
+        f"{', '.join(names)}: it was taken over as it was, or squashed.",
         "Nothing was undone: that could drop tables with rows that no migration here made.",
         "If you mean it, plain Alembic undoes it: alembic downgrade REVISION",
     )
@@ -517,14 +518,18 @@ def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
     )
 
 
-def orphaned_rows(number: int, table: str, parent: str) -> ActionableError:
-    """The migration broke a foreign key. Keep the parents' rows, or remove the children first."""
+def orphaned_rows(number: int, table: str, parent: str, before: int) -> ActionableError:
+    """The migration broke a foreign key. Keep the parents' rows, or remove the children first.
+
+    Rows that pointed nowhere before it are counted apart, and stop nothing.
+    """
     points = "points" if number == 1 else "point"
+    others = f" Not counted: {before} that did so before." if before else ""
     return ActionableError(
         "orphaned-rows",
         f"{count(number, 'row')} {points} to rows that are gone,"
         f" the first from {table} to {parent}.",
-        "It breaks a foreign key.",
+        f"It breaks a foreign key.{others}",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
     )
 
@@ -563,13 +568,14 @@ def not_confirmed(command: str) -> ActionableError:
     )
 
 
-def interrupted(names: Sequence[str]) -> ActionableError:
+def interrupted(names: Sequence[str], *, is_upgrade: bool) -> ActionableError:
     """Ctrl-C, or another signal. What was not recorded is undone; run it again."""
     return ActionableError(
         "interrupted",
         "The run was interrupted.",
-        f"Applied and recorded before that: {', '.join(names) or 'nothing'}.",
-        "Run it again when it suits you: migrate latest",
+        f"{'Applied' if is_upgrade else 'Undone'} and recorded before that: "
+        f"{', '.join(names) or 'nothing'}.",
+        f"Run it again when it suits you: migrate {'latest' if is_upgrade else 'rollback'}",
     )
 
 

@@ -171,10 +171,10 @@ def runs_alone(script: "Script") -> bool:
     """
     if getattr(script.module, "transaction", True) is False:
         return True
-    tree = ast.parse(Path(script.path).read_bytes())
-    return any(
+    text = Path(script.path).read_bytes()
+    return b"autocommit_block" in text and any(
         isinstance(node, ast.Attribute) and node.attr == "autocommit_block"
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(text))
     )
 
 

@@ -21,7 +21,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
-        baseline: of an undoing, names of what was taken over and stays.
+        baseline: of an undoing, names of what was taken over or squashed, and stays.
         ahead: what a newer release has applied; then nothing was run.
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import Engine, text
 
 from ..errors import ActionableError
@@ -21,7 +20,8 @@ from ..migrate.tenants import (
 )
 from ..settings import Settings
 
-log = structlog.stdlib.get_logger(__name__)
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 SCOPE = SharedScope()
 
@@ -70,7 +70,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """
     run = run_all_tenant_migrations(engine, config=config)
     public = run.public.raise_for_error()
-    log.info(
+    _log().info(
         "Migrated",
         batch=public.batch,
         migrations=len(public.migrations),
@@ -97,12 +97,12 @@ def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -
 
 def _tell_failed(run: AllTenantsResult) -> None:
     for result in run.failed:
-        log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _log().error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
 
 
 def _tell_held_back(result: MigrationResult) -> None:
     if result.held_back:
-        log.warning("Held back", migrations=result.held_back, by=result.held_by)
+        _log().warning("Held back", migrations=result.held_back, by=result.held_by)
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
@@ -113,7 +113,7 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
     """
     lacking = tenants_without_role(engine) if config.tenant_roles else []
     if lacking:
-        log.error(
+        _log().error(
             "Tenants have no database role, or not all that they have is their role's",
             tenants=len(lacking),
             first=lacking[0],
@@ -152,3 +152,10 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
         return False, f"{len(status.needed)} migrations are pending"
     behind = count_tenants_behind(engine, status.current)
     return True, f"{behind} tenants are behind" if behind else None
+
+
+def _log() -> "BoundLogger":
+    import structlog  # slow to import, and a command logs nothing
+
+    logger: BoundLogger = structlog.stdlib.get_logger(__name__)
+    return logger

@@ -182,7 +182,11 @@ class BulkMigration:
         return chosen
 
     def _not_at_target(self) -> list[TenantAtRevision]:
-        known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
+        # Whoever has only a part of what was squashed is told so.
+        parts = [revision for one in self.folder.squashed for revision in one.older]
+        known = [*self.wanted, *parts]
+        if not self.is_upgrade:
+            known = [*self.unwanted, *self.wanted[-1:]]
         with backend.reading(self.engine) as connection:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 

@@ -101,6 +101,11 @@ def timed_out(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: psycopg raises the KeyboardInterrupt itself."""
+    return False
+
+
 def may_pass(error: SQLAlchemyError) -> bool:
     """Whether the same may work a moment later, or with fewer rows.
 

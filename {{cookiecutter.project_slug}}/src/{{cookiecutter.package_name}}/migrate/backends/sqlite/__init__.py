@@ -13,6 +13,7 @@ from .connection import (
     reading,
     row_checks,
     timed_out,
+    was_interrupted,
 )
 from .enums import enum_types, render_type
 from .in_step import keep_in_step, stop_keeping
@@ -55,4 +56,5 @@ __all__ = [
     "snapshot",
     "stop_keeping",
     "timed_out",
+    "was_interrupted",
 ]
