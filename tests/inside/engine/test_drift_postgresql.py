@@ -94,6 +94,18 @@ QUIET = [
     "SELECT nextval('tickets'), setval('users_number_seq', 99)",
     "ALTER SEQUENCE tickets RESTART 500",
     "ALTER TABLE users ALTER id RESTART 500",
+    "ALTER TABLE users RENAME CONSTRAINT users_email_not_null TO x",
+    "ALTER TABLE orders DROP CONSTRAINT orders_during_excl; ALTER TABLE orders"
+    " ADD CONSTRAINT orders_during_excl EXCLUDE USING gist (during range_ops WITH OPERATOR(pg_catalog.&&))",
+    "ALTER TABLE users ALTER id DROP IDENTITY;"
+    " ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY",
+    "REVOKE USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC",
+    "REVOKE ALL ON users FROM drift_reader; GRANT UPDATE (name) ON users TO drift_reader",
+    "ALTER DOMAIN posint DROP CONSTRAINT positive;"
+    " ALTER DOMAIN posint ADD CONSTRAINT positive CHECK ((VALUE) > '0')",
+    "CREATE OR REPLACE TRIGGER touch BEFORE UPDATE OF name ON public.users"
+    " FOR EACH ROW EXECUTE PROCEDURE public.touch()",
+    "DROP STATISTICS users_stats; CREATE STATISTICS users_stats (ndistinct) ON age, name FROM users",
     "REFRESH MATERIALIZED VIEW per_state",
     "REFRESH MATERIALIZED VIEW per_state WITH NO DATA",
     "ANALYZE",
@@ -196,6 +208,30 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
 ) -> None:
     connection.exec_driver_sql(statement)
     assert seen(connection, right) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", []),  # nobody changed its privileges
+        ("GRANT ALL ON SCHEMA public TO CURRENT_USER; GRANT USAGE ON SCHEMA public TO PUBLIC", []),
+        (
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            ["the schema grants PUBLIC nothing; the migrations grant PUBLIC what is usual"],
+        ),
+    ],
+)
+def test_public_may_be_made_anew(connection: sa.Connection, given: str, said: list[str]) -> None:
+    connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
+    right = take_snapshot(connection, "public")
+    connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")
+    found = compare(right, take_snapshot(connection, "public"))
+    assert [str(one) for one in found if one.kind == "schema"] == said
+
+
+def test_a_database_without_the_schema_public_is_read_too(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("CREATE SCHEMA s; CREATE TABLE s.a (); DROP SCHEMA public CASCADE")
+    assert [item.name for item in take_snapshot(connection, "s").items] == ["a"]
 
 
 def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:

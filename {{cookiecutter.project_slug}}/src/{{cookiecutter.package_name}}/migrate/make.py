@@ -15,6 +15,7 @@ from .folder import NAME_LENGTH, PHASES, Folder, file_name, name_of
 from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
+from .snapshots import other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -64,8 +65,14 @@ def make_migration(
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
     note = "the models and the database do not differ" if draft and not found else None
-    online = Path(second.path) if second else None
-    return NewMigration(Path(written.path), written.revision, found, note, online)
+    return NewMigration(
+        Path(written.path),
+        written.revision,
+        found,
+        note,
+        Path(second.path) if second else None,
+        other_tools(engine, config) if draft else {},
+    )
 
 
 def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":

@@ -30,6 +30,7 @@ from ..config import MigrationConfig
 from ..folder import Folder, name_of
 from ..lock import migration_lock
 from ..plan import Plan
+from ..select import refuse_baseline
 from .connections import RenewedConnections
 from .creation import wait_for_creations
 from .inputs import find_outside_input, remembers
@@ -159,7 +160,8 @@ class BulkMigration:
     def _choose(self, plan: Plan) -> "Sequence[Script]":
         if self.is_upgrade:
             return [script for script in plan.pending if script.revision in self.wanted]
-        return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+        undone = [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+        return refuse_baseline(plan, undone)
 
     def _not_at_target(self) -> list[TenantAtRevision]:
         # Whoever has only a part of what was squashed is told so.
