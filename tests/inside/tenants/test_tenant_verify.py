@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from my_service.migrate import MigrationConfig, Snapshot, verify_schema, verify_tenants
 from my_service.migrate.tenants import verify
 
-from tenants.support import Service, replays
+from tenants.support import Service, on_server, replays
 
 TABLE = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
 
@@ -91,6 +91,7 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
 
 def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> None:
     service.ordinary_user()
+    on_server("ALTER ROLE tenants_service CREATEDB")  # for the scratch database
     service.roles()
     service.make("a", "b", "c", "d")
     found = verify_tenants(service.engine, config=service.config)
