@@ -101,7 +101,7 @@ def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> No
         path.read_text() + "\n_up = upgrade\n\n\ndef upgrade() -> None:\n    _up()\n"
         "    op.execute(\"COMMENT ON TABLE users IS 'x'\")\n"
     )
-    service.ask("ALTER TABLE tenant_c.users ADD x integer")
+    service.ask("SET LOCAL ROLE tenant_c; ALTER TABLE tenant_c.users ADD x integer")
     found = verify_tenants(service.engine, config=service.config)
     told = {one.tenant: one.changed_since_run for one in found.drifted}
     assert told == {"a": False, "b": False, "c": True, "d": False}

@@ -69,15 +69,9 @@ own_types AS MATERIALIZED (  -- all but those that come with a table, a type or 
     JOIN pg_depend AS d
         ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = s.nsp AND d.classid = 'pg_type'::regclass
     JOIN pg_type AS t ON t.oid = d.objid
-    WHERE t.typtype IN ('e', 'd', 'r')
+    WHERE t.typtype IN ('c', 'e', 'd', 'r')
         OR (t.typtype = 'p' AND NOT t.typisdefined)
         OR (t.typtype = 'b' AND t.typcategory <> 'A')
-    UNION ALL
-    SELECT r.nsp, t.*
-    FROM relations AS r
-    JOIN pg_class AS c ON c.oid = r.oid
-    JOIN pg_type AS t ON t.oid = c.reltype
-    WHERE r.relkind = 'c'
 ),
 
 plain_indexes AS MATERIALIZED (
@@ -324,7 +318,7 @@ objects AS (
     WHERE t.oid IS NULL OR NOT t.relname LIKE ANY (CAST(:excluded AS text[]))
 
     UNION ALL  -- Types
-    -- only if: there WHERE relkind = 'c' OR class = 'pg_catalog.pg_type'::regclass
+    -- only if: there WHERE class = 'pg_catalog.pg_type'::regclass
     SELECT t.nsp,
         CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'type' END,
         quote_ident(t.typname),
