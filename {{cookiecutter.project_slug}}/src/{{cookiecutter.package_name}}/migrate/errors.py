@@ -3,15 +3,12 @@
 The docstring gives the cause and the cure; it appears in the guide under the error's code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..errors import ActionableError
 from ..words import count
-
-if TYPE_CHECKING:
-    from .results import BackfillProgress
 
 NOTHING_RUN = "Nothing was run."
 NOTHING_UNDONE = "Nothing was undone."
@@ -292,39 +289,31 @@ def backfill_unusable(path: Path, why: str) -> ActionableError:
     )
 
 
-def backfill_for_tenants(path: Path) -> ActionableError:
-    """Backfills in chunks are for a service without tenants. Write the update into ``upgrade``."""
-    return ActionableError(
-        "backfill-for-tenants",
-        f"{path.name} states a backfill, and backfills in chunks do not work with tenants.",
-        NOTHING_RUN,
-        f"Write the UPDATE into upgrade() of {path}, and remove backfill.",
-    )
-
-
-def backfill_key_unusable(name: str, table: str, key: str) -> ActionableError:
+def backfill_key_unusable(row: Mapping[str, Any], table: str, key: str) -> ActionableError:
     """The key is missing, may be NULL, or is no integer, text or UUID."""
     return ActionableError(
         "backfill-key-unusable",
-        f"The backfill {name} cannot walk through {table} by {key!r}.",
+        f"The backfill {_backfill(row)} cannot walk through {table} by {key!r}.",
         "No row was updated; the contracts behind it wait.",
         "Give Backfill a key that is there, NOT NULL and an integer, a text or a UUID, and run: "
         "migrate latest --allow-changed",
     )
 
 
-def backfill_failed(
-    progress: "BackfillProgress", keys: str, error: BaseException
-) -> ActionableError:
+def backfill_failed(row: Mapping[str, Any], keys: str, error: BaseException) -> ActionableError:
     """One chunk was undone; those before it stay. Correct the rows or the file and run it again."""
     return ActionableError(
         "backfill-failed",
-        f"{progress.migration}: the chunk of {progress.table} {keys} failed: {cause(error)}",
-        f"That chunk was undone. {count(progress.done, 'row')} done before it stay so; the rest, and "
+        f"{_backfill(row)}: the chunk of {row['table_name']} {keys} failed: {cause(error)}",
+        f"That chunk was undone. {count(row['done'], 'row')} done before it stay so; the rest, and "
         "the contracts behind it, wait.",
         "Correct these rows and run: migrate latest. Or correct the file and run: "
         "migrate latest --allow-changed",
     )
+
+
+def _backfill(row: Mapping[str, Any]) -> str:
+    return f"{row['name']} of tenant {row['tenant']}" if row["tenant"] else str(row["name"])
 
 
 # -- Making a file ---------------------------------------------------------------------------------
@@ -532,14 +521,18 @@ def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
     )
 
 
-def orphaned_rows(number: int, table: str, parent: str) -> ActionableError:
-    """The migration broke a foreign key. Keep the parents' rows, or remove the children first."""
+def orphaned_rows(number: int, table: str, parent: str, before: int) -> ActionableError:
+    """The migration broke a foreign key. Keep the parents' rows, or remove the children first.
+
+    Rows that pointed nowhere before it are counted apart, and stop nothing.
+    """
     points = "points" if number == 1 else "point"
+    others = f" Not counted: {before} that did so before." if before else ""
     return ActionableError(
         "orphaned-rows",
         f"{count(number, 'row')} {points} to rows that are gone,"
         f" the first from {table} to {parent}.",
-        "It breaks a foreign key.",
+        f"It breaks a foreign key.{others}",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
     )
 
@@ -578,13 +571,14 @@ def not_confirmed(command: str) -> ActionableError:
     )
 
 
-def interrupted(names: Sequence[str]) -> ActionableError:
+def interrupted(names: Sequence[str], *, is_upgrade: bool) -> ActionableError:
     """Ctrl-C, or another signal. What was not recorded is undone; run it again."""
     return ActionableError(
         "interrupted",
         "The run was interrupted.",
-        f"Applied and recorded before that: {', '.join(names) or 'nothing'}.",
-        "Run it again when it suits you: migrate latest",
+        f"{'Applied' if is_upgrade else 'Undone'} and recorded before that: "
+        f"{', '.join(names) or 'nothing'}.",
+        f"Run it again when it suits you: migrate {'latest' if is_upgrade else 'rollback'}",
     )
 
 
