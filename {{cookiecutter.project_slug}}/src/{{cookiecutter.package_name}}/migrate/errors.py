@@ -458,18 +458,21 @@ def reason_missing() -> ActionableError:
     )
 
 
-def tables_without_history(name: str, error: Exception, tools: Iterable[str]) -> ActionableError:
+def tables_without_history(
+    name: str, error: Exception, tools: Iterable[str], tenant: str | None
+) -> ActionableError:
     """Something that the first migration makes is there already, and nothing is recorded as applied.
     The database was made by another program, by hand, or restored without ``migration_history``.
-    ``migrate baseline`` compares it with the migrations and records them, without running any.
+    ``migrate baseline``, for a tenant's schema ``tenant baseline``, compares it with the migrations
+    and records them, without running any.
     """
     named = ", ".join(sorted(set(tools)))
     return ActionableError(
         "tables-without-history",
-        f"The database has tables, but no history of this service: {name} failed: {cause(error)}"
-        + (f" (There are tables of {named}.)" if named else ""),
+        f"The {'schema' if tenant else 'database'} has tables, but no history of this service:"
+        f" {name} failed: {cause(error)}" + (f" (There are tables of {named}.)" if named else ""),
         "Nothing was changed: the whole batch was undone.",
-        "Take the database over as it is: migrate baseline",
+        f"Take it over as it is: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
     )
 
 

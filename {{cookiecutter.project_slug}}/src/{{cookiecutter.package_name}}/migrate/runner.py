@@ -303,7 +303,7 @@ class _Run:
             return self._interrupted()
         if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
             tools = other_tools(self.engine, self.config).values()
-            return errors.tables_without_history(names[0], error, tools)
+            return errors.tables_without_history(names[0], error, tools, self.config.scope.tenant)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)

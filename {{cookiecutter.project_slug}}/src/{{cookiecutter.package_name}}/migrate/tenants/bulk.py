@@ -31,6 +31,7 @@ from ..config import MigrationConfig
 from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
 from ..plan import Plan
+from ..select import refuse_baseline
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation import wait_for_creations
@@ -165,7 +166,8 @@ class BulkMigration:
 
     def _choose(self, scope: TenantScope, plan: Plan) -> "Sequence[Script]":
         if not self.is_upgrade:
-            return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+            undone = (s for s in plan.applied[::-1] if s.revision not in self.wanted)
+            return refuse_baseline(plan, list(undone))
         scope.is_new = not plan.applied
         chosen = [script for script in plan.pending if script.revision in self.wanted]
         return chosen if scope.is_new else self._until_filled(scope.tenant, chosen)
