@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from my_service.migrate import drop_tenant
 from my_service.migrate.drift import take_snapshot
+from my_service.migrate.lock import migration_lock
 
 from tenants.support import Service, create_database, drop_database, on_server
 
@@ -334,6 +335,13 @@ def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
         filled.engine.dispose()
         code, _, err = filled.command(f"backup restore {line} --yes")
         assert (code, "1 instance of the service uses this database" in err) == (1, True)
+
+
+def test_while_somebody_migrates_no_tenant_is_restored(filled: Service) -> None:
+    name = made(filled)["name"]
+    with migration_lock(filled.engine, 0):
+        code, _, err = filled.start("backup", "restore", name, "--tenant", "acme", "--yes").finish()
+    assert (code, "Another migrator held the lock" in err) == (1, True), err
 
 
 def test_a_tenant_comes_back_into_another_database(filled: Service) -> None:
