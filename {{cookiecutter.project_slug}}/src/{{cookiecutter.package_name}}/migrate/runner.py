@@ -179,7 +179,9 @@ class _Run:
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        if plan.unrecorded() or plan.gone() or plan.state.replaced:
+        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if plan.unrecorded() or plan.gone() or replaced:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)

@@ -59,6 +59,17 @@ def refusal(error: BaseException) -> str | None:
     return next((solution for words, solution in _REFUSALS.items() if words in said), None)
 
 
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the same may work a moment later: another one has the lock."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection was lost: a file has none."""
+    return False
+
+
 def timed_out(error: BaseException) -> bool:
     """Whether a statement waited for a table's lock as long as it may: there are none in SQLite."""
     return False
