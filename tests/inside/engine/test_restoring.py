@@ -176,20 +176,24 @@ class Memory:
         self.files: dict[str, bytes] = {}
 
     def put(self, name: str, write: Callable[[Path], object], *, needed: int = 0) -> None:
+        """Keep a file."""
         with tempfile.NamedTemporaryFile() as file:
             write(Path(file.name))
             self.files[name] = Path(file.name).read_bytes()
 
     def list(self) -> Iterator[str]:
+        """The names."""
         return iter(sorted(self.files))
 
     def open(self, name: str) -> BinaryIO:
-        file = tempfile.TemporaryFile()
+        """A file of the operating system."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (its reader closes it)
         file.write(self.files[name])
         file.seek(0)
         return file
 
     def delete(self, name: str) -> None:
+        """Remove a file."""
         self.files.pop(name, None)
 
 
