@@ -16,6 +16,8 @@ from selenium.webdriver.support import expected_conditions as EC
 from selenium.webdriver.support.wait import WebDriverWait
 from serving import ADMIN_KEY, Serve, Service
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 20
 SIZES = {"phone": (390, 844), "desktop": (1200, 900)}
 LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
