@@ -480,18 +480,28 @@ def tables_without_history(
 
 
 def migration_failed(
-    names: Sequence[str], error: BaseException, impact: str, paths: Sequence[str], command: str
+    names: Sequence[str],
+    error: BaseException,
+    impact: str,
+    paths: Sequence[str],
+    command: str,
+    refusal: str | None = None,
 ) -> ActionableError:
     """The database refused a statement, or your code raised.
 
     The impact says what stays: nothing of the batch, unless a migration has
-    ``transaction = False`` or ends its own transaction. Correct the file and run it again.
+    ``transaction = False`` or ends its own transaction. Correct the file, or what the database lacks,
+    and run it again.
     """
+    if refusal is not None:
+        solution = f"{refusal} Then run it again: {command}"
+    else:
+        solution = f"Correct {', '.join(paths)} and run it again: {command}"
     return ActionableError(
         "migration-failed",
         f"{', '.join(names)} failed: {cause(error)}",
         impact,
-        f"Correct {', '.join(paths)} and run it again: {command}",
+        solution,
     )
 
 

@@ -308,9 +308,9 @@ class _Run:
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
         command = "migrate latest" if self.is_upgrade else "migrate rollback"
-        return errors.migration_failed(
-            names, error, impact, [script.path for script in failed], command
-        )
+        paths = [script.path for script in failed]
+        refusal = backend.refusal(error)
+        return errors.migration_failed(names, error, impact, paths, command, refusal)
 
     def _interrupted(self) -> ActionableError:
         return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
