@@ -133,6 +133,15 @@ def test_nothing_runs_after_a_migration_that_fails(check: Callable[..., Report])
     assert found(report) == {"fails"}
 
 
+def test_what_would_outlive_the_scratch_database_is_not_executed(
+    check: Callable[..., Report], shop: sa.Engine
+) -> None:
+    check(RISKY["a role"])
+    with shop.connect() as connection:
+        roles = connection.exec_driver_sql("SELECT FROM pg_roles WHERE rolname = 'lint_reader'")
+        assert roles.all() == []
+
+
 # -- Reports -------------------------------------------------------------------------------------
 
 INDEX = RISKY["an index"]
@@ -205,10 +214,23 @@ DIFFERENT = {
 }
 NO_OTHER_FORM = {
     "LOCK TABLE",
+    "a role",
+    "a setting of a role",
     "LOCK TABLE in a DO block",
     "VACUUM FULL",
     "CLUSTER",
     "a check on a domain",
+    "a column of a domain with a check",
+    "a view that cannot be written, with a table's name",
+    "a view that gives no rights, with a table's name",
+    "a view with fewer columns",
+    "a type that becomes a domain with a check",
+    "rows changed by MERGE",
+    "rows changed by a procedure",
+    "rows locked in a DO block",
+    "a domain that may not be empty",
+    "a materialized view made anew",
+    "a table built anew in a batch",
     "an exclusion constraint",
     "an unlogged table",
     "an UPDATE in a DO block",

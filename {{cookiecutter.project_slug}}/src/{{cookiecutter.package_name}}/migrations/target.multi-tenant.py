@@ -77,7 +77,9 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     )
     _tell_held_back(public)
     for result in run.failed:
-        _log().error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _log().error(
+            "A tenant could not be migrated", tenant=result.tenant, reason=str(result.error)
+        )
 
 
 def _tell_held_back(result: MigrationResult) -> None:

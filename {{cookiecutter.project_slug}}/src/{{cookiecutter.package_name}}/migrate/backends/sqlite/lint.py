@@ -101,6 +101,11 @@ def _note_rename(statement: str, watch: Watch) -> None:
         watch.renamed[new] = watch.renamed.get(old, old)
 
 
+def changes_server(_statement: str) -> bool:
+    """There is none."""
+    return False
+
+
 def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
     """What a migration did past SQLAlchemy is seen by its round trip only."""
     return ()
@@ -146,11 +151,16 @@ def _read(raw: sqlite3.Connection, renamed: Mapping[str, str] | None = None) -> 
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     ).fetchall()
     found: dict[str, Thing] = {}
+    triggered = {table for type_, _, table, _ in rows if type_ == "trigger"}
     for type_, name, table, sql in rows:
         key, definition = f"table:{table}", " ".join((sql or "").split())
         if type_ in ("table", "view"):
             query = {"query": definition} if type_ == "view" else {}
-            facts = {"kind": "v" if query else "r", **query}
+            facts = {
+                "kind": "v" if query else "r",
+                "writable": not query or name in triggered,
+                **query,
+            }
             found[key] = Thing("table", name, key, "", facts)
             found |= _columns(raw, key, name)
             found |= _constraints(raw, key, name, definition)
