@@ -25,7 +25,10 @@ def test_a_started_service_is_live_and_ready(client: TestClient) -> None:
 def test_both_checks_tell_version_and_revision(client: Client) -> None:
     revision = get_migration_status(client.state.engine).current
     for check in ("live", "ready"):
-        told = client.get(f"/health/{check}").json()
+        answer = client.get(f"/health/{check}")
+        assert answer.headers["Content-Type"] == "application/json"
+        told = answer.json()
+        assert set(told) == {"status", "reason", "version", "revision"}
         assert (told["version"], told["revision"]) == (release(), revision)
 
 

@@ -66,11 +66,7 @@ class Folder:
         Raises:
             ActionableError: a file cannot be read or imported, or lacks what a migration needs.
         """
-        scripts = tuple(_load(path) for path in self.paths.values())
-        for script in scripts:
-            if self.config.scope.has_tenants and backfill_of(script.module):
-                raise errors.backfill_for_tenants(Path(script.path))
-        return scripts
+        return tuple(_load(path) for path in self.paths.values())
 
     @cached_property
     def directory(self) -> "ScriptDirectory":
@@ -122,6 +118,11 @@ def name_of(script: "Script") -> str:
 def phase_of(script: "Script") -> str:
     """``expand``, ``backfill`` or ``contract``."""
     return str(getattr(script.module, "phase", DEFAULT_PHASE))
+
+
+def fills_tenants(script: "Script") -> bool:
+    """Whether it states a backfill of tenants' schemas, where there are tenants."""
+    return bool(backfill_of(script.module)) and getattr(script.module, "schemas", "") != "shared"
 
 
 def parents(script: "Script") -> tuple[str, ...]:

@@ -179,7 +179,9 @@ class _Run:
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        if plan.unrecorded() or plan.gone() or plan.state.replaced:
+        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if plan.unrecorded() or plan.gone() or replaced:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
@@ -235,7 +237,7 @@ class _Run:
                 time.sleep(RETRY_SECONDS)
             except BaseException as error:
                 self._note_done(unit, error)
-                error.add_note(str(errors.interrupted(list(map(name_of, self.done)))))
+                error.add_note(str(self._interrupted()))
                 raise
             else:
                 self._note_done(unit)
@@ -297,6 +299,8 @@ class _Run:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
+        if backend.was_interrupted(error):
+            return self._interrupted()
         if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
             tools = other_tools(self.engine, self.config).values()
             return errors.tables_without_history(names[0], error, tools)
@@ -307,6 +311,9 @@ class _Run:
         return errors.migration_failed(
             names, error, impact, [script.path for script in failed], command
         )
+
+    def _interrupted(self) -> ActionableError:
+        return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
 
     def _details(self, timings: Timings) -> str | None:
         """What history keeps of a migration beside its row; of a tenant's, nothing."""

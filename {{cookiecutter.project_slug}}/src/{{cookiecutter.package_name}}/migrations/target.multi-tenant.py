@@ -1,5 +1,6 @@
 """What the migrations are applied to: the shared schema, then each tenant's."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,12 @@ from sqlalchemy import Engine, text
 from ..errors import ActionableError
 from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
+    AllTenantsResult,
     SharedScope,
     TenantLayout,
     count_by_revision,
     count_tenants_behind,
+    fill_tenants,
     run_all_tenant_migrations,
     tenants_without_role,
 )
@@ -76,6 +79,23 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
         seconds=round(public.duration + sum(result.duration for result in run.tenants), 3),
     )
     _tell_held_back(public)
+    _tell_failed(run)
+
+
+def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
+    """Work off backfills until they are finished, or ``stopped`` says yes.
+
+    Then migrate the tenants that waited for them.
+
+    Raises:
+        ActionableError: a chunk failed, or the database does not answer.
+    """
+    if run := fill_tenants(engine, config=config, stopped=stopped):
+        run.public.raise_for_error()
+        _tell_failed(run)
+
+
+def _tell_failed(run: AllTenantsResult) -> None:
     for result in run.failed:
         _log().error(
             "A tenant could not be migrated", tenant=result.tenant, reason=str(result.error)

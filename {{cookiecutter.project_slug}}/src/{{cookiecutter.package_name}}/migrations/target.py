@@ -1,10 +1,18 @@
 """What the migrations are applied to: the whole database."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
 
-from ..migrate import MigrationConfig, MigrationResult, Scope, get_migration_status, run_migrations
+from ..migrate import (
+    MigrationConfig,
+    MigrationResult,
+    Scope,
+    get_migration_status,
+    run_backfills,
+    run_migrations,
+)
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +49,15 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     count = len(result.migrations)
     _log().info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
     _tell_held_back(result)
+
+
+def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
+    """Work off backfills until they are finished, or ``stopped`` says yes.
+
+    Raises:
+        ActionableError: a chunk failed, or the database does not answer.
+    """
+    run_backfills(engine, config=config, stopped=stopped)
 
 
 def _tell_held_back(result: MigrationResult) -> None:
