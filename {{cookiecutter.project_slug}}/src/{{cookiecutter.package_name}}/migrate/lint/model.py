@@ -128,6 +128,9 @@ class Effect:
 
 
 _NOT_MADE = {"lock", "setting"}
+UNSEEN = (
+    "-- on the driver's own connection"  # what stands for statements that only their effects tell
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import psycopg
 from sqlalchemy import Connection, Engine
 
 from ...config import MigrationConfig
-from ...lint.model import Catalog, Effect, Thing, Watch
+from ...lint.model import UNSEEN, Catalog, Effect, Thing, Watch
 from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
 from .lint_rewrites import undo as undo
@@ -103,7 +103,7 @@ def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Ef
     after = read(raw)
     if _lasting(after) == _lasting(before):
         return ()
-    measured = _Measured("-- on the driver's own connection", "", before, after, watch, alone=False)
+    measured = _Measured(UNSEEN, "", before, after, watch, alone=False)
     return (measured.effect(raw, needs_autocommit=False),)
 
 

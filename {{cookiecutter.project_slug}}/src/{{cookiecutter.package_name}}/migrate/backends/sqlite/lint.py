@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from ...config import MigrationConfig
 from ...lint.chunks import chunked, target
-from ...lint.model import Catalog, Effect, Rewrite, Step, Thing, Watch, execute
+from ...lint.model import UNSEEN, Catalog, Effect, Rewrite, Step, Thing, Watch, execute
 from .connection import migrating
 
 _WRITE_LOCK = "the write lock"
@@ -111,8 +111,7 @@ def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Ef
     """What a migration did past SQLAlchemy, on the driver's own connection; rows are not seen."""
     raw: Any = connection.connection.dbapi_connection
     after = _read(raw, watch.renamed)
-    statement = "-- on the driver's own connection"
-    return (Effect(statement, None, "", watch.existing, before, after),) * (after != before)
+    return (Effect(UNSEEN, None, "", watch.existing, before, after),) * (after != before)
 
 
 def fits(old: Thing, new: Thing) -> bool:
