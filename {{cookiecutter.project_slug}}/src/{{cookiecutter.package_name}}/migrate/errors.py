@@ -736,6 +736,19 @@ def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> Action
     )
 
 
+def linting_failed(error: BaseException) -> ActionableError:
+    """The linter itself failed, or the scratch database was lost.
+
+    With MIGRATION_LINT=warn, commands say so and go on; with ``error`` they stop.
+    """
+    return ActionableError(
+        "linting-failed",
+        f"Linting itself failed: {cause(error)}",
+        "It is not known what the migrations do to a live site. No table of the service was touched.",
+        "Try again; where it fails again, report it, and set MIGRATION_LINT=off meanwhile.",
+    )
+
+
 def lint_ignore_unusable(path: Path) -> ActionableError:
     """``lint_ignore`` is a dict: the code of a finding, and why it is accepted."""
     return ActionableError(
