@@ -1,7 +1,7 @@
 """Requests a second, beside a FastAPI application of thirty lines and a well-known template.
 
-All run at once, and are asked in turn for a few seconds each, so that a busy machine is busy for all
-of them. Read the ratios; the rates are those of one machine on one day. ``wrk`` asks
+All run at once, and are asked in turn for a few seconds each, so that a busy machine is busy for
+all of them. Read the ratios; the rates are those of one machine on one day. ``wrk`` asks
 (Debian: apt install wrk), ``py-spy`` says where the time goes (uv fetches it).
 """
 
@@ -35,6 +35,11 @@ RESULTS = Path(__file__).parent / "results"
 PEERS = Path(__file__).parent / "request_peers"
 FULL_STACK = services.CACHE / "benchmarks" / "requests" / "full-stack-fastapi-template"
 FULL_STACK_ADDRESS = "https://github.com/fastapi/full-stack-fastapi-template"
+CREATE_ALL = """
+from app import models
+from app.core.db import engine
+models.SQLModel.metadata.create_all(engine)
+"""
 ROUNDS = int(os.environ.get("REQUESTS_ROUNDS", "7"))
 SECONDS = float(os.environ.get("REQUESTS_SECONDS", "3"))
 PROFILE_SECONDS = 10
@@ -180,10 +185,17 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
             theirs = f"{address}&options=-csearch_path%3Dtenant_acme"
         else:
             theirs = address
-        ours = [python.python, "-m", "my_service", "serve", "--port"]
+        ours: list[str | Path] = [python.python, "-m", "my_service", "serve", "--port"]
         started = {OURS: start(running, ours, project, {**variables, **path}, headers)}
         for peer, log in ((THIRTY, ()), (SILENT, ("--no-access-log",))):
-            thirty = [python.python, "-m", "uvicorn", "thirty_lines:app", *log, "--port"]
+            thirty: list[str | Path] = [
+                python.python,
+                "-m",
+                "uvicorn",
+                "thirty_lines:app",
+                *log,
+                "--port",
+            ]
             given = {"DATABASE_URL": theirs, "JWT_SECRET": SECRET}
             started[peer] = start(running, thirty, PEERS, given, headers)
         if database == "postgresql" and (theirs_too := full_stack(running, server)):
@@ -223,19 +235,24 @@ def full_stack(running: ExitStack, server: str) -> App | None:
         address = new_database(running, server, "full_stack", backend)
         variables = {
             # Its settings want a host; the folder of the socket, which the address names, counts.
-            "DATABASE_URL": address.replace("postgresql+psycopg://postgres:@/", "postgresql://postgres@localhost/"),
+            "DATABASE_URL": address.replace(
+                "postgresql+psycopg://postgres:@/", "postgresql://postgres@localhost/"
+            ),
             "FIRST_SUPERUSER": "ada@example.com",
             "FIRST_SUPERUSER_PASSWORD": "correct horse battery",
             "PROJECT_NAME": "peer",
             "SECRET_KEY": SECRET,
         }
-        succeed(python, "-m", "alembic", "upgrade", "head", cwd=backend, variables=variables)
-        initial = {**variables, "PYTHONPATH": str(backend)}
-        succeed(python, "app/initial_data.py", cwd=backend, variables=initial)
+        # Its migrations want the extension uuid-ossp, which the wheel's server lacks.
+        variables["PYTHONPATH"] = str(backend)
+        succeed(python, "-c", CREATE_ALL, cwd=backend, variables=variables)
+        succeed(python, "app/initial_data.py", cwd=backend, variables=variables)
     except AssertionError as error:
         print(f"{TEMPLATE}: {error}", file=sys.stderr)
         return None
-    app = start(running, [python, "-m", "uvicorn", "app.main:app", "--port"], backend, variables, {})
+    app = start(
+        running, [python, "-m", "uvicorn", "app.main:app", "--port"], backend, variables, {}
+    )
     form = b"username=ada@example.com&password=correct+horse+battery"
     with urlopen(Request(f"{app.address}/api/v1/login/access-token", form)) as answer:
         token = json.load(answer)["access_token"]
@@ -281,7 +298,13 @@ def served(
         words = [*map(str, command), str(port)]
         environment = clean_environment(variables)
         process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True, text=True
+            words,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            text=True,
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/health/live", process)
@@ -299,9 +322,9 @@ def wait_for(address: str, process: "subprocess.Popen[str]") -> None:
         except HTTPError:
             return
         except OSError:
-            assert process.poll() is None, f"{process.args} ended"
+            assert process.poll() is None, f"{process.args!r} ended"
             time.sleep(0.1)
-    sys.exit(f"{process.args} does not answer")
+    sys.exit(f"{process.args!r} does not answer")
 
 
 def free_port() -> int:
@@ -399,8 +422,12 @@ def report(cases: list[Case]) -> None:
                 rate += f" ({case.failed[clients, OURS]} failed)"
             lines.append(f"| {case.name} | {clients} | {rate} | {' | '.join(cells)} |")
     lines += ["", "## Where the processor's time goes", ""]
-    lines += ["Microseconds of one request at 16 clients: the process's own time, by the share of its"]
-    lines += ["samples in each layer (py-spy, 400 a second). The standard library counts for its caller."]
+    lines += [
+        "Microseconds of one request at 16 clients: the process's own time, by the share of its"
+    ]
+    lines += [
+        "samples in each layer (py-spy, 400 a second). The standard library counts for its caller."
+    ]
     for case in cases:
         lines += table_of(case)
     (RESULTS / "requests.md").write_text("\n".join(lines) + "\n")
@@ -423,7 +450,15 @@ def table_of(case: Case) -> list[str]:
     layers = sorted({*ours, *theirs}, key=lambda layer: -ours.get(layer, 0))
     rows = [f"| {n} | {ours.get(n, 0):.0f} | {theirs.get(n, 0):.0f} |" for n in layers]
     whole = f"| **all** | **{sum(ours.values()):.0f}** | **{sum(theirs.values()):.0f}** |"
-    return ["", f"### {case.name}", "", "| Layer | Ours | 30 lines |", "|---|--:|--:|", *rows, whole]
+    return [
+        "",
+        f"### {case.name}",
+        "",
+        "| Layer | Ours | 30 lines |",
+        "|---|--:|--:|",
+        *rows,
+        whole,
+    ]
 
 
 def platform_of_services() -> str:

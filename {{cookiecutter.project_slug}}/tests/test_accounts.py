@@ -215,7 +215,7 @@ def test_a_closed_account_gets_no_link_that_nobody_can_follow(
     assert outbox.mails == []
     client.post("/auth/register", json=ADA)
     (mail,) = outbox.mails
-    assert "is closed" in mail.subject and "#" not in mail.link
+    assert mail.to == ADA["email"] and "is closed" in mail.subject and "#" not in mail.link
     assert client.get(mail.link).status_code == 200
 
 
