@@ -215,7 +215,7 @@ def all_same(path: str) -> dict[str, str]:
 
 
 def full_stack(running: ExitStack, server: str) -> App | None:
-    """The backend of full-stack-fastapi-template; None, and the reason printed, where it cannot be."""
+    """The backend of full-stack-fastapi-template; None, and why is printed, where it cannot be."""
     interpreter = newest_python.find()
     if interpreter is None:
         print(f"{TEMPLATE}: needs Python {newest_python.VERSION}", file=sys.stderr)
@@ -359,9 +359,11 @@ def profile(app: App, path: str, scratch: Path) -> Counter[str]:
     """Samples by layer, of the thread that runs Python at the time."""
     out = scratch / "stacks.txt"
     spy = subprocess.Popen(
-        [services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "400"]
-        + ["--duration", str(PROFILE_SECONDS), "--format", "raw", "--output", str(out)]
-        + ["--full-filenames", "--pid", str(app.process.pid)],
+        [
+            *(services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "400"),
+            *("--duration", str(PROFILE_SECONDS), "--format", "raw", "--output", str(out)),
+            *("--full-filenames", "--pid", str(app.process.pid)),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -400,14 +402,14 @@ def report(cases: list[Case]) -> None:
     lines = [
         "# Requests",
         "",
-        f"`python -m benchmarks requests` on Python {platform_of_services()}, {os.cpu_count()} cores, "
-        f"which wrk, PostgreSQL and whatever else ran shared: medians of {ROUNDS} rounds of "
-        f"{SECONDS:g} s each, asked in turn.",
+        f"`python -m benchmarks requests` on Python {version()}, {os.cpu_count()} cores, shared with",
+        f"wrk, PostgreSQL and whatever else ran: medians of {ROUNDS} rounds of {SECONDS:g} s each,",
+        "asked in turn.",
         "",
-        "`30 lines` is `request_peers/thirty_lines.py` (FastAPI, SQLAlchemy, the same statement and the",
-        "same answer), as `uvicorn thirty_lines:app` starts it: with a line of log for each request, as",
+        "`30 lines` is `request_peers/thirty_lines.py` (FastAPI, SQLAlchemy, the same statement and",
+        "answer), as `uvicorn thirty_lines:app` starts it, with a line of log for each request, as",
         "ours has; and once more without. Ours runs with production's middleware. The template is",
-        "full-stack-fastapi-template's backend, which looks users up by their key alone.",
+        "full-stack-fastapi-template's backend, which looks users up by key alone.",
         "",
         "## Our rate by theirs",
         "",
@@ -437,7 +439,7 @@ def report(cases: list[Case]) -> None:
 def cell(case: Case, clients: int, peer: str) -> str:
     """The ratio to a peer."""
     if peer not in case.paths:
-        return "–"
+        return ""
     ratio, failed = case.ratio(clients, peer), case.failed[clients, peer]
     if ratio is None:
         return "it answers nothing"
@@ -461,7 +463,7 @@ def table_of(case: Case) -> list[str]:
     ]
 
 
-def platform_of_services() -> str:
+def version() -> str:
     """The version of the Python that all of them run on."""
     python = newest_python.find()
     return platform.python_version() if python is None else newest_python.VERSION

@@ -109,9 +109,10 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
 
 
 def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
-    register(client, outbox)
+    headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
     change(client, is_active=False)
+    assert client.get("/users/me", headers=headers).status_code == 401
     answers.append(sign_in(client))
     change(client, is_active=True, email_verified=False)
     answers.append(sign_in(client))
