@@ -360,7 +360,7 @@ def profile(app: App, path: str, scratch: Path) -> Counter[str]:
     out = scratch / "stacks.txt"
     spy = subprocess.Popen(
         [
-            *(services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "400"),
+            *(services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "200"),
             *("--duration", str(PROFILE_SECONDS), "--format", "raw", "--output", str(out)),
             *("--full-filenames", "--pid", str(app.process.pid)),
         ],
@@ -428,7 +428,7 @@ def report(cases: list[Case]) -> None:
         "Microseconds of one request at 16 clients: the process's own time, by the share of its"
     ]
     lines += [
-        "samples in each layer (py-spy, 400 a second). The standard library counts for its caller."
+        "samples in each layer (py-spy, 200 a second). The standard library counts for its caller."
     ]
     for case in cases:
         lines += table_of(case)

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
@@ -162,6 +163,8 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     client.post("/auth/request-password-reset", json={"email": ADA["email"]})
     token = token_in(outbox.mails[-1])
     reset = {"token": token, "password": "staple battery horse"}
+    guessable = client.post("/auth/reset-password", json={**reset, "password": "password1"})
+    assert guessable.json()["code"] == "password-guessable"
     assert client.post("/auth/reset-password", json=reset).status_code == 200
     assert client.post("/auth/reset-password", json=reset).status_code == 400
     assert client.get("/users/me", headers=before).status_code == 401
@@ -169,6 +172,21 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     # A token is good for what it was issued for, and for nothing else.
     stolen = {"Authorization": f"Bearer {token}"}
     assert client.get("/users/me", headers=stolen).status_code == 401
+
+
+def test_an_account_that_is_closed_meanwhile_gets_no_new_password(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = authorize(register(client, outbox))
+    hashed = Passwords.hash
+
+    def close_and_hash(self: Passwords, password: str) -> str:
+        change(client, is_active=False)
+        return hashed(self, password)
+
+    monkeypatch.setattr(Passwords, "hash", close_and_hash)
+    sent = {"current_password": PASSWORD, "password": "staple battery horse"}
+    assert client.post("/auth/change-password", json=sent, headers=headers).status_code == 401
 
 
 def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
