@@ -42,13 +42,14 @@ from .results import (
     MigrationResult,
     MigrationStatus,
     NewMigration,
+    RunState,
 )
 from .runner import downgrade
-from .runs import MigrationRun, RunState, read_runs
+from .runs import MigrationRun, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
 from .squash import SquashResult, squash_migrations
-from .stats import MigrationStats, MigrationTime, read_stats
+from .stats import MigrationStats, MigrationTime, TimesCompared, compare_times, read_stats
 from .timings import without_values
 from .verify import VerifyResult, verified, verify_schema
 
@@ -85,8 +86,10 @@ __all__ = [
     "Silent",
     "Snapshot",
     "SquashResult",
+    "TimesCompared",
     "VerifyResult",
     "added_migrations",
+    "compare_times",
     "confirm_undoing",
     "create_backup",
     "diff_schemas",

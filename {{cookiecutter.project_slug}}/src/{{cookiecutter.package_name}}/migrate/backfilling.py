@@ -170,9 +170,13 @@ class _Filling:
         retries = self.config.table_lock_retries
         while True:
             self.keys = "before the first key"
+            began = time.perf_counter()
             try:
-                return self._chunk()
+                progress = self._chunk()
+                self._tell_of_chunk(began, failed=False)
+                return progress
             except SQLAlchemyError as error:
+                self._tell_of_chunk(began, failed=True)
                 # A lock, a deadlock, a connection that was lost: the chunk was undone.
                 if not retries or not isinstance(error, OperationalError):
                     self._keep_error(error)
@@ -181,6 +185,10 @@ class _Filling:
             retries -= 1
             self.size = max(1, self.size // 2)
             time.sleep(RETRY_SECONDS)
+
+    def _tell_of_chunk(self, began: float, *, failed: bool) -> None:
+        seconds = time.perf_counter() - began
+        self.config.observer.chunk_finished(self.progress.migration, seconds, failed=failed)
 
     def _chunk(self) -> BackfillProgress | None:
         began = time.perf_counter()

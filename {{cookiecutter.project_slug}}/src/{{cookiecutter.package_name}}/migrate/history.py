@@ -89,10 +89,10 @@ def history_table(name: str) -> Table:
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
-        # JSON: who ran it and what took long, see ``runner``; the runs that failed after it, see
-        # ``failures``.
+        # JSON: who ran it and what took long, see ``runner``; the runs after it that have no rows, see
+        # ``other_runs``.
         Column("details", Text),
-        Column("failures", Text),
+        Column("other_runs", Text),
         sqlite_autoincrement=True,
     )
 

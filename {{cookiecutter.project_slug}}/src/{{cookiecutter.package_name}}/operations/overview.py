@@ -52,7 +52,8 @@ class Overview:
     @property
     def is_well(self) -> bool:
         """Whether nobody need do anything."""
-        return not (self.problem or self.status.pending or self.behind)
+        stopped = any(one.error for one in self.status.backfills)
+        return not (self.problem or self.status.pending or self.behind or stopped)
 
     @property
     def sentence(self) -> str:
@@ -67,7 +68,12 @@ class Overview:
                 said.append("the last run failed")
         if self.status.held_back:
             many = len(self.status.held_back)
-            said.append(f"{count(many, 'migration')} {'waits' if many == 1 else 'wait'} for others")
+            said.append(f"{count(many, 'migration')} {'is' if many == 1 else 'are'} held back")
+        if self.status.backfills:
+            many = len(self.status.backfills)
+            stopped = any(one.error for one in self.status.backfills)
+            how = ", stopped by an error" if stopped else ""
+            said.append(f"{count(many, 'backfill')} {'is' if many == 1 else 'are'} not finished{how}")
         if self.behind:
             many = self.behind
             said.append(f"{count(many, 'tenant')} {'is' if many == 1 else 'are'} not up to date")
