@@ -129,7 +129,10 @@ class Scene:
 def scene(project: Any, service_environment: ServiceEnvironment, tmp_path: Path) -> Iterator[Scene]:
     """With 100 of 250 rows filled, by a process that still runs."""
     (tmp_path / "service").mkdir()
-    made = Scene(project(database="sqlite"), service_environment, tmp_path)
+    folder = project(database="sqlite")
+    made = Scene(folder, service_environment, tmp_path)
+    up = ("-m", "my_service", "migrate", "up")
+    service_environment.succeed(folder, *up, DATABASE_URL=made.address)
     with made.migrating() as said:
         wait_until(lambda: made.has_filled(0), said)
     with made.migrating() as said:
@@ -178,6 +181,7 @@ def check_what_is_said(browser: webdriver.Chrome) -> None:
     }
     drawn = [one.accessible_name for one in browser.find_elements(By.TAG_NAME, "svg")]
     assert drawn[0] == f"the backfill of visits: 100 of {ROWS} rows" and all(drawn)
+    assert drawn[1].startswith("Seconds of the last 2 runs, oldest first: ")
 
 
 def check_what_programs_read(service: Service) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.migrate import run_tenant_migrations
+from {{ cookiecutter.package_name }}.operations import metrics
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
@@ -18,8 +19,9 @@ FAILED = ("zebra", "zulu")
 
 
 @pytest.fixture
-def operator(settings: Settings) -> Iterator[Client]:
+def operator(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """The running service; of its three tenants two have failed."""
+    monkeypatch.setattr(metrics, "PATIENCE_SECONDS", 60.0)
     with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
     with Client(create_app(with_key)) as client:
         for tenant in FAILED:
@@ -60,7 +62,7 @@ def test_a_comparison_counts_the_tenants_that_differ(operator: Client) -> None:
     told = operator.post("/operations/drift", headers=HEADER).json()
     assert told["tenants"] == {"compared": 3, "differ": 1, "not_compared": 0}
     assert told["in_step"] is False
-    said = "1 of 3 tenants differs"
+    said = "of 3 tenants 1 differs"
     assert said in operator.get("/health/ready").json()["reason"]
     operator.post("/operations/sign-in", data={"key": KEY})
     assert said in operator.get("/operations").text

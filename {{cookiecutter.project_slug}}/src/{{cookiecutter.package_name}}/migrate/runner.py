@@ -169,16 +169,19 @@ class _Run:
         began = time.perf_counter()
         try:
             yield
-        except (ActionableError, KeyboardInterrupt) as problem:
-            is_refusal = isinstance(problem, ActionableError) and self.choose is all_pending
-            error = problem
-            if isinstance(problem, KeyboardInterrupt):
-                error = errors.interrupted(list(map(name_of, self.done)))
-            if (self.failed or is_refusal) and error.code not in LOST:
-                # Before anything ran, an empty database or another's stays as it is.
-                may_alter = bool(self.failed) and error.code != "tables-without-history"
-                self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
+        except KeyboardInterrupt:
+            if self.failed:
+                self._keep_failure(errors.interrupted(list(map(name_of, self.done))), began)
             raise
+        except ActionableError as error:
+            if (self.failed or self.choose is all_pending) and error.code not in LOST:
+                self._keep_failure(error, began)
+            raise
+
+    def _keep_failure(self, error: ActionableError, began: float) -> None:
+        # Before anything ran, an empty database or another's stays as it is.
+        may_alter = bool(self.failed) and error.code != "tables-without-history"
+        self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
 
     def _keep(
         self, state: RunState, names: Sequence[str], began: float, *, may_alter: bool, **what: Any

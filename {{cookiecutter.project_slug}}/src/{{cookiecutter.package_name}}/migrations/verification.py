@@ -58,7 +58,8 @@ class Verification:
         if not self.tenants:
             return said
         compared, differ, left_out = self.tenants
-        said += f"; {differ} of {count(compared, 'tenant')} {'differs' if differ == 1 else 'differ'}"
+        verb = "differs" if differ == 1 else "differ"
+        said += f"; of {count(compared, 'tenant')} {differ} {verb}"
         return f"{said}, {left_out} not compared" if left_out else said
 
 

@@ -136,7 +136,7 @@ class DatabaseFacts(Collector):
             text = "Whether the last comparison found the schema other than migrations make it."
             yield _gauge("schema_drift", text, not last.is_in_step)
             if last.tenants is not None:
-                text = "Tenants whose schema the last comparison found other than migrations make it."
+                text = "Tenants whose schema it found other than migrations make it."
                 yield _gauge("tenants_drifted", text, last.tenants_that_differ)
             when = last.verified_at.timestamp()
             yield _gauge("schema_verified_timestamp_seconds", "When that was compared.", when)
