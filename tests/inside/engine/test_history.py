@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from my_service.migrate import (
     rollback_migrations,
     run_migrations,
 )
+from my_service.migrate.lock import migration_lock
 from my_service.migrate.other_runs import KEPT_RUNS
 from my_service.migrate.timings import KEPT_CHARACTERS, KEPT_STATEMENTS, Timings, without_values
 
@@ -42,6 +45,21 @@ def test_runs_are_told_newest_first_with_who_and_what(engine: sa.Engine, folder:
     assert (oldest.host, oldest.pid, oldest.release) == (platform.node(), os.getpid(), "1.2.3")
     assert oldest.started_at <= newest.started_at and newest.duration > 0
     assert {newest.state, oldest.state} == {RunState.APPLIED}
+
+
+def test_what_is_prepared_before_a_migration_is_not_its_duration(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    prepared: list[datetime] = []
+
+    def load() -> sa.MetaData:
+        prepared.append(datetime.now(UTC))
+        return sa.MetaData()
+
+    folder.tables("a")
+    run_migrations(engine, config=replace(folder.config(), load_metadata=load))
+    (run,) = read_runs(engine, config=folder.config())
+    assert prepared and run.started_at >= max(prepared)
 
 
 def test_what_was_undone_says_when(engine: sa.Engine, folder: Folder) -> None:
@@ -161,6 +179,20 @@ def test_tables_of_somebody_else_stay_alone(
     result = run_migrations(engine, config=folder.config())
     assert result.error is not None and result.error.code == "tables-without-history"
     assert database.schema() == before
+
+
+def test_who_waits_in_vain_for_another_hears_of_that_and_of_nothing_else(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.add("other")
+    other = database.engine()
+    with migration_lock(other, 1), other.connect() as connection:
+        connection.exec_driver_sql("UPDATE migration_history SET batch = 1")
+        error = run_migrations(engine, config=folder.config(lock_timeout=0.1)).error
+    assert error is not None and error.code == "lock-timeout"
+    assert len(read_runs(engine, config=folder.config())) == 1
 
 
 def test_an_interrupted_run_is_kept(engine: sa.Engine, folder: Folder) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
 from . import select
 from .backends import backend
 from .backends.common import check_engine
@@ -34,6 +35,7 @@ from .events import Observer, Several, Silent
 from .folder import Folder
 from .gate import with_gate
 from .instances import Instance, Registration, make_table, read_instances
+from .other_runs import OtherRun, keep_run
 from .plan import make_status, read_state
 from .results import (
     BackfillProgress,
@@ -98,6 +100,7 @@ __all__ = [
     "get_lock_holder",
     "get_migration_status",
     "keep_in_step",
+    "keep_refusal",
     "lint_migrations",
     "lint_pending",
     "list_backups",
@@ -388,6 +391,14 @@ def refuse_findings(report: "Report | None") -> None:
     from . import linting
 
     linting.refuse_findings(report)
+
+
+def keep_refusal(
+    engine: Engine, error: ActionableError, *, config: MigrationConfig | None = None
+) -> None:
+    """Keep in the history, where there is one, that a run was refused before it began."""
+    run = OtherRun(RunState.FAILED, (), 0.0, error=error)
+    keep_run(engine, config or default_config(), run)
 
 
 def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ActionableError
 from .backends import backend
@@ -96,7 +95,7 @@ def keep_run(
     try:
         with backend.migrating(engine, patient) as connection, connection.begin():
             _write(connection, patient, run.written(config.load_release()), may_alter=may_alter)
-    except (SQLAlchemyError, ActionableError) as problem:
+    except Exception as problem:  # SQLite's driver, that the file is locked
         log.warning("The run is not in the history: %s", type(problem).__name__)
 
 

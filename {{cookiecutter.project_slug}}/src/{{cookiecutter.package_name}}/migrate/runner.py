@@ -399,7 +399,7 @@ class _Attempt:
             run_steps(
                 connection,
                 plan.folder.directory,
-                [(script, self._body(script, connection)) for script in self._unit],
+                [(script, self._body(script, connection, writer)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
                 options=context_options(
                     self._config, check_rows, writer, fingerprint, self._recorded
@@ -416,7 +416,9 @@ class _Attempt:
             return [self._current]
         return [script for script in self._unit if script not in done] or self._unit[-1:]
 
-    def _body(self, script: "Script", connection: Connection) -> Callable[..., None]:
+    def _body(
+        self, script: "Script", connection: Connection, writer: HistoryWriter
+    ) -> Callable[..., None]:
         module = script.module
         body = self._config.scope.wrap(module.upgrade if self._is_upgrade else module.downgrade)
         observer, name = self._config.observer, name_of(script)
@@ -427,6 +429,7 @@ class _Attempt:
             if getattr(module, "transaction", True) is False:
                 self.left_transaction = "It runs outside a transaction"
             observer.migration_started(name, is_upgrade=self._is_upgrade)
+            writer.start_watch()
             self._in_body = True
             try:
                 body(**arguments)
