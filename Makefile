@@ -34,6 +34,10 @@ demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgres
 test: $(NEEDS) ## Test the template and every service it generates
 	@$(RUN) pytest -n 2 --dist worksteal
 
+.PHONY: test-failed
+test-failed: $(NEEDS) ## Test once more what failed last time, one test after the other
+	@$(RUN) pytest --last-failed --last-failed-no-failures none
+
 # What you type reaches the tests as data: neither make nor the shell expands it.
 $(foreach v,database only,$(eval override $v := $$(value $v))$(eval export $v))
 

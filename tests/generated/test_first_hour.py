@@ -251,6 +251,8 @@ def test_a_signal_stops_a_long_migration_and_undoes_it(
     code = running.stop(number)
     assert code != 0 or "--reload" in line, running.said()
     assert "Traceback" not in running.said()
+    assert "The run was interrupted." in running.said()
+    assert "900_long failed" not in running.said()
     (here.versions / "900_long.py").unlink()
     status = here.type("migrate list")
     assert "001_create_users_table" in status and "completed" not in status

@@ -1,11 +1,14 @@
 """What tests of accounts do again and again."""
 
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.mail import Mail
+from {{ cookiecutter.package_name }}.settings import Settings
 
 # Passwords cost as little as they can, and nobody knocks too often.
 OFTEN = "1000/second"
@@ -19,6 +22,14 @@ QUICK = {
 
 PASSWORD = "correct horse battery"
 ADA = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada Lovelace"}
+
+
+def with_connections(settings: Settings, folder: Path) -> Settings:
+    """The same settings, but with several connections: SQLite in memory has one for all."""
+    if settings.test_database_url is not None:
+        return settings
+    address = SecretStr(f"sqlite:///{folder}/test.db")
+    return settings.model_copy(update={"test_database_url": address})
 
 
 class Outbox:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from {{ cookiecutter.package_name }}.accounts.models import User
@@ -16,7 +15,17 @@ from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import ADA, PASSWORD, Outbox, authorize, confirm, register, sign_in, token_in
+from .accounts import (
+    ADA,
+    PASSWORD,
+    Outbox,
+    authorize,
+    confirm,
+    register,
+    sign_in,
+    token_in,
+    with_connections,
+)
 from .client import Client
 from .schema import open_session
 
@@ -68,10 +77,7 @@ def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outb
 def test_an_address_registered_by_many_at_once_is_one_user(
     settings: Settings, tmp_path: Path
 ) -> None:
-    if settings.test_database_url is None:  # in memory there is one connection for all
-        address = SecretStr(f"sqlite:///{tmp_path}/test.db")
-        settings = settings.model_copy(update={"test_database_url": address})
-    app = create_app(settings)
+    app = create_app(with_connections(settings, tmp_path))
     with Client(app) as client, ThreadPoolExecutor(8) as pool:
         app.state.mailer = outbox = Outbox()
         answers = list(
@@ -171,6 +177,46 @@ def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> N
     assert client.post("/auth/reset-password", json=reset).status_code == 200
     assert sign_in(client).status_code == 401
     assert sign_in(client, password="the owner's own words").status_code == 200
+
+
+def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confirms(
+    client: TestClient, outbox: Outbox
+) -> None:
+    client.post("/auth/register", json={**ADA, "password": "the stranger's own words"})
+    sent = {"token": token_in(outbox.mails[-1])}
+    assert client.post("/auth/verify-email", json=sent).status_code == 200
+    assert client.post("/auth/verify-email", json=sent).status_code == 400
+    assert sign_in(client, password="the stranger's own words").status_code == 401
+    assert sign_in(client, password="!").status_code == 401
+
+    assert (len(outbox.mails), outbox.mails[-1].to) == (2, ADA["email"])
+    chosen = {"token": token_in(outbox.mails[-1]), "password": PASSWORD}
+    assert client.post("/auth/reset-password", json=chosen).status_code == 200
+    assert client.post("/auth/reset-password", json=chosen).status_code == 400
+    assert sign_in(client).status_code == 200
+    assert sign_in(client, password="the stranger's own words").status_code == 401
+
+
+def test_the_password_of_whoever_confirms_with_it_stays(client: TestClient, outbox: Outbox) -> None:
+    client.post("/auth/register", json=ADA)
+    assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
+    assert confirm(client, outbox.mails[-1]).status_code == 200
+    assert len(outbox.mails) == 1
+    assert sign_in(client).status_code == 200
+
+
+def test_a_closed_account_gets_no_link_that_nobody_can_follow(
+    client: TestClient, outbox: Outbox
+) -> None:
+    client.delete("/users/me", headers=authorize(register(client, outbox)))
+    outbox.mails.clear()
+    for path in ("request-verification", "request-password-reset"):
+        client.post(f"/auth/{path}", json={"email": ADA["email"]})
+    assert outbox.mails == []
+    client.post("/auth/register", json=ADA)
+    (mail,) = outbox.mails
+    assert "is closed" in mail.subject and "#" not in mail.link
+    assert client.get(mail.link).status_code == 200
 
 
 def test_closing_an_account_ends_its_tokens_and_keeps_the_row(

@@ -26,9 +26,13 @@ def test_both_checks_tell_version_and_revision(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "VERSION", "1.2.3")  # None where the service is not installed
+    health._answer_of_live.cache_clear()
     revision = get_migration_status(client.state.engine).current
     for check in ("live", "ready"):
-        told = client.get(f"/health/{check}").json()
+        answer = client.get(f"/health/{check}")
+        assert answer.headers["Content-Type"] == "application/json"
+        told = answer.json()
+        assert set(told) == {"status", "reason", "version", "revision"}
         assert (told["version"], told["revision"]) == ("1.2.3", revision)
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }}.accounts.models import User
@@ -22,7 +21,7 @@ from {{ cookiecutter.package_name }}.mail import Mail, SmtpMailer
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import http_server, outages
 
-from .accounts import ADA, Outbox, authorize, register
+from .accounts import ADA, Outbox, authorize, register, with_connections
 from .client import Client
 from .schema import open_session, prepare
 
@@ -65,10 +64,7 @@ def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.Mo
 def test_those_who_read_and_then_write_at_once_all_succeed(
     settings: Settings, tmp_path: Path
 ) -> None:
-    if settings.test_database_url is None:  # in memory there is one connection for all
-        address = SecretStr(f"sqlite:///{tmp_path}/test.db")
-        settings = settings.model_copy(update={"test_database_url": address})
-    engine = connect(settings)
+    engine = connect(with_connections(settings, tmp_path))
     prepare(engine)
     with open_session(engine) as session:
         session.add(User(email="ada@example.com", name="0", password_hash="!"))
@@ -76,6 +72,15 @@ def test_those_who_read_and_then_write_at_once_all_succeed(
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: count_up(engine), range(40)))
     engine.dispose()
+
+
+def test_who_is_looked_up_waits_for_nobody_who_writes(settings: Settings, tmp_path: Path) -> None:
+    with Client(create_app(with_connections(settings, tmp_path))) as client:
+        client.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        with open_session(client.state.engine) as session:
+            session.execute(update(User).values(name="Eve"))
+            assert client.get("/users/me", headers=headers).json()["name"] == ADA["name"]
 
 
 def count_up(engine: Engine) -> None:

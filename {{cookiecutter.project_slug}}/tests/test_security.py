@@ -93,8 +93,17 @@ def test_only_its_own_host_names_are_answered(settings: Settings) -> None:
         answer = client.get("/users/me", headers={"Host": "evil.example.com"})
         assert (answer.status_code, answer.json()["status"]) == (400, 400)
         assert "ALLOWED_HOSTS" in answer.json()["solution"]
-        assert client.get("/users/me", headers={"Host": "api.example.com"}).status_code == 401
+        for host in ("apiXexample.com", "api.example.com.evil.example", "api.example.com:x", ""):
+            assert client.get("/users/me", headers={"Host": host}).status_code == 400
+        for host in ("api.example.com", "API.example.com", "api.example.com:8000"):
+            assert client.get("/users/me", headers={"Host": host}).status_code == 401
         assert client.get("/health/live", headers={"Host": "10.1.2.3"}).status_code == 200
+
+
+def test_host_names_can_be_those_below_a_domain(settings: Settings) -> None:
+    with serve(settings, allowed_hosts=("*.example.com",)) as client:
+        for host, status in (("a.example.com", 401), ("example.org", 400), ("", 400)):
+            assert client.get("/users/me", headers={"Host": host}).status_code == status
 
 
 def test_other_origins_are_let_in_by_name_only(settings: Settings) -> None:

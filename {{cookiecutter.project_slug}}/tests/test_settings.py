@@ -82,6 +82,16 @@ def test_production_refuses_weak_accounts(
         load_settings()
 
 
+def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [name for name, field in Settings.model_fields.items() if field.annotation is float]
+    assert "migration_lock_timeout" in times
+    for name in times:
+        with monkeypatch.context() as patch:
+            patch.setenv(name.upper(), "inf")
+            with pytest.raises(ActionableError, match=name.upper()):
+                load_settings()
+
+
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", "api.example.com, *.example.com")
     assert load_settings().hosts == ("api.example.com", "*.example.com")

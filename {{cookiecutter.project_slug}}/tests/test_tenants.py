@@ -1,16 +1,19 @@
 """Tenants over HTTP: administrators make and remove them, and each request sees its own."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
+from psycopg import Connection
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.database.session import begin_look_up
 from {{ cookiecutter.package_name }}.database.tenant_session import tenant_session
 from {{ cookiecutter.package_name }}.migrate.tenants import (
     drop_tenant,
@@ -20,7 +23,7 @@ from {{ cookiecutter.package_name }}.migrate.tenants import (
 )
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .accounts import ADA, Outbox, register, sign_in
+from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client
 
 KEY = {"X-Admin-Key": "an administrator's own long key, 0123456789"}
@@ -51,6 +54,27 @@ def test_an_administrator_makes_lists_and_removes_tenants(client: TestClient) ->
     assert client.delete("/tenants/globex", headers=KEY).status_code == 204
     assert client.get("/tenants/globex", headers=KEY).status_code == 404
     assert client.delete("/tenants/globex", headers=KEY).status_code == 404
+
+
+def test_a_connection_is_cleaned_after_all_but_a_look_up(
+    client: Client, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = authorize(register(client, outbox))
+    executed: list[Any] = []
+    execute = Connection.execute
+
+    def note(connection: Any, query: Any, *args: Any, **how: Any) -> Any:
+        executed.append(query)
+        return execute(connection, query, *args, **how)
+
+    monkeypatch.setattr(Connection, "execute", note)
+    assert client.get("/users/me", headers=headers).status_code == 200
+    assert "DISCARD ALL" not in executed
+    with tenant_session(client.state.engine, "acme") as session:
+        session.execute(text("CREATE TEMPORARY TABLE secrets (secret text)"))
+        begin_look_up(session, {})
+        session.commit()
+    assert executed.count("DISCARD ALL") == 1
 
 
 def test_nobody_else_does(client: TestClient) -> None:

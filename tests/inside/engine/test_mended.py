@@ -353,8 +353,32 @@ def test_orphans_that_were_there_before_blame_nobody(
     folder.add("breaks", 'op.execute("INSERT INTO child VALUES (8)")', extra=ALONE)
     error = run_migrations(engine, config=folder.config()).error
     assert "1 row points to rows that are gone" in error.problem
+    assert "Not counted: 1 that did so before." in error.impact
     assert "runs outside a transaction: what it did before the error stays" in error.impact
     assert database.ask("SELECT count(*) FROM child") == [(2,)]
+
+
+@on_sqlite
+def test_orphans_that_are_removed_make_up_for_no_new_ones(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    for statement in (
+        "CREATE TABLE users (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, user INTEGER REFERENCES users (id))",
+        "CREATE TABLE replies (post INTEGER REFERENCES posts (id))",
+        "INSERT INTO posts VALUES (1, 7)",
+        "INSERT INTO replies VALUES (1)",
+    ):
+        database.ask(statement)
+    rename = [f"op.rename_table('{name}', 'old_{name}')" for name in ("users", "posts")]
+    folder.add("renames", rename)
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    ids = "SELECT id FROM old_users"
+    folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
+    error = run_migrations(engine, config=folder.config()).error
+    assert "1 row points to rows that are gone, the first from replies to old_posts" in error.problem
+    assert "Not counted" not in error.impact
+    assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]
 
 
 def test_a_read_only_folder_is_not_called_a_database_that_is_away(

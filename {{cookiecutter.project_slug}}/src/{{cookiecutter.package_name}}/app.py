@@ -86,8 +86,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         except ActionableError as error:
             log.error(error.problem, **_details(error))
             raise
-        except KeyboardInterrupt:
-            log.error("Stopped before it was ready")
+        except KeyboardInterrupt as stop:
+            log.error("Stopped before it was ready", notes=getattr(stop, "__notes__", []))
             raise
         except Exception:
             log.exception("The service did not start")

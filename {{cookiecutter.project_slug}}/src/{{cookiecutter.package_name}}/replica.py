@@ -17,17 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .database.session import apart
 from .errors import ActionableError
-from .migrate import (
-    Observer,
-    Registration,
-    Several,
-    Silent,
-    get_migration_status,
-    run_backfills,
-)
+from .migrate import Observer, Registration, Several, Silent, get_migration_status
 from .migrations import config_for
 from .migrations.progress import LogProgress
-from .migrations.target import bring_up_to_date
+from .migrations.target import bring_up_to_date, fill
 from .settings import Settings
 
 BEAT_SECONDS = 10.0
@@ -119,7 +112,7 @@ class Replica:
             bring_up_to_date(self._pool, self._config)
 
     def _try_backfills(self) -> None:
-        run_backfills(self._pool, config=self._config, stopped=self._closing.is_set)
+        fill(self._pool, self._config, self._closing.is_set)
 
 
 class Repeated:

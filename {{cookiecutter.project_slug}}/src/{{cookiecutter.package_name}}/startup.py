@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import NoReturn
 
 import structlog
 from sqlalchemy import Engine
@@ -89,13 +90,19 @@ def register(engine: Engine, settings: Settings, observer: Observer | None = Non
 def stopped_by_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise KeyboardInterrupt at once in here.
 
-    Else the web server would note them and wait until a long migration is done.
+    Else the web server would note them and wait until a long migration is done. A SIGTERM after
+    the first signal is ignored: the reloader sends one after Ctrl-C, while this process undoes.
     """
     if threading.current_thread() is not threading.main_thread():  # the only one that may do so
         yield
         return
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # SIG_IGN races with one under way
+        raise KeyboardInterrupt
+
     signals = (signal.SIGINT, signal.SIGTERM)
-    former = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    former = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
     finally:

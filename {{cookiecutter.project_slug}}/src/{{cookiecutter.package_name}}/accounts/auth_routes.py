@@ -52,17 +52,25 @@ async def register(
 
 @router.post("/verify-email", responses=responses(400))
 async def verify_email(
-    given: Verification, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+    given: Verification,
+    attempts: AttemptsDep,
+    accounts: AccountsDep,
+    lanes: LanesDep,
+    background: BackgroundTasks,
 ) -> Message:
     """Confirm an address with the token that was mailed to it and, better, the password chosen.
 
-    The password shows that whoever follows the link is who registered. Whoever does not know it
-    asks for another by /auth/request-password-reset, which confirms the address as well.
+    The password shows that whoever follows the link is who registered. Without it, the password
+    chosen is dropped, and a link to choose another is mailed. Whoever does not know it asks for
+    one by /auth/request-password-reset, which confirms the address as well.
     """
     await attempts.knock("verify-email")
     await attempts.guess("link", digest(given.token))
-    await lanes.hashing.run(accounts.verify_email, given)
-    return Message(message="Your address is confirmed. You can sign in.")
+    mail = await lanes.hashing.run(accounts.verify_email, given)
+    if mail is None:
+        return Message(message="Your address is confirmed. You can sign in.")
+    background.add_task(_mail, lanes, accounts.send, mail)
+    return Message(message=f"{mail.to} is confirmed. Follow the link in the mail to it.")
 
 
 @router.post("/request-verification", status_code=202)

@@ -22,6 +22,18 @@ def verification(settings: Settings, email: str, fragment: str) -> Mail:
     )
 
 
+def first_password(settings: Settings, email: str, fragment: str) -> Mail:
+    """To an owner who confirmed the address without a password."""
+    return Mail(
+        email,
+        f"Choose a password for {TITLE}",
+        f"You confirmed this address with {TITLE}. Follow the link to choose a password; it is "
+        f"good for {settings.password_reset_minutes} minutes. A password that was chosen when the "
+        "address was registered does not work: somebody else may have chosen it.",
+        f"{settings.frontend}/reset-password#{fragment}",
+    )
+
+
 def already_registered(settings: Settings, email: str, fragment: str) -> Mail:
     """To the owner of an address that is registered again."""
     return Mail(

@@ -31,7 +31,7 @@ class EmailAddress(BaseModel):
 
 
 class Verification(BaseModel):
-    """The token from the link that was mailed and, if it is asked for, the password chosen."""
+    """The token from the link that was mailed and the password chosen, which is dropped else."""
 
     token: EmailedToken
     password: Password | None = None

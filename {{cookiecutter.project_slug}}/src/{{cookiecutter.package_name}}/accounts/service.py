@@ -28,6 +28,7 @@ CONFIRMED = {
     "verification_token": None,
     "verification_token_expires_at": None,
 }
+NO_PASSWORD = "!"  # no password gives this hash
 LATEST = {"populate_existing": True}
 
 
@@ -78,12 +79,14 @@ class Accounts:
             return messages.closed(self.settings, user.email)
         return messages.already_registered(self.settings, user.email, self.tokens.fragment(reset))
 
-    def verify_email(self, given: Verification) -> None:
+    def verify_email(self, given: Verification) -> Mail | None:
         """Confirm the address that this token was mailed to. It works once.
 
-        Whoever follows the link may not be who registered. A page that asks for the password keeps
-        that of a stranger who registered the address from becoming good by its owner's click; a
-        page that sends the token alone does not.
+        Whoever follows the link may not be who registered. The password of the registration shows
+        it; without it that password is dropped, for it may be a stranger's.
+
+        Returns:
+            A mail to send, if there is a password to choose now.
 
         Raises:
             HttpError: 400, the token is unknown, expired or used, or the password another.
@@ -92,11 +95,21 @@ class Accounts:
             User.verification_token == digest(given.token),
             User.verification_token_expires_at > utc_now(),
         )
-        user = self._awaited(*awaited) if given.password is None else None
-        if given.password is not None:
-            user = self._recognise(given.password, *awaited)
-        if user is None or not self._update(user, *awaited, **CONFIRMED):
-            raise errors.confirmation_refused()
+        if given.password is None:
+            user, values = self._awaited(*awaited), CONFIRMED | {"password_hash": NO_PASSWORD}
+        else:
+            user, values = self._recognise(given.password, *awaited), CONFIRMED
+        with self.database.open() as session:
+            changed = _change(session, user, *awaited, **values) if user else None
+            if changed is None:
+                raise errors.confirmation_refused()
+            mail = None
+            if given.password is None:
+                reset = self.tokens.issue(session, changed, "password-reset")
+                fragment = self.tokens.fragment(reset)
+                mail = messages.first_password(self.settings, changed.email, fragment)
+            session.commit()
+        return mail
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
         """A token for whoever knows the password of an active account with a confirmed address.
@@ -219,12 +232,6 @@ class Accounts:
             user = find_holder(session, claims)
             session.commit()
         return user
-
-    def _update(self, user: User, *known: Any, **values: Any) -> bool:
-        with self.database.open() as session:
-            changed = _change(session, user, *known, **values)
-            session.commit()
-        return changed is not None
 
     def _new_hash(self, user: User, password: str) -> str:
         self.passwords.check(password, user.email)

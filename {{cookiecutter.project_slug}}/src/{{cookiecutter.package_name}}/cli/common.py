@@ -42,6 +42,10 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     try:
         with observing(settings) as observer:
             yield engine, replace(config_for(settings), observer=observer)
+    except KeyboardInterrupt as stop:
+        # The engine has noted what it left: see ``migrate.errors.interrupted``.
+        print(*getattr(stop, "__notes__", ()), sep="\n", file=sys.stderr)
+        raise
     finally:
         engine.dispose()
 

@@ -60,8 +60,8 @@ def _what_stays(result: "MigrationResult") -> str:
     if not result.baseline:
         return ""
     if len(result.baseline) == 1:
-        return ": 1 migration was taken over and stays"
-    return f": {len(result.baseline)} migrations were taken over and stay"
+        return ": 1 migration was taken over or squashed, and stays"
+    return f": {len(result.baseline)} migrations were taken over or squashed, and stay"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:

@@ -167,6 +167,7 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
         bar.update(task, advance=1, total=total)
         if bar.finished:
             bar.stop()
+            bar.reset(task, start=False)  # tenants that waited for a backfill go on after it
 
     try:
         yield advance
@@ -224,6 +225,8 @@ class Lines:
         if self.done == total or time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
             print(f"{self.done} of {total} tenants", file=sys.stderr)
+        if self.done == total:  # tenants that waited for a backfill go on after it
+            self.done = 0
 
 
 def _shown(result: "TenantResult") -> dict[str, object]:

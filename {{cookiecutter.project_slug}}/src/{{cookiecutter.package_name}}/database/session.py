@@ -1,6 +1,8 @@
 """Sessions, and the check that the database answers."""
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Engine, StaticPool, text
 from sqlalchemy.orm import Session
@@ -43,9 +45,14 @@ def open_session(engine: Engine, *, read_only: bool = False) -> Session:
     return Session(_reading(engine) if read_only else engine, expire_on_commit=False)
 
 
-def begin_look_up(session: Session) -> None:
-    """Begin a transaction that reads one statement and ends: as cheap as the database has it."""
-    session.connection(execution_options=LOOK_UP).info["looked_up"] = True
+def begin_look_up(session: Session, options: Mapping[str, Any] = LOOK_UP) -> None:
+    """Begin a transaction that reads one statement and ends: as cheap as the database has it.
+
+    It leaves nothing on the connection, which the pool need not clean then. Where a transaction
+    has begun, it goes on as it is.
+    """
+    if not session.in_transaction():
+        session.connection(execution_options=options).info["looked_up"] = True
 
 
 @lru_cache(maxsize=2)

@@ -55,8 +55,8 @@ class UuidType(TypeDecorator[UUID]):
 # SQLite cannot make a UUID; the application does.
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
-# Reading one statement takes no write lock.
-LOOK_UP: dict[str, Any] = {"read_only": True}
+# One statement is a transaction of its own.
+LOOK_UP: dict[str, Any] = {"looks_up": True}
 
 
 def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
@@ -165,7 +165,7 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads and then writes fails at once when another wrote in between, busy
     # timeout or not; so one that may write takes the write lock when it begins.
     options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT":
+    if options.get("isolation_level") == "AUTOCOMMIT" or options.get("looks_up"):
         return
     if options.get("read_only"):
         connection.exec_driver_sql("BEGIN")

@@ -38,7 +38,8 @@ class MigrationConfig:
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
         force_contracts: run contracts although instances that lack them live.
-        awaits_backfills: whether a contract waits for the backfills before it.
+        awaits_backfills: whether a contract waits for the backfills before it; only in a scratch
+            database, where they are never run, it does not.
         runs_backfills: whether a run goes on with backfills when it has given the lock back.
         backfill_pause: seconds between two chunks of a backfill.
         observer: hears what a run does.

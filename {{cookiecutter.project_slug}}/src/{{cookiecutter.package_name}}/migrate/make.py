@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from . import errors
 from .config import MigrationConfig
-from .folder import NAME_LENGTH, PHASES, Folder, file_name, name_of
+from .folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
 from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
@@ -43,7 +43,7 @@ def make_migration(
         empty: leave it blank.
         merge: join all heads instead of following the only one.
         plain: as Alembic writes it; else so that a live site goes on.
-        phase: ``expand``, ``backfill`` or ``contract``.
+        phase: ``expand``, ``backfill``, which also states an example to change, or ``contract``.
 
     Raises:
         ActionableError: the phase or the name cannot be used, the folder is not in order, or the
@@ -58,12 +58,15 @@ def make_migration(
     elif len(folder.heads) < 2:
         raise errors.nothing_to_merge(slug)
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
-    files = draft.files if draft else ({},)
+    files = list(draft.files) if draft else [{}]
+    if phase == BACKFILL:
+        files[-1] = {"backfill": _example(config), "engine": __package__, **files[-1]}
     first, *rest = ({"phase": phase, **values} for values in files)
     written = _write(folder, slug, first)
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
-    note = "the models and the database do not differ" if draft and not found else None
+    is_blank = draft and not found and phase != BACKFILL
+    note = "the models and the database do not differ" if is_blank else None
     online = Path(second.path) if second else None
     return NewMigration(Path(written.path), written.revision, found, note, online)
 
@@ -79,6 +82,19 @@ def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
     assert script is not None
     format_file(Path(script.path))
     return script
+
+
+def _example(config: MigrationConfig) -> str:
+    """A backfill that can be run and changes no value: of a table of the models, if there is one."""
+    for table in config.scope.tables(config.load_metadata()).tables.values():
+        keys = [column.name for column in table.primary_key]
+        empty = [column.name for column in table.columns if column.nullable]
+        if len(keys) == 1 and empty:
+            own = f", key={keys[0]!r}" if keys != ["id"] else ""
+            where = f'"{empty[0]}" IS NULL'
+            values = dict.fromkeys(empty[:1], f'"{empty[0]}"')
+            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{own})"
+    return 'Backfill(table="users", set={"full_name": "name"}, where="full_name IS NULL")'
 
 
 def _draft(engine: Engine, config: MigrationConfig, folder: Folder, *, plain: bool) -> "Draft":

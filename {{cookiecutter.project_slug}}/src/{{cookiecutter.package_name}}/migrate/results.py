@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import ActionableError
+from ..words import count
 
 
 class RunState(StrEnum):
@@ -39,7 +40,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
-        baseline: of an undoing, names of what was taken over and stays.
+        baseline: of an undoing, names of what was taken over or squashed, and stays.
         ahead: what a newer release has applied; then nothing was run.
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.
@@ -106,6 +107,8 @@ class BackfillProgress:
         total: rows that were there when it began; None before.
         seconds: that it has taken so far, without the time in which nobody worked on it.
         error: what stopped it the last time, until it goes on.
+        tenants: in how many tenants' schemas it is; 0 where there are none.
+        tenants_left: in how many of them it is not finished.
     """
 
     migration: str
@@ -116,6 +119,8 @@ class BackfillProgress:
     seconds: float = 0.0
     finished: bool = False
     error: str | None = None
+    tenants: int = 0
+    tenants_left: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -130,9 +135,12 @@ class BackfillProgress:
         return max(0, self.total - self.done) / self.rate
 
     def __str__(self) -> str:
-        if self.total is None:
-            return f"the backfill of {self.table}, which has not begun"
-        return f"the backfill of {self.table}: {self.done} of {self.total} rows"
+        where = f" in {count(self.tenants, 'tenant')}" if self.tenants else ""
+        if self.total is None and not self.done:
+            return f"the backfill of {self.table}{where}, which has not begun"
+        rows = "rows" if self.total is None else f"of {self.total} rows"
+        left = f", {count(self.tenants_left, 'tenant')} left" if self.tenants else ""
+        return f"the backfill of {self.table}{where}: {self.done} {rows}{left}"
 
 
 @dataclass(frozen=True)

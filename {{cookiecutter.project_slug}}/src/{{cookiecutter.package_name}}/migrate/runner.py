@@ -171,7 +171,7 @@ class _Run:
             yield
         except KeyboardInterrupt:
             if self.failed:
-                self._keep_failure(errors.interrupted(list(map(name_of, self.done))), began)
+                self._keep_failure(self._interrupted(), began)
             raise
         except ActionableError as error:
             if (self.failed or self.choose is all_pending) and error.code not in LOST:
@@ -208,7 +208,9 @@ class _Run:
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        if plan.unrecorded() or plan.gone() or plan.state.replaced:
+        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if plan.unrecorded() or plan.gone() or replaced:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
@@ -268,7 +270,7 @@ class _Run:
             except BaseException as error:
                 self._note_done(unit, error)
                 self.failed = list(map(name_of, attempt.failed(self.done)))
-                error.add_note(str(errors.interrupted(list(map(name_of, self.done)))))
+                error.add_note(str(self._interrupted()))
                 raise
             else:
                 self._note_done(unit)
@@ -330,6 +332,8 @@ class _Run:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
+        if backend.was_interrupted(error):
+            return self._interrupted()
         if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
             tools = other_tools(self.engine, self.config).values()
             return errors.tables_without_history(names[0], error, tools)
@@ -340,6 +344,9 @@ class _Run:
         return errors.migration_failed(
             names, error, impact, [script.path for script in failed], command
         )
+
+    def _interrupted(self) -> ActionableError:
+        return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
 
     def _details(self, timings: Timings) -> str | None:
         """What history keeps of a migration beside its row; of a tenant's, nothing."""

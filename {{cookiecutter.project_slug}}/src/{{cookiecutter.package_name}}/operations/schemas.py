@@ -82,6 +82,8 @@ class BackfillDetails(BaseModel):
     rate: float | None = Field(description="Rows in a second.", examples=[1951.2])
     left: float | None = Field(description="Seconds that the rest takes.", examples=[194.8])
     error: str | None = Field(description="What stopped it the last time, until it goes on.")
+    tenants: int = Field(description="In how many tenants' schemas it is.", examples=[0])
+    tenants_left: int = Field(description="In how many of them it is not finished.", examples=[0])
 
 
 class Migrations(Page[RunDetails]):

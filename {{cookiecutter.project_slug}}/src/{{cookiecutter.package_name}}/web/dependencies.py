@@ -31,7 +31,7 @@ async def get_session(request: Request, database: RequestDatabaseDep) -> AsyncIt
         HttpError: 503, too many requests wait already, or this one waited too long.
     """
     lanes: Lanes = request.app.state.lanes
-    async with lanes.database.place():
+    async with lanes.database:
         session = database.open(read_only=request.method in SAFE_METHODS)
         try:
             yield session

@@ -3,10 +3,13 @@
 Neither waits for a thread or a connection that requests use.
 """
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, Field
+from starlette.datastructures import State
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..migrations import release
 from ..migrations.verification import Verifications
@@ -33,7 +36,38 @@ class Health(BaseModel):
 @router.get("/live")
 async def live(request: Request) -> Health:
     """The process answers. A failure means: restart it."""
-    return _health(request)
+    return _health(request.app.state)
+
+
+_LIVE = "/health/live"
+_LIVE_ROUTE = next(route for route in router.routes if getattr(route, "path", "") == _LIVE)
+_READING = ("GET", "HEAD")
+
+
+class LiveAtOnce:
+    """ASGI middleware: answers ``/health/live`` before anything is done that other routes need."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == _LIVE and scope["method"] in _READING:
+            scope["route"] = _LIVE_ROUTE  # answers are counted by their route
+            for message in _answer_of_live(_revision(scope["app"].state)):
+                await send(message)
+        else:
+            await self.app(scope, receive, send)
+
+
+@lru_cache(maxsize=1)
+def _answer_of_live(revision: str | None) -> tuple[Message, Message]:
+    body = Health(version=VERSION, revision=revision).model_dump_json().encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    start = {"type": "http.response.start", "status": 200, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
 
 
 @router.head("/ready", include_in_schema=False)
@@ -52,11 +86,15 @@ async def ready(request: Request, response: Response) -> Health:
     if is_ready:
         verifications: Verifications = request.app.state.verifications
         notes = filter(None, [reason, verifications.notice])
-        return _health(request, reason="; ".join(notes) or None)
+        return _health(request.app.state, reason="; ".join(notes) or None)
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return _health(request, status="unavailable", reason=reason)
+    return _health(request.app.state, status="unavailable", reason=reason)
 
 
-def _health(request: Request, **said: Any) -> Health:
-    readiness: Readiness | None = request.app.state.readiness
-    return Health(version=VERSION, revision=readiness and readiness.revision, **said)
+def _health(state: State, **said: Any) -> Health:
+    return Health(version=VERSION, revision=_revision(state), **said)
+
+
+def _revision(state: State) -> str | None:
+    readiness: Readiness | None = state.readiness
+    return readiness and readiness.revision

@@ -7,9 +7,8 @@ free. Hashing and mail take long and need neither: each has a lane, and threads,
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 
 class Lane:
-    """So many at once, so many waiting in the order in which they came.
+    """So many at once, so many waiting in the order in which they came: ``async with`` a place.
 
     Args:
         at_once: places, each with a thread.
@@ -44,18 +43,29 @@ class Lane:
         self._most_waiting = waiting
         self._patience = patience
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a place, and keep it for the block.
+    async def __aenter__(self) -> None:
+        """Wait for a place.
 
         Raises:
             HttpError: 503, too many wait already, or the wait took too long.
         """
-        await self._enter()
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        if self._waiting >= self._most_waiting:
+            raise errors.service_busy()
+        self._waiting += 1
         try:
-            yield
+            async with asyncio.timeout(self._patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise errors.service_busy() from None
         finally:
-            self._places.release()
+            self._waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give it back."""
+        self._places.release()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Wait for a place, and do the work in its thread.
@@ -63,7 +73,7 @@ class Lane:
         Raises:
             HttpError: 503, too many wait already, or the wait took too long.
         """
-        async with self.place():
+        async with self:
             return await self.in_thread(work, *args, **kwargs)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,21 +96,6 @@ class Lane:
     def close(self) -> None:
         """Take no more work. What a thread does now, it finishes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _enter(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        if self._waiting >= self._most_waiting:
-            raise errors.service_busy()
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._places.acquire()
-        except TimeoutError:
-            raise errors.service_busy() from None
-        finally:
-            self._waiting -= 1
 
 
 def _tell(

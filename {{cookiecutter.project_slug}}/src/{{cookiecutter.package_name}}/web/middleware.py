@@ -1,5 +1,6 @@
 """Middleware: what each request passes before it reaches a route."""
 
+import re
 from collections.abc import Sequence
 
 from fastapi.middleware import Middleware
@@ -12,6 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from ..database.errors import database_away
 from ..replica import Replica
 from ..settings import Settings
+from .health import LiveAtOnce
 from .problem_details import PlainTextProblems, UnexpectedErrors, answer
 from .request_log import Observe, RequestLog
 
@@ -47,29 +49,40 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
             ),
         ]
     if "*" not in settings.hosts:
-        way_in += [Middleware(PlainTextProblems), Middleware(TrustedHosts, settings.hosts)]
+        way_in.append(Middleware(TrustedHosts, settings.hosts))
     return [
         *way_in,
+        Middleware(LiveAtOnce),
         Middleware(BodyLimit, max_body_size=settings.max_body_bytes),
         Middleware(UnexpectedErrors),
         Middleware(OnlyWhileCounted),
     ]
 
 
-class TrustedHosts(TrustedHostMiddleware):
+class TrustedHosts:
     """Refuses host names that are not the service's own, but not to those who check its health.
 
-    They come by whatever address a machine has.
+    They come by whatever address a machine has. A name that is listed as it is passes at once.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        super().__init__(app, allowed_hosts=hosts, www_redirect=False)
+        self.app = app
+        checked = TrustedHostMiddleware(app, allowed_hosts=hosts, www_redirect=False)
+        self.checked = PlainTextProblems(checked)
+        listed = "|".join(re.escape(name) for name in hosts if "*" not in name) or "(?!)"
+        self.listed = re.compile(rf"(?:{listed})(?::[0-9]{{1,5}})?".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/health/"):
+        passes = scope["type"] != "http" or scope["path"].startswith("/health/")
+        if passes or self.listed.fullmatch(_host(scope)):
             await self.app(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.checked(scope, receive, send)
+
+
+def _host(scope: Scope) -> bytes:
+    hosts: list[bytes] = [value for name, value in scope["headers"] if name == b"host"]
+    return hosts[0] if len(hosts) == 1 else b""
 
 
 class OnlyWhileCounted:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
+from ..database.session import begin_look_up
 from ..database.tenant_session import TenantSession
 from .request_tenant import HEADER, TenantDep
 
@@ -36,7 +37,8 @@ class RequestDatabase:
         return TenantSession(self._engine, info=self._info, expire_on_commit=False)
 
     def begin_look_up(self, session: Session) -> None:
-        """Nothing: each transaction begins by entering the tenant's schema."""
+        """Begin a transaction of one statement that reads, after it entered the tenant's schema."""
+        begin_look_up(session, {})
 
 
 async def request_database(request: Request, tenant: TenantDep) -> RequestDatabase:

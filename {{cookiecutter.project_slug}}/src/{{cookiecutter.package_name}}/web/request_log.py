@@ -14,6 +14,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 ERROR_CODE = "error_code"  # key of a request's scope: the code of the error that answered it
 # What asks every few seconds: logged at DEBUG.
 PROBES = ("/health/live", "/health/ready", "/metrics")
+_REQUEST_ID_KEY = REQUEST_ID_HEADER.lower().encode()
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
 
 
@@ -50,20 +51,20 @@ class RequestLog:
                 status = message["status"]
                 given = {name for name, _ in message["headers"]}
                 missing = [header for header in self.headers if header[0] not in given]
-                own_id = (REQUEST_ID_HEADER.lower().encode(), request_id.encode())
+                own_id = (_REQUEST_ID_KEY, request_id.encode())
                 message = {**message, "headers": [*message["headers"], *missing, own_id]}
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 self._log(scope, status, began)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self.app(scope, receive, send_framed)
-            except Exception:
-                self.log.exception("request failed", method=scope["method"], path=scope["path"])
-                raise
-            finally:
-                structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, send_framed)
+        except Exception:
+            self.log.exception("request failed", method=scope["method"], path=scope["path"])
+            raise
+        finally:
+            structlog.contextvars.clear_contextvars()
 
     def _log(self, scope: Scope, status: int, began: float) -> None:
         seconds = time.perf_counter() - began
@@ -84,6 +85,6 @@ class RequestLog:
 def _request_id(scope: Scope) -> str:
     # An id from outside ends up in the logs, so it is taken only when it is plainly an id.
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.match(value):
+        if name == _REQUEST_ID_KEY and _REQUEST_ID.match(value):
             return str(value.decode())
     return uuid4().hex

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, event
 
 from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
 
-# What only marks the course of a transaction is executed and not looked at.
-_COURSE = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
+# What only asks, or marks the course of a transaction, is executed and not looked at.
+_COURSE = re.compile(r"\s*(EXPLAIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
 _EXECUTE = {"do_execute": False, "do_executemany": True}
 
 

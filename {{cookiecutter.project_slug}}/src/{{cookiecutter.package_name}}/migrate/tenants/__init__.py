@@ -17,6 +17,7 @@ from ..select import (
 )
 from .api import (
     AllTenantsResult,
+    fill_tenants,
     for_making,
     rollback_all_tenants,
     rollback_tenant,
@@ -57,6 +58,7 @@ __all__ = [
     "create_tenant_backup",
     "drop_tenant",
     "every_batch",
+    "fill_tenants",
     "find_tenant",
     "for_making",
     "list_tenants",

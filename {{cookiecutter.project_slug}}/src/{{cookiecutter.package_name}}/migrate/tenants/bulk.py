@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from math import inf
 from pathlib import Path
@@ -27,11 +28,12 @@ from ...words import count
 from .. import runner as run
 from ..backends import backend
 from ..config import MigrationConfig
-from ..folder import Folder, name_of
+from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
 from ..other_runs import OtherRun, keep_run
 from ..plan import Plan
 from ..results import RunState
+from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation import wait_for_creations
 from .inputs import find_outside_input, remembers
@@ -92,6 +94,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
+        self.backfills = TenantBackfills(self.chain, config.service)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
@@ -106,12 +109,16 @@ class BulkMigration:
         backup = None
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
+            self.backfills.prepare(self.engine)
             tenants = self._not_at_target()  # again: nobody else migrates them now
+            waiting = self.backfills.unfinished(self.engine) if tenants else set()
+            tenants.sort(key=lambda tenant: tenant.id in waiting)
             if tenants:
                 backup = self.config.before_run(self.engine, self._touched(tenants))
             began = time.perf_counter()
             progress = _Progress(len(tenants), max_failures, on_result)
-            for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
+            alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
+            for _, group in alike:
                 self._migrate_group(deque(group), progress)
             if progress.results:
                 self._keep(progress.results, time.perf_counter() - began, backup)
@@ -155,19 +162,19 @@ class BulkMigration:
             version_table=self.config.version_table,
             known_revisions={script.revision for script in self.chain} if display_name else None,
             recording=recording,
+            backfills=self.backfills,
         )
         observer = self.config.observer.for_tenant(tenant)
         scoped = replace(self.config, scope=scope, observer=observer)
+        choose = partial(self._choose, scope)
         # What a file remembers of one tenant must not reach the next.
         folder = Folder(self.config) if self._remembers else self.folder
         with recording or nullcontext():
             if self.is_upgrade:
                 # Whether files changed is for public to say; a tenant takes them as they are.
-                result = run.upgrade(
-                    self.engine, scoped, self._choose, folder=folder, allow_changed=True
-                )
+                result = run.upgrade(self.engine, scoped, choose, folder=folder, allow_changed=True)
             else:
-                result = run.downgrade(self.engine, scoped, self._choose, folder=folder)
+                result = run.downgrade(self.engine, scoped, choose, folder=folder)
         error = result.error
         if error is None and not result.migrations:
             error = self._follow_schema(scoped, scope)
@@ -182,13 +189,30 @@ class BulkMigration:
             duration=time.perf_counter() - began,
         )
 
-    def _choose(self, plan: Plan) -> "Sequence[Script]":
-        if self.is_upgrade:
-            return [script for script in plan.pending if script.revision in self.wanted]
-        return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+    def _choose(self, scope: TenantScope, plan: Plan) -> "Sequence[Script]":
+        if not self.is_upgrade:
+            return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+        scope.is_new = not plan.applied
+        chosen = [script for script in plan.pending if script.revision in self.wanted]
+        return chosen if scope.is_new else self._until_filled(scope.tenant, chosen)
+
+    def _until_filled(self, tenant: str, chosen: "list[Script]") -> "list[Script]":
+        """What comes before the first contract that waits for a backfill of this tenant."""
+        if not self.backfills or not any(phase_of(script) == CONTRACT for script in chosen):
+            return chosen
+        waits = tenant in self.backfills.unfinished(self.engine)
+        for place, script in enumerate(chosen):
+            if waits and phase_of(script) == CONTRACT:
+                return chosen[:place]
+            waits = waits or script in self.backfills
+        return chosen
 
     def _not_at_target(self) -> list[TenantAtRevision]:
-        known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
+        # Whoever has only a part of what was squashed is told so.
+        parts = [revision for one in self.folder.squashed for revision in one.older]
+        known = [*self.wanted, *parts]
+        if not self.is_upgrade:
+            known = [*self.unwanted, *self.wanted[-1:]]
         with backend.reading(self.engine) as connection:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 
@@ -259,6 +283,7 @@ class BulkMigration:
             is_upgrade=self.is_upgrade,
             citus=citus,
             dialect=self.engine.dialect,
+            backfills=self.backfills,
         )
 
     def _replay(

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 
 from ....errors import ActionableError
 from ... import errors
@@ -26,6 +26,16 @@ from ..common import bare, driver_connection, in_autocommit, my_name
 RETRY_SECONDS = 0.5
 # The errors of statements that cannot run in a transaction block. They come before anything is done.
 _WANTS_NO_TRANSACTION = (pg.ActiveSqlTransaction, pg.InvalidTransactionTermination)
+
+_PASSING = (
+    pg.LockNotAvailable,
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+    pg.QueryCanceled,
+    pg.IdleInTransactionSessionTimeout,
+    pg.TooManyConnections,
+    pg.CannotConnectNow,
+)
 
 # What an error is about, by PostgreSQL's code, and what to do:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -89,6 +99,29 @@ _SAID = {
 def timed_out(error: BaseException) -> bool:
     """Whether a statement waited for a table's lock as long as it may."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: psycopg raises the KeyboardInterrupt itself."""
+    return False
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the same may work a moment later, or with fewer rows.
+
+    A lock was not free in time, two waited for each other, a statement took longer than the server
+    allows, or the connection was lost.
+    """
+    passing = isinstance(getattr(error, "orig", None), _PASSING)
+    return passing or is_lost(error) or isinstance(error, TimeoutError)  # the pool's
+
+
+def is_lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection was lost, or none could be made."""
+    if not isinstance(error, DBAPIError):
+        return False
+    no_answer = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
+    return error.connection_invalidated or no_answer
 
 
 def is_there_already(error: BaseException) -> bool:

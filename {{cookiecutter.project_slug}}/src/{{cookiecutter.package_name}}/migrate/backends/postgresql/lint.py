@@ -5,6 +5,7 @@ no row, and gives an empty table new storage when it rewrites it.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -163,6 +164,7 @@ class _Measured:
         self.before, self.after = before, after
         self.watch = watch
         self.alone = alone
+        self.indexes_before, self.indexes = _indexes(before), _indexes(after)
         self.tables = {key: before[key] for key in watch.existing if key in before and key in after}
 
     def effect(self, raw: Any, *, needs_autocommit: bool) -> Effect:
@@ -230,11 +232,8 @@ class _Measured:
         count = after.measures["scans"] if after else 0
         return int(count - (before.measures["scans"] if before else 0))
 
-    def _indexes(self, table: str, catalog: Catalog) -> list[str]:
-        return [k for k, thing in catalog.items() if thing.kind == "index" and thing.of == table]
-
     def _is_read(self, table: str) -> bool:
-        return any(map(self._scans, (table, *self._indexes(table, self.after))))
+        return any(map(self._scans, (table, *self.indexes[table])))
 
     def _is_emptied(self, key: str) -> bool:
         # TRUNCATE gives new storage without reading the old; only each index is built again.
@@ -243,7 +242,7 @@ class _Measured:
             return False
         if old.measures["tablespace"] != new.measures["tablespace"]:
             return False
-        indexes = self._indexes(key, self.before)
+        indexes = self.indexes_before[key]
         if any(self._scans(index) for index in indexes):
             return False
         return self._scans(key) == sum(map(self._moved, indexes))
@@ -251,7 +250,7 @@ class _Measured:
     def _indexed(self) -> Iterator[str]:
         files = {t.measures["file"] for t in self.before.values() if t.kind == "index"}
         for key in self.tables:
-            for index in self._indexes(key, self.after):
+            for index in self.indexes[key]:
                 is_new = index not in self.before and self._is_built(key, index)
                 if self._moved(index) or (
                     is_new and self.after[index].measures["file"] not in files - {None}
@@ -266,7 +265,7 @@ class _Measured:
 
     def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
         if self.alone:  # gone by now; but only these two leave the old identity with new storage
-            moved = {k for k in indexed if any(map(self._moved, self._indexes(k, self.before)))}
+            moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
             return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
         found: dict[str, str] = {}
         for key, lock in self.after.items():
@@ -307,7 +306,7 @@ class _Measured:
             if key in self.before and self.before[key].facts["validated"]:
                 continue
             both = (new.of, new.measures["target"])
-            indexes = [index for table in both for index in self._indexes(table, self.before)]
+            indexes = [index for table in both for index in self.indexes_before[table]]
             if new.of in self.tables and any(map(self._scans, (*both, *indexes))):
                 yield new.of
 
@@ -330,7 +329,7 @@ class _Measured:
             slow = {
                 self.after[index].of
                 for table in writes
-                for index in self._indexes(table, self.after)
+                for index in self.indexes[table]
                 if self._scans(index) and not self.after[index].facts["unique"]
             }
             touched |= writes & set(self.tables) & (scanned | slow)
@@ -339,6 +338,15 @@ class _Measured:
                 read = {key for key in self.tables if self._is_read(key)}
                 touched |= read - writes
         return touched
+
+
+def _indexes(catalog: Catalog) -> dict[str, list[str]]:
+    """The keys of each table's indexes."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, thing in catalog.items():
+        if thing.kind == "index":
+            found[thing.of].append(key)
+    return found
 
 
 def _strength(mode: str) -> int:

@@ -70,7 +70,7 @@ SELECT 'index:' || rel.oid, 'index', rel.shown, tab.key, jsonb_build_object(
     'unique', indisunique,
     'valid', indisvalid,
     'backs', (SELECT conname FROM pg_constraint
-        WHERE conindid = rel.oid AND contype IN ('p', 'u', 'x'))
+        WHERE conrelid = indrelid AND conindid = rel.oid AND contype IN ('p', 'u', 'x'))
 ), jsonb_build_object(
     'name', rel.relname,
     'file', pg_relation_filenode(rel.oid),
@@ -79,10 +79,7 @@ SELECT 'index:' || rel.oid, 'index', rel.shown, tab.key, jsonb_build_object(
     'columns', ARRAY(
         SELECT attname FROM unnest(indkey) WITH ORDINALITY AS k (n, at)
         JOIN pg_attribute ON attrelid = indrelid AND attnum = n ORDER BY at
-    ),
-    'plain', NOT rel.relispartition AND indpred IS NULL AND indexprs IS NULL
-        AND NOT indnullsnotdistinct AND pg_get_indexdef(rel.oid, 0, true)
-        ~ ' USING btree \\(("[^"]+"|\\w+)(, ("[^"]+"|\\w+))*\\)$'
+    )
 )
 FROM pg_index JOIN rel ON rel.oid = indexrelid JOIN tab ON tab.oid = indrelid
 UNION ALL
@@ -95,7 +92,7 @@ jsonb_build_object(
 ), jsonb_build_object(
     'child', conparentid <> 0,
     'target', 'table:' || confrelid,
-    'index', CASE WHEN contype IN ('u', 'p') THEN pg_get_indexdef(conindid, 0, true) END,
+    'index', 'index:' || conindid,
     'columns', ARRAY(
         SELECT attname FROM unnest(conkey) WITH ORDINALITY AS k (n, at)
         JOIN pg_attribute ON attrelid = conrelid AND attnum = n ORDER BY at

@@ -11,6 +11,9 @@ from typing import Any
 from ...lint.chunks import chunked, target
 from ...lint.model import Effect, Rewrite, Step, Thing, execute
 
+# Whole columns in their usual order, and no condition.
+_PLAIN = re.compile(r' USING btree \(("[^"]+"|\w+)(, ("[^"]+"|\w+))*\)$')
+
 
 class _NoSafeForm(Exception):
     """PostgreSQL has none, or none that could be written without knowing the table's use."""
@@ -328,9 +331,8 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
     kind, rest = re.match(
         r"(UNIQUE|PRIMARY KEY)[^(]*\([^)]*\)(.*)", new.facts["definition"]
     ).groups()  # type: ignore[union-attr]
-    steps.expand.append(
-        execute(new.measures["index"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
-    )
+    definition = effect.after[new.measures["index"]].facts["definition"]
+    steps.expand.append(execute(definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)))
     steps.expand.append(
         execute(f"{add} {kind} USING INDEX {new.name}{rest.partition(' INCLUDE')[0]}")
     )
@@ -362,12 +364,16 @@ def _not_null(table: str, column: str) -> list[str]:
 
 def _create_index(index: Thing) -> str:
     names = index.measures["columns"]
-    if index.measures["plain"] and "." not in index.table and '"' not in index.table:
+    if _is_plain(index) and "." not in index.table and '"' not in index.table:
         unique = ", unique=True" * index.facts["unique"]
         columns = ", ".join(f'"{name}"' for name in names)
         where = f'"{index.measures["name"]}", "{index.table}", [{columns}]'
         return f"op.create_index({where}{unique}, postgresql_concurrently=True)"
     return execute(index.facts["definition"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
+
+
+def _is_plain(index: Thing) -> bool:
+    return not index.measures["child"] and bool(_PLAIN.search(index.facts["definition"]))
 
 
 def _drop_index(index: Thing) -> str:
@@ -423,7 +429,7 @@ def _key(effect: Effect, table: str) -> str | None:
         if t.kind == "index"
         and t.table == table
         and t.facts["unique"]
-        and t.measures["plain"]
+        and _is_plain(t)
         and len(t.measures["columns"]) == 1
     ]
     usable = [(rank, name) for rank, name in found if columns[table, name].facts["not_null"]]
