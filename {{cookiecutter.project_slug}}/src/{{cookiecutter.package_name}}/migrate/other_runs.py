@@ -86,6 +86,8 @@ def keep_run(
         may_alter: make the table, or its column, where it is missing. Only under the lock: another
             migrator may be about to do the same.
     """
+    if not config.keeps_runs:
+        return
     patient = replace(
         config,
         lock_timeout=PATIENCE_SECONDS,
