@@ -21,7 +21,10 @@ from serving import PASSWORD, free_port
 from tools.process import clean_environment
 from tools.services import ServiceEnvironment
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does"),
+]
 
 SECONDS = 60
 LONG = {

@@ -24,6 +24,8 @@ from serving import ADMIN_KEY, Service, running, serving, wait_until
 
 from tools.services import CACHE, ServiceEnvironment
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 60
 SIZES = {"phone": (390, 844), "desktop": (1200, 900)}
 PICTURES = CACHE / "pictures"
