@@ -27,6 +27,7 @@ from .api import (
 )
 from .audit import Finding, audit_tenants
 from .backup import TenantLayout, create_tenant_backup, restore_tenant
+from .baseline import TenantsTakenOver, take_over_tenants
 from .bulk import TenantResult
 from .drop import drop_tenant
 from .registry import (
@@ -51,6 +52,7 @@ __all__ = [
     "TenantRow",
     "TenantScope",
     "TenantStatus",
+    "TenantsTakenOver",
     "TenantsVerified",
     "applied_called",
     "audit_tenants",
@@ -75,6 +77,7 @@ __all__ = [
     "run_all_tenant_migrations",
     "run_tenant_migrations",
     "schema_of",
+    "take_over_tenants",
     "tenants_without_role",
     "verify_tenants",
 ]

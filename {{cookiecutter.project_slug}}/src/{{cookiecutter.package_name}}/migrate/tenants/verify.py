@@ -2,10 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ActionableError
@@ -17,6 +17,7 @@ from ..folder import Folder
 from ..plan import make_plan, read_state
 from ..snapshots import live_fingerprints, live_snapshot
 from .registry import Registry, check_registry
+from .roles import BECOME_OWNER
 from .scope import TenantScope, schema_of
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TenantDrift:
-    """In what a tenant's schema differs from what the migrations make."""
+    """In what a tenant's schema differs from what the migrations make.
+
+    Attributes:
+        changed_since_run: whether the schema is another than its last run left, whoever is right;
+            None when that run recorded none.
+    """
 
     tenant: str
     differences: tuple[Difference, ...]
+    changed_since_run: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -102,16 +109,14 @@ def _verify(
         return TenantsVerified(len(current), (), others)
     usual = next(t for schema, t in schemas.items() if fingerprints.get(schema) == most[0][0])
     expected = _expected(engine, config, revisions, usual if alike else None)
-    known: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
-    drifted = []
-    for schema, tenant in schemas.items():
-        fingerprint = fingerprints.get(schema)
-        if fingerprint not in known:
-            found = _snapshot(engine, config, tenant)
-            known[fingerprint] = tuple(compare(expected, found))
-        if known[fingerprint]:
-            drifted.append(TenantDrift(tenant, known[fingerprint]))
-    return TenantsVerified(len(current), tuple(drifted), others)
+    drifted = compare_tenants(engine, config, expected, schemas, fingerprints)
+    if drifted:
+        with backend.reading(engine) as connection:
+            drifted = tuple(
+                replace(one, changed_since_run=_changed(connection, config, one, fingerprints))
+                for one in drifted
+            )
+    return TenantsVerified(len(current), drifted, others)
 
 
 def _expected(
@@ -130,3 +135,43 @@ def _expected(
 
 def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
     return live_snapshot(engine, replace(config, scope=TenantScope(tenant, None)))
+
+
+def _changed(
+    connection: Connection, config: MigrationConfig, one: TenantDrift, found: Mapping[str, str]
+) -> bool | None:
+    """Compare with what the tenant's last run recorded."""
+    schema = schema_of(one.tenant)
+    connection.rollback()  # each table stays locked until its transaction ends
+    connection.execute(BECOME_OWNER, {"schema": schema})
+    # An older version of the engine had no such column.
+    ever = connection.exec_driver_sql(
+        f'SELECT to_jsonb(h) ->> \'fingerprint\' FROM "{schema}"."{config.history_table}" AS h'
+        " WHERE rolled_back_at IS NULL ORDER BY id DESC LIMIT 1"
+    ).scalar()
+    return None if ever is None else bool(ever != found[schema])
+
+
+def compare_tenants(
+    engine: Engine,
+    config: MigrationConfig,
+    expected: Snapshot,
+    schemas: Mapping[str, str],
+    fingerprints: Mapping[str, str],
+) -> tuple[TenantDrift, ...]:
+    """The tenants whose schemas are not what is expected, and in what they differ.
+
+    Args:
+        schemas: the tenants' ids, by schema.
+        fingerprints: by schema.
+    """
+    alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
+    drifted = []
+    for schema, tenant in schemas.items():
+        fingerprint = fingerprints.get(schema)
+        if fingerprint not in alike:
+            found = _snapshot(engine, config, tenant)
+            alike[fingerprint] = tuple(compare(expected, found))
+        if alike[fingerprint]:
+            drifted.append(TenantDrift(tenant, alike[fingerprint]))
+    return tuple(drifted)
