@@ -18,7 +18,7 @@ from my_service.settings import Settings
 from my_service.startup import start_database
 
 from engine.fixtures import on_server
-from engine.support import KIND, Command, Database, Folder, create
+from engine.support import KIND, Command, Database, Folder, create, printed_json
 
 on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite is linted in memory")
 DROP = 'op.drop_table("a")'
@@ -368,6 +368,8 @@ def test_error_refuses_danger_and_lets_the_rest_through(
     assert code == 1
     assert "Linting found what would hurt a live site in 003_drop_a." in err
     assert database.all() == before
+    (refused,) = printed_json(command("migrate history --failed --json")[1])
+    assert refused["error"]["code"] == "lint-findings"
     edit(dangerous.file("003_drop_a"), "down_revision", 'phase = "contract"\ndown_revision')
     assert command("migrate latest")[0] == 0
 

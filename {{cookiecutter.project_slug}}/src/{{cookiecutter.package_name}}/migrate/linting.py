@@ -156,7 +156,8 @@ def show(report: Report | None, form: str, path: Callable[[Path], Path]) -> str:
 
 
 def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> Iterator[Report]:
-    every = [replace(config, scope=scope) for scope in config.scope.as_scratch()]
+    scopes = config.scope.as_scratch()
+    every = [replace(config, scope=scope, awaits_backfills=False) for scope in scopes]
     with backend.scratch(server) as scratch:
         for scoped in every:
             _apply(scratch, scoped, folder, run.before)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from ..database.backend import connect
-from ..migrate import lint_pending, refuse_findings
+from ..errors import ActionableError
+from ..migrate import keep_refusal, lint_pending, refuse_findings
 from ..settings import Settings
 from . import config_for
 
@@ -52,7 +53,11 @@ def lint_as_set(engine: Engine, settings: Settings, *, next_only: bool = False) 
             config=config_for(settings),
         )
     if level == "error":
-        refuse_findings(report)
+        try:
+            refuse_findings(report)
+        except ActionableError as error:
+            keep_refusal(engine, error, config=config_for(settings))
+            raise
     return report
 
 
