@@ -3,11 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from ..errors import ActionableError
 from ..words import count
+
+
+class RunState(StrEnum):
+    """How a run ended.
+
+    Attributes:
+        TAKEN_OVER: the engine did not run it; it found it applied.
+        PARTLY_ROLLED_BACK: some of its migrations were undone.
+        FAILED: it was refused or interrupted, or a migration failed, or one of the tenants.
+        HELD_BACK: its first contract could not run yet.
+    """
+
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled back"
+    PARTLY_ROLLED_BACK = "partly rolled back"
+    TAKEN_OVER = "taken over"
+    FAILED = "failed"
+    HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)
@@ -198,6 +217,8 @@ class NewMigration:
         note: why the file is blank, when it was meant to be filled in and is not.
         online: the file that follows it, with what must run outside a transaction; None where
             there is no such thing, or nothing else.
+        other_tools: bookkeeping tables that are there and left alone, by name, each with the tool it
+            belongs to.
     """
 
     path: Path
@@ -205,6 +226,7 @@ class NewMigration:
     differences: tuple[Difference, ...] = ()
     note: str | None = None
     online: Path | None = None
+    other_tools: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
