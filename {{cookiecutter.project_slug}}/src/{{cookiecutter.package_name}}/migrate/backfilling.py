@@ -185,12 +185,15 @@ class _Filling:
             before = part.row
             part.chunk()
             rows, seconds = (part.row[name] - before[name] for name in ("done", "seconds"))
+            finished = part.row["finished_at"] is not None
             self.progress = replace(
                 self.progress,
                 done=self.progress.done + rows,
                 seconds=self.progress.seconds + seconds,
+                tenants_left=max(0, self.progress.tenants_left - finished),
             )
-            self._tell(anew=not part.is_open)
+            is_last = finished and not self.progress.tenants_left
+            self._tell(anew=is_last or not (part.is_open or finished))
             if part.is_open:
                 time.sleep(self.config.backfill_pause)
         # After a small tenant the pause is as much shorter as the work was.
@@ -202,7 +205,7 @@ class _Filling:
         """Tell how far it is.
 
         Args:
-            anew: ask the database: one schema is finished, or was dropped, or all are counted.
+            anew: ask the database: all are counted or finished, or one was dropped.
         """
         if anew:
             for found in read_progress(self.engine, self.config, self.progress.revision):
