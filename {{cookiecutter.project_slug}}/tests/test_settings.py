@@ -39,6 +39,14 @@ def test_production_refuses_a_missing_or_weak_secret(
         load_settings()
 
 
+def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9090")
+    monkeypatch.setenv("METRICS_PORT", "9090")
+    with pytest.raises(ActionableError, match="METRICS_PORT is PORT") as refused:
+        load_settings()
+    assert refused.value.code == "settings-invalid"
+
+
 def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", STRONG)

@@ -67,14 +67,17 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
     return engine
 
 
-def register(engine: Engine, settings: Settings) -> Replica:
+def register(engine: Engine, settings: Settings, observer: Observer | None = None) -> Replica:
     """Be counted among those that serve.
+
+    Args:
+        observer: hears of the migrations that this process runs while it serves, beside the log.
 
     Raises:
         ActionableError: the database does not answer, or this release must not serve from it.
     """
     try:
-        return Replica(engine, settings)
+        return Replica(engine, settings, observer)
     except SQLAlchemyError as error:
         engine.dispose()
         raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error

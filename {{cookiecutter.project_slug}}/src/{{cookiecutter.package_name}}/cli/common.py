@@ -50,6 +50,21 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
         engine.dispose()
 
 
+def connect_to(address: str) -> "Engine":
+    """An engine for the database at another address, which the caller disposes of.
+
+    Raises:
+        ActionableError: the settings cannot work, or the address is none.
+    """
+    from pydantic import SecretStr
+
+    from ..database.backend import connect
+    from ..settings import load_settings
+
+    other = {"database_url": SecretStr(address), "environment": "development"}
+    return connect(load_settings(serving=False).model_copy(update=other))
+
+
 def confirm_undoing_all(*, yes: bool) -> None:
     """In production, undo every batch only with a yes.
 

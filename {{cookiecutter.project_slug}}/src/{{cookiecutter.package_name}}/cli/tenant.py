@@ -12,6 +12,7 @@ import typer
 
 from ..words import count
 from .common import Json, database
+from .linting import look_before_running
 from .output import print_differences, print_failure, print_rows, shown
 from .tenant_errors import drop_not_confirmed
 
@@ -73,6 +74,7 @@ def migrate(
     from ..migrate.tenants import find_tenant
 
     with database() as (engine, config), progress() as advance:
+        look_before_running(engine)
         if tenant is None:
             run = run_all_tenant_migrations(
                 engine, config=config, max_failures=max_failures, on_result=advance

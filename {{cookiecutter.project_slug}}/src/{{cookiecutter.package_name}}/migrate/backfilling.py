@@ -251,10 +251,13 @@ class _Part:
         retries = self.config.table_lock_retries
         while True:
             self.keys = "before the first key"
+            began = time.perf_counter()
             try:
                 self._chunk()
+                self._tell_of_chunk(began, failed=False)
                 return
             except SQLAlchemyError as error:
+                self._tell_of_chunk(began, failed=True)
                 if not retries or not backend.may_pass(error):
                     raise self._failure(error) from error
             # The chunk was undone.
@@ -281,6 +284,10 @@ class _Part:
         if not found or found[0]["nullable"] or not isinstance(found[0]["type"], KEY_TYPES):
             raise errors.backfill_key_unusable(self.row, backfill.table, backfill.key)
         return str(found[0]["type"].compile(dialect=self.engine.dialect))
+
+    def _tell_of_chunk(self, began: float, *, failed: bool) -> None:
+        seconds = time.perf_counter() - began
+        self.config.observer.chunk_finished(self.row["name"], seconds, failed=failed)
 
     def _chunk(self) -> None:
         began = time.perf_counter()

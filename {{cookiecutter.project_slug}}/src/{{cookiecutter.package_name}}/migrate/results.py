@@ -3,11 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from ..errors import ActionableError
 from ..words import count
+
+
+class RunState(StrEnum):
+    """How a run ended.
+
+    Attributes:
+        TAKEN_OVER: the engine did not run it; it found it applied.
+        PARTLY_ROLLED_BACK: some of its migrations were undone.
+        FAILED: it was refused or interrupted, or a migration failed, or one of the tenants.
+        HELD_BACK: its first contract could not run yet.
+    """
+
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled back"
+    PARTLY_ROLLED_BACK = "partly rolled back"
+    TAKEN_OVER = "taken over"
+    FAILED = "failed"
+    HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)

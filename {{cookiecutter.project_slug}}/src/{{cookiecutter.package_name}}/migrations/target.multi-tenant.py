@@ -17,6 +17,7 @@ from ..migrate.tenants import (
     fill_tenants,
     run_all_tenant_migrations,
     tenants_without_role,
+    verify_tenants,
 )
 from ..settings import Settings
 
@@ -97,7 +98,9 @@ def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -
 
 def _tell_failed(run: AllTenantsResult) -> None:
     for result in run.failed:
-        _log().error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _log().error(
+            "A tenant could not be migrated", tenant=result.tenant, reason=str(result.error)
+        )
 
 
 def _tell_held_back(result: MigrationResult) -> None:
@@ -134,6 +137,22 @@ def count_tenants(engine: Engine) -> list[tuple[str | None, str, int]] | None:
         if error.code != "no-registry":
             raise
         return None
+
+
+def compare_tenants(engine: Engine, config: MigrationConfig) -> tuple[int, int, int] | None:
+    """How many tenants' schemas were compared, how many differ, and how many were left out.
+
+    Those are left out that are not at the revision of ``public``. None before there is a registry.
+
+    Raises:
+        ActionableError: nothing could be compared.
+    """
+    found = verify_tenants(engine, config=config)
+    if found.error is None:
+        return found.compared, len(found.drifted), len(found.not_compared)
+    if found.error.code != "no-registry":
+        raise found.error
+    return None
 
 
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:

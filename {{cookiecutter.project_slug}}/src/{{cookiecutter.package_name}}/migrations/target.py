@@ -74,6 +74,11 @@ def count_tenants(_engine: Engine) -> list[tuple[str | None, str, int]] | None:
     return None
 
 
+def compare_tenants(_engine: Engine, _config: MigrationConfig) -> tuple[int, int, int] | None:
+    """How many tenants were compared, differ, and were left out: None, there are no tenants."""
+    return None
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the schema is the one that this version of the service needs, and why not.
 

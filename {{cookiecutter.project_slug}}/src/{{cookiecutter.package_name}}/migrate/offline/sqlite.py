@@ -35,7 +35,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
             original: Any = source.connection.dbapi_connection
             original.backup(target.dbapi_connection)
         recorder = _Recorder(copy)
-        quiet = replace(config, observer=Observer(), before_run=nothing)
+        quiet = replace(config, observer=Observer(), before_run=nothing, keeps_runs=False)
         result = upgrade(copy, quiet, all_pending).raise_for_error()
     finally:
         copy.dispose()

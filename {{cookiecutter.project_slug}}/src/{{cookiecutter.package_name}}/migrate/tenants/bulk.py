@@ -30,7 +30,9 @@ from ..backends import backend
 from ..config import MigrationConfig
 from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
+from ..other_runs import OtherRun, keep_run
 from ..plan import Plan
+from ..results import RunState
 from ..select import refuse_baseline
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
@@ -93,7 +95,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
-        self.backfills = TenantBackfills(self.chain, config.service)
+        self.backfills = TenantBackfills(self.chain, config.service, is_upgrade=is_upgrade)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
@@ -105,6 +107,7 @@ class BulkMigration:
             max_failures: stop when so many tenants have failed.
             on_result: called after each tenant with its result and the number of tenants in all.
         """
+        backup = None
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
             self.backfills.prepare(self.engine)
@@ -112,12 +115,35 @@ class BulkMigration:
             waiting = self.backfills.unfinished(self.engine) if tenants else set()
             tenants.sort(key=lambda tenant: tenant.id in waiting)
             if tenants:
-                self.config.before_run(self.engine, self._touched(tenants))
+                backup = self.config.before_run(self.engine, self._touched(tenants))
+            began = time.perf_counter()
             progress = _Progress(len(tenants), max_failures, on_result)
             alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
             for _, group in alike:
                 self._migrate_group(deque(group), progress)
+            if progress.results:
+                self._keep(progress.results, time.perf_counter() - began, backup)
         return tuple(progress.results)
+
+    def _keep(self, results: Sequence[TenantResult], seconds: float, backup: str | None) -> None:
+        """Keep the run in the history of public; in the tenants' own it is a row each."""
+        failed = [
+            ActionableError(e.code, f"{result.tenant}: {e.problem}", e.impact, e.solution)
+            for result in results
+            if (e := result.error) is not None
+        ]
+        names = {name for result in results for name in result.migrations}
+        state = RunState.APPLIED if self.is_upgrade else RunState.ROLLED_BACK
+        run = OtherRun(
+            RunState.FAILED if failed else state,
+            [name for name in map(name_of, self.chain) if name in names],
+            seconds,
+            error=failed[0] if failed else None,
+            tenants=len(results) - len(failed),
+            tenants_failed=len(failed),
+            backup=backup,
+        )
+        keep_run(self.engine, self.config, run, may_alter=True)
 
     def migrate_one(
         self, tenant: str, *, display_name: str | None = None, recording: Recording | None = None
