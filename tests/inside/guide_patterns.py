@@ -179,9 +179,7 @@ class Trial:
 
     def down(self) -> None:
         """Undo the pattern's batches, everywhere."""
-        while (
-            migrate.get_migration_status(self.engine, config=self.config).current != self.after
-        ):
+        while migrate.get_migration_status(self.engine, config=self.config).current != self.after:
             if not self.tenants:
                 migrate.rollback_migrations(self.engine, config=self.config).raise_for_error()
                 continue

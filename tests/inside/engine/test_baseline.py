@@ -51,7 +51,9 @@ def test_what_was_taken_over_is_never_undone(
     assert command("migrate rollback --all") == (0, "All batches rolled back: 1 migration\n", "")
     code, out, err = command("migrate rollback --all")
     assert (code, err) == (0, "")
-    assert out == "Already at the base migration: 2 migrations were taken over or squashed, and stay\n"
+    assert (
+        out == "Already at the base migration: 2 migrations were taken over or squashed, and stay\n"
+    )
     assert command("migrate down")[0] == 1
     assert grown.tables() == {"a", "b"}
     assert grown.ask("SELECT id FROM a") == [(1,)]

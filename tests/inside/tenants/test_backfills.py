@@ -261,7 +261,7 @@ def test_with_roles_the_tenants_own_role_does_it(service: Service) -> None:
     service.config = replace(service.config, backfill_pause=0.0)
     service.add(TABLE, NO_TABLE)
     service.make("a", "b", "c")
-    own = '"n": "n + CASE current_user WHEN \'tenant_\' || \'b\' THEN 10 ELSE 1 END"'
+    own = "\"n\": \"n + CASE current_user WHEN 'tenant_' || 'b' THEN 10 ELSE 1 END\""
     service.add("pass", extra=FILL.replace('"n": "n + 1"', own))
     for name in ("a", "b", "c"):
         as_role(service, name, "INSERT INTO t VALUES (1, 1) RETURNING n")
