@@ -1,7 +1,7 @@
 """Requests a second, beside a FastAPI application of thirty lines and a well-known template.
 
-All run at once, and are asked in turn for a few seconds each, so that a busy machine is busy for all
-of them. Read the ratios; the rates are those of one machine on one day. ``wrk`` asks
+All run at once, and are asked in turn for a few seconds each, so that a busy machine is busy for
+all of them. Read the ratios; the rates are those of one machine on one day. ``wrk`` asks
 (Debian: apt install wrk), ``py-spy`` says where the time goes (uv fetches it).
 """
 
@@ -35,6 +35,11 @@ RESULTS = Path(__file__).parent / "results"
 PEERS = Path(__file__).parent / "request_peers"
 FULL_STACK = services.CACHE / "benchmarks" / "requests" / "full-stack-fastapi-template"
 FULL_STACK_ADDRESS = "https://github.com/fastapi/full-stack-fastapi-template"
+CREATE_ALL = """
+from app import models
+from app.core.db import engine
+models.SQLModel.metadata.create_all(engine)
+"""
 ROUNDS = int(os.environ.get("REQUESTS_ROUNDS", "7"))
 SECONDS = float(os.environ.get("REQUESTS_SECONDS", "3"))
 PROFILE_SECONDS = 10
@@ -180,10 +185,17 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
             theirs = f"{address}&options=-csearch_path%3Dtenant_acme"
         else:
             theirs = address
-        ours = [python.python, "-m", "my_service", "serve", "--port"]
+        ours: list[str | Path] = [python.python, "-m", "my_service", "serve", "--port"]
         started = {OURS: start(running, ours, project, {**variables, **path}, headers)}
         for peer, log in ((THIRTY, ()), (SILENT, ("--no-access-log",))):
-            thirty = [python.python, "-m", "uvicorn", "thirty_lines:app", *log, "--port"]
+            thirty: list[str | Path] = [
+                python.python,
+                "-m",
+                "uvicorn",
+                "thirty_lines:app",
+                *log,
+                "--port",
+            ]
             given = {"DATABASE_URL": theirs, "JWT_SECRET": SECRET}
             started[peer] = start(running, thirty, PEERS, given, headers)
         if database == "postgresql" and (theirs_too := full_stack(running, server)):
@@ -203,7 +215,7 @@ def all_same(path: str) -> dict[str, str]:
 
 
 def full_stack(running: ExitStack, server: str) -> App | None:
-    """The backend of full-stack-fastapi-template; None, and the reason printed, where it cannot be."""
+    """The backend of full-stack-fastapi-template; None, and why is printed, where it cannot be."""
     interpreter = newest_python.find()
     if interpreter is None:
         print(f"{TEMPLATE}: needs Python {newest_python.VERSION}", file=sys.stderr)
@@ -223,19 +235,24 @@ def full_stack(running: ExitStack, server: str) -> App | None:
         address = new_database(running, server, "full_stack", backend)
         variables = {
             # Its settings want a host; the folder of the socket, which the address names, counts.
-            "DATABASE_URL": address.replace("postgresql+psycopg://postgres:@/", "postgresql://postgres@localhost/"),
+            "DATABASE_URL": address.replace(
+                "postgresql+psycopg://postgres:@/", "postgresql://postgres@localhost/"
+            ),
             "FIRST_SUPERUSER": "ada@example.com",
             "FIRST_SUPERUSER_PASSWORD": "correct horse battery",
             "PROJECT_NAME": "peer",
             "SECRET_KEY": SECRET,
         }
-        succeed(python, "-m", "alembic", "upgrade", "head", cwd=backend, variables=variables)
-        initial = {**variables, "PYTHONPATH": str(backend)}
-        succeed(python, "app/initial_data.py", cwd=backend, variables=initial)
+        # Its migrations want the extension uuid-ossp, which the wheel's server lacks.
+        variables["PYTHONPATH"] = str(backend)
+        succeed(python, "-c", CREATE_ALL, cwd=backend, variables=variables)
+        succeed(python, "app/initial_data.py", cwd=backend, variables=variables)
     except AssertionError as error:
         print(f"{TEMPLATE}: {error}", file=sys.stderr)
         return None
-    app = start(running, [python, "-m", "uvicorn", "app.main:app", "--port"], backend, variables, {})
+    app = start(
+        running, [python, "-m", "uvicorn", "app.main:app", "--port"], backend, variables, {}
+    )
     form = b"username=ada@example.com&password=correct+horse+battery"
     with urlopen(Request(f"{app.address}/api/v1/login/access-token", form)) as answer:
         token = json.load(answer)["access_token"]
@@ -281,7 +298,13 @@ def served(
         words = [*map(str, command), str(port)]
         environment = clean_environment(variables)
         process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True, text=True
+            words,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            text=True,
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/health/live", process)
@@ -299,9 +322,9 @@ def wait_for(address: str, process: "subprocess.Popen[str]") -> None:
         except HTTPError:
             return
         except OSError:
-            assert process.poll() is None, f"{process.args} ended"
+            assert process.poll() is None, f"{process.args!r} ended"
             time.sleep(0.1)
-    sys.exit(f"{process.args} does not answer")
+    sys.exit(f"{process.args!r} does not answer")
 
 
 def free_port() -> int:
@@ -336,9 +359,11 @@ def profile(app: App, path: str, scratch: Path) -> Counter[str]:
     """Samples by layer, of the thread that runs Python at the time."""
     out = scratch / "stacks.txt"
     spy = subprocess.Popen(
-        [services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "400"]
-        + ["--duration", str(PROFILE_SECONDS), "--format", "raw", "--output", str(out)]
-        + ["--full-filenames", "--pid", str(app.process.pid)],
+        [
+            *(services.find_uv(), "tool", "run", "py-spy", "record", "--gil", "--rate", "200"),
+            *("--duration", str(PROFILE_SECONDS), "--format", "raw", "--output", str(out)),
+            *("--full-filenames", "--pid", str(app.process.pid)),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -377,14 +402,14 @@ def report(cases: list[Case]) -> None:
     lines = [
         "# Requests",
         "",
-        f"`python -m benchmarks requests` on Python {platform_of_services()}, {os.cpu_count()} cores, "
-        f"which wrk, PostgreSQL and whatever else ran shared: medians of {ROUNDS} rounds of "
-        f"{SECONDS:g} s each, asked in turn.",
+        f"`python -m benchmarks requests` on Python {version()}, {os.cpu_count()} cores that were",
+        f"shared with wrk, PostgreSQL and others: medians of {ROUNDS} rounds of {SECONDS:g} s,",
+        "asked in turn.",
         "",
-        "`30 lines` is `request_peers/thirty_lines.py` (FastAPI, SQLAlchemy, the same statement and the",
-        "same answer), as `uvicorn thirty_lines:app` starts it: with a line of log for each request, as",
+        "`30 lines` is `request_peers/thirty_lines.py` (FastAPI, SQLAlchemy, the same query and",
+        "answer), as `uvicorn thirty_lines:app` starts it, with a line of log for each request, as",
         "ours has; and once more without. Ours runs with production's middleware. The template is",
-        "full-stack-fastapi-template's backend, which looks users up by their key alone.",
+        "full-stack-fastapi-template's backend, which looks users up by key alone.",
         "",
         "## Our rate by theirs",
         "",
@@ -399,8 +424,12 @@ def report(cases: list[Case]) -> None:
                 rate += f" ({case.failed[clients, OURS]} failed)"
             lines.append(f"| {case.name} | {clients} | {rate} | {' | '.join(cells)} |")
     lines += ["", "## Where the processor's time goes", ""]
-    lines += ["Microseconds of one request at 16 clients: the process's own time, by the share of its"]
-    lines += ["samples in each layer (py-spy, 400 a second). The standard library counts for its caller."]
+    lines += [
+        "Microseconds of one request at 16 clients: the process's own time, by the share of its"
+    ]
+    lines += [
+        "samples in each layer (py-spy, 200 a second). The standard library counts for its caller."
+    ]
     for case in cases:
         lines += table_of(case)
     (RESULTS / "requests.md").write_text("\n".join(lines) + "\n")
@@ -410,7 +439,7 @@ def report(cases: list[Case]) -> None:
 def cell(case: Case, clients: int, peer: str) -> str:
     """The ratio to a peer."""
     if peer not in case.paths:
-        return "–"
+        return ""
     ratio, failed = case.ratio(clients, peer), case.failed[clients, peer]
     if ratio is None:
         return "it answers nothing"
@@ -423,10 +452,18 @@ def table_of(case: Case) -> list[str]:
     layers = sorted({*ours, *theirs}, key=lambda layer: -ours.get(layer, 0))
     rows = [f"| {n} | {ours.get(n, 0):.0f} | {theirs.get(n, 0):.0f} |" for n in layers]
     whole = f"| **all** | **{sum(ours.values()):.0f}** | **{sum(theirs.values()):.0f}** |"
-    return ["", f"### {case.name}", "", "| Layer | Ours | 30 lines |", "|---|--:|--:|", *rows, whole]
+    return [
+        "",
+        f"### {case.name}",
+        "",
+        "| Layer | Ours | 30 lines |",
+        "|---|--:|--:|",
+        *rows,
+        whole,
+    ]
 
 
-def platform_of_services() -> str:
+def version() -> str:
     """The version of the Python that all of them run on."""
     python = newest_python.find()
     return platform.python_version() if python is None else newest_python.VERSION

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,7 +146,7 @@ def address() -> str:
 @pytest.fixture
 def dev(desk: Callable[..., Desk], address: str) -> Iterator[tuple[Desk, Running]]:
     """A desk where ``make dev`` runs."""
-    here = desk()
+    here = desk(CLIENT_TIMEOUT="5")
     running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
     running.says("Ready to serve")
     yield here, running
@@ -187,6 +189,17 @@ def test_write_read_see_the_sql_and_apply_beside_make_dev(
     assert "Batch 2 run" in desk.type("migrate latest")
     becomes_ready(address)
     assert running.said().count("Ready to serve") == 2
+
+
+def test_a_client_that_sends_half_a_request_is_let_go_under_reload_too(
+    dev: tuple[Desk, Running], address: str
+) -> None:
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.settimeout(SECONDS)
+        client.sendall(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
 
 
 def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(

@@ -1,11 +1,16 @@
 """The running service, as a test speaks to it."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from .schema import HEADERS, prepare
+
+
+# Runs a command line: gives exit code and output.
+Command = Callable[[str], tuple[int, str]]
 
 
 class Client(TestClient):

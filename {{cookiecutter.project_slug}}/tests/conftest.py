@@ -1,6 +1,8 @@
 """Fixtures: an empty database, a migrated one, the service itself."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -8,11 +10,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.cli import main
 from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import QUICK, Outbox
-from .client import Client
+from .client import Client, Command
 from .database import fresh_database
 from .schema import open_session, prepare
 
@@ -60,3 +63,28 @@ def outbox(client: TestClient) -> Outbox:
     """The mails that the running service sends."""
     client.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
     return outbox
+
+
+@pytest.fixture
+def command(
+    settings: Settings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    """Runs a command line on an empty database: gives exit code and output."""
+    address = settings.test_database_url
+    url = address.get_secret_value() if address else f"sqlite:///{tmp_path}/test.db"
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    monkeypatch.setenv("TEST_DATABASE_URL", url)
+    for name in ("LISTEN_HOST", "PORT"):  # what "serve" sets ends with the test
+        monkeypatch.setenv(name, "")
+
+    def run(line: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["service", *line.split()])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(str(end.value.code or 0)), (printed.out + printed.err).strip()
+
+    return run

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
@@ -109,9 +110,10 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
 
 
 def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
-    register(client, outbox)
+    headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
     change(client, is_active=False)
+    assert client.get("/users/me", headers=headers).status_code == 401
     answers.append(sign_in(client))
     change(client, is_active=True, email_verified=False)
     answers.append(sign_in(client))
@@ -161,6 +163,8 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     client.post("/auth/request-password-reset", json={"email": ADA["email"]})
     token = token_in(outbox.mails[-1])
     reset = {"token": token, "password": "staple battery horse"}
+    guessable = client.post("/auth/reset-password", json={**reset, "password": "password1"})
+    assert guessable.json()["code"] == "password-guessable"
     assert client.post("/auth/reset-password", json=reset).status_code == 200
     assert client.post("/auth/reset-password", json=reset).status_code == 400
     assert client.get("/users/me", headers=before).status_code == 401
@@ -168,6 +172,21 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     # A token is good for what it was issued for, and for nothing else.
     stolen = {"Authorization": f"Bearer {token}"}
     assert client.get("/users/me", headers=stolen).status_code == 401
+
+
+def test_an_account_that_is_closed_meanwhile_gets_no_new_password(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = authorize(register(client, outbox))
+    hashed = Passwords.hash
+
+    def close_and_hash(self: Passwords, password: str) -> str:
+        change(client, is_active=False)
+        return hashed(self, password)
+
+    monkeypatch.setattr(Passwords, "hash", close_and_hash)
+    sent = {"current_password": PASSWORD, "password": "staple battery horse"}
+    assert client.post("/auth/change-password", json=sent, headers=headers).status_code == 401
 
 
 def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
@@ -215,7 +234,7 @@ def test_a_closed_account_gets_no_link_that_nobody_can_follow(
     assert outbox.mails == []
     client.post("/auth/register", json=ADA)
     (mail,) = outbox.mails
-    assert "is closed" in mail.subject and "#" not in mail.link
+    assert mail.to == ADA["email"] and "is closed" in mail.subject and "#" not in mail.link
     assert client.get(mail.link).status_code == 200
 
 

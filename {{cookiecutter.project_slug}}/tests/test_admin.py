@@ -91,6 +91,16 @@ def test_a_deactivated_user_is_out_at_once_and_can_come_back(
     assert sign_in(admin).status_code == 200
 
 
+def test_administrators_see_no_hash_either(admin: TestClient) -> None:
+    add_users(admin, "ada@example.com")
+    (user,) = admin.get("/users").json()["items"]
+    for seen in (user, admin.post(f"/users/{user['id']}/activate").json()):
+        assert set(seen) == {
+            *("id", "email", "name", "email_verified", "is_active"),
+            *("last_login_at", "created_at", "updated_at"),
+        }
+
+
 def test_an_unknown_user_is_not_found(admin: TestClient) -> None:
     answer = admin.post("/users/00000000-0000-0000-0000-000000000000/activate")
     assert (answer.status_code, answer.json()["problem"]) == (404, "There is no such user.")

@@ -2,52 +2,21 @@
 
 import json
 import socket
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }}.cli import main
 from {{ cookiecutter.package_name }}.cli.seed import SEEDS
 from {{ cookiecutter.package_name }}.migrations import config
-from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.words import count
 
+from .client import Command
 from .schema import BEFORE_SEEDS, SEED_RUN
 
 NAMES = sorted(path.stem for path in config.versions.glob("[0-9]*.py"))
 SEED_NAMES = sorted(path.stem for path in SEEDS.glob("[0-9]*.py"))
 
 COUNT = "1 migration" if len(NAMES) == 1 else f"{len(NAMES)} migrations"
-
-Command = Callable[[str], tuple[int, str]]
-
-
-@pytest.fixture
-def command(
-    settings: Settings,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    """Runs a command line on an empty database: gives exit code and output."""
-    address = settings.test_database_url
-    url = address.get_secret_value() if address else f"sqlite:///{tmp_path}/test.db"
-    monkeypatch.setenv("ENVIRONMENT", "test")
-    monkeypatch.setenv("TEST_DATABASE_URL", url)
-    for name in ("LISTEN_HOST", "PORT"):  # what "serve" sets ends with the test
-        monkeypatch.setenv(name, "")
-
-    def run(line: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["service", *line.split()])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(str(end.value.code or 0)), (printed.out + printed.err).strip()
-
-    return run
-
 
 def test_a_day_with_migrations(command: Command) -> None:
     assert command("migrate current") == (0, "none")
@@ -122,6 +91,35 @@ def test_an_address_in_use_is_an_error_in_three_lines(
     assert f"serve --host 127.0.0.1 --port {port + 1}" in said
     code, said = command("serve --host 192.0.2.1")
     assert (code, "Nothing can listen on 192.0.2.1" in said) == (1, True)
+
+
+def test_every_command_that_looks_can_tell_people_and_programs(command: Command) -> None:
+    for line in BEFORE_SEEDS or ("migrate latest",):
+        assert command(line)[0] == 0
+    assert command("migrate latest")[0] == 0
+    for line in ("verify", "diff models chain", "history", "stats", "lint", "contract", "list"):
+        assert command(f"migrate {line}")[0] == 0
+        code, output = command(f"migrate {line} --json")
+        assert (code, output[:1]) in [(0, "{"), (0, "[")]
+
+
+def test_a_backup_is_made_listed_and_restored_and_what_was_there_is_kept_until_it_is_forgotten(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
+    for line in BEFORE_SEEDS or ("migrate latest",):
+        command(line)
+    assert command("backup list --json") == (0, "[]")
+    assert command("backup create")[0] == 0
+    (name,) = (one["name"] for one in json.loads(command("backup list --json")[1]))
+    assert name in command("backup list")[1]
+    assert command(f"backup restore {name}")[0] == 1
+    assert command(f"backup restore {name} --yes")[0] == 0
+    kept = command("backup forget")[1].splitlines()[0]
+    assert command("backup forget nothing --yes")[0] == 1
+    assert command(f"backup forget {kept} --yes") == (0, f"Removed {kept}")
+    assert command("backup forget") == (0, "Nothing is kept")
+    assert command("migrate latest") == (0, "Already up to date")
 
 
 def test_misuse_exits_with_2(command: Command) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web.rate_limits import RateLimiter
 
-from .accounts import ADA, Outbox, register, sign_in
+from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client
 
 ACCOUNT = ("ada@example.com",)
@@ -126,6 +127,41 @@ def test_every_route_that_anybody_may_call_is_limited(
         app.state.mailer = Outbox()
         statuses = [client.post(f"/auth/{path}", json=sent).status_code for _ in range(3)]
     assert 429 not in statuses[:2] and statuses[2] == 429
+
+
+def test_changing_a_password_is_limited_too(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_address": "2/hour"}))
+    with Client(app) as client:
+        app.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        wrong = {"current_password": "wrong horse", "password": "staple battery horse"}
+        statuses = [
+            client.post("/auth/change-password", json=wrong, headers=headers).status_code
+            for _ in range(3)
+        ]
+    assert statuses == [403, 403, 429]
+
+
+def test_passwords_are_counted_wherever_they_are_compared(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
+    with Client(app) as client:
+        app.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        for path, sent, refused in (
+            ("login", {"email": "eve@example.com", "password": "x"}, 401),
+            ("verify-email", {"token": "x" * 43, "password": "x"}, 400),
+            ("change-password", {"current_password": "x", "password": "y"}, 403),
+        ):
+            answers = [client.post(f"/auth/{path}", json=sent, headers=headers) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [refused, refused, 429]
+
+
+def test_guessing_the_administrators_key_is_limited(settings: Settings) -> None:
+    few = {"rate_limit_per_address": "2/hour", "admin_key": SecretStr("a key of their own" * 2)}
+    with Client(create_app(settings.model_copy(update=few))) as client:
+        guess = {"X-Admin-Key": "a guess"}
+        statuses = [client.get("/users", headers=guess).status_code for _ in range(3)]
+    assert statuses == [403, 403, 429]
 
 
 def test_a_storage_that_is_away_is_replaced_by_this_process(

@@ -43,6 +43,8 @@ def test_the_page_of_the_api_runs_its_own_scripts_alone(client: TestClient) -> N
     policy = client.get("/docs").headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert (rules["default-src"], rules["frame-ancestors"]) == ("'none'", "'none'")
+    assert rules["connect-src"] == "'self'"
+    assert rules["style-src"] == "'self' 'unsafe-inline'"
     own, digest = rules["script-src"].split(" ")
     assert own == "'self'" and digest.startswith("'sha256-")
 
@@ -64,14 +66,16 @@ def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.Mo
 def test_those_who_read_and_then_write_at_once_all_succeed(
     settings: Settings, tmp_path: Path
 ) -> None:
-    engine = connect(with_connections(settings, tmp_path))
-    prepare(engine)
-    with open_session(engine) as session:
+    # Two, as in two processes: each queues its own writers.
+    engines = [connect(with_connections(settings, tmp_path)) for _ in range(2)]
+    prepare(engines[0])
+    with open_session(engines[0]) as session:
         session.add(User(email="ada@example.com", name="0", password_hash="!"))
         session.commit()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: count_up(engine), range(40)))
-    engine.dispose()
+        list(pool.map(count_up, engines * 20))
+    for engine in engines:
+        engine.dispose()
 
 
 def test_who_is_looked_up_waits_for_nobody_who_writes(settings: Settings, tmp_path: Path) -> None:

@@ -70,3 +70,11 @@ def test_a_new_password_leaves_no_token_but_the_new_one(client: TestClient, outb
     new = authorize(client.post("/auth/change-password", json=change, headers=old))
     assert (status(client, old), status(client, new)) == (401, 200)
     assert tokens(client) == 1
+
+
+def test_a_password_that_is_reset_leaves_no_token(client: TestClient, outbox: Outbox) -> None:
+    old = authorize(register(client, outbox))
+    client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    reset = {"token": token_in(outbox.mails[-1]), "password": "staple battery horse"}
+    assert client.post("/auth/reset-password", json=reset).status_code == 200
+    assert (status(client, old), tokens(client)) == (401, 0)

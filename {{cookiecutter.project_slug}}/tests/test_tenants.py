@@ -1,6 +1,8 @@
 """Tenants over HTTP: administrators make and remove them, and each request sees its own."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,7 +26,7 @@ from {{ cookiecutter.package_name }}.migrate.tenants import (
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
-from .client import Client
+from .client import Client, Command
 
 KEY = {"X-Admin-Key": "an administrator's own long key, 0123456789"}
 
@@ -181,3 +183,31 @@ def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Clien
             assert names(session) == [tenant]
             session.rollback()
             assert names(session) == [tenant]
+
+
+def test_a_day_with_tenants_on_the_command_line(command: Command) -> None:
+    assert command("migrate latest")[0] == 0
+    assert command("tenant create globex --name Globex") == (0, "Created tenant globex")
+    assert command("tenant create globex") == (0, "Tenant globex already exists")
+    assert "Globex" in command("tenant list")[1]
+    assert '"globex"' in command("tenant list --json")[1]
+    for line in ("migrate", "migrate globex", "verify", "verify globex", "audit"):
+        assert command(f"tenant {line}")[0] == 0
+        assert command(f"tenant {line} --json")[0] == 0
+    assert command("tenant migrate nobody")[0] == 1
+    assert command("tenant drop globex")[0] == 1
+    assert command("tenant drop globex --yes") == (0, "Dropped tenant globex")
+    assert "globex" not in command("tenant list")[1]
+
+
+def test_one_tenant_is_saved_and_restored(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
+    command("migrate latest")
+    command("tenant create globex")
+    assert command("backup create --tenant globex")[0] == 0
+    (name,) = (one["name"] for one in json.loads(command("backup list --json")[1]))
+    assert command(f"backup restore {name} --tenant globex")[0] == 1
+    assert command(f"backup restore {name} --tenant globex --yes")[0] == 0
+    assert command("tenant verify globex")[0] == 0

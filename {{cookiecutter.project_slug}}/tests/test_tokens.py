@@ -1,10 +1,12 @@
 """Only this service's own tokens count, for as long as they should and for what they are for."""
 
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import jwt
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -32,6 +34,16 @@ def test_a_token_is_read_as_it_was_issued(session: Session) -> None:
     assert claims is not None and claims.user_id == user.id
     assert find_holder(session, claims) is user
     assert tokens.read(tokens.issue(session, user, "password-reset"), "access") is None
+
+
+def test_a_token_that_was_good_is_not_once_it_expires(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, user = Tokens(SETTINGS, {}), someone(session)
+    token = tokens.issue(session, user, "access")
+    assert tokens.read(token, "access") is not None
+    monkeypatch.setattr(time, "time", lambda now=time.time() + 3601: now)
+    assert tokens.read(token, "access") is None
 
 
 def test_a_token_bound_to_one_place_is_refused_in_another(session: Session) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from engine.git import commit
 from my_service.migrate.tenants import newest, rollback_tenant
 
+from engine.git import commit
 from tenants.support import Service, replays
 
 TABLE = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'

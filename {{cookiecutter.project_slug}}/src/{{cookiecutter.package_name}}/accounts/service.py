@@ -23,7 +23,7 @@ from .passwords import Passwords
 from .schemas import AccessToken, PasswordChange, PasswordReset, Registration, Verification
 from .tokens import Claims, Tokens, digest, end_all, find_holder, random_token
 
-CONFIRMED = {
+CONFIRMED: dict[str, Any] = {
     "email_verified": True,
     "verification_token": None,
     "verification_token_expires_at": None,
@@ -95,10 +95,11 @@ class Accounts:
             User.verification_token == digest(given.token),
             User.verification_token_expires_at > utc_now(),
         )
+        values = CONFIRMED
         if given.password is None:
             user, values = self._awaited(*awaited), CONFIRMED | {"password_hash": NO_PASSWORD}
         else:
-            user, values = self._recognise(given.password, *awaited), CONFIRMED
+            user = self._recognise(given.password, *awaited)
         with self.database.open() as session:
             changed = _change(session, user, *awaited, **values) if user else None
             if changed is None:

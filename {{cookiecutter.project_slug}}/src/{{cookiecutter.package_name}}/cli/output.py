@@ -83,6 +83,8 @@ def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
     for found in new.differences:
         left_out = "  (left out: no migration here made it)" if found.left_out else ""
         typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)
+    for table, tool in new.other_tools.items():
+        print(f"  Table {table} belongs to {tool}: left alone")
     if new.note:
         print(f"It is blank: {new.note}")
 

@@ -362,12 +362,14 @@ def lint_migrations(
 def lint_pending(
     engine: Engine,
     *,
+    next_only: bool = False,
     server: Callable[[], Engine] | None = None,
     config: MigrationConfig | None = None,
 ) -> "Report | None":
     """Lint what is pending, where it could hurt somebody.
 
     Args:
+        next_only: the next one alone, which is all that :func:`migrate_up` applies.
         server: as for :func:`lint_migrations`; called only when there is something to lint.
 
     Returns:
@@ -379,7 +381,8 @@ def lint_pending(
     status = get_migration_status(engine, config=config)
     if status.problem or not status.pending or not status.completed:
         return None
-    return lint_migrations(engine, server=server and server(), config=config)
+    names = status.pending[:1] if next_only else None
+    return lint_migrations(engine, names, server=server and server(), config=config)
 
 
 def refuse_findings(report: "Report | None") -> None:

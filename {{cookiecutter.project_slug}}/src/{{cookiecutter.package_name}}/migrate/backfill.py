@@ -22,7 +22,6 @@ from sqlalchemy import (
     Float,
     Insert,
     MetaData,
-    RowMapping,
     String,
     Table,
     Text,
@@ -151,16 +150,16 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
     def upgrade(**arguments: Any) -> None:
         from alembic import op
 
-        from .alembic_bridge import current_fills, in_scratch
+        from .alembic_bridge import current_fills
 
         body(**arguments)
-        fills = current_fills()
-        if in_scratch():  # nobody will run a chunk, so this is where a wrong name is found
-            op.execute(text(f"EXPLAIN {stated.update(f'{quoted(stated.key)} IS NOT NULL')}"))
+        fills, every = current_fills(), f"{quoted(stated.key)} IS NOT NULL"
         if fills is Fills.LATER:
             _write_row(module, stated)
         elif fills is Fills.AT_ONCE:
-            op.execute(text(stated.update("true")))
+            op.execute(text(stated.update(every)))
+        elif fills is Fills.NEVER:
+            op.execute(text(f"EXPLAIN {stated.update(every)}"))
 
     def downgrade(**arguments: Any) -> None:
         from .alembic_bridge import current_fills

@@ -458,18 +458,21 @@ def reason_missing() -> ActionableError:
     )
 
 
-def tables_without_history(name: str, error: Exception, tools: Iterable[str]) -> ActionableError:
+def tables_without_history(
+    name: str, error: Exception, tools: Iterable[str], tenant: str | None
+) -> ActionableError:
     """Something that the first migration makes is there already, and nothing is recorded as applied.
     The database was made by another program, by hand, or restored without ``migration_history``.
-    ``migrate baseline`` compares it with the migrations and records them, without running any.
+    ``migrate baseline``, for a tenant's schema ``tenant baseline``, compares it with the migrations
+    and records them, without running any.
     """
     named = ", ".join(sorted(set(tools)))
     return ActionableError(
         "tables-without-history",
-        f"The database has tables, but no history of this service: {name} failed: {cause(error)}"
-        + (f" (There are tables of {named}.)" if named else ""),
+        f"The {'schema' if tenant else 'database'} has tables, but no history of this service:"
+        f" {name} failed: {cause(error)}" + (f" (There are tables of {named}.)" if named else ""),
         "Nothing was changed: the whole batch was undone.",
-        "Take the database over as it is: migrate baseline",
+        f"Take it over as it is: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
     )
 
 
@@ -477,18 +480,28 @@ def tables_without_history(name: str, error: Exception, tools: Iterable[str]) ->
 
 
 def migration_failed(
-    names: Sequence[str], error: BaseException, impact: str, paths: Sequence[str], command: str
+    names: Sequence[str],
+    error: BaseException,
+    impact: str,
+    paths: Sequence[str],
+    command: str,
+    refusal: str | None = None,
 ) -> ActionableError:
     """The database refused a statement, or your code raised.
 
     The impact says what stays: nothing of the batch, unless a migration has
-    ``transaction = False`` or ends its own transaction. Correct the file and run it again.
+    ``transaction = False`` or ends its own transaction. Correct the file, or what the database lacks,
+    and run it again.
     """
+    if refusal is not None:
+        solution = f"{refusal} Then run it again: {command}"
+    else:
+        solution = f"Correct {', '.join(paths)} and run it again: {command}"
     return ActionableError(
         "migration-failed",
         f"{', '.join(names)} failed: {cause(error)}",
         impact,
-        f"Correct {', '.join(paths)} and run it again: {command}",
+        solution,
     )
 
 
@@ -720,6 +733,19 @@ def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> Action
         f"{name} does not run on an empty database: {cause(error)}",
         "Nothing was linted: what comes before is applied to an empty database first.",
         f"Correct {path}, so that it also runs on empty tables.",
+    )
+
+
+def linting_failed(error: BaseException) -> ActionableError:
+    """The linter itself failed, or the scratch database was lost.
+
+    With MIGRATION_LINT=warn, commands say so and go on; with ``error`` they stop.
+    """
+    return ActionableError(
+        "linting-failed",
+        f"Linting itself failed: {cause(error)}",
+        "It is not known what the migrations do to a live site. No table of the service was touched.",
+        "Try again; where it fails again, report it, and set MIGRATION_LINT=off meanwhile.",
     )
 
 

@@ -15,6 +15,7 @@ from .folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
 from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
+from .snapshots import other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -66,9 +67,14 @@ def make_migration(
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
     is_blank = draft and not found and phase != BACKFILL
-    note = "the models and the database do not differ" if is_blank else None
-    online = Path(second.path) if second else None
-    return NewMigration(Path(written.path), written.revision, found, note, online)
+    return NewMigration(
+        Path(written.path),
+        written.revision,
+        found,
+        "the models and the database do not differ" if is_blank else None,
+        Path(second.path) if second else None,
+        other_tools(engine, config) if draft else {},
+    )
 
 
 def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":

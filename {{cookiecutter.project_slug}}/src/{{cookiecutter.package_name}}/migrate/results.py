@@ -217,6 +217,8 @@ class NewMigration:
         note: why the file is blank, when it was meant to be filled in and is not.
         online: the file that follows it, with what must run outside a transaction; None where
             there is no such thing, or nothing else.
+        other_tools: bookkeeping tables that are there and left alone, by name, each with the tool it
+            belongs to.
     """
 
     path: Path
@@ -224,6 +226,7 @@ class NewMigration:
     differences: tuple[Difference, ...] = ()
     note: str | None = None
     online: Path | None = None
+    other_tools: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -336,14 +336,14 @@ class _Run:
             return self._interrupted()
         if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
             tools = other_tools(self.engine, self.config).values()
-            return errors.tables_without_history(names[0], error, tools)
+            return errors.tables_without_history(names[0], error, tools, self.config.scope.tenant)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
         command = "migrate latest" if self.is_upgrade else "migrate rollback"
-        return errors.migration_failed(
-            names, error, impact, [script.path for script in failed], command
-        )
+        paths = [script.path for script in failed]
+        refusal = backend.refusal(error)
+        return errors.migration_failed(names, error, impact, paths, command, refusal)
 
     def _interrupted(self) -> ActionableError:
         return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)

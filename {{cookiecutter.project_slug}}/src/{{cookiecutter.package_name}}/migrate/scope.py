@@ -16,11 +16,13 @@ class Fills(StrEnum):
         LATER: it writes the row that says that its rows are to be updated.
         AT_ONCE: it updates them, because nobody uses the new schema yet.
         NOTED: nothing; the scope writes the row when it commits.
+        NEVER: in a scratch database, where no chunk is run, it lets the UPDATE be read.
     """
 
     LATER = "later"
     AT_ONCE = "at once"
     NOTED = "noted"
+    NEVER = "never"
 
 
 class Scope:

@@ -30,8 +30,11 @@ def lint_server(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
-def lint_as_set(engine: Engine, settings: Settings) -> "Report | None":
+def lint_as_set(engine: Engine, settings: Settings, *, next_only: bool = False) -> "Report | None":
     """Lint what is pending: with ``error`` anywhere, with ``warn`` in production.
+
+    Args:
+        next_only: the next one alone.
 
     Returns:
         None when nothing was linted.
@@ -45,6 +48,7 @@ def lint_as_set(engine: Engine, settings: Settings) -> "Report | None":
     with ExitStack() as stack:
         report = lint_pending(
             engine,
+            next_only=next_only,
             server=lambda: stack.enter_context(lint_server(settings)),
             config=config_for(settings),
         )

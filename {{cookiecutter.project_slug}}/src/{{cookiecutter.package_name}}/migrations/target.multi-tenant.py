@@ -98,7 +98,9 @@ def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -
 
 def _tell_failed(run: AllTenantsResult) -> None:
     for result in run.failed:
-        _log().error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _log().error(
+            "A tenant could not be migrated", tenant=result.tenant, reason=str(result.error)
+        )
 
 
 def _tell_held_back(result: MigrationResult) -> None:

@@ -97,4 +97,4 @@ def _health(state: State, **said: Any) -> Health:
 
 def _revision(state: State) -> str | None:
     readiness: Readiness | None = state.readiness
-    return readiness and readiness.revision
+    return None if readiness is None else readiness.revision

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,9 +40,15 @@ def serve(
     if reload:
         _serve_and_reload(sockets)
     else:
-        from ...web.http_server import server_for
+        serve_app(sockets)
 
-        answer(server_for(APP, settings), sockets)
+
+def serve_app(sockets: list[socket.socket]) -> None:
+    """Answer requests as the settings say. Exits with 1 when the start fails."""
+    from ...settings import load_settings
+    from ...web.http_server import server_for
+
+    answer(server_for(APP, load_settings()), sockets)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -85,13 +90,10 @@ def _serve_and_reload(sockets: list[socket.socket]) -> None:
     from ...settings import load_settings
     from .reloader import Reloader
 
-    config = uvicorn.Config(
-        APP, factory=True, log_config=None, access_log=False, proxy_headers=False
-    )
+    config = uvicorn.Config(APP, factory=True, log_config=None)  # the reloader's own
     settings = load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
     # The reloader ends its children: an embedded database must belong to this process.
     engine = connect(settings)
     os.environ["DATABASE_URL"] = engine.url.render_as_string(hide_password=False)
-    target = partial(answer, uvicorn.Server(config))
-    Reloader(config, target, sockets, engine, settings).run()
+    Reloader(config, serve_app, sockets, engine, settings).run()

@@ -292,7 +292,7 @@ def rollback_tenant(
     config = config or default_config()
     find_tenant(engine, tenant)
     folder = Folder(config)
-    backfills = TenantBackfills(folder.chain, config.service)
+    backfills = TenantBackfills(folder.chain, config.service, is_upgrade=False)
     backfills.prepare(engine)
     scope = TenantScope(
         tenant,

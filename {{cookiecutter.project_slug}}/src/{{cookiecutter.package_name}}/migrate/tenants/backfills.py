@@ -46,10 +46,15 @@ SHARED_SCHEMA = "public"
 
 
 class TenantBackfills:
-    """The backfills of tenants in a chain of migrations; false where there is none."""
+    """The backfills of tenants in a chain of migrations; false where there is none.
 
-    def __init__(self, chain: "Sequence[Script]", service: str) -> None:
+    Args:
+        is_upgrade: whether the chain is applied, and not undone.
+    """
+
+    def __init__(self, chain: "Sequence[Script]", service: str, *, is_upgrade: bool) -> None:
         self._service = service
+        self._is_upgrade = is_upgrade
         self._chain = [script.revision for script in chain]
         self._stated = {script.revision: script for script in chain if fills_tenants(script)}
 
@@ -80,6 +85,15 @@ class TenantBackfills:
             if not is_there(connection):
                 return set()
             return set(connection.scalars(_UNFINISHED, {"service": self._service}))
+
+    def begin(self, tenant: str) -> list[Statement]:
+        """Statements with which a tenant's transaction begins.
+
+        Who undoes a backfill waits for a chunk that runs, and locks the rows before the tables, as a
+        chunk does: else each would wait for the other. Who applies something waits for nobody.
+        """
+        values = {"service": self._service, "tenant": tenant}
+        return [] if self._is_upgrade or not self else [Statement(_CLAIM, values)]
 
     def follow(self, tenant: str, *, is_new: bool) -> Statement:
         """A statement that makes a tenant's rows follow the revision that was noted before.
@@ -145,6 +159,10 @@ FROM unnest(CAST(%(revisions)s AS text[]), CAST(%(names)s AS text[]), CAST(%(tab
     AS b(revision, name, table_name), at
 WHERE array_position(CAST(%(chain)s AS text[]), b.revision) <= at.place
 ON CONFLICT DO NOTHING
+"""
+_CLAIM = """
+SELECT revision FROM public.migration_progress
+WHERE service = %(service)s AND tenant = %(tenant)s FOR UPDATE
 """
 _UNFINISHED = text(
     "SELECT DISTINCT tenant FROM public.migration_progress"

@@ -33,6 +33,7 @@ from ..lock import migration_lock
 from ..other_runs import OtherRun, keep_run
 from ..plan import Plan
 from ..results import RunState
+from ..select import refuse_baseline
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation import wait_for_creations
@@ -94,7 +95,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
-        self.backfills = TenantBackfills(self.chain, config.service)
+        self.backfills = TenantBackfills(self.chain, config.service, is_upgrade=is_upgrade)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
@@ -191,7 +192,8 @@ class BulkMigration:
 
     def _choose(self, scope: TenantScope, plan: Plan) -> "Sequence[Script]":
         if not self.is_upgrade:
-            return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+            undone = (s for s in plan.applied[::-1] if s.revision not in self.wanted)
+            return refuse_baseline(plan, list(undone))
         scope.is_new = not plan.applied
         chosen = [script for script in plan.pending if script.revision in self.wanted]
         return chosen if scope.is_new else self._until_filled(scope.tenant, chosen)

@@ -79,6 +79,7 @@ class Replay:
                 Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
                 _must_lock(schema),
                 must_have(tenant),
+                *self._backfills.begin(tenant),
                 *map(Statement, create if self.is_new else ()),
                 *map(Statement, enter_schema(schema, role=config.tenant_roles)),
                 *([] if start is None else [_must_be_at(start, config)]),

@@ -189,6 +189,8 @@ class TenantScope(Scope):
             raise errors.no_such_tenant(self.tenant)
         if row.status == TenantStatus.DROPPING:
             raise errors.tenant_being_removed(self.tenant)
+        for claim in self.backfills.begin(self.tenant) if self.backfills else ():
+            registry.execute(claim)
         owner = connection.scalar(_OWNER, {"schema": self.name})
         if owner is not None and self.role and owner != self.name:
             raise errors.tenant_without_role(self.tenant)

@@ -44,6 +44,7 @@ _REFUSALS = {
     "28P01": "Correct the user or the password in DATABASE_URL.",
     "3D000": "Create the database, or correct its name in DATABASE_URL.",
     "42501": "Grant this user the permission; the owner of the schema or table can.",
+    "3F000": "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …",
     "53300": "Raise max_connections, or close others: the engine needs two connections.",
     "53100": "Free space on the server's disk.",
     "25006": "Connect to the primary: this server takes no writes.",
@@ -77,22 +78,28 @@ def connect_apart(engine: Engine) -> Connection:
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
     """The error of a database that does not answer, or refuses. Shows no password."""
     address = engine.url.render_as_string()
+    if (solution := refusal(error)) is not None:
+        return errors.database_refuses(address, error, solution)
+    return errors.database_away(address, error)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to do where the database refuses whatever the statement says, as for lack of a right."""
     original = getattr(error, "orig", None)
     code = getattr(original, "sqlstate", None)
     if code is None and isinstance(original, psycopg.OperationalError):
         # While a connection is made, psycopg has the server's words and not its code.
-        code = next((c for c, words in _SAID.items() if words in str(original)), None)
-    if code in _REFUSALS:
-        return errors.database_refuses(address, error, _REFUSALS[code])
-    return errors.database_away(address, error)
+        code = next((c for words, c in _SAID.items() if words in str(original)), None)
+    return _REFUSALS.get(code or "")
 
 
 _SAID = {
-    "28P01": "password authentication failed",
-    "28000": "no pg_hba.conf entry",
-    "3D000": '" does not exist',
-    "53300": "too many",
-    "42501": "permission denied",
+    "password authentication failed": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "too many": "53300",
+    "permission denied": "42501",
+    'FATAL:  role "': "28000",
+    'FATAL:  database "': "3D000",
 }
 
 

@@ -48,11 +48,15 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
     """The error of a database that cannot be opened, or refuses."""
     address = engine.url.render_as_string()
-    said = str(getattr(error, "orig", None) or error)
-    for words, solution in _REFUSALS.items():
-        if words in said:
-            return errors.database_refuses(address, error, solution)
+    if (solution := refusal(error)) is not None:
+        return errors.database_refuses(address, error, solution)
     return errors.database_away(address, error)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to do where the database refuses whatever the statement says, as on a full disk."""
+    said = str(getattr(error, "orig", ""))
+    return next((solution for words, solution in _REFUSALS.items() if words in said), None)
 
 
 def may_pass(error: SQLAlchemyError) -> bool:

@@ -1,0 +1,47 @@
+"""How much is done at once: who has a place, who waits for one, and who is refused."""
+
+import asyncio
+
+import pytest
+
+from {{ cookiecutter.package_name }}.errors import HttpError
+from {{ cookiecutter.package_name }}.web.lanes import Lane
+
+
+def test_one_waits_for_the_place_and_one_too_many_is_refused_at_once() -> None:
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1)
+        async with lane:
+            waiting = asyncio.create_task(lane.run(str, 1))
+            await asyncio.sleep(0)
+            with pytest.raises(HttpError) as refused:
+                await asyncio.wait_for(lane.run(str, 2), 60)
+            assert not waiting.done()
+        assert (refused.value.status, refused.value.code) == (503, "service-busy")
+        assert await asyncio.wait_for(waiting, 60) == "1"
+        lane.close()
+
+    asyncio.run(come())
+
+
+def test_who_waited_too_long_is_refused_and_keeps_no_place() -> None:
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1, patience=0.01)
+        async with lane:
+            with pytest.raises(HttpError):
+                await asyncio.wait_for(lane.run(str, 1), 60)
+        assert await asyncio.wait_for(lane.run(str, 2), 60) == "2"
+        lane.close()
+
+    asyncio.run(come())
+
+
+def test_work_that_fails_says_so_and_gives_its_place_back() -> None:
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="invalid literal"):
+                await asyncio.wait_for(lane.run(int, "one"), 60)
+        lane.close()
+
+    asyncio.run(come())
