@@ -31,8 +31,16 @@ demo: $(NEEDS) ## Generate a service into build/ and serve it (database=postgres
 	@$(MAKE) --no-print-directory -C build/$(database)/my-service dev port=$(port)
 
 .PHONY: test
-test: $(NEEDS) ## Test the template and every service it generates
+test: $(NEEDS) ## Test the template, its SQLite service and each service's checks: two minutes
+	@$(RUN) pytest -n 2 --dist worksteal -m "not thorough"
+
+.PHONY: test-all
+test-all: $(NEEDS) ## Test everything, as CI does: every service, real processes, browsers, load
 	@$(RUN) pytest -n 2 --dist worksteal
+
+.PHONY: test-failed
+test-failed: $(NEEDS) ## Test once more what failed last time, one test after the other
+	@$(RUN) pytest --last-failed --last-failed-no-failures none
 
 # What you type reaches the tests as data: neither make nor the shell expands it.
 $(foreach v,database only,$(eval override $v := $$(value $v))$(eval export $v))

@@ -16,6 +16,8 @@ from selenium.webdriver.support import expected_conditions as EC
 from selenium.webdriver.support.wait import WebDriverWait
 from serving import PASSWORD, Serve
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 20
 EMAIL = "ada@example.com"
 

@@ -12,6 +12,8 @@ from serving import ADMIN_KEY, Serve
 from tools.process import run
 from tools.services import DATABASES
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLES = 5
 CHECKS = (
     "not_a_server_error",

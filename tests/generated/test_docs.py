@@ -30,6 +30,7 @@ def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> S
     return Shell(service_environment, uv, tmp_path)
 
 
+@pytest.mark.thorough
 @each_database
 def test_every_shell_block_runs(
     project: Bake, shell: Shell, empty_database: Any, database: str
@@ -67,6 +68,7 @@ def test_each_make_target_is_the_command_beside_it(
     assert compared > 15
 
 
+@pytest.mark.thorough
 @each_database
 def test_every_pattern_is_applied_checked_and_rolled_back(
     project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str

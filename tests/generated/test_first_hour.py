@@ -23,7 +23,10 @@ from serving import PASSWORD, free_port
 from tools.process import clean_environment
 from tools.services import ServiceEnvironment
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.name != "posix", reason="sends signals as a terminal does"),
+]
 
 SECONDS = 60
 LONG = {
@@ -264,6 +267,8 @@ def test_a_signal_stops_a_long_migration_and_undoes_it(
     code = running.stop(number)
     assert code != 0 or "--reload" in line, running.said()
     assert "Traceback" not in running.said()
+    assert "The run was interrupted." in running.said()
+    assert "900_long failed" not in running.said()
     (here.versions / "900_long.py").unlink()
     status = here.type("migrate list")
     assert "001_create_users_table" in status and "completed" not in status

@@ -20,7 +20,11 @@ SLOW = {
     "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "sequences"),
     "postgresql-multi-tenant": ("all", "isolation", "leftovers", "life", "replay", "replay_bodies"),
 }
-PARTS = [(database, part) for database, slow in SLOW.items() for part in (*slow, "rest")]
+PARTS = [
+    pytest.param(database, part, marks=[] if database == "sqlite" else pytest.mark.thorough)
+    for database, slow in SLOW.items()
+    for part in (*slow, "rest")
+]
 
 
 @pytest.mark.parametrize(("database", "part"), PARTS)

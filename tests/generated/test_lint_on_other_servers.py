@@ -22,6 +22,8 @@ from tools.services import (
     inside_variables,
 )
 
+pytestmark = pytest.mark.thorough
+
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 Server = Callable[[Path], AbstractContextManager[str]]
 

@@ -7,10 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psutil
+import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving import Serve, Service, process_of
+
+pytestmark = pytest.mark.thorough
 
 LARGE = 900_000  # bytes: just below MAX_BODY_BYTES
 # The machine's own noise, in seconds of the service's processor time, beside work that is linear.

@@ -16,6 +16,8 @@ from serving import PASSWORD, Serve, Service
 
 from tools.services import DATABASES
 
+pytestmark = pytest.mark.thorough
+
 EMAIL = "ada@example.com"
 PROMISED_SECONDS = 0.1
 HAMMER = str(Path(__file__).parents[1] / "hammer.py")

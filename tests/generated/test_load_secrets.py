@@ -12,6 +12,8 @@ import pytest
 import requests
 from serving import PASSWORD, Serve, Service
 
+pytestmark = pytest.mark.thorough
+
 EMAIL = "ada@example.com"
 STRANGER = "grace@example.com"
 NAME = "Countess of Lovelace"

@@ -15,6 +15,8 @@ import requests
 from proxy import door_to
 from serving import Serve, Service, process_of
 
+pytestmark = pytest.mark.thorough
+
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
 WHOLE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

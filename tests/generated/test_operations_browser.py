@@ -1,52 +1,61 @@
-"""An operator signs in to /operations with a browser, on each size and in light and dark."""
+"""An operator signs in to /operations with a browser, on each size and in light and dark.
+
+The test makes what there is to see: a backfill that runs, a contract that waits for it, a drift.
+"""
 
 from __future__ import annotations
 
 import shutil
+from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any
 
 import pytest
+import requests
+from axe import axe_source, faults
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as EC
 from selenium.webdriver.support.wait import WebDriverWait
-from serving import ADMIN_KEY, Serve, Service
+from serving import ADMIN_KEY, Service, running, serving, wait_until
 
-SECONDS = 20
+from tools.services import CACHE, ServiceEnvironment
+
+pytestmark = pytest.mark.thorough
+
+SECONDS = 60
 SIZES = {"phone": (390, 844), "desktop": (1200, 900)}
-LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
+PICTURES = CACHE / "pictures"
+ROWS = 250
+HEAD = """\"\"\"{name}.\"\"\"
 
-# The lowest contrast of a text with what lies behind it, of all texts of the page.
-CONTRAST = """
-const parts = (colour) => colour.match(/[\\d.]+/g).map(Number)
-const light = (colour) => {
-  const [r, g, b] = parts(colour).slice(0, 3).map((part) => part / 255)
-    .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b
-}
-const canvas = document.createElement("div")
-canvas.style.setProperty("background-color", "Canvas")
-document.body.append(canvas)
-const page = getComputedStyle(canvas).backgroundColor
-canvas.remove()
-const behind = (element) => {
-  for (let at = element; at; at = at.parentElement) {
-    const colour = getComputedStyle(at).backgroundColor
-    if ((parts(colour)[3] ?? 1) > 0) return colour
-  }
-  return page
-}
-const texts = [...document.body.querySelectorAll("*")].filter((element) =>
-  [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
-return Math.min(...texts.map((element) => {
-  const [one, other] = [getComputedStyle(element).color, behind(element)].map(light)
-  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
-}))
+import sqlalchemy as sa
+from alembic import op
+from my_service.migrate import Backfill
+
+revision = "{revision}"
+down_revision = "{after}"
+{extra}
+
+def upgrade() -> None:
+    {up}
+
+
+def downgrade() -> None:
+    pass
 """
+TABLE = (
+    'op.create_table("visits", sa.Column("id", sa.Integer, primary_key=True),'
+    ' sa.Column("place", sa.Text), sa.Column("town", sa.Text))\n    '
+    'op.execute("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c'
+    f" WHERE x < {ROWS}) INSERT INTO visits (id, place) SELECT x, 'here' FROM c\")"
+)
+FILL = 'phase = "backfill"\nbackfill = Backfill(table="visits", set={"town": "place"})\n'
+# The page looks again by itself: not in the middle of a look at it.
+STAY = "const later = setTimeout; window.setTimeout = (act, ms) => ms < 9000 ? later(act, ms) : 0"
 
 
 @pytest.fixture
@@ -69,6 +78,8 @@ def open_browser(tmp_path: Path) -> Iterator[Callable[[], webdriver.Chrome]]:
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         opened.append(webdriver.Chrome(options, webdriver.ChromeService(driver)))
+        opened[-1].set_script_timeout(SECONDS)
+        opened[-1].execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": STAY})
         return opened[-1]
 
     yield start
@@ -76,54 +87,114 @@ def open_browser(tmp_path: Path) -> Iterator[Callable[[], webdriver.Chrome]]:
         browser.quit()
 
 
-def test_an_operator_signs_in_and_sees_what_is_wrong(
-    open_browser: Callable[[], webdriver.Chrome],
-    serve: Serve,
-    empty_database: Any,
-    tmp_path: Path,
+class Scene:
+    """A service of its own, with migrations of which one is a backfill and the last a contract."""
+
+    def __init__(self, project: Path, environment: ServiceEnvironment, folder: Path) -> None:
+        self.python, self.folder = environment.python, folder
+        self.address = f"sqlite:///{folder / 'scene.db'}"
+        self.variables = {**environment.variables(project), "DATABASE_URL": self.address}
+        versions = project / "src" / "my_service" / "migrations" / "versions"
+        contract = 'phase = "contract"\n'
+        for revision, name, up, extra in (
+            ("003", "visits", TABLE, ""),
+            ("004", "fill_town", "pass", FILL),
+            ("005", "drop_place", 'op.drop_column("visits", "place")', contract),
+        ):
+            file = versions / f"{revision}_{name}.py"
+            after = f"{int(revision) - 1:03}"
+            text = HEAD.format(name=name, revision=revision, after=after, up=up, extra=extra)
+            file.write_text(text, encoding="utf-8")
+
+    def migrating(self) -> AbstractContextManager[Path]:
+        """``migrate latest``, which rests after each chunk of the backfill."""
+        command = [str(self.python), "-m", "my_service", "migrate", "latest"]
+        return running(command, self.folder, {**self.variables, "MIGRATION_BACKFILL_PAUSE": "3600"})
+
+    def serving(self) -> AbstractContextManager[Service]:
+        """The service, which finds the contract held back when it starts."""
+        return serving(self.python, self.variables, self.folder / "service", self.address)
+
+    def ask(self, statement: str) -> list[Any]:
+        """Run a statement, and commit."""
+        with closing(connect(self.address.removeprefix("sqlite:///"))) as database, database:
+            return database.execute(statement).fetchall()
+
+    def has_filled(self, rows: int) -> bool:
+        """Whether the backfill has counted its rows, and done so many."""
+        if not self.ask("SELECT 1 FROM sqlite_schema WHERE name = 'migration_progress'"):
+            return False
+        return self.ask("SELECT done, total FROM migration_progress") == [(rows, ROWS)]
+
+
+@pytest.fixture
+def scene(project: Any, service_environment: ServiceEnvironment, tmp_path: Path) -> Iterator[Scene]:
+    """With 100 of 250 rows filled, by a process that still runs."""
+    (tmp_path / "service").mkdir()
+    folder = project(database="sqlite")
+    made = Scene(folder, service_environment, tmp_path)
+    up = ("-m", "my_service", "migrate", "up")
+    service_environment.succeed(folder, *up, DATABASE_URL=made.address)
+    with made.migrating() as said:
+        wait_until(lambda: made.has_filled(0), said)
+    with made.migrating() as said:
+        wait_until(lambda: made.has_filled(100), said)
+        yield made
+
+
+def test_an_operator_signs_in_and_sees_what_goes_on(
+    open_browser: Callable[[], webdriver.Chrome], scene: Scene
 ) -> None:
-    address = empty_database("sqlite")
-    with serve("sqlite", address) as service:
-        undo_the_newest(address)
+    axe = axe_source()
+    with scene.serving() as service:
         browser = open_browser()
         sign_in(browser, service, "wrong")
         shown = WebDriverWait(browser, SECONDS)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "not the key"))
-        assert not [line for line in log(browser) if "Content Security" in line["message"]]
+        assert faults(browser, axe) == []
         sign_in(browser, service, ADMIN_KEY)
-        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Pending"))
-        check_the_looks(browser, tmp_path, "pending")
-        text = browser.find_element(By.TAG_NAME, "body").text
-        assert "1 migration is pending." in text and "002_create_tokens_table" in text
-        assert {table.find_element(By.TAG_NAME, "caption").text for table in tables(browser)} == {
-            "Processes that serve",
-            "The newest runs, newest first",
-            "How long each applied migration took",
-        }
-        make_strange_table(address)
+        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Held back"))
+        scene.ask("CREATE TABLE strange (id integer)")
         browser.find_element(By.XPATH, "//button[.='Compare now']").click()
-        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "table strange is"))
-        check_the_looks(browser, tmp_path, "drift")
+        shown.until(EC.text_to_be_present_in_element((By.ID, "drift-said"), "1 difference"))
+        check_what_is_said(browser)
+        check_the_looks(browser, axe)
+        check_what_programs_read(service)
         browser.find_element(By.XPATH, "//button[.='Sign out']").click()
         shown.until(EC.presence_of_element_located((By.NAME, "key")))
         browser.get(f"{service.address}/operations")
         assert browser.find_elements(By.NAME, "key")
-    assert not [line for line in log(browser) if "Content Security" in line["message"]]
+        said = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [line for line in said if "Content Security" in line["message"]]
 
 
-def undo_the_newest(address: str) -> None:
-    """What ``migrate down`` leaves in the two tables, so that one is pending."""
-    with closing(connect(address.removeprefix("sqlite:///"))) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '001'")
-        database.execute(
-            "UPDATE migration_history SET rolled_back_at = started_at WHERE revision = '002'"
-        )
+def check_what_is_said(browser: webdriver.Chrome) -> None:
+    """The page tells of the contract, the backfill, the drift and the runs."""
+    text = browser.find_element(By.TAG_NAME, "body").text
+    assert "1 migration is held back; 1 backfill is not finished." in text
+    assert "005_drop_place" in text and "table strange is there" in text
+    assert f"the backfill of visits: 100 of {ROWS} rows" in text
+    assert {table.accessible_name for table in browser.find_elements(By.TAG_NAME, "table")} == {
+        "Those that are not finished",
+        "Processes that serve",
+        "What differs",
+        "The newest runs, newest first",
+        "How long each applied migration took",
+    }
+    drawn = [one.accessible_name for one in browser.find_elements(By.TAG_NAME, "svg")]
+    assert drawn[0] == f"the backfill of visits: 100 of {ROWS} rows" and all(drawn)
+    assert drawn[1].startswith("Seconds of the last 2 runs, oldest first: ")
 
 
-def make_strange_table(address: str) -> None:
-    """One that no migration makes."""
-    with closing(connect(address.removeprefix("sqlite:///"))) as database, database:
-        database.execute("CREATE TABLE strange (id integer)")
+def check_what_programs_read(service: Service) -> None:
+    """JSON and metrics tell of the backfill too."""
+    read = requests.get(
+        f"{service.address}/operations/backfills", headers={"X-Admin-Key": ADMIN_KEY}, timeout=20
+    ).json()
+    (told,) = read["items"]
+    assert (told["migration"], told["done"], told["total"]) == ("004_fill_town", 100, ROWS)
+    lines = requests.get(f"{service.address}/metrics", timeout=20).text.splitlines()
+    assert {'backfill_rows{state="done"} 100.0', 'backfill_rows{state="left"} 150.0'} < set(lines)
 
 
 def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
@@ -134,13 +205,18 @@ def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
     browser.find_element(By.TAG_NAME, "button").click()
 
 
-def check_the_looks(browser: webdriver.Chrome, folder: Path, name: str) -> None:
-    """The page can be read on each size and in each theme; pictures of it are kept."""
+def check_the_looks(browser: webdriver.Chrome, axe: str) -> None:
+    """axe-core finds nothing on any size and in any theme; pictures of each are kept."""
+    PICTURES.mkdir(exist_ok=True)
     for size, (width, height) in SIZES.items():
         for theme in ("light", "dark"):
             look_at(browser, width, height, theme)
-            browser.save_screenshot(str(folder / f"{name}-{size}-{theme}.png"))
-            assert browser.execute_script(CONTRAST) >= LEAST_CONTRAST, (size, theme)
+            whole = browser.execute_cdp_cmd(
+                "Page.captureScreenshot", {"captureBeyondViewport": True}
+            )
+            picture = PICTURES / f"operations-{size}-{theme}.png"
+            picture.write_bytes(b64decode(whole["data"]))
+            assert faults(browser, axe) == [], (size, theme)
             assert not is_wider_than_the_window(browser), size
 
 
@@ -157,13 +233,3 @@ def is_wider_than_the_window(browser: webdriver.Chrome) -> bool:
     widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     page, window = browser.execute_script(widths)
     return bool(page > window)
-
-
-def tables(browser: webdriver.Chrome) -> list[Any]:
-    """The page's tables."""
-    return browser.find_elements(By.TAG_NAME, "table")
-
-
-def log(browser: webdriver.Chrome) -> list[dict[str, str]]:
-    """What the browser complained of since the last look."""
-    return browser.get_log("browser")  # type: ignore[no-any-return, no-untyped-call]

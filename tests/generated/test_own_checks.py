@@ -15,13 +15,16 @@ PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 each_database = pytest.mark.parametrize("database", DATABASES)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)]
+)
 def test_the_service_passes_its_own_tests(
     project: Bake, service_environment: ServiceEnvironment, database: str
 ) -> None:
     service_environment.succeed(project(database=database), *PYTEST)
 
 
+@pytest.mark.thorough
 def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_given(
     project: Bake, service_environment: ServiceEnvironment, postgres: str
 ) -> None:
@@ -29,6 +32,7 @@ def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_gi
     service_environment.succeed(folder, *PYTEST, TEST_DATABASE_URL=postgres)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("database", ["sqlite", "postgresql-multi-tenant"])
 def test_the_service_passes_its_own_tests_on_the_newest_python(
     project: Bake, request: pytest.FixtureRequest, database: str

@@ -13,6 +13,8 @@ from conftest import Bake
 from generated.raises import Function, Package, Raised
 from tools.services import DATABASES
 
+pytestmark = pytest.mark.thorough
+
 each_database = pytest.mark.parametrize("database", DATABASES)
 
 # Decorators of routes: what a route may answer is in its ``responses``.

@@ -24,6 +24,8 @@ from serving import ENDS, VARIABLES, Service, free_port, process_of, serving
 from tools.process import clean_environment
 from tools.services import DATABASES, ServiceEnvironment
 
+pytestmark = pytest.mark.thorough
+
 COLUMN = "name: Mapped[str] = mapped_column(String(255))"
 RENAMED = 'name: Mapped[str] = mapped_column("full_name", String(255))'
 HEAD = """

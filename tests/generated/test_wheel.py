@@ -14,6 +14,8 @@ from serving import ask, free_port, running
 from tools.process import succeed
 from tools.services import DATABASES
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Path:

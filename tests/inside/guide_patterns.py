@@ -178,12 +178,13 @@ class Trial:
         assert run.success, [run.public.error, *(str(result.error) for result in run.failed)]
 
     def down(self) -> None:
-        """Undo the newest batch, everywhere."""
-        if not self.tenants:
-            migrate.rollback_migrations(self.engine, config=self.config).raise_for_error()
-            return
-        run = migrate.rollback_all_tenants(self.engine, config=self.config)
-        assert run.success, [run.public.error, *(str(result.error) for result in run.failed)]
+        """Undo the pattern's batches, everywhere."""
+        while migrate.get_migration_status(self.engine, config=self.config).current != self.after:
+            if not self.tenants:
+                migrate.rollback_migrations(self.engine, config=self.config).raise_for_error()
+                continue
+            run = migrate.rollback_all_tenants(self.engine, config=self.config)
+            assert run.success, [run.public.error, *(str(result.error) for result in run.failed)]
 
     def attempt(self, heading: str, files: list[str], checks: list[tuple[str, Any]]) -> None:
         """Apply a pattern, check what it did, and take it back."""
@@ -264,7 +265,7 @@ class Trial:
                     sorted(str(key["name"]) for key in seen.get_foreign_keys(table)),
                 )
                 for table in seen.get_table_names()
-                if table not in ("alembic_version", "migration_history")
+                if table not in ("alembic_version", "migration_history", "migration_progress")
             }
             others = "SELECT tgname FROM pg_trigger"
             if self.engine.dialect.name == "sqlite":

@@ -13,6 +13,8 @@ from support import commit, copy_template, template_repository
 from tools.process import succeed
 from tools.services import DATABASES, SERVICE, TEMPLATE, ServiceEnvironment, files
 
+pytestmark = pytest.mark.thorough
+
 CRUFT = str(Path(sys.executable).parent / "cruft")
 
 FIRST_RELEASE = "55c41a2"  # the commit of 0.1.0

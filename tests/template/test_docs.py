@@ -45,6 +45,7 @@ def test_what_is_not_run_is_marked_as_such() -> None:
     assert not any(blocks(TEMPLATE / page, "bash", "shell", "powershell") for page in PAGES)
 
 
+@pytest.mark.thorough
 def test_every_shell_block_of_the_readme_runs(shell: Shell, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'test.db'}"
     for block in blocks(TEMPLATE / "README.md", "sh"):
@@ -53,6 +54,7 @@ def test_every_shell_block_of_the_readme_runs(shell: Shell, tmp_path: Path) -> N
     assert (tmp_path / "billing" / "compose.yaml").is_file()
 
 
+@pytest.mark.thorough
 def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git: Any) -> None:
     template = template_repository(tmp_path, git)
     variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
@@ -73,6 +75,7 @@ def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git:
     assert "new.txt " in said.partition("A  new.txt")[2]
 
 
+@pytest.mark.thorough
 def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path: Path) -> None:
     follow("Add an option", fork, shell)
     for editor, there in {"none": False, "vscode": True}.items():
@@ -80,6 +83,7 @@ def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path:
         assert (made / ".vscode" / "settings.json").exists() is there
 
 
+@pytest.mark.thorough
 def test_a_database_is_added_as_the_page_says(
     shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
 ) -> None:
@@ -107,6 +111,7 @@ def downgrade():
 """
 
 
+@pytest.mark.thorough
 def test_a_lint_rule_is_added_as_the_page_says(
     shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
 ) -> None:
@@ -120,6 +125,7 @@ def test_a_lint_rule_is_added_as_the_page_says(
         lint(made, "-c", code, "migrate lint 9")
 
 
+@pytest.mark.thorough
 def test_the_brand_is_renamed_as_the_page_says(
     shell: Shell, fork: Path, tmp_path: Path, git: Any
 ) -> None:

@@ -142,6 +142,7 @@ def test_what_is_typed_to_make_is_data(tmp_path: Path) -> None:
 # -- pytest tests/inside -------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_pytest_runs_a_file_of_tests_inside_in_every_service_it_fits() -> None:
     chosen = ("tests/inside/engine/test_seeds.py", "-k", "order")
     said = succeed(sys.executable, "-m", "pytest", *chosen, cwd=TEMPLATE)

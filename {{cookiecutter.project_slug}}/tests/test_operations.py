@@ -13,7 +13,13 @@ from httpx2 import Response
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
-from {{ cookiecutter.package_name }}.migrate import Registration, get_instances
+from {{ cookiecutter.package_name }}.migrate import (
+    Registration,
+    get_instances,
+    migrate_down,
+    read_runs,
+    run_migrations,
+)
 from {{ cookiecutter.package_name }}.migrations import config_for, release
 from {{ cookiecutter.package_name }}.operations import sign_in
 from {{ cookiecutter.package_name }}.settings import Settings
@@ -37,7 +43,7 @@ def enter(client: TestClient, key: str = KEY) -> Response:
 
 
 def test_without_the_key_nothing_is_told(operator: Client, client: TestClient) -> None:
-    for path in ("/operations/migrations", "/operations/instances"):
+    for path in ("/operations/migrations", "/operations/instances", "/operations/backfills"):
         for headers in ({}, {"X-Admin-Key": "wrong"}):
             assert operator.get(path, headers=headers).json()["code"] == "admin-key-refused"
         assert client.get(path, headers=HEADER).json()["code"] == "administration-off"
@@ -84,9 +90,28 @@ def test_instances_are_told(operator: Client) -> None:
     assert platform.node() in operator.get("/operations").text
 
 
+def test_a_database_whose_backfills_are_finished_tells_none(operator: Client) -> None:
+    answer = operator.get("/operations/backfills", headers=HEADER)
+    assert answer.json() == {"items": [], "next": None}
+
+
+def test_the_page_draws_how_long_the_runs_took_and_says_it(operator: Client) -> None:
+    enter(operator)
+    assert "<figure>" not in operator.get("/operations").text  # one run is no curve
+    migrate_down(operator.state.engine).raise_for_error()
+    run_migrations(operator.state.engine).raise_for_error()
+    page = operator.get("/operations").text
+    (figure,) = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    runs = read_runs(operator.state.engine)[::-1]
+    said = ", ".join(f"{run.duration:.3f}" for run in runs)
+    assert f'aria-label="Seconds of the last {len(runs)} runs, oldest first: {said}"' in figure
+    assert f"oldest first: {said}.</figcaption>" in figure
+    assert figure.count("<circle") == len(runs) == len(re.findall(r"\d,\d", figure))
+
+
 def test_all_of_it_is_in_the_description(operator: Client) -> None:
     paths = operator.get("/openapi.json").json()["paths"]
-    told = {"/operations/migrations", "/operations/instances", "/operations/drift"}
+    told = {f"/operations/{name}" for name in ("migrations", "instances", "backfills", "drift")}
     assert told <= set(paths)
     assert "/operations" not in paths and "/metrics" not in paths
 

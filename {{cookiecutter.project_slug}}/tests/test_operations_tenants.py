@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.migrate import run_tenant_migrations
+from {{ cookiecutter.package_name }}.operations import metrics
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
@@ -18,8 +19,9 @@ FAILED = ("zebra", "zulu")
 
 
 @pytest.fixture
-def operator(settings: Settings) -> Iterator[Client]:
+def operator(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """The running service; of its three tenants two have failed."""
+    monkeypatch.setattr(metrics, "PATIENCE_SECONDS", 60.0)
     with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
     with Client(create_app(with_key)) as client:
         for tenant in FAILED:
@@ -54,9 +56,26 @@ def test_the_page_says_how_many_are_not_up_to_date(operator: Client) -> None:
     assert "2 tenants are not up to date." in operator.get("/operations").text
 
 
+def test_a_comparison_counts_the_tenants_that_differ(operator: Client) -> None:
+    with operator.state.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE tenant_zebra.users ADD strange integer"))
+    told = operator.post("/operations/drift", headers=HEADER).json()
+    assert told["tenants"] == {"compared": 3, "differ": 1, "not_compared": 0}
+    assert told["in_step"] is False
+    said = "of 3 tenants 1 differs"
+    assert said in operator.get("/health/ready").json()["reason"]
+    operator.post("/operations/sign-in", data={"key": KEY})
+    assert said in operator.get("/operations").text
+    assert "tenants_drifted 1.0" in operator.get("/metrics").text
+
+
 def test_metrics_count_tenants_and_name_none(operator: Client) -> None:
-    operator.get("/users", headers={"X-Tenant-ID": "zebra"})
-    operator.get("/tenants/zebra", headers=HEADER)
+    """Whatever is asked for a tenant, and however it ends."""
+    for tenant in ("zebra", "acme"):
+        operator.get("/users", headers={"X-Tenant-ID": tenant})
+        operator.get(f"/tenants/{tenant}", headers=HEADER)
+        operator.post(f"/tenants/{tenant}/none", headers=HEADER)
+    operator.post("/operations/drift", headers=HEADER)
     lines = operator.get("/metrics").text.splitlines()
     assert 'tenants{status="failed"} 2.0' in lines and 'tenants{status="ready"} 1.0' in lines
     assert "tenants_behind 2.0" in lines

@@ -39,6 +39,14 @@ def test_production_refuses_a_missing_or_weak_secret(
         load_settings()
 
 
+def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9090")
+    monkeypatch.setenv("METRICS_PORT", "9090")
+    with pytest.raises(ActionableError, match="METRICS_PORT is PORT") as refused:
+        load_settings()
+    assert refused.value.code == "settings-invalid"
+
+
 def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", STRONG)
@@ -72,6 +80,16 @@ def test_production_refuses_weak_accounts(
             monkeypatch.setenv(variable, sound)
     with pytest.raises(ActionableError, match=name):
         load_settings()
+
+
+def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [name for name, field in Settings.model_fields.items() if field.annotation is float]
+    assert "migration_lock_timeout" in times
+    for name in times:
+        with monkeypatch.context() as patch:
+            patch.setenv(name.upper(), "inf")
+            with pytest.raises(ActionableError, match=name.upper()):
+                load_settings()
 
 
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

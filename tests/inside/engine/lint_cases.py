@@ -52,6 +52,13 @@ CREATE FUNCTION rename_all() RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN UPDATE users SET name = upper(name); END $$;
 CREATE TRIGGER orders_touch BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION touch();
 GRANT SELECT ON users TO pg_monitor;
+CREATE DOMAIN positive AS integer CHECK (VALUE > 0);
+CREATE TABLE logs (id bigint NOT NULL, day date NOT NULL) PARTITION BY RANGE (day);
+CREATE TABLE logs_rest PARTITION OF logs DEFAULT;
+CREATE TABLE teams (id integer PRIMARY KEY, lead integer REFERENCES orgs (id));
+CREATE TABLE secrets (id integer PRIMARY KEY, owner text);
+ALTER TABLE secrets ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON secrets USING (owner = current_user);
 """
 
 
@@ -164,6 +171,28 @@ RISKY: dict[str, Case] = {
         sql("ALTER TABLE events DETACH PARTITION events_2024"),
         codes="blocks-all breaks-old-code",
     ),
+    "a check on a new column": Case(
+        sql("ALTER TABLE users ADD COLUMN n integer DEFAULT 0 CHECK (n >= 0)"),
+        codes="scans-table blocks-all",
+    ),
+    "NOT NULL in a function": Case(
+        sql(
+            "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS"
+            " $$ BEGIN ALTER TABLE users ALTER COLUMN age SET NOT NULL; END $$",
+            "SELECT f()",
+        ),
+        codes="scans-table blocks-all",
+    ),
+    "a domain that may not be empty": Case(
+        sql("ALTER DOMAIN phone SET NOT NULL"), codes="scans-table blocks-writes"
+    ),
+    "a new partition beside a default one": Case(
+        sql(
+            "CREATE TABLE logs_2026 PARTITION OF logs"
+            " FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"
+        ),
+        codes="scans-table blocks-all",
+    ),
     # -- Columns ---------------------------------------------------------------------------------
     "a type that needs a rewrite": Case(
         'op.alter_column("orders", "id", type_=sa.BigInteger)', codes="rewrites-table blocks-all"
@@ -175,6 +204,20 @@ RISKY: dict[str, Case] = {
     "a time that gets a zone": Case(
         'op.alter_column("users", "seen_at", type_=sa.DateTime(timezone=True))',
         codes="breaks-old-code",
+    ),
+    "a type that becomes a domain with a check": Case(
+        sql("ALTER TABLE users ALTER COLUMN age TYPE positive"), codes="rewrites-table blocks-all"
+    ),
+    "a column of a domain with a check": Case(
+        sql("ALTER TABLE users ADD COLUMN n positive"), codes="rewrites-table blocks-all"
+    ),
+    "a column with a default for each row, in a loop over tables": Case(
+        sql(
+            "DO $$ DECLARE name text; BEGIN FOR name IN SELECT unnest(ARRAY['users', 'orders']) LOOP"
+            " EXECUTE format('ALTER TABLE %I ADD k uuid DEFAULT gen_random_uuid()', name);"
+            " END LOOP; END $$"
+        ),
+        codes="rewrites-table blocks-all",
     ),
     "a narrower text": Case(
         'op.alter_column("users", "name", type_=sa.String(50))',
@@ -265,7 +308,7 @@ RISKY: dict[str, Case] = {
             "ALTER TABLE users ALTER COLUMN mood TYPE mood USING mood::text::mood",
             "DROP TYPE mood_old",
         ),
-        codes="rewrites-table blocks-all",
+        codes="rewrites-table blocks-all breaks-old-code",
     ),
     "a new value of an enum, used at once": Case(
         sql("ALTER TYPE mood ADD VALUE 'new'", "UPDATE users SET mood = 'new' WHERE id = NULL"),
@@ -281,6 +324,41 @@ RISKY: dict[str, Case] = {
         sql("REVOKE SELECT ON users FROM pg_monitor"), codes="breaks-old-code"
     ),
     "a trigger dropped": Case(sql("DROP TRIGGER orders_touch ON orders"), codes="breaks-old-code"),
+    "row security for the owner, too": Case(
+        sql("ALTER TABLE secrets FORCE ROW LEVEL SECURITY"), codes="breaks-old-code"
+    ),
+    "a policy that restricts": Case(
+        sql("CREATE POLICY less ON secrets AS RESTRICTIVE USING (id > 9)"), codes="breaks-old-code"
+    ),
+    "a policy dropped": Case(sql("DROP POLICY own ON secrets"), codes="breaks-old-code"),
+    "a rule that does something else": Case(
+        sql("CREATE RULE no AS ON INSERT TO carts DO INSTEAD NOTHING"), codes="breaks-old-code"
+    ),
+    "a view that cannot be written, with a table's name": Case(
+        sql(
+            "ALTER TABLE carts RENAME TO baskets",
+            "CREATE VIEW carts AS SELECT DISTINCT * FROM baskets",
+        ),
+        codes="breaks-old-code",
+    ),
+    "a view that gives no rights, with a table's name": Case(
+        sql("ALTER TABLE users RENAME TO people", "CREATE VIEW users AS SELECT * FROM people"),
+        codes="breaks-old-code",
+    ),
+    "a view with fewer columns": Case(
+        sql("DROP VIEW active_users", "CREATE VIEW active_users AS SELECT id FROM users"),
+        codes="breaks-old-code",
+    ),
+    "a function that gives something else": Case(
+        sql(
+            "DROP FUNCTION rename_all()",
+            "CREATE FUNCTION rename_all() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        ),
+        codes="breaks-old-code",
+    ),
+    "foreign keys switched off": Case(
+        sql("ALTER TABLE teams DISABLE TRIGGER ALL"), codes="breaks-old-code"
+    ),
     "a trigger switched off": Case(
         sql("ALTER TABLE orders DISABLE TRIGGER orders_touch"), codes="breaks-old-code"
     ),
@@ -336,6 +414,29 @@ RISKY: dict[str, Case] = {
         ),
         codes="touches-all-rows",
     ),
+    "rows locked in a DO block": Case(
+        sql("DO $$ BEGIN PERFORM FROM users WHERE age > 3 FOR UPDATE; END $$"),
+        codes="touches-all-rows",
+    ),
+    "rows changed by MERGE": Case(
+        sql(
+            "MERGE INTO orders USING users ON orders.user_id = users.id"
+            " WHEN MATCHED THEN UPDATE SET note = users.name"
+        ),
+        codes="touches-all-rows",
+    ),
+    "rows changed by a procedure": Case(
+        sql(
+            "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN UPDATE users SET age = 1; END $$",
+            "CALL p()",
+        ),
+        codes="touches-all-rows",
+    ),
+    "a table built anew in a batch": Case(
+        'with op.batch_alter_table("carts", recreate="always") as batch:\n'
+        '    batch.alter_column("token", type_=sa.String(20))',
+        codes="touches-all-rows breaks-old-code",
+    ),
     "a table's objects changed by SQLAlchemy": Case(
         'users = sa.table("users", sa.column("age"))\nop.execute(users.update().values(age=1))',
         codes="touches-all-rows",
@@ -350,6 +451,18 @@ RISKY: dict[str, Case] = {
         'for table in ("users", "orders", "carts"):\n'
         '    op.add_column(table, sa.Column("extra", sa.Text))',
         codes="long-transaction",
+    ),
+    "a materialized view made anew": Case(
+        sql(
+            "DROP MATERIALIZED VIEW totals",
+            "CREATE MATERIALIZED VIEW totals AS"
+            " SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id",
+        ),
+        codes="long-transaction",
+    ),
+    "a wait of an hour": Case(
+        sql("SET LOCAL lock_timeout = '1h'", "ALTER TABLE users ADD COLUMN nick text"),
+        codes="no-lock-timeout",
     ),
     "a wait without end": Case(
         sql("SET lock_timeout = 0", "ALTER TABLE users ADD COLUMN nick text"),
@@ -391,6 +504,10 @@ RISKY: dict[str, Case] = {
     ),
     "a type that does not come back": Case(
         'op.alter_column("users", "name", type_=sa.Text)', "pass", "cannot-be-undone"
+    ),
+    "a role": Case(sql("CREATE ROLE lint_reader"), sql("DROP ROLE lint_reader"), "changes-server"),
+    "a setting of a role": Case(
+        sql("ALTER ROLE pg_monitor SET work_mem = '1MB'"), codes="changes-server"
     ),
     # -- Phases ----------------------------------------------------------------------------------
     "a contract that also adds": Case(
@@ -506,6 +623,16 @@ SAFE: dict[str, Case] = {
         'op.alter_column("users", "name", type_=sa.String(100))',
     ),
     "a text without a limit": Case('op.alter_column("users", "name", type_=sa.Text)'),
+    "a domain that becomes what it is made of": Case(
+        sql("ALTER TABLE users ALTER COLUMN phone TYPE text")
+    ),
+    "a text that becomes a domain without a check": Case(
+        sql("ALTER TABLE orders ALTER COLUMN note TYPE phone")
+    ),
+    "an array with a default": Case(
+        sql("ALTER TABLE users ADD COLUMN labels text[] DEFAULT '{}' NOT NULL"),
+        'op.drop_column("users", "labels")',
+    ),
     "a wider number": Case('op.alter_column("users", "score", type_=sa.Numeric(12, 2))'),
     "NOT NULL taken away": Case(
         'op.alter_column("orders", "status", nullable=True)',
@@ -595,7 +722,11 @@ SAFE: dict[str, Case] = {
         'op.drop_column("users", "nick")',
     ),
     "a table renamed, and a view with its old name": Case(
-        sql("ALTER TABLE users RENAME TO people", "CREATE VIEW users AS SELECT * FROM people"),
+        sql(
+            "ALTER TABLE users RENAME TO people",
+            "CREATE VIEW users AS SELECT * FROM people",
+            "GRANT SELECT ON users TO pg_monitor",
+        ),
         sql("DROP VIEW users", "ALTER TABLE people RENAME TO users"),
     ),
     "a constraint dropped": Case(
@@ -627,6 +758,53 @@ SAFE: dict[str, Case] = {
     "a right given": Case(
         sql("GRANT SELECT ON orders TO pg_monitor"), sql("REVOKE SELECT ON orders FROM pg_monitor")
     ),
+    "a view made anew in one transaction": Case(
+        sql(
+            "DROP VIEW active_users",
+            "CREATE VIEW active_users AS SELECT id, email, name FROM users WHERE is_active",
+        )
+    ),
+    "a trigger made anew in one transaction": Case(
+        sql(
+            "DROP TRIGGER orders_touch ON orders",
+            "CREATE TRIGGER orders_touch BEFORE UPDATE ON orders"
+            " FOR EACH ROW EXECUTE FUNCTION touch()",
+        )
+    ),
+    "a batch that rebuilds nothing": Case(
+        'with op.batch_alter_table("users") as batch:\n'
+        '    batch.add_column(sa.Column("nick", sa.Text))\n'
+        '    batch.alter_column("bio", server_default="")',
+        'with op.batch_alter_table("users") as batch:\n'
+        '    batch.alter_column("bio", server_default=None)\n    batch.drop_column("nick")',
+    ),
+    "a policy that permits": Case(
+        sql("CREATE POLICY more ON secrets USING (id < 9)"), sql("DROP POLICY more ON secrets")
+    ),
+    "a policy where row security is off": Case(
+        sql("CREATE POLICY p ON users USING (true)"), sql("DROP POLICY p ON users")
+    ),
+    "statistics of two columns": Case(
+        sql("CREATE STATISTICS s ON name, age FROM users"), sql("DROP STATISTICS s")
+    ),
+    "a column by which a table is clustered": Case(
+        sql("ALTER TABLE users CLUSTER ON users_email_idx"),
+        sql("ALTER TABLE users SET WITHOUT CLUSTER"),
+    ),
+    "a new table that inherits": Case(
+        sql("CREATE TABLE old_tags (year integer) INHERITS (tags)"), sql("DROP TABLE old_tags")
+    ),
+    "a domain's check that is not validated": Case(
+        sql("ALTER DOMAIN phone ADD CONSTRAINT digits CHECK (VALUE <> '') NOT VALID"),
+        sql("ALTER DOMAIN phone DROP CONSTRAINT digits"),
+    ),
+    "an enum made where it is missing, in a DO block": Case(
+        sql(
+            "DO $$ BEGIN IF to_regtype('kind') IS NULL THEN CREATE TYPE kind AS ENUM ('a'); END IF;"
+            " END $$"
+        ),
+        sql("DROP TYPE kind"),
+    ),
     "a sequence started anew": Case(sql("ALTER SEQUENCE numbers RESTART WITH 100")),
     # -- Rows ------------------------------------------------------------------------------------
     "a new row": Case(
@@ -635,6 +813,18 @@ SAFE: dict[str, Case] = {
     ),
     "a new row where it is missing": Case(
         sql("INSERT INTO tags SELECT 'x' WHERE NOT EXISTS (SELECT FROM tags WHERE label = 'x')")
+    ),
+    "new rows in a loop that counts": Case(
+        sql(
+            "DO $$ BEGIN FOR i IN 1..9 LOOP INSERT INTO teams SELECT i, id FROM orgs WHERE id = i;"
+            " END LOOP; END $$"
+        )
+    ),
+    "a new row, or an old one changed": Case(
+        sql("INSERT INTO orgs VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET name = excluded.name")
+    ),
+    "a look whether there are rows": Case(
+        "op.get_bind().scalar(sa.text('SELECT EXISTS (SELECT FROM users WHERE age > 3)'))"
     ),
     "an UPDATE of one row": Case(sql("UPDATE orgs SET name = 'a' WHERE id = 1")),
     "an UPDATE of one row of a table that has few": Case(

@@ -69,6 +69,14 @@ RISKY: dict[str, Case] = {
     ),
     "renaming a table": Case('op.rename_table("plain", "simple")', codes="breaks-old-code"),
     "dropping a table": Case('op.drop_table("children")', codes="breaks-old-code lossy"),
+    "a table dropped past SQLAlchemy": Case(
+        'op.get_bind().connection.dbapi_connection.execute("DROP TABLE children")',
+        codes="breaks-old-code lossy",
+    ),
+    "a table renamed, and a view with its name": Case(
+        sql("ALTER TABLE plain RENAME TO simple", "CREATE VIEW plain AS SELECT * FROM simple"),
+        codes="breaks-old-code",
+    ),
     "dropping a view": Case(sql("DROP VIEW names"), codes="breaks-old-code"),
     "dropping a trigger": Case(sql("DROP TRIGGER users_low"), codes="breaks-old-code"),
     "a column that may not be empty": Case(
@@ -91,6 +99,13 @@ RISKY: dict[str, Case] = {
     "an UPDATE of all rows": Case(sql("UPDATE users SET age = 1"), codes="touches-all-rows"),
     "an UPDATE by an index of many equal rows": Case(
         sql("UPDATE users SET age = 1 WHERE is_active = 1"), codes="touches-all-rows"
+    ),
+    "an UPDATE from another table": Case(
+        sql("UPDATE users SET name = (SELECT name FROM orgs WHERE orgs.id = users.org_id)"),
+        codes="touches-all-rows",
+    ),
+    "an UPDATE with a count": Case(
+        sql("UPDATE users SET age = (SELECT count(*) FROM orgs)"), codes="touches-all-rows"
     ),
     "a DELETE of all rows": Case(sql("DELETE FROM plain"), codes="touches-all-rows"),
     "rows fetched": Case(
@@ -138,6 +153,16 @@ SAFE: dict[str, Case] = {
             "CREATE TRIGGER t AFTER INSERT ON plain BEGIN SELECT 1; END",
         ),
         sql("DROP TRIGGER t", "DROP VIEW mails"),
+    ),
+    "a view made anew": Case(
+        sql("DROP VIEW names", "CREATE VIEW names AS SELECT name, id FROM orgs"),
+        sql("DROP VIEW names", "CREATE VIEW names AS SELECT name FROM orgs"),
+    ),
+    "a temporary table": Case(
+        sql("CREATE TEMP TABLE t (x)", "INSERT INTO t VALUES (1)", "UPDATE t SET x = 2")
+    ),
+    "the first of many rows": Case(
+        "op.get_bind().scalar(sa.text('SELECT id FROM users ORDER BY name LIMIT 1'))"
     ),
     "a new row": Case(sql("INSERT INTO orgs (name) VALUES ('a')")),
     "an UPDATE of one row": Case(sql("UPDATE users SET age = 1 WHERE id = 1")),

@@ -17,9 +17,9 @@ from my_service.migrate import (
     BackfillProgress,
     MigrationConfig,
     Observer,
-    Scope,
     get_lock_holder,
     get_migration_status,
+    migration_sql,
     rollback_migrations,
     run_backfills,
     run_migrations,
@@ -29,7 +29,9 @@ from my_service.replica import Replica
 from my_service.settings import Settings
 from structlog.testing import capture_logs
 
+from engine.pooler import pgbouncer
 from engine.support import KIND, Command, Database, Folder, finish, migrate, start, wait_until
+from engine.test_dry_run import feed
 
 PHASE = 'phase = "backfill"\n'
 ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
@@ -375,15 +377,59 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
     assert error.code == "backfill-key-unusable"
 
 
-def test_with_tenants_it_is_refused(engine: sa.Engine, folder: Folder, database: Database) -> None:
-    class WithTenants(Scope):
-        has_tenants = True
-
-    folder.add("more", extra=state(ONE_MORE))
-    error = run_migrations(engine, config=folder.config(scope=WithTenants())).error
+@pytest.mark.parametrize("value", ["missing + 1", "n / 0", "1 +"])
+def test_what_cannot_pass_is_told_at_once(
+    engine: sa.Engine, folder: Folder, database: Database, value: str
+) -> None:
+    fill(database, rows=1, check="CHECK (n IS NOT NULL)")
+    folder.add("more", extra=state(f'Backfill(table="t", set={{"n": "{value}"}})'))
+    tried = Tried()
+    config = folder.config(observer=tried, backfill_pause=0.0, table_lock_retries=3)
+    error = run_migrations(engine, config=config).error
     assert error is not None
-    assert error.code == "backfill-for-tenants"
-    assert database.tables() == set()
+    assert (error.code, tried.again) == ("backfill-failed", [])
+
+
+def test_linting_runs_no_chunk_and_finds_what_is_misspelt(
+    folder: Folder, database: Database, command: Command
+) -> None:
+    fill(database)
+    create = 'op.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)")'
+    folder.add("t", create, 'op.drop_table("t")')
+    folder.add("more", extra=state(ONE_MORE))
+    code, out, _ = command("migrate lint")
+    assert (code, out.endswith("2 migrations linted, 0 findings.\n")) == (0, True), out
+    folder.add("less", extra=state(ONE_MORE.replace('"n + 1"', '"m - 1"')))
+    code, out, _ = command("migrate lint")
+    assert (code, "003_less" in out, "m" in out) == (1, True, True)
+    assert off_by(database) == {0: ROWS}
+
+
+@pytest.mark.usefixtures("table")
+def test_the_printed_sql_ends_before_the_contract_that_waits_for_it(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
+    sql = migration_sql(engine, config=folder.config())
+    assert "DROP TABLE" not in sql
+    assert sql.endswith("-- Held back: 002_drop, by the backfill of t, which has not begun\n")
+    feed(database, sql)
+    assert command("migrate status")[1].startswith("Current: 001.")
+    waits = "-- Held back: 002_drop, by the backfill of t, which has not begun\n"
+    assert command("migrate latest --sql")[1] == waits
+    run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
+    assert done(database) == ROWS
+    assert database.heads() == {"002"}
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
+@pytest.mark.usefixtures("table", "small_chunks")
+def test_it_works_through_a_pooler(database: Database, folder: Folder, tmp_path: Path) -> None:
+    with pgbouncer(database.address, tmp_path) as behind:
+        engine = Database(behind).engine()
+        run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
+        engine.dispose()
+    assert off_by(database) == {1: ROWS}
 
 
 @pytest.mark.usefixtures("table")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import shutil
+import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -121,7 +124,9 @@ def test_the_newest_are_kept_and_files_of_others_stay(
 ) -> None:
     monkeypatch.setenv("BACKUP_KEEP", "2")
     backups.mkdir()
-    others = [backups / "notes.txt", backups / "other-20260101-000000-000000.json"]
+    services = ("other", "backup-eu", "my-backup")  # this one is "backup": it has no name here
+    others = [backups / f"{service}-20260101-000000-000000.json" for service in services]
+    others.append(backups / "notes.txt")
     for path in others:
         path.write_text("{}")
     names = [made(command) for _ in range(4)]
@@ -229,6 +234,34 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     code, _, err = command("backup create")
     assert (code, list(backups.iterdir())) == (1, [])
     assert "A backup may need 8796093.0 MB" in err
+
+
+@only_postgresql
+def test_tables_that_the_disk_has_no_room_for_are_told_before_anything_is_written(
+    command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.ask("CREATE TABLE filler (content TEXT)")
+    database.ask(f"INSERT INTO filler SELECT {NOISE[KIND]} FROM generate_series(1, 3)")
+    disk = shutil.disk_usage(backups.parent)._replace(free=400_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+    code, _, err = command("backup create")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert re.search(r"may need \d\.\d MB, and the disk of .* has 0\.4 MB", err)
+
+
+@only_sqlite
+def test_a_copy_that_is_not_sound_is_no_backup(
+    command: Command, database: Database, backups: Path
+) -> None:
+    path = str(sa.make_url(database.address).database)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE odd (x TEXT)")
+        connection.execute("INSERT INTO odd VALUES (NULL)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE odd (x TEXT NOT NULL)'")
+    code, _, err = command("backup create")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert "NULL value in odd.x" in err
 
 
 def test_a_disk_that_fills_up_leaves_no_half_file_and_stops_the_run(

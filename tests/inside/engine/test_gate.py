@@ -8,26 +8,32 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from my_service import migrations
 from my_service.errors import ActionableError
 from my_service.migrate import (
     Instance,
     MigrationConfig,
     Registration,
+    gate,
     get_instances,
     get_migration_status,
     instances,
     rollback_migrations,
     run_migrations,
 )
+from my_service.migrate.backends.common import MigrationLock
 from my_service.migrate.events import Observer
 from my_service.migrate.lock import migration_lock
 from my_service.migrations.target import can_serve
+from my_service.replica import Replica
+from my_service.settings import Settings
 
 from engine.pooler import pgbouncer
-from engine.support import KIND, Command, Database, Folder, create, finish, start
+from engine.support import KIND, Command, Database, Folder, create, finish, start, wait_until
 
 CONTRACT = 'phase = "contract"\n'
 SECOND = "datetime('now', '-{} seconds')" if KIND == "sqlite" else "now() - interval '{} seconds'"
@@ -227,19 +233,19 @@ def test_nobody_registers_while_a_contract_runs(
     old = release(folder, "1.0")
     folder.add("slow", ["from engine.support import gate", "gate.began.set()",
                         "assert gate.open.wait(30)"], extra=CONTRACT + extra)  # fmt: skip
-    from engine.support import gate
+    from engine.support import gate as turnstile
 
-    gate.began.clear()
-    gate.open.clear()
+    turnstile.began.clear()
+    turnstile.open.clear()
     running = threading.Thread(
         target=run_migrations, args=(engine,), kwargs={"config": folder.config()}
     )
     running.start()
-    assert gate.began.wait(30)
+    assert turnstile.began.wait(30)
     with pytest.raises(ActionableError) as refused:
         Registration(database.engine(), replace(old, lock_timeout=0.3)).register()
     assert refused.value.code == "lock-timeout"
-    gate.open.set()
+    turnstile.open.set()
     running.join(30)
     with pytest.raises(ActionableError) as refused:
         Registration(engine, old).register()
@@ -270,6 +276,69 @@ def test_the_gate_works_through_a_pooler(
         with pytest.raises(ActionableError):
             old.register()
         engine.dispose()
+
+
+def test_whoever_registers_between_the_look_and_the_lock_is_seen(
+    engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expand_and_contract(folder)
+    old = Registration(engine, release(folder, "1.0", without=1))
+    close = gate._close_to_newcomers
+
+    def come_late(lock: MigrationLock) -> bool:
+        if KIND == "postgresql":  # elsewhere the migrators' lock keeps it away already
+            old.register()
+        return close(lock)
+
+    monkeypatch.setattr(gate, "_close_to_newcomers", come_late)
+    result = run_migrations(engine, config=folder.config()).raise_for_error()
+    assert bool(result.held_back) is (KIND == "postgresql")
+
+
+def test_a_contract_does_not_run_while_one_registers(
+    engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expand_and_contract(folder)
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("my_service.migrate.backends.backend.Lock.close_gate", lambda _: False)
+    result = run_migrations(engine, config=folder.config()).raise_for_error()
+    assert (result.held_back, result.held_by) == (("003_drop_a",), (gate.REGISTERING,))
+
+
+def test_a_running_replica_applies_what_waited_for_the_last_old_one(
+    engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expand_and_contract(folder)
+    old = Registration(engine, release(folder, "1.0", without=1))
+    old.register()
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    monkeypatch.setattr(migrations, "config", folder.config())
+    replica = Replica(engine, in_production(database, auto_contract_interval=0.05))
+    try:
+        old.remove()
+        wait_until(lambda: database.heads() == {"003"}, seconds=60)
+    finally:
+        replica.close()
+
+
+def test_in_production_that_is_on_by_default_as_long_as_starts_migrate(database: Database) -> None:
+    assert in_production(database).runs_contracts
+    assert not in_production(database, auto_migrate=False).runs_contracts
+    assert not in_production(database, auto_contract=False).runs_contracts
+    elsewhere = Settings(environment="development", database_url=database.address)
+    assert not elsewhere.runs_contracts
+
+
+def in_production(database: Database, **values: Any) -> Settings:
+    """Settings of production."""
+    secret = "vX9-2mQp7Lr_4TzKd8WbYs6NcHfJg3Ra"
+    return Settings(
+        _env_file=None,
+        environment="production",
+        database_url=database.address,
+        jwt_secret=secret,
+        **values,
+    )
 
 
 class Began(Observer):

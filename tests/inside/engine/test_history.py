@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from my_service.migrate import (
     Observer,
+    Registration,
     RunState,
+    get_migration_status,
     migrate_down,
+    migrate_up,
     read_runs,
     read_stats,
     rollback_migrations,
     run_migrations,
 )
-from my_service.migrate.failures import KEPT_FAILURES
+from my_service.migrate.lock import migration_lock
+from my_service.migrate.other_runs import KEPT_RUNS
 from my_service.migrate.timings import KEPT_CHARACTERS, KEPT_STATEMENTS, Timings, without_values
 
 from engine.support import Command, Database, Folder, create, printed_json
@@ -38,6 +45,21 @@ def test_runs_are_told_newest_first_with_who_and_what(engine: sa.Engine, folder:
     assert (oldest.host, oldest.pid, oldest.release) == (platform.node(), os.getpid(), "1.2.3")
     assert oldest.started_at <= newest.started_at and newest.duration > 0
     assert {newest.state, oldest.state} == {RunState.APPLIED}
+
+
+def test_what_is_prepared_before_a_migration_is_not_its_duration(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    prepared: list[datetime] = []
+
+    def load() -> sa.MetaData:
+        prepared.append(datetime.now(UTC))
+        return sa.MetaData()
+
+    folder.tables("a")
+    run_migrations(engine, config=replace(folder.config(), load_metadata=load))
+    (run,) = read_runs(engine, config=folder.config())
+    assert prepared and run.started_at >= max(prepared)
 
 
 def test_what_was_undone_says_when(engine: sa.Engine, folder: Folder) -> None:
@@ -96,23 +118,117 @@ def test_the_same_failure_again_is_counted_and_others_are_bounded(
     (failed, _) = read_runs(engine, config=folder.config())
     assert failed.times == 3
     text = folder.file("002_bad").read_text()
-    for number in range(1, KEPT_FAILURES + 3):
+    for number in range(1, KEPT_RUNS + 3):
         # Of another length each time: Python tells files of one second apart by that.
         folder.file("002_bad").write_text(text.replace("this is no SQL", "no" * number))
         run_migrations(engine, config=folder.config())
     failures = read_runs(engine, config=folder.config(), failed=True)
-    assert len(failures) == KEPT_FAILURES
-    assert "no" * (KEPT_FAILURES + 2) in (failures[0].error or {})["problem"]
+    assert len(failures) == KEPT_RUNS
+    assert "no" * (KEPT_RUNS + 2) in (failures[0].error or {})["problem"]
 
 
-def test_a_first_run_that_fails_leaves_the_database_empty(
+def test_a_first_run_that_fails_is_kept_and_counts_as_nothing(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
+    folder.tables("a")
     folder.add("bad", FAIL)
-    before = database.schema()
     run_migrations(engine, config=folder.config())
+    assert database.tables() == set()
+    (failed,) = read_runs(engine, config=folder.config())
+    assert (failed.key, failed.migrations, failed.state) == ("0.1", ("002_bad",), RunState.FAILED)
+    assert get_migration_status(engine, config=folder.config()).completed == ()
+    folder.file("002_bad").unlink()
+    assert run_migrations(engine, config=folder.config()).batch == 1
+    runs = read_runs(engine, config=folder.config())
+    assert [(run.key, run.migrations) for run in runs] == [
+        ("1.0", ("001_a",)),
+        ("0.1", ("002_bad",)),
+    ]
+    assert [run.batch for run in runs] == [1, None]
+    stats = read_stats(engine, config=folder.config())
+    assert (stats.runs, stats.failed, len(stats.migrations)) == (1, 1, 1)
+
+
+def test_a_refusal_is_kept_where_there_is_a_history(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    empty = database.schema()
+    folder.add("other", after="001")
+    folder.add("head", after="001")
+    assert not run_migrations(engine, config=folder.config()).success
+    assert database.schema() == empty
+    folder.file("003_head").unlink()
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    assert migrate_up(engine, "nobody", config=folder.config()).error is not None
+    assert len(read_runs(engine, config=folder.config())) == 1
+    folder.add("head", after="001")
+    for _ in range(2):
+        run_migrations(engine, config=folder.config())
+    refused, _ = read_runs(engine, config=folder.config())
+    assert (refused.error or {})["code"] == "multiple-heads"
+    assert (refused.state, refused.times, refused.migrations) == (RunState.FAILED, 2, ())
+
+
+def test_tables_of_somebody_else_stay_alone(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    database.ask("CREATE TABLE a (id integer)")
+    before = database.schema()
+    folder.tables("a")
+    result = run_migrations(engine, config=folder.config())
+    assert result.error is not None and result.error.code == "tables-without-history"
     assert database.schema() == before
-    assert read_runs(engine, config=folder.config()) == []
+
+
+def test_who_waits_in_vain_for_another_hears_of_that_and_of_nothing_else(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.add("other")
+    other = database.engine()
+    with migration_lock(other, 1), other.connect() as connection:
+        connection.exec_driver_sql("UPDATE migration_history SET batch = 1")
+        error = run_migrations(engine, config=folder.config(lock_timeout=0.1)).error
+    assert error is not None and error.code == "lock-timeout"
+    assert len(read_runs(engine, config=folder.config())) == 1
+
+
+def test_an_interrupted_run_is_kept(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("quick", create("a"))
+    folder.add("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        run_migrations(engine, config=folder.config())
+    (run,) = read_runs(engine, config=folder.config())
+    assert (run.state, run.migrations) == (RunState.FAILED, ("002_slow",))
+    assert (run.error or {})["code"] == "interrupted"
+
+
+def test_a_contract_that_waits_is_kept_with_what_it_waits_for(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    Registration(engine, folder.config()).register()
+    folder.add("drop_a", 'op.drop_table("a")', extra='phase = "contract"\n')
+    for _ in range(2):
+        assert run_migrations(engine, config=folder.config()).held_back
+    held, _ = read_runs(engine, config=folder.config())
+    assert (held.state, held.migrations, held.times) == (RunState.HELD_BACK, ("002_drop_a",), 2)
+    assert "revision 001" in held.held_by[0] and f"held back by {held.held_by[0]}" in held.remarks
+    assert read_runs(engine, config=folder.config(), failed=True) == []
+    assert read_stats(engine, config=folder.config()).held_back == 2
+
+
+def test_a_run_says_which_backup_was_made_before_it(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config(before_run=lambda *_: "first"))
+    folder.add("bad", FAIL)
+    run_migrations(engine, config=folder.config(before_run=lambda *_: "second"))
+    runs = read_runs(engine, config=folder.config())
+    assert [run.backup for run in runs] == ["second", "first"]
+    assert [run.remarks[-1] for run in runs] == ["backup second", "backup first"]
 
 
 def test_a_history_that_cannot_be_written_hides_no_error(
@@ -121,10 +237,10 @@ def test_a_history_that_cannot_be_written_hides_no_error(
     folder.tables("a")
     run_migrations(engine, config=folder.config())
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise sa.exc.OperationalError("UPDATE", {}, Exception("the disk is full"))
 
-    monkeypatch.setattr("my_service.migrate.failures._write", refuse)
+    monkeypatch.setattr("my_service.migrate.other_runs._write", refuse)
     folder.add("bad", FAIL)
     result = run_migrations(engine, config=folder.config())
     assert result.error is not None and result.error.code == "migration-failed"
@@ -135,7 +251,7 @@ def test_a_history_of_an_older_release_gets_the_columns(
 ) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config())
-    for column in ("details", "failures"):
+    for column in ("details", "other_runs"):
         database.ask(f"ALTER TABLE migration_history DROP COLUMN {column}")
     (run,) = read_runs(engine, config=folder.config())
     assert (run.host, run.migrations) == (None, ("001_a",))
@@ -284,6 +400,32 @@ def test_the_commands_tell_the_same(command: Command, folder: Folder) -> None:
     assert (stats["runs"], stats["failed"]) == (1, 1)
     out = command("migrate stats")[1]
     assert out.startswith("1 run, 0 rolled back since, 1 failed.") and "001_a\t1\t" in out
+
+
+def test_stats_compare_with_another_environment(
+    engine: sa.Engine,
+    database: Database,
+    folder: Folder,
+    new_database: Callable[[], Database],
+    command: Command,
+) -> None:
+    folder.tables("a", "b", "c")
+    there = new_database()
+    run_migrations(there.engine(), config=folder.config())
+    for name in ("001_a", "002_b"):
+        migrate_up(engine, name, config=folder.config())
+    for seconds, one in ((0.5, database), (0.25, there)):
+        one.ask(f"UPDATE migration_history SET duration = {seconds}")
+    told = printed_json(command(f"migrate stats {there.address} --json")[1])["compared"]
+    assert told["factor"] == 2
+    assert [tuple(one.values()) for one in told["migrations"]] == [
+        ("001_a", 0.5, 0.25, None),
+        ("002_b", 0.5, 0.25, None),
+        ("003_c", None, 0.25, 0.5),
+    ]
+    code, out, _ = command(f"migrate stats {there.address}")
+    assert code == 0 and "takes 2.00 times as long here as there" in out
+    assert "003_c\t\t0.250\t0.500\n" in out
 
 
 def test_a_database_without_history_has_none_to_tell(command: Command) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +17,8 @@ from my_service.migrate import added_migrations, lint_migrations, migrate_up, ru
 from my_service.settings import Settings
 from my_service.startup import start_database
 
-from engine.support import KIND, Command, Database, Folder, create
+from engine.fixtures import on_server
+from engine.support import KIND, Command, Database, Folder, create, printed_json
 
 on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite is linted in memory")
 DROP = 'op.drop_table("a")'
@@ -117,6 +122,13 @@ def test_only_what_the_branch_adds_is_linted(
         git(branch, "commit", "-m", "drop")
     code, out, _ = command("migrate lint --added")
     assert (code, out.splitlines()[-1]) == (1, "1 migration linted, 1 finding.")
+
+
+def test_a_hook_of_a_linked_worktree_lints_only_what_the_branch_adds(
+    branch: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git tells such a hook
+    assert added_migrations(branch.config()) == ["003_drop_a"]
 
 
 def test_a_branch_that_adds_none_needs_no_database(
@@ -286,6 +298,59 @@ def test_in_production_latest_says_nothing_when_it_is_off(
     assert command("migrate latest") == (0, "Batch 2 run: 1 migration\n", "")
 
 
+@pytest.mark.usefixtures("in_production", "dangerous")
+@pytest.mark.parametrize("line", ["migrate latest", "migrate up", "migrate contract"])
+def test_every_command_that_applies_migrations_looks_first(
+    command: Command, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    code, _, err = command(line)
+    assert (code, "what would hurt a live site in 003_drop_a" in err) == (1, True)
+    monkeypatch.setenv("MIGRATION_LINT", "warn")
+    code, _, err = command(line)
+    assert (code, "Old code asks for table a" in err) == (0, True)
+
+
+def test_up_looks_at_the_next_one_alone(
+    command: Command, engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    folder.tables("a")
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    folder.tables("b")
+    folder.add("drop_a", DROP, MAKE)
+    assert command("migrate up")[0] == 0
+    assert command("migrate up")[0] == 1
+
+
+@pytest.mark.usefixtures("dangerous")
+def test_where_nothing_is_to_be_linted_the_linter_is_not_imported(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("my_service.migrate.lint")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("MIGRATION_LINT", "off")
+    assert command("migrate latest")[0] == 0
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    assert command("migrate latest")[0] == 0  # nothing is pending
+    assert not [name for name in sys.modules if name.startswith("my_service.migrate.lint")]
+
+
+@pytest.mark.usefixtures("in_production", "dangerous")
+@pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
+def test_a_linter_that_fails_stops_only_who_insists_on_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, level: str, code: int
+) -> None:
+    def check(*_: object) -> None:
+        raise KeyError("a rule of your own")
+
+    judge = import_module("my_service.migrate.lint.judge")
+    monkeypatch.setattr(judge, "RULES", (replace(judge.RULES[0], check=check),))
+    monkeypatch.setenv("MIGRATION_LINT", level)
+    found, _, err = command("migrate latest")
+    assert (found, "Linting itself failed: KeyError" in err) == (code, True)
+
+
 @pytest.mark.parametrize("environment", ["production", "development"])
 def test_error_refuses_danger_and_lets_the_rest_through(
     command: Command,
@@ -303,6 +368,8 @@ def test_error_refuses_danger_and_lets_the_rest_through(
     assert code == 1
     assert "Linting found what would hurt a live site in 003_drop_a." in err
     assert database.all() == before
+    (refused,) = printed_json(command("migrate history --failed --json")[1])
+    assert refused["error"]["code"] == "lint-findings"
     edit(dangerous.file("003_drop_a"), "down_revision", 'phase = "contract"\ndown_revision')
     assert command("migrate latest")[0] == 0
 
@@ -328,6 +395,26 @@ def test_the_service_does_not_start_where_error_refuses(
     assert database.tables() == {"a", "b"}
     start_database(Settings(**there)).dispose()
     assert database.tables() == {"b"}
+
+
+@on_postgresql
+@pytest.mark.usefixtures("in_production", "dangerous")
+@pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
+def test_a_role_that_may_create_no_database_is_stopped_by_error_alone(
+    command: Command, database: Database, monkeypatch: pytest.MonkeyPatch, level: str, code: int
+) -> None:
+    role = f"lint_{uuid4().hex}"
+    on_server(f"CREATE ROLE {role} LOGIN PASSWORD 'h8-fjKw_2qq'")
+    try:
+        url = sa.make_url(database.address).set(username=role, password="h8-fjKw_2qq")
+        monkeypatch.setenv("LINT_DATABASE_URL", url.render_as_string(hide_password=False))
+        monkeypatch.setenv("MIGRATION_LINT", level)
+        found, _, err = command("migrate latest")
+    finally:
+        on_server(f"DROP ROLE {role}")
+    assert found == code
+    assert "permission denied to create database" in err
+    assert "CREATEDB" in err
 
 
 @on_postgresql

@@ -55,6 +55,30 @@ def test_a_migration_is_filled_in_from_the_models(engine: sa.Engine, folder: Fol
         neat(made.path)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_backfill_begins_as_an_example_that_runs(
+    engine: sa.Engine, folder: Folder, *, is_known: bool
+) -> None:
+    if is_known:
+        columns = (sa.Column("code", sa.String(9), primary_key=True), sa.Column("of:", sa.Integer))
+        sa.Table("avatars", folder.metadata, *columns)
+        folder.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO avatars VALUES ('x', 7), ('y', NULL)")
+    new = make_migration(engine, "fill", phase="backfill", config=folder.config())
+    assert new.note is None
+    neat(new.path)
+    text = new.path.read_text()
+    assert 'phase = "backfill"' in text
+    assert ("table='avatars'" in text.replace('"', "'")) is is_known
+    result = run_migrations(engine, config=folder.config())
+    if is_known:
+        result.raise_for_error()
+        with engine.connect() as connection:
+            rows = connection.exec_driver_sql('SELECT "of:" FROM avatars ORDER BY code').scalars()
+            assert rows.all() == [7, None]
+
+
 def test_empty_leaves_it_blank(engine: sa.Engine, folder: Folder) -> None:
     sa.Table("avatars", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     new = make_migration(engine, "later", empty=True, config=folder.config())

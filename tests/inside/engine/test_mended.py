@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -353,21 +354,95 @@ def test_orphans_that_were_there_before_blame_nobody(
     folder.add("breaks", 'op.execute("INSERT INTO child VALUES (8)")', extra=ALONE)
     error = run_migrations(engine, config=folder.config()).error
     assert "1 row points to rows that are gone" in error.problem
+    assert "Not counted: 1 that did so before." in error.impact
     assert "runs outside a transaction: what it did before the error stays" in error.impact
     assert database.ask("SELECT count(*) FROM child") == [(2,)]
 
 
-def test_a_read_only_folder_is_not_called_a_database_that_is_away(
+@on_sqlite
+def test_orphans_that_are_removed_make_up_for_no_new_ones(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    for statement in (
+        "CREATE TABLE users (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, user INTEGER REFERENCES users (id))",
+        "CREATE TABLE replies (post INTEGER REFERENCES posts (id))",
+        "INSERT INTO posts VALUES (1, 7)",
+        "INSERT INTO replies VALUES (1)",
+    ):
+        database.ask(statement)
+    rename = [f"op.rename_table('{name}', 'old_{name}')" for name in ("users", "posts")]
+    folder.add("renames", rename)
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    ids = "SELECT id FROM old_users"
+    folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
+    error = run_migrations(engine, config=folder.config()).error
+    assert (
+        "1 row points to rows that are gone, the first from replies to old_posts" in error.problem
+    )
+    assert "Not counted" not in error.impact
+    assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]
+
+
+@on_sqlite
+def test_a_file_that_is_no_database_is_not_called_one_that_is_away(
     folder: Folder, tmp_path: Path
 ) -> None:
     folder.tables("a")
-    if KIND == "sqlite":
-        odd = tmp_path / "odd.db"
-        odd.write_bytes(b"this is no database at all, whatever its name says" * 30)
-        engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
-        said = "Correct DATABASE_URL: the file is no SQLite database."
-    else:
-        pytest.skip("SQLite's own")
+    odd = tmp_path / "odd.db"
+    odd.write_bytes(b"this is no database at all, whatever its name says" * 30)
+    engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
     error = run_migrations(engine, config=folder.config()).error
     assert isinstance(error, ActionableError)
+    said = "Correct DATABASE_URL: the file is no SQLite database."
     assert (error.code, error.solution) == ("database-refuses", said)
+
+
+def test_what_the_database_refuses_is_not_blamed_on_the_file(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    if KIND == "sqlite":
+        full, said = 'op.execute("PRAGMA max_page_count = 1")', "Free space on the disk."
+    else:
+        full = 'op.execute("SET LOCAL transaction_read_only = on")'
+        said = "Connect to the primary: this server takes no writes."
+    folder.add("refused", [full, create("a")])
+    error = run_migrations(engine, config=folder.config()).error
+    assert (error.code, error.solution) == (
+        "migration-failed",
+        f"{said} Then run it again: migrate latest",
+    )
+    assert database.tables() == set()
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("schema", "solution"),
+    [
+        ("USAGE", "Grant this user the permission; the owner of the schema or table can."),
+        ("CREATE", "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
+    ],
+)
+def test_a_permission_that_lacks_is_named(
+    database: Database, folder: Folder, schema: str, solution: str
+) -> None:
+    role = f"weak_{uuid4().hex}"
+    database.ask("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    database.ask(f"CREATE ROLE {role} LOGIN; GRANT {schema} ON SCHEMA public TO {role}")
+    weak = sa.create_engine(sa.make_url(database.address).set(username=role))
+    folder.tables("a")
+    error = run_migrations(weak, config=folder.config()).error
+    weak.dispose()
+    database.ask(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert error.solution == f"{solution} Then run it again: migrate latest"
+
+
+@on_postgresql
+def test_a_user_who_is_not_there_is_no_database_that_is_not_there(
+    database: Database, folder: Folder
+) -> None:
+    nobody = sa.create_engine(sa.make_url(database.address).set(username="nobody_of_that_name"))
+    error = run_migrations(nobody, config=folder.config()).error
+    assert (
+        error.solution == "Let this user log in (pg_hba.conf), or correct the user in DATABASE_URL."
+    )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import sqlalchemy as sa
+from my_service.errors import ActionableError
+from my_service.migrate import BackupOptions, DirectoryStore, create_backup, restore_backup
+from my_service.migrate.backends import backend
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
 
@@ -165,6 +169,50 @@ def named(database: Database, name: str) -> Database:
     return Database(url.set(database=where).render_as_string(hide_password=False))
 
 
+class Memory:
+    """A store as a fork may write one, which keeps its files elsewhere."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def put(self, name: str, write: Callable[[Path], object], *, needed: int = 0) -> None:
+        """Keep a file."""
+        with tempfile.NamedTemporaryFile() as file:
+            write(Path(file.name))
+            self.files[name] = Path(file.name).read_bytes()
+
+    def list(self) -> Iterator[str]:
+        """The names."""
+        return iter(sorted(self.files))
+
+    def open(self, name: str) -> BinaryIO:
+        """A file of the operating system."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (its reader closes it)
+        file.write(self.files[name])
+        file.seek(0)
+        return file
+
+    def delete(self, name: str) -> None:
+        """Remove a file."""
+        self.files.pop(name, None)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_store_of_four_methods_is_all_that_a_backup_elsewhere_needs(
+    engine: sa.Engine, database: Database, folder: Folder
+) -> None:
+    before, store = contents(database), Memory()
+    options, config = BackupOptions(store, keep=1), folder.config()
+    create_backup(engine, config, options)
+    manifest = create_backup(engine, config, options)
+    assert manifest is not None
+    assert len(store.files) == 2
+    spoil(database)
+    engine.dispose()
+    restore_backup(engine, config, options, manifest.name)
+    assert contents(database) == before
+
+
 def test_what_is_kept_goes_when_it_is_told_to(
     command: Command, database: Database, filled: str
 ) -> None:
@@ -248,8 +296,13 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(
 ) -> None:
     path = backups / f"{filled}.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"fingerprint": "0" * 64}))
-    assert "has another fingerprint" in refused(command, database, f"{filled} --yes")
+    for change, said in (
+        ({"fingerprint": "0" * 64}, "has another fingerprint"),
+        ({"revision": "000"}, "its revision is 001"),
+        ({"files": [manifest["files"][0] | {"name": "../x"}]}, "names a file outside its folder"),
+    ):
+        path.write_text(json.dumps(manifest | change))
+        assert said in refused(command, database, f"{filled} --yes")
 
 
 def test_another_services_backup_is_not_restored(
@@ -270,8 +323,7 @@ def test_while_somebody_migrates_nothing_is_restored(
     with migration_lock(engine, 0):
         process = start_restore(database, filled)
         code, _, err = process.finish()
-    assert code == 1
-    assert "migrat" in err
+    assert (code, "Another migrator held the lock" in err) == (1, True), err
 
 
 def start_restore(database: Database, name: str, folder: Folder | None = None) -> Any:
@@ -290,6 +342,24 @@ def test_while_an_instance_lives_nothing_is_restored(
     assert "1 instance of the service uses" in refused(command, database, f"{filled} --yes")
     database.ask("DELETE FROM service_instances WHERE id = 0")
     restored(command, filled)
+
+
+def test_while_a_backup_is_restored_no_instance_begins(
+    engine: sa.Engine, database: Database, folder: Folder, filled: str, backups: Path
+) -> None:
+    config, tried = folder.config(lock_timeout=0), []
+
+    def step(said: str) -> None:
+        if said.startswith("Restoring"):
+            other = database.engine()
+            with pytest.raises(ActionableError) as refusal, backend.registering(other, config):
+                pass
+            other.dispose()
+            tried.append(refusal.value.code)
+
+    options = BackupOptions(DirectoryStore(backups))
+    restore_backup(engine, config, options, filled, step)
+    assert tried == ["lock-timeout"]
 
 
 def test_while_somebody_is_connected_nothing_is_restored(

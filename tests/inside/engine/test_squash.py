@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine.git import commit
 from engine.support import KIND, Command, Database, Folder, create
 
 INDEX = 'op.create_index("a_name_idx", "a", ["name"])'
-
-
-def git(path: Path, *words: str) -> None:
-    """Run git there, as nobody in particular."""
-    keys = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-    names = {f"GIT_{key}": "x" for key in keys}
-    command = ["git", "-C", str(path), "-c", "commit.gpgsign=false", *words]
-    subprocess.run(command, check=True, capture_output=True, env=os.environ | names)
-
-
-def commit(folder: Folder) -> None:
-    """Let git have the files as they are."""
-    git(folder.path, "init", "--quiet")
-    git(folder.path, "add", ".")
-    git(folder.path, "commit", "--quiet", "--message=files")
 
 
 @pytest.fixture
@@ -41,7 +25,7 @@ def three(folder: Folder) -> Folder:
     )
     folder.add("b", [INDEX, "op.execute(\"INSERT INTO a (id, name) VALUES (1, 'first')\")"])
     folder.tables("c")
-    commit(folder)
+    commit(folder.path)
     return folder
 
 
@@ -188,7 +172,7 @@ def test_what_was_squashed_is_squashed_again(
 ) -> None:
     command("migrate latest")
     assert command("migrate squash b")[0] == 0
-    commit(three)
+    commit(three.path)
     assert command("migrate squash c")[0] == 0
     assert files(three) == {"003_squashed"}
     assert 'replaces = ("001", "002", "003")' in three.file("003_squashed").read_text()
@@ -216,6 +200,24 @@ def test_nothing_is_written_where_the_schema_would_be_another(
     assert {path: path.read_text() for path in three.versions.glob("*.py")} == before
 
 
+def test_nothing_undoes_it_where_it_was_run_either(
+    command: Command, three: Folder, database: Database
+) -> None:
+    three.tables("d")
+    assert command("migrate squash c")[0] == 0
+    assert command("migrate latest") == (0, "Batch 1 run: 2 migrations\n", "")
+    assert command("migrate rollback --all") == (0, "All batches rolled back: 1 migration\n", "")
+    stays = "Already at the base migration: 1 migration was taken over or squashed, and stays\n"
+    for line in ("migrate rollback --all", "migrate rollback"):
+        assert command(line) == (0, stays, "")
+    code, _, err = command("migrate down")
+    assert (code, err.splitlines()[0]) == (
+        1,
+        "Problem:  003_squashed: it was taken over as it was, or squashed.",
+    )
+    assert database.tables() == {"a", "c"}
+
+
 @pytest.mark.skipif(KIND == "sqlite", reason="SQLite keeps no functions")
 def test_what_a_called_function_made_is_found_to_be_missing(
     command: Command, folder: Folder
@@ -224,7 +226,7 @@ def test_what_a_called_function_made_is_found_to_be_missing(
     made = f"CREATE FUNCTION make() RETURNS void LANGUAGE plpgsql AS $${body}$$"
     folder.add("function", f'op.execute("{made}")')
     folder.add("call", 'op.execute("SELECT make()")')
-    commit(folder)
+    commit(folder.path)
     code, out, err = command("migrate squash call")
     assert (code, err) == (1, "")
     assert "table made is missing" in out
@@ -239,7 +241,7 @@ def test_a_replaced_contract_is_known_to_who_serves(
     folder.tables("a")
     folder.add("drops", 'op.drop_table("a")', create("a"), extra='phase = "contract"')
     folder.tables("b")
-    commit(folder)
+    commit(folder.path)
     command("migrate contract")
     assert command("migrate squash b")[0] == 0
     Registration(database.engine(), folder.config()).register()
@@ -253,7 +255,7 @@ def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder)
     column = 'batch.add_column(sa.Column("x", sa.Integer))'
     rebuild = ['with op.batch_alter_table("a", recreate="always") as batch:', f"    {column}"]
     folder.add("rebuilds", rebuild)
-    commit(folder)
+    commit(folder.path)
     code, out, err = command("migrate squash rebuilds")
     assert (code, err) == (0, "")
     assert "It writes no rows" not in out
@@ -283,7 +285,7 @@ def test_only_a_chain_without_branches_is_squashed(command: Command, three: Fold
     assert "no-such" in command("migrate squash no-such")[2]
     three.add("side", after="002")
     three.add("joined", after=("003", "004"))
-    commit(three)
+    commit(three.path)
     for name in ("c", "joined"):
         assert "cannot be squashed" in command(f"migrate squash {name}")[2]
     assert command("migrate squash b")[0] == 0
@@ -316,7 +318,7 @@ def test_what_ran_outside_a_transaction_runs_inside_one(
     folder.tables("a")
     body = 'op.create_index("a_id_idx", "a", ["id"], postgresql_concurrently=True)'
     folder.add("online", body, extra="transaction = False\n")
-    commit(folder)
+    commit(folder.path)
     assert command("migrate squash online")[0] == 0
     from my_service.migrate import run_migrations
 

@@ -44,6 +44,23 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
     assert service.all().tenants == ()
 
 
+def test_runs_of_tenants_are_in_the_history_and_say_how_many_a_second(service: Service) -> None:
+    service.make(*NAMES)
+    service.add(ADD, REMOVE)
+    service.ask(BREAK.format("t5"))
+    service.command("tenant migrate")
+    service.ask("ALTER TABLE tenant_t5.users DROP nick")
+    service.command("tenant migrate")
+    newest, failed, *_ = json.loads(service.command("migrate history --json")[1])
+    assert (newest["state"], newest["tenants"], newest["tenants_failed"]) == ("applied", 1, 0)
+    assert (failed["state"], failed["tenants"], failed["tenants_failed"]) == ("failed", 7, 1)
+    assert failed["migrations"] == ["003_change"] and "t5" in service.command("migrate history")[2]
+    stats = json.loads(service.command("migrate stats --json")[1])
+    assert stats["tenants"] >= 8
+    assert stats["tenants_per_second"] == stats["tenants"] / stats["tenant_seconds"]
+    assert f"{stats['tenants_per_second']:.1f} a second" in service.command("migrate stats")[1]
+
+
 def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD)

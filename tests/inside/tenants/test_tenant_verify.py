@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from my_service.migrate import MigrationConfig, Snapshot, verify_schema, verify_tenants
 from my_service.migrate.tenants import verify
 
-from tenants.support import Service, replays
+from tenants.support import Service, on_server, replays
 
 TABLE = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
 
@@ -76,20 +76,35 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
     five.ask("DROP TABLE tenant_c.users CASCADE")
     code, out, err = five.command("tenant verify")
     assert (code, err) == (1, "")
-    assert out.splitlines()[:2] == ["Tenant c:", "table users is missing"]
+    assert out.splitlines()[:2] == [
+        "Tenant c changed since its last run:",
+        "table users is missing",
+    ]
     assert out.splitlines()[-1] == "Tenants: 4 in step, 1 differ"
     assert five.command("tenant verify a")[0] == 0
     assert five.command("tenant verify nobody")[0] == 1
     found = json.loads(five.command("tenant verify --json")[1])
     assert (found["success"], found["compared"]) == (False, 5)
-    assert [one["tenant"] for one in found["drifted"]] == ["c"]
+    told = [(one["tenant"], one["changed_since_run"]) for one in found["drifted"]]
+    assert told == [("c", True)]
 
 
-def test_a_tenant_with_a_role_of_its_own_is_in_step(service: Service) -> None:
+def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> None:
+    service.ordinary_user()
+    on_server("ALTER ROLE tenants_service CREATEDB")  # for the scratch database
     service.roles()
     service.make("a", "b", "c", "d")
     found = verify_tenants(service.engine, config=service.config)
     assert (found.compared, found.drifted) == (4, ())
+    path = service.versions / "001_create_users_table.py"
+    path.write_text(
+        path.read_text() + "\n_up = upgrade\n\n\ndef upgrade() -> None:\n    _up()\n"
+        "    op.execute(\"COMMENT ON TABLE users IS 'x'\")\n"
+    )
+    service.ask("SET LOCAL ROLE tenant_c; ALTER TABLE tenant_c.users ADD x integer")
+    found = verify_tenants(service.engine, config=service.config)
+    told = {one.tenant: one.changed_since_run for one in found.drifted}
+    assert told == {"a": False, "b": False, "c": True, "d": False}
 
 
 def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> None:

@@ -86,8 +86,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         except ActionableError as error:
             log.error(error.problem, **_details(error))
             raise
-        except KeyboardInterrupt:
-            log.error("Stopped before it was ready")
+        except KeyboardInterrupt as stop:
+            log.error("Stopped before it was ready", notes=getattr(stop, "__notes__", []))
             raise
         except Exception:
             log.exception("The service did not start")
@@ -108,7 +108,7 @@ def _start(app: FastAPI, ending: ExitStack) -> None:
         observer = None if tracing is None else tracing.observer()
         engine = app.state.engine = start_database(settings, observer)
         ending.callback(engine.dispose)
-        app.state.replica = register(engine, settings)
+        app.state.replica = register(engine, settings, observer)
         ending.callback(app.state.replica.close)
     app.state.readiness = Readiness(engine, settings)
     ending.callback(app.state.readiness.close)

@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .database.session import apart
 from .errors import ActionableError
-from .migrate import Registration, get_migration_status, run_backfills
+from .migrate import Observer, Registration, Several, Silent, get_migration_status
 from .migrations import config_for
 from .migrations.progress import LogProgress
-from .migrations.target import bring_up_to_date
+from .migrations.target import bring_up_to_date, fill
 from .settings import Settings
 
 BEAT_SECONDS = 10.0
@@ -36,15 +36,21 @@ class Replica:
 
     A database in memory belongs to one process, which registers nowhere.
 
+    Args:
+        observer: hears of the contracts and backfills that it runs, beside the log.
+
     Raises:
         ActionableError: contract-unknown: a newer release has taken away what this one uses;
             cannot-register; lock-timeout, a contract runs.
         sqlalchemy.exc.SQLAlchemyError: the database does not answer.
     """
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, observer: Observer | None = None
+    ) -> None:
         self._pool = engine
-        self._config = replace(config_for(settings), observer=LogProgress(), runs_backfills=False)
+        observers = Several(LogProgress(), observer or Silent())
+        self._config = replace(config_for(settings), observer=observers, runs_backfills=False)
         self._closing = threading.Event()
         self._is_alone = isinstance(engine.pool, StaticPool)
         self._engine = apart(engine)
@@ -106,7 +112,7 @@ class Replica:
             bring_up_to_date(self._pool, self._config)
 
     def _try_backfills(self) -> None:
-        run_backfills(self._pool, config=self._config, stopped=self._closing.is_set)
+        fill(self._pool, self._config, self._closing.is_set)
 
 
 class Repeated:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import NoReturn
 
 import structlog
 from sqlalchemy import Engine
@@ -66,14 +67,17 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
     return engine
 
 
-def register(engine: Engine, settings: Settings) -> Replica:
+def register(engine: Engine, settings: Settings, observer: Observer | None = None) -> Replica:
     """Be counted among those that serve.
+
+    Args:
+        observer: hears of the migrations that this process runs while it serves, beside the log.
 
     Raises:
         ActionableError: the database does not answer, or this release must not serve from it.
     """
     try:
-        return Replica(engine, settings)
+        return Replica(engine, settings, observer)
     except SQLAlchemyError as error:
         engine.dispose()
         raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
@@ -86,13 +90,19 @@ def register(engine: Engine, settings: Settings) -> Replica:
 def stopped_by_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise KeyboardInterrupt at once in here.
 
-    Else the web server would note them and wait until a long migration is done.
+    Else the web server would note them and wait until a long migration is done. A SIGTERM after
+    the first signal is ignored: the reloader sends one after Ctrl-C, while this process undoes.
     """
     if threading.current_thread() is not threading.main_thread():  # the only one that may do so
         yield
         return
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # SIG_IGN races with one under way
+        raise KeyboardInterrupt
+
     signals = (signal.SIGINT, signal.SIGTERM)
-    former = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    former = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
     finally:

@@ -42,8 +42,27 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
     try:
         with observing(settings) as observer:
             yield engine, replace(config_for(settings), observer=observer)
+    except KeyboardInterrupt as stop:
+        # The engine has noted what it left: see ``migrate.errors.interrupted``.
+        print(*getattr(stop, "__notes__", ()), sep="\n", file=sys.stderr)
+        raise
     finally:
         engine.dispose()
+
+
+def connect_to(address: str) -> "Engine":
+    """An engine for the database at another address, which the caller disposes of.
+
+    Raises:
+        ActionableError: the settings cannot work, or the address is none.
+    """
+    from pydantic import SecretStr
+
+    from ..database.backend import connect
+    from ..settings import load_settings
+
+    other = {"database_url": SecretStr(address), "environment": "development"}
+    return connect(load_settings(serving=False).model_copy(update=other))
 
 
 def confirm_undoing_all(*, yes: bool) -> None:

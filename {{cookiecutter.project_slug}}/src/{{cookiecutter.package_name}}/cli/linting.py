@@ -46,8 +46,11 @@ def tell_of_new(new: "NewMigration") -> None:
             print(show_report(report, "text", relative))
 
 
-def look_before_running(engine: "Engine") -> None:
+def look_before_running(engine: "Engine", *, next_only: bool = False) -> None:
     """Do as MIGRATION_LINT says about what is pending. Where nothing is, this costs one look.
+
+    Args:
+        next_only: the next one alone is about to run.
 
     Raises:
         ActionableError: lint-findings, or with ``error`` linting is not possible.
@@ -58,7 +61,7 @@ def look_before_running(engine: "Engine") -> None:
 
     settings = load_settings(serving=False)
     try:
-        report = lint_as_set(engine, settings)
+        report = lint_as_set(engine, settings, next_only=next_only)
     except ActionableError as error:
         if settings.migration_lint == "error":
             raise

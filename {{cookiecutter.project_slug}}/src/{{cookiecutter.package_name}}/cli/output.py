@@ -60,8 +60,8 @@ def _what_stays(result: "MigrationResult") -> str:
     if not result.baseline:
         return ""
     if len(result.baseline) == 1:
-        return ": 1 migration was taken over and stays"
-    return f": {len(result.baseline)} migrations were taken over and stay"
+        return ": 1 migration was taken over or squashed, and stays"
+    return f": {len(result.baseline)} migrations were taken over or squashed, and stay"
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
@@ -83,6 +83,8 @@ def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
     for found in new.differences:
         left_out = "  (left out: no migration here made it)" if found.left_out else ""
         typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)
+    for table, tool in new.other_tools.items():
+        print(f"  Table {table} belongs to {tool}: left alone")
     if new.note:
         print(f"It is blank: {new.note}")
 

@@ -63,9 +63,10 @@ class Bar(Observer):
             self.run_started([progress.migration], is_upgrade=True)
             self._filling = progress.migration
         if self._shown is not None:
+            left = f", {progress.tenants_left} tenants left" if progress.tenants else ""
             self._shown.update(
                 self._task,
-                description=f"{progress.migration}: rows of {progress.table}",
+                description=f"{progress.migration}: rows of {progress.table}{left}",
                 completed=progress.done,
                 total=progress.total,
             )

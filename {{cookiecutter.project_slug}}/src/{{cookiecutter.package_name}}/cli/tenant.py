@@ -12,13 +12,15 @@ import typer
 
 from ..words import count
 from .common import Json, database
+from .linting import look_before_running
 from .output import print_differences, print_failure, print_rows, shown
 from .tenant_errors import drop_not_confirmed
 
 if TYPE_CHECKING:
-    from ..migrate import AllTenantsResult, TenantResult, TenantsVerified
+    from ..migrate import AllTenantsResult, TenantResult, TenantsTakenOver, TenantsVerified
 
 LINE_SECONDS = 5.0
+_SINCE_RUN = {True: " changed since its last run", False: " as its last run left it", None: ""}
 
 group = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -72,6 +74,7 @@ def migrate(
     from ..migrate.tenants import find_tenant
 
     with database() as (engine, config), progress() as advance:
+        look_before_running(engine)
         if tenant is None:
             run = run_all_tenant_migrations(
                 engine, config=config, max_failures=max_failures, on_result=advance
@@ -136,6 +139,39 @@ def verify(
     print_verified(verified, as_json=as_json)
 
 
+@group.command("baseline")
+def baseline(
+    tenant: Annotated[
+        str | None,
+        typer.Argument(help="One tenant. Default: all whose schema has tables and no history."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="The last migration that they have. Default: public's.", metavar="NAME"),
+    ] = None,
+    accept_differences: Annotated[
+        str | None,
+        typer.Option(help="Take them over though they differ, for this reason.", metavar="REASON"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Record migrations that tenants' schemas have already. Runs none of them.
+
+    It compares each with what they make, and records nothing in those that differ.
+    """
+    from ..migrate import take_over_tenants
+
+    with database() as (engine, config):
+        found = take_over_tenants(
+            engine,
+            None if tenant is None else [tenant],
+            name=at,
+            accept_differences=accept_differences,
+            config=config,
+        )
+    print_taken_over(found, as_json=as_json)
+
+
 @group.command("roles")
 def roles() -> None:
     """Make the tenants' database roles that are missing, for TENANT_ROLES=true."""
@@ -167,6 +203,7 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
         bar.update(task, advance=1, total=total)
         if bar.finished:
             bar.stop()
+            bar.reset(task, start=False)  # tenants that waited for a backfill go on after it
 
     try:
         yield advance
@@ -181,7 +218,7 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
         print(json.dumps(asdict(verified) | {"success": verified.success, "error": error}))
     elif verified.error is None:
         for one in verified.drifted:
-            print(f"Tenant {one.tenant}:")
+            print(f"Tenant {one.tenant}{_SINCE_RUN[one.changed_since_run]}:")
             print_differences(one.differences)
         drifted = len(verified.drifted)
         print(f"Tenants: {verified.compared - drifted} in step, {drifted} differ")
@@ -191,6 +228,25 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
     if verified.error is not None and not as_json:
         print_failure(verified.error)
     if not verified.success:
+        sys.exit(1)
+
+
+def print_taken_over(found: "TenantsTakenOver", *, as_json: bool) -> None:
+    """Say which tenants were taken over, and leave with 1 when one was not."""
+    if as_json:
+        error = found.error and found.error.as_dict()
+        print(json.dumps(asdict(found) | {"success": found.success, "error": error}))
+    else:
+        for one in found.drifted:
+            print(f"Tenant {one.tenant}:")
+            print_differences(one.differences)
+        migrations = count(len(found.migrations), "migration")
+        print(f"Taken over: {count(len(found.tenants), 'tenant')}, {migrations} recorded in each")
+        if found.tenants:
+            print("No rollback undoes what was taken over, not even rollback --all")
+    if found.error is not None and not as_json:
+        print_failure(found.error)
+    if not found.success:
         sys.exit(1)
 
 
@@ -224,6 +280,8 @@ class Lines:
         if self.done == total or time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
             print(f"{self.done} of {total} tenants", file=sys.stderr)
+        if self.done == total:  # tenants that waited for a backfill go on after it
+            self.done = 0
 
 
 def _shown(result: "TenantResult") -> dict[str, object]:

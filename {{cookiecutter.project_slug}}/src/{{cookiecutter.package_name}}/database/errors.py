@@ -4,14 +4,15 @@ from ..errors import ActionableError, HttpError
 
 
 def unreachable_at_start(address: str, cause: str) -> ActionableError:
-    """The database server is down, its address or the password is wrong, or the database does not
-    exist. The text after the colon is the driver's. Start the server, or correct the address.
+    """The database server is down, its address or the password is wrong, the database does not exist,
+    or this user may not write in it. The text after the colon is the driver's. Start the server, or
+    correct what it says.
     """
     return ActionableError(
         "database-unreachable-at-start",
-        f"The database {address} does not answer: {cause}",
+        f"The database {address} cannot be used: {cause}",
         "The service does not start: without its database it could only fail.",
-        "Start the database, or correct DATABASE_URL.",
+        "Start the database where it is down; else correct DATABASE_URL, or the permission it lacks.",
     )
 
 

@@ -38,8 +38,11 @@ def _where_it_left(folder: Path) -> str | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git prints; None when it fails or is not there."""
     command = ["git", "-C", str(folder), *arguments]
+    # A hook of git is told its repository, and then this folder would count as the top of it.
+    told = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    variables = {name: value for name, value in os.environ.items() if name not in told}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from .backends import backend
 from .config import MigrationConfig
-from .scope import Scope
+from .scope import Fills, Scope
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -84,6 +84,12 @@ def current_service() -> str:
     return service
 
 
+def current_fills() -> Fills:
+    """What the migration that runs now does itself, if it is one of a backfill."""
+    fills: Fills = op.get_context().opts["fills"]
+    return fills
+
+
 @contextmanager
 def operations_on(context: MigrationContext) -> Iterator[None]:
     """Let ``alembic.op`` act on this context for a while, and then on the former one again."""
@@ -124,6 +130,7 @@ def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dic
         "on_version_apply": hooks,
         "transactional_ddl": True,
         "scope": config.scope,
+        "fills": config.scope.fills if config.awaits_backfills else Fills.NEVER,
         "service": config.service,
         "version_table": config.version_table,
         "render_item": _render_stored_type,

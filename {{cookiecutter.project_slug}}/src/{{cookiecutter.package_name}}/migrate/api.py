@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
 from . import select
 from .backends import backend
 from .backends.common import check_engine
@@ -34,6 +35,7 @@ from .events import Observer, Several, Silent
 from .folder import Folder
 from .gate import with_gate
 from .instances import Instance, Registration, make_table, read_instances
+from .other_runs import OtherRun, keep_run
 from .plan import make_status, read_state
 from .results import (
     BackfillProgress,
@@ -42,13 +44,14 @@ from .results import (
     MigrationResult,
     MigrationStatus,
     NewMigration,
+    RunState,
 )
 from .runner import downgrade
-from .runs import MigrationRun, RunState, read_runs
+from .runs import MigrationRun, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
 from .squash import SquashResult, squash_migrations
-from .stats import MigrationStats, MigrationTime, read_stats
+from .stats import MigrationStats, MigrationTime, TimesCompared, compare_times, read_stats
 from .timings import without_values
 from .verify import VerifyResult, verified, verify_schema
 
@@ -85,8 +88,10 @@ __all__ = [
     "Silent",
     "Snapshot",
     "SquashResult",
+    "TimesCompared",
     "VerifyResult",
     "added_migrations",
+    "compare_times",
     "confirm_undoing",
     "create_backup",
     "diff_schemas",
@@ -95,6 +100,7 @@ __all__ = [
     "get_lock_holder",
     "get_migration_status",
     "keep_in_step",
+    "keep_refusal",
     "lint_migrations",
     "lint_pending",
     "list_backups",
@@ -356,12 +362,14 @@ def lint_migrations(
 def lint_pending(
     engine: Engine,
     *,
+    next_only: bool = False,
     server: Callable[[], Engine] | None = None,
     config: MigrationConfig | None = None,
 ) -> "Report | None":
     """Lint what is pending, where it could hurt somebody.
 
     Args:
+        next_only: the next one alone, which is all that :func:`migrate_up` applies.
         server: as for :func:`lint_migrations`; called only when there is something to lint.
 
     Returns:
@@ -373,7 +381,8 @@ def lint_pending(
     status = get_migration_status(engine, config=config)
     if status.problem or not status.pending or not status.completed:
         return None
-    return lint_migrations(engine, server=server and server(), config=config)
+    names = status.pending[:1] if next_only else None
+    return lint_migrations(engine, names, server=server and server(), config=config)
 
 
 def refuse_findings(report: "Report | None") -> None:
@@ -385,6 +394,14 @@ def refuse_findings(report: "Report | None") -> None:
     from . import linting
 
     linting.refuse_findings(report)
+
+
+def keep_refusal(
+    engine: Engine, error: ActionableError, *, config: MigrationConfig | None = None
+) -> None:
+    """Keep in the history, where there is one, that a run was refused before it began."""
+    run = OtherRun(RunState.FAILED, (), 0.0, error=error)
+    keep_run(engine, config or default_config(), run)
 
 
 def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:

@@ -2,25 +2,26 @@
 
 The migration itself only writes a row into ``migration_progress``, in its own transaction; the rows
 of the table are updated afterwards, see ``backfilling``.
+
+With tenants there is a row for each tenant, in one table of the shared schema, so that one query
+tells how far all of them are; see ``tenants.backfills`` for who writes those.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Delete,
     Engine,
     Float,
     Insert,
     MetaData,
-    RowMapping,
     String,
     Table,
     Text,
@@ -35,15 +36,19 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from . import errors
 from .backends import backend
+from .backends.common import writing
 from .config import MigrationConfig
 from .history import Utc
 from .results import BackfillProgress, MigrationStatus
+from .scope import Fills
 
 PHASE = "backfill"
+TABLE = "migration_progress"
 
 
 @dataclass(frozen=True)
@@ -66,16 +71,30 @@ class Backfill:
     where: str = ""
     key: str = "id"
 
+    def __post_init__(self) -> None:
+        if isinstance(self.set, Mapping):  # so that nobody changes it between two tenants
+            object.__setattr__(self, "set", MappingProxyType(dict(self.set)))
+
+    def update(self, condition: str) -> str:
+        """The UPDATE of the rows that meet a condition, as SQLAlchemy's ``text`` takes it."""
+        values = ", ".join(
+            f"{quoted(column)} = {literally(value)}" for column, value in self.set.items()
+        )
+        where = f" AND ({literally(self.where)})" if self.where else ""
+        return f"UPDATE {quoted(self.table)} SET {values} WHERE {condition}{where}"
+
 
 @cache
-def progress_table() -> Table:
-    """The table ``migration_progress``; the first backfill makes it."""
+def progress_table(schema: str | None) -> Table:
+    """The table, in this schema or where the connection looks by itself."""
     return Table(
-        "migration_progress",
+        TABLE,
         MetaData(),
         # Services that share a schema share the table.
         Column("service", String(64), primary_key=True),
         Column("revision", String(32), primary_key=True),
+        # Whose rows are updated; "" where they are no tenant's.
+        Column("tenant", String(63), primary_key=True),
         Column("name", String(255), nullable=False),
         Column("table_name", String(255), nullable=False),
         # Keys as text: the last one that is done, and the last one to do.
@@ -90,6 +109,7 @@ def progress_table() -> Table:
         Column("finished_at", Utc),
         # What stopped it the last time.
         Column("error", Text),
+        schema=schema,
     )
 
 
@@ -127,32 +147,57 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
     if stated is None:
         return body
 
-    def run(**arguments: Any) -> None:
+    def upgrade(**arguments: Any) -> None:
         from alembic import op
 
-        from .alembic_bridge import current_service
+        from .alembic_bridge import current_fills
 
-        service = current_service()
         body(**arguments)
-        op.execute(CreateTable(progress_table(), if_not_exists=True))
-        op.execute(_forget(service, module.revision))
-        if name == "upgrade":
-            op.execute(_begin(service, module, stated))
+        fills, every = current_fills(), f"{quoted(stated.key)} IS NOT NULL"
+        if fills is Fills.LATER:
+            _write_row(module, stated)
+        elif fills is Fills.AT_ONCE:
+            op.execute(text(stated.update(every)))
+        elif fills is Fills.NEVER:
+            op.execute(text(f"EXPLAIN {stated.update(every)}"))
 
-    return run
+    def downgrade(**arguments: Any) -> None:
+        from .alembic_bridge import current_fills
+
+        # Before the body: whoever works on it locks the row first, too, and then the table.
+        if current_fills() is Fills.LATER:
+            _write_row(module, None)
+        body(**arguments)
+
+    return upgrade if name == "upgrade" else downgrade
 
 
-def _forget(service: str, revision: str) -> Delete:
-    progress = progress_table()
-    return delete(progress).where(progress.c.service == service, progress.c.revision == revision)
+def _write_row(module: ModuleType, stated: Backfill | None) -> None:
+    """Write the row anew; without ``stated``, remove it."""
+    from alembic import op
+
+    from .alembic_bridge import current_scope, current_service
+
+    service, progress = current_service(), progress_table(current_scope().shared_schema)
+    op.execute(CreateTable(progress, if_not_exists=True))
+    op.execute(
+        delete(progress).where(
+            progress.c.service == service,
+            progress.c.revision == module.revision,
+            progress.c.tenant == "",
+        )
+    )
+    if stated:
+        op.execute(_begin(service, module, stated, progress))
 
 
-def _begin(service: str, module: ModuleType, stated: Backfill) -> Insert:
+def _begin(service: str, module: ModuleType, stated: Backfill, progress: Table) -> Insert:
     # An empty table is done at once: a new database needs no second run for what follows.
     has_rows = exists(select(text("1")).select_from(table(stated.table)))
     values: Mapping[str, Any] = {
         "service": literal(service),
         "revision": literal(module.revision),
+        "tenant": literal(""),
         "name": literal(Path(str(module.__file__)).stem),
         "table_name": literal(stated.table),
         "done": literal(0),
@@ -160,7 +205,29 @@ def _begin(service: str, module: ModuleType, stated: Backfill) -> Insert:
         "started_at": func.current_timestamp(),
         "finished_at": case((has_rows, null()), else_=func.current_timestamp()),
     }
-    return progress_table().insert().from_select(list(values), select(*values.values()))
+    return progress.insert().from_select(list(values), select(*values.values()))
+
+
+def make_progress_table(engine: Engine, schema: str | None) -> None:
+    """Make the table where it is missing.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    table = progress_table(schema)
+    try:
+        try:
+            _make(engine, table)
+        except DBAPIError:  # two that make it at once hinder each other
+            _make(engine, table)
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
+
+
+def _make(engine: Engine, table: Table) -> None:
+    with writing(engine) as connection:
+        if not has_progress(connection, table):
+            connection.execute(CreateTable(table, if_not_exists=True))
 
 
 def read_unfinished(engine: Engine, config: MigrationConfig) -> list[BackfillProgress]:
@@ -169,30 +236,76 @@ def read_unfinished(engine: Engine, config: MigrationConfig) -> list[BackfillPro
     Raises:
         ActionableError: database-away, database-refuses.
     """
-    progress = progress_table()
-    with backend.reading(engine, config.scope) as connection:
-        if not _is_there(connection):
-            return []
-        rows = connection.execute(
-            select(progress)
-            .where(progress.c.service == config.service, progress.c.finished_at.is_(None))
-            .order_by(progress.c.started_at, progress.c.name)
-        ).mappings()
-        return [progress_of(row) for row in rows]
+    return [one for one in read_progress(engine, config) if not one.finished]
 
 
-def progress_of(row: RowMapping) -> BackfillProgress:
-    """What a row of the table says."""
-    return BackfillProgress(
-        migration=row["name"],
-        revision=row["revision"],
-        table=row["table_name"],
-        done=row["done"],
-        total=row["total"],
-        seconds=row["seconds"],
-        finished=row["finished_at"] is not None,
-        error=row["error"],
+def read_progress(
+    engine: Engine, config: MigrationConfig, revision: str | None = None
+) -> list[BackfillProgress]:
+    """All backfills of this service, or the one of this revision; each as one, for all tenants.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    rows = progress_table(config.scope.shared_schema)
+    what = (rows.c.name, rows.c.revision, rows.c.table_name)
+    sums = (
+        func.sum(rows.c.done),
+        case((func.count(rows.c.total) == func.count(), func.sum(rows.c.total)), else_=null()),
+        func.sum(rows.c.seconds),
+        func.count(rows.c.finished_at),
+        func.count(),
+        func.count(func.nullif(rows.c.tenant, "")),
+        func.min(rows.c.error),
     )
+    wanted = [rows.c.service == config.service]
+    if revision is not None:
+        wanted.append(rows.c.revision == revision)
+    query = select(*what, *sums).where(*wanted).group_by(*what)
+    with backend.reading(engine, config.scope) as connection:
+        if not has_progress(connection, rows):
+            return []
+        found = connection.execute(query.order_by(func.min(rows.c.started_at), rows.c.name)).all()
+    return [_sum(*row) for row in found]
+
+
+def _sum(
+    name: str,
+    revision: str,
+    table: str,
+    done: int,
+    total: int | None,
+    seconds: float,
+    finished: int,
+    schemas: int,
+    tenants: int,
+    error: str | None,
+) -> BackfillProgress:
+    return BackfillProgress(
+        migration=name,
+        revision=revision,
+        table=table,
+        done=int(done),
+        total=None if total is None else int(total),
+        seconds=seconds,
+        finished=finished == schemas,
+        error=error,
+        tenants=tenants,
+        tenants_left=schemas - finished if tenants else 0,
+    )
+
+
+def read_left(engine: Engine, config: MigrationConfig, revision: str) -> list[dict[str, Any]]:
+    """The rows of this backfill that are not finished, by tenant.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    rows = progress_table(config.scope.shared_schema)
+    mine = (rows.c.service == config.service, rows.c.revision == revision)
+    left = select(rows).where(*mine, rows.c.finished_at.is_(None)).order_by(rows.c.tenant)
+    with backend.reading(engine, config.scope) as connection:
+        return [dict(row) for row in connection.execute(left).mappings()]
 
 
 def with_backfills(
@@ -209,5 +322,16 @@ def has_backfills(phases: Iterable[str]) -> bool:
     return PHASE in phases
 
 
-def _is_there(connection: Connection) -> bool:
-    return inspect(connection).has_table(progress_table().name)
+def has_progress(connection: Connection, table: Table) -> bool:
+    """Whether the table is there."""
+    return inspect(connection).has_table(table.name, schema=table.schema)
+
+
+def quoted(name: str) -> str:
+    """A name in SQL, as SQLAlchemy's ``text`` takes it."""
+    return '"' + literally(name.replace('"', '""')) + '"'
+
+
+def literally(sql: str) -> str:
+    """SQL in which no ``:name`` is a parameter."""
+    return sql.replace(":", r"\:")

@@ -2,10 +2,15 @@
 
 No migrator waits for it: it holds a lock of its own, which dies with the process. A chunk keeps the
 row of its backfill locked, so that no two processes ever update a row of the table twice.
+
+With tenants one process goes from tenant to tenant. It counts in all of them first, so that the total
+is known before the first row is updated. What fails in one tenant keeps none of the others
+waiting; it is told at the end, and tried again the next time. A tenant that is dropped takes its row
+with it: it is passed over. One that is made is filled in when it is made.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -23,13 +28,22 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import NoSuchTableError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 
 from ..errors import ActionableError
+from ..words import count
 from . import errors
 from .backends import backend
 from .backends.common import MigrationLock
-from .backfill import Backfill, backfill_of, progress_of, progress_table, read_unfinished
+from .backfill import (
+    Backfill,
+    backfill_of,
+    progress_table,
+    quoted,
+    read_left,
+    read_progress,
+    read_unfinished,
+)
 from .config import MigrationConfig
 from .folder import Folder
 from .results import BackfillProgress, MigrationResult
@@ -41,6 +55,8 @@ FIRST_SIZE = 100
 LARGEST_SIZE = 100_000
 RETRY_SECONDS = 0.5
 KEY_TYPES = (Integer, String, Uuid)
+# What is wrong in one tenant may be right in the next.
+OF_ONE_TENANT = ("backfill-failed", "backfill-key-unusable")
 
 
 def upgrade_and_fill(
@@ -62,7 +78,7 @@ def upgrade_and_fill(
     did_something = bool(before or result.migrations)
     if left or not (did_something and result.held_back and choose is all_pending):
         return result
-    return _joined(result, upgrade_and_fill(engine, config, choose))
+    return joined(result, upgrade_and_fill(engine, config, choose))
 
 
 def run_backfills(
@@ -80,12 +96,11 @@ def run_backfills(
         ActionableError: backfill-failed, backfill-key-unusable; lock-lost; the database does not
             answer, or the folder is not in order.
     """
-    unfinished = read_unfinished(engine, config)
-    if not unfinished:
+    if not read_unfinished(engine, config):
         return []
     stated = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
     with _claim(engine) as lock:
-        for progress in unfinished if lock else ():
+        for progress in read_unfinished(engine, config) if lock else ():
             # Another release has the file of one that this one lacks.
             if lock and (backfill := stated.get(progress.revision)):
                 _Filling(engine, config, lock, progress, backfill).run(stopped)
@@ -101,7 +116,8 @@ def _claim(engine: Engine) -> Iterator[MigrationLock | None]:
         lock.release()
 
 
-def _joined(first: MigrationResult, second: MigrationResult) -> MigrationResult:
+def joined(first: MigrationResult, second: MigrationResult) -> MigrationResult:
+    """Two runs as one."""
     return replace(
         second,
         batch=second.batch or first.batch,
@@ -110,12 +126,19 @@ def _joined(first: MigrationResult, second: MigrationResult) -> MigrationResult:
     )
 
 
+def _as_one(failed: list[ActionableError]) -> ActionableError:
+    first, *more = failed
+    if not more:
+        return first
+    problem = f"{first.problem} It failed in {count(len(more), 'other tenant')}, too."
+    return ActionableError(first.code, problem, first.impact, first.solution)
+
+
 class _Filling:
-    """One backfill, worked off by this process.
+    """One backfill, worked off by this process: in the only schema, or in each tenant's.
 
     Attributes:
-        size: how many keys the next chunk has.
-        keys: what the chunk that runs now covers, in words.
+        progress: of all of them together.
     """
 
     def __init__(
@@ -128,30 +151,128 @@ class _Filling:
     ) -> None:
         self.engine = engine
         self.config = config
-        self.lock = lock
         self.progress = progress
-        self.backfill = backfill
-        self.size = FIRST_SIZE
-        self.keys = ""
-        self.table = progress_table()
-        self.mine = (
-            self.table.c.service == config.service,
-            self.table.c.revision == progress.revision,
-        )
+        self.errors: list[ActionableError] = []
+        self.parts = [
+            _Part(engine, config, lock, row, backfill)
+            for row in read_left(engine, config, progress.revision)
+        ]
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        self.key_type = self._key_type()
-        while not stopped():
-            progress = self._chunk_with_retries()
-            if progress is None:  # it was rolled back
+        uncounted = [part for part in self.parts if part.row["until"] is None]
+        for part in uncounted:
+            if stopped():
                 return
-            self.progress = progress
-            self.config.observer.backfill_progressed(progress)
-            if progress.finished:
-                return
-            time.sleep(self.config.backfill_pause)
+            self._act(part, part.chunk)
+            self._tell(anew=part is uncounted[-1])
+        for part in [part for part in self.parts if part.is_open]:
+            self._act(part, lambda part=part: self._fill(part, stopped))  # type: ignore[misc]
+        if self.errors:
+            raise _as_one(self.errors)
 
-    def _key_type(self) -> str:
+    def _act(self, part: "_Part", act: Callable[[], object]) -> None:
+        try:
+            act()
+        except ActionableError as error:
+            if error.code not in OF_ONE_TENANT:
+                raise
+            part.is_open = False
+            self.errors.append(error)
+
+    def _fill(self, part: "_Part", stopped: Callable[[], bool]) -> None:
+        began = time.perf_counter()
+        while part.is_open and not stopped():
+            before = part.row
+            part.chunk()
+            rows, seconds = (part.row[name] - before[name] for name in ("done", "seconds"))
+            self.progress = replace(
+                self.progress,
+                done=self.progress.done + rows,
+                seconds=self.progress.seconds + seconds,
+            )
+            self._tell(anew=not part.is_open)
+            if part.is_open:
+                time.sleep(self.config.backfill_pause)
+        # After a small tenant the pause is as much shorter as the work was.
+        spent = time.perf_counter() - began
+        if self.progress.tenants:
+            time.sleep(self.config.backfill_pause * min(1.0, spent / AIM_SECONDS))
+
+    def _tell(self, *, anew: bool) -> None:
+        """Tell how far it is.
+
+        Args:
+            anew: ask the database: one schema is finished, or was dropped, or all are counted.
+        """
+        if anew:
+            for found in read_progress(self.engine, self.config, self.progress.revision):
+                self.progress = found
+        self.config.observer.backfill_progressed(self.progress)
+
+
+class _Part:
+    """A backfill in one schema.
+
+    Attributes:
+        row: of the table of progress, as it was seen the last time.
+        is_open: whether something is left to do here.
+        size: how many keys the next chunk has.
+        keys: what the chunk that runs now covers, in words.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: MigrationConfig,
+        lock: MigrationLock,
+        row: Mapping[str, Any],
+        backfill: Backfill,
+    ) -> None:
+        self.engine = engine
+        scope = config.scope.of_tenant(row["tenant"], role=config.tenant_roles)
+        self.config = replace(config, scope=scope)
+        self.lock = lock
+        self.row = row
+        self.backfill = backfill
+        self.is_open = True
+        self.size = FIRST_SIZE
+        self.keys = ""
+        self.key_type = ""
+        self.table = progress_table(config.scope.shared_schema)
+        self.mine = [self.table.c[name] == row[name] for name in ("service", "revision", "tenant")]
+
+    def chunk(self) -> None:
+        """Do the next chunk: at first, find out how far it goes.
+
+        Raises:
+            ActionableError: backfill-failed, backfill-key-unusable; lock-lost, database-away.
+        """
+        self.key_type = self.key_type or self._find_key_type()
+        retries = self.config.table_lock_retries
+        while True:
+            self.keys = "before the first key"
+            began = time.perf_counter()
+            try:
+                self._chunk()
+                self._tell_of_chunk(began, failed=False)
+                return
+            except SQLAlchemyError as error:
+                self._tell_of_chunk(began, failed=True)
+                if not retries or not backend.may_pass(error):
+                    raise self._failure(error) from error
+            # The chunk was undone.
+            self.config.observer.retrying(retries)
+            retries -= 1
+            self.size = max(1, self.size // 2)
+            time.sleep(RETRY_SECONDS)
+
+    def _failure(self, error: SQLAlchemyError) -> ActionableError:
+        if backend.is_lost(error):
+            return backend.explain(self.engine, error)
+        self._keep_error(error)
+        return errors.backfill_failed(self.row, self.keys, error)
+
+    def _find_key_type(self) -> str:
         """The type of the key column, as SQL."""
         backfill = self.backfill
         try:
@@ -161,45 +282,33 @@ class _Filling:
             columns = []
         found = [column for column in columns if column["name"] == backfill.key]
         if not found or found[0]["nullable"] or not isinstance(found[0]["type"], KEY_TYPES):
-            raise errors.backfill_key_unusable(
-                self.progress.migration, backfill.table, backfill.key
-            )
+            raise errors.backfill_key_unusable(self.row, backfill.table, backfill.key)
         return str(found[0]["type"].compile(dialect=self.engine.dialect))
 
-    def _chunk_with_retries(self) -> BackfillProgress | None:
-        retries = self.config.table_lock_retries
-        while True:
-            self.keys = "before the first key"
-            try:
-                return self._chunk()
-            except SQLAlchemyError as error:
-                # A lock, a deadlock, a connection that was lost: the chunk was undone.
-                if not retries or not isinstance(error, OperationalError):
-                    self._keep_error(error)
-                    raise errors.backfill_failed(self.progress, self.keys, error) from error
-            self.config.observer.retrying(retries)
-            retries -= 1
-            self.size = max(1, self.size // 2)
-            time.sleep(RETRY_SECONDS)
+    def _tell_of_chunk(self, began: float, *, failed: bool) -> None:
+        seconds = time.perf_counter() - began
+        self.config.observer.chunk_finished(self.row["name"], seconds, failed=failed)
 
-    def _chunk(self) -> BackfillProgress | None:
+    def _chunk(self) -> None:
         began = time.perf_counter()
+        scope = self.config.scope
         with backend.chunk(self.engine, self.config, self.lock.verify) as connection:
-            mine = select(self.table).where(*self.mine).with_for_update()
-            row = connection.execute(mine).mappings().one_or_none()
+            mine = select(self.table).where(*self.mine)
+            with scope.left(connection):
+                row = connection.execute(mine.with_for_update()).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
-                return None
-            values = (
-                self._begin(connection) if row["until"] is None else self._fill(connection, row)
-            )
+                self.is_open = False  # it was rolled back, or the tenant dropped
+                return
+            begins = row["until"] is None
+            values = self._begin(connection) if begins else self._fill(connection, row)
             seconds = time.perf_counter() - began
             taken = row["seconds"] + seconds + self.config.backfill_pause
             values |= {"seconds": taken, "error": None}
-            connection.execute(update(self.table).where(*self.mine).values(values))
-            changed = connection.execute(select(self.table).where(*self.mine)).mappings().one()
-            progress = progress_of(changed)
+            with scope.left(connection):
+                connection.execute(update(self.table).where(*self.mine).values(values))
+                self.row = dict(connection.execute(mine).mappings().one())
+        self.is_open = self.row["finished_at"] is None
         self._adapt(time.perf_counter() - began)
-        return progress
 
     def _adapt(self, seconds: float) -> None:
         factor = min(2.0, max(0.25, AIM_SECONDS / max(seconds, 0.001)))
@@ -207,7 +316,7 @@ class _Filling:
 
     def _begin(self, connection: Connection) -> dict[str, Any]:
         """Find out how far it goes, and over how many rows."""
-        key, rows = _quoted(self.backfill.key), _quoted(self.backfill.table)
+        key, rows = quoted(self.backfill.key), quoted(self.backfill.table)
         # Without a name of its own, PostgreSQL would order by the text.
         last = f"SELECT CAST({key} AS TEXT) AS last FROM {rows} ORDER BY {key} DESC LIMIT 1"
         until = connection.scalar(text(last))
@@ -217,59 +326,46 @@ class _Filling:
 
     def _fill(self, connection: Connection, row: RowMapping) -> dict[str, Any]:
         """Update the rows of the next keys."""
+        finished = {"finished_at": func.current_timestamp()}
         page = connection.execute(text(self._page(row["cursor"])), self._bound(row)).one_or_none()
         if page is None:
-            return {"finished_at": func.current_timestamp()}
+            return finished
         last, number = page
         above = "" if row["cursor"] is None else f"above {row['cursor']} and "
         self.keys = f"with {self.backfill.key} {above}up to {last}"
-        connection.execute(text(self._update(row["cursor"])), self._bound(row) | {"last": last})
-        return {"cursor": last, "done": row["done"] + number}
+        key = quoted(self.backfill.key)
+        keys = f"{key} <= {self._typed('last')}{self._beyond(row['cursor'])}"
+        statement = text(self.backfill.update(keys))
+        connection.execute(statement, self._bound(row) | {"last": last})
+        done = {"cursor": last, "done": row["done"] + number}
+        return done if number == self.size else done | finished
 
     def _bound(self, row: RowMapping) -> dict[str, Any]:
         return {"after": row["cursor"], "until": row["until"], "size": self.size}
 
     def _page(self, cursor: str | None) -> str:
-        key = _quoted(self.backfill.key)
+        key = quoted(self.backfill.key)
         return (
             "SELECT CAST(k AS TEXT), place FROM ("
             f"SELECT {key} AS k, row_number() OVER (ORDER BY {key}) AS place"
-            f" FROM {_quoted(self.backfill.table)}"
+            f" FROM {quoted(self.backfill.table)}"
             f" WHERE {key} <= {self._typed('until')}{self._beyond(cursor)}"
             f" ORDER BY {key} LIMIT :size) AS page ORDER BY place DESC LIMIT 1"
         )
 
-    def _update(self, cursor: str | None) -> str:
-        changes = ", ".join(
-            f"{_quoted(column)} = {_literally(value)}"
-            for column, value in self.backfill.set.items()
-        )
-        where = f" AND ({_literally(self.backfill.where)})" if self.backfill.where else ""
-        key = _quoted(self.backfill.key)
-        return (
-            f"UPDATE {_quoted(self.backfill.table)} SET {changes}"
-            f" WHERE {key} <= {self._typed('last')}{self._beyond(cursor)}{where}"
-        )
-
     def _beyond(self, cursor: str | None) -> str:
-        key = _quoted(self.backfill.key)
+        key = quoted(self.backfill.key)
         return "" if cursor is None else f" AND {key} > {self._typed('after')}"
 
     def _typed(self, name: str) -> str:
         return f"CAST(:{name} AS {self.key_type})"
 
     def _keep_error(self, error: SQLAlchemyError) -> None:
-        said = errors.cause(error)
+        tenant = self.row["tenant"]
+        said = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is told
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,
+            self.config.scope.left(connection),
         ):
             connection.execute(update(self.table).where(*self.mine).values(error=said))
-
-
-def _quoted(name: str) -> str:
-    return '"' + _literally(name.replace('"', '""')) + '"'
-
-
-def _literally(sql: str) -> str:
-    return sql.replace(":", r"\:")  # else :name would be a parameter

@@ -72,7 +72,7 @@ def take_over(
                 backend.migrating(engine, config, lock.verify) as connection,
                 connection.begin(),
             ):
-                _record(connection, config, plan, live, accept_differences)
+                record(connection, config, plan, live.fingerprint, accept_differences)
         return replace(result, migrations=tuple(map(name_of, plan.applied)))
     except ActionableError as error:
         return BaselineResult(error=error)
@@ -103,12 +103,19 @@ def _compare(engine: Engine, config: MigrationConfig, plan: Plan, live: Snapshot
     )
 
 
-def _record(
-    connection: Connection, config: MigrationConfig, plan: Plan, live: Snapshot, note: str | None
+def record(
+    connection: Connection, config: MigrationConfig, plan: Plan, fingerprint: str, note: str | None
 ) -> None:
+    """Record what the plan says is applied, as a baseline.
+
+    Args:
+        fingerprint: of the schema as it is.
+        note: what is kept with the last migration.
+    """
     from .alembic_bridge import stamp
 
+    last = plan.applied[-1].revision
     writer = HistoryWriter(config, plan.state.columns)
     writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), set())
-    writer.note_baseline(connection.execute, plan.applied[-1].revision, live.fingerprint, note)
-    stamp(connection, plan.folder.directory, plan.applied[-1].revision, config)
+    writer.note_baseline(connection.execute, last, fingerprint, note)
+    stamp(connection, plan.folder.directory, last, config)

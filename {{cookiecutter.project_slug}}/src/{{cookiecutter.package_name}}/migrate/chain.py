@@ -49,7 +49,7 @@ def chain_applied(
 
     Args:
         revisions: of the migrations to apply; all when left out.
-        observer: hears of it; nobody when left out.
+        observer: hears of what is applied to the configuration's own schema; nobody when left out.
 
     Raises:
         ActionableError: as for :func:`chain_snapshot`.
@@ -63,7 +63,7 @@ def chain_applied(
     # whole server.
     quiet = replace(
         config,
-        observer=observer or Observer(),
+        observer=Observer(),
         before_run=nothing,
         force_contracts=True,
         awaits_backfills=False,
@@ -72,7 +72,10 @@ def chain_applied(
     )
     with backend.scratch(engine) as scratch:
         for scope in scopes:
-            upgrade(scratch, replace(quiet, scope=scope), choose).raise_for_error()
+            scoped = replace(quiet, scope=scope)
+            if observer is not None and scope is scopes[-1]:
+                scoped = replace(scoped, observer=observer)
+            upgrade(scratch, scoped, choose).raise_for_error()
         yield scratch, replace(quiet, scope=scopes[-1])
 
 

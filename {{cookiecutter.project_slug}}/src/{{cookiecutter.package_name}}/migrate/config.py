@@ -38,9 +38,11 @@ class MigrationConfig:
             any text.
         lint_small_tables: tables that are so small that nothing takes long on them.
         force_contracts: run contracts although instances that lack them live.
-        awaits_backfills: whether a contract waits for the backfills before it.
+        awaits_backfills: whether a contract waits for the backfills before it; only in a scratch
+            database, where they are never run, it does not.
         runs_backfills: whether a run goes on with backfills when it has given the lock back.
         backfill_pause: seconds between two chunks of a backfill.
+        keeps_runs: whether a run that wrote no row is kept in the history.
         observer: hears what a run does.
         before_run: called before a run that has something to do; it may make a backup.
     """
@@ -64,6 +66,7 @@ class MigrationConfig:
     awaits_backfills: bool = True
     runs_backfills: bool = True
     backfill_pause: float = 0.1
+    keeps_runs: bool = True
     observer: Observer = field(default_factory=Observer)
     before_run: BeforeRun = nothing
 

@@ -3,15 +3,12 @@
 The docstring gives the cause and the cure; it appears in the guide under the error's code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..errors import ActionableError
 from ..words import count
-
-if TYPE_CHECKING:
-    from .results import BackfillProgress
 
 NOTHING_RUN = "Nothing was run."
 NOTHING_UNDONE = "Nothing was undone."
@@ -183,15 +180,15 @@ def squash_not_linear(name: str, why: str) -> ActionableError:
     )
 
 
-def squash_tenants() -> ActionableError:
-    """The shared schema and the tenants' have different tables, and one file makes one schema. A
-    multi-tenant service keeps its files.
+def squash_names_schema(statement: str) -> ActionableError:
+    """A migration composes a statement from the name of the tenant's schema. One file is for all
+    tenants, so no statement in it may name one.
     """
     return ActionableError(
-        "squash-tenants",
-        "The migrations of a multi-tenant service make two kinds of schema, shared and tenants'.",
-        "No file was written: squash makes one schema.",
-        "Keep the files.",
+        "squash-names-schema",
+        f"A migration names the schema of the tenant it runs for: {statement}",
+        NO_FILE,
+        "Let it leave the name out: unqualified names mean the tenant's tables.",
     )
 
 
@@ -292,39 +289,31 @@ def backfill_unusable(path: Path, why: str) -> ActionableError:
     )
 
 
-def backfill_for_tenants(path: Path) -> ActionableError:
-    """Backfills in chunks are for a service without tenants. Write the update into ``upgrade``."""
-    return ActionableError(
-        "backfill-for-tenants",
-        f"{path.name} states a backfill, and backfills in chunks do not work with tenants.",
-        NOTHING_RUN,
-        f"Write the UPDATE into upgrade() of {path}, and remove backfill.",
-    )
-
-
-def backfill_key_unusable(name: str, table: str, key: str) -> ActionableError:
+def backfill_key_unusable(row: Mapping[str, Any], table: str, key: str) -> ActionableError:
     """The key is missing, may be NULL, or is no integer, text or UUID."""
     return ActionableError(
         "backfill-key-unusable",
-        f"The backfill {name} cannot walk through {table} by {key!r}.",
+        f"The backfill {_backfill(row)} cannot walk through {table} by {key!r}.",
         "No row was updated; the contracts behind it wait.",
         "Give Backfill a key that is there, NOT NULL and an integer, a text or a UUID, and run: "
         "migrate latest --allow-changed",
     )
 
 
-def backfill_failed(
-    progress: "BackfillProgress", keys: str, error: BaseException
-) -> ActionableError:
+def backfill_failed(row: Mapping[str, Any], keys: str, error: BaseException) -> ActionableError:
     """One chunk was undone; those before it stay. Correct the rows or the file and run it again."""
     return ActionableError(
         "backfill-failed",
-        f"{progress.migration}: the chunk of {progress.table} {keys} failed: {cause(error)}",
-        f"That chunk was undone. {count(progress.done, 'row')} done before it stay so; the rest, and "
+        f"{_backfill(row)}: the chunk of {row['table_name']} {keys} failed: {cause(error)}",
+        f"That chunk was undone. {count(row['done'], 'row')} done before it stay so; the rest, and "
         "the contracts behind it, wait.",
         "Correct these rows and run: migrate latest. Or correct the file and run: "
         "migrate latest --allow-changed",
     )
+
+
+def _backfill(row: Mapping[str, Any]) -> str:
+    return f"{row['name']} of tenant {row['tenant']}" if row["tenant"] else str(row["name"])
 
 
 # -- Making a file ---------------------------------------------------------------------------------
@@ -414,13 +403,14 @@ def not_newest(name: str, newest: str) -> ActionableError:
 
 
 def baseline_stays(names: Sequence[str]) -> ActionableError:
-    """It was there before the engine, or ``alembic stamp`` said so.
+    """It was there before the engine, ``alembic stamp`` said so, or it is a squashed migration.
 
-    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``.
+    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``,
+    which undoes no squashed migration either.
     """
     return ActionableError(
         "baseline-stays",
-        f"{', '.join(names)}: the engine did not apply this; it was taken over as it was.",
+        f"{', '.join(names)}: it was taken over as it was, or squashed.",
         "Nothing was undone: that could drop tables with rows that no migration here made.",
         "If you mean it, plain Alembic undoes it: alembic downgrade REVISION",
     )
@@ -468,18 +458,21 @@ def reason_missing() -> ActionableError:
     )
 
 
-def tables_without_history(name: str, error: Exception, tools: Iterable[str]) -> ActionableError:
+def tables_without_history(
+    name: str, error: Exception, tools: Iterable[str], tenant: str | None
+) -> ActionableError:
     """Something that the first migration makes is there already, and nothing is recorded as applied.
     The database was made by another program, by hand, or restored without ``migration_history``.
-    ``migrate baseline`` compares it with the migrations and records them, without running any.
+    ``migrate baseline``, for a tenant's schema ``tenant baseline``, compares it with the migrations
+    and records them, without running any.
     """
     named = ", ".join(sorted(set(tools)))
     return ActionableError(
         "tables-without-history",
-        f"The database has tables, but no history of this service: {name} failed: {cause(error)}"
-        + (f" (There are tables of {named}.)" if named else ""),
+        f"The {'schema' if tenant else 'database'} has tables, but no history of this service:"
+        f" {name} failed: {cause(error)}" + (f" (There are tables of {named}.)" if named else ""),
         "Nothing was changed: the whole batch was undone.",
-        "Take the database over as it is: migrate baseline",
+        f"Take it over as it is: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
     )
 
 
@@ -487,18 +480,28 @@ def tables_without_history(name: str, error: Exception, tools: Iterable[str]) ->
 
 
 def migration_failed(
-    names: Sequence[str], error: BaseException, impact: str, paths: Sequence[str], command: str
+    names: Sequence[str],
+    error: BaseException,
+    impact: str,
+    paths: Sequence[str],
+    command: str,
+    refusal: str | None = None,
 ) -> ActionableError:
     """The database refused a statement, or your code raised.
 
     The impact says what stays: nothing of the batch, unless a migration has
-    ``transaction = False`` or ends its own transaction. Correct the file and run it again.
+    ``transaction = False`` or ends its own transaction. Correct the file, or what the database lacks,
+    and run it again.
     """
+    if refusal is not None:
+        solution = f"{refusal} Then run it again: {command}"
+    else:
+        solution = f"Correct {', '.join(paths)} and run it again: {command}"
     return ActionableError(
         "migration-failed",
         f"{', '.join(names)} failed: {cause(error)}",
         impact,
-        f"Correct {', '.join(paths)} and run it again: {command}",
+        solution,
     )
 
 
@@ -528,14 +531,18 @@ def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
     )
 
 
-def orphaned_rows(number: int, table: str, parent: str) -> ActionableError:
-    """The migration broke a foreign key. Keep the parents' rows, or remove the children first."""
+def orphaned_rows(number: int, table: str, parent: str, before: int) -> ActionableError:
+    """The migration broke a foreign key. Keep the parents' rows, or remove the children first.
+
+    Rows that pointed nowhere before it are counted apart, and stop nothing.
+    """
     points = "points" if number == 1 else "point"
+    others = f" Not counted: {before} that did so before." if before else ""
     return ActionableError(
         "orphaned-rows",
         f"{count(number, 'row')} {points} to rows that are gone,"
         f" the first from {table} to {parent}.",
-        "It breaks a foreign key.",
+        f"It breaks a foreign key.{others}",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
     )
 
@@ -574,13 +581,14 @@ def not_confirmed(command: str) -> ActionableError:
     )
 
 
-def interrupted(names: Sequence[str]) -> ActionableError:
+def interrupted(names: Sequence[str], *, is_upgrade: bool) -> ActionableError:
     """Ctrl-C, or another signal. What was not recorded is undone; run it again."""
     return ActionableError(
         "interrupted",
         "The run was interrupted.",
-        f"Applied and recorded before that: {', '.join(names) or 'nothing'}.",
-        "Run it again when it suits you: migrate latest",
+        f"{'Applied' if is_upgrade else 'Undone'} and recorded before that: "
+        f"{', '.join(names) or 'nothing'}.",
+        f"Run it again when it suits you: migrate {'latest' if is_upgrade else 'rollback'}",
     )
 
 
@@ -725,6 +733,19 @@ def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> Action
         f"{name} does not run on an empty database: {cause(error)}",
         "Nothing was linted: what comes before is applied to an empty database first.",
         f"Correct {path}, so that it also runs on empty tables.",
+    )
+
+
+def linting_failed(error: BaseException) -> ActionableError:
+    """The linter itself failed, or the scratch database was lost.
+
+    With MIGRATION_LINT=warn, commands say so and go on; with ``error`` they stop.
+    """
+    return ActionableError(
+        "linting-failed",
+        f"Linting itself failed: {cause(error)}",
+        "It is not known what the migrations do to a live site. No table of the service was touched.",
+        "Try again; where it fails again, report it, and set MIGRATION_LINT=off meanwhile.",
     )
 
 

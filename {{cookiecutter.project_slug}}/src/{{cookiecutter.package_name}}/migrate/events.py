@@ -55,6 +55,9 @@ class Observer:
     def backfill_progressed(self, progress: "BackfillProgress") -> None:
         """A chunk of a backfill was committed; the last one says that it is finished."""
 
+    def chunk_finished(self, migration: str, seconds: float, *, failed: bool) -> None:
+        """A chunk of a migration's backfill was committed, or has failed and was undone."""
+
     def for_tenant(self, tenant: str) -> "Observer":
         """Who hears of the migrations of one tenant of many."""
         return self
@@ -99,6 +102,9 @@ class Several(Observer):
 
     def backfill_progressed(self, progress: "BackfillProgress") -> None:
         self._tell("backfill_progressed", progress)
+
+    def chunk_finished(self, migration: str, seconds: float, *, failed: bool) -> None:
+        self._tell("chunk_finished", migration, seconds, failed=failed)
 
     def for_tenant(self, tenant: str) -> Observer:
         return Several(*(observer.for_tenant(tenant) for observer in self._observers))

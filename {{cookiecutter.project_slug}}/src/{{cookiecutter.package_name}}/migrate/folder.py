@@ -66,11 +66,7 @@ class Folder:
         Raises:
             ActionableError: a file cannot be read or imported, or lacks what a migration needs.
         """
-        scripts = tuple(_load(path) for path in self.paths.values())
-        for script in scripts:
-            if self.config.scope.has_tenants and backfill_of(script.module):
-                raise errors.backfill_for_tenants(Path(script.path))
-        return scripts
+        return tuple(_load(path) for path in self.paths.values())
 
     @cached_property
     def directory(self) -> "ScriptDirectory":
@@ -124,6 +120,11 @@ def phase_of(script: "Script") -> str:
     return str(getattr(script.module, "phase", DEFAULT_PHASE))
 
 
+def fills_tenants(script: "Script") -> bool:
+    """Whether it states a backfill of tenants' schemas, where there are tenants."""
+    return bool(backfill_of(script.module)) and getattr(script.module, "schemas", "") != "shared"
+
+
 def parents(script: "Script") -> tuple[str, ...]:
     """The revisions that must be applied before it."""
     from .alembic_bridge import prerequisites
@@ -170,10 +171,10 @@ def runs_alone(script: "Script") -> bool:
     """
     if getattr(script.module, "transaction", True) is False:
         return True
-    tree = ast.parse(Path(script.path).read_bytes())
-    return any(
+    text = Path(script.path).read_bytes()
+    return b"autocommit_block" in text and any(
         isinstance(node, ast.Attribute) and node.attr == "autocommit_block"
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(text))
     )
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..words import count
+from .backends import backend
 from .backends.common import MigrationLock
 from .backfill import backfill_of, read_unfinished
 from .config import MigrationConfig
-from .folder import CONTRACT, Folder, name_of, parents, phase_of
+from .folder import CONTRACT, Folder, fills_tenants, name_of, parents, phase_of
 from .instances import Instance, read_instances, remove_gone
 from .results import BackfillProgress, MigrationStatus
 
@@ -43,14 +45,15 @@ def hold_back(
     folder: Folder,
     chosen: "Sequence[Script]",
     instances: Sequence[Instance],
-    unfinished: Sequence[BackfillProgress] = (),
+    unfinished: Sequence[str] = (),
 ) -> Held:
     """What of a run has to wait until instances have ended and backfills are finished.
 
     Args:
-        unfinished: backfills that are applied; those that the run applies itself come after them.
+        unfinished: backfills that are applied, in words; those that the run applies itself come
+            after them.
     """
-    backfills = list(map(str, unfinished))
+    backfills = list(unfinished)
     for place, script in enumerate(chosen):
         backfill = backfill_of(script.module)
         if backfill and folder.config.awaits_backfills:
@@ -74,7 +77,7 @@ def look_at_gate(
     living: list[Instance] = []
     if not config.force_contracts:
         living = [one for one in read_instances(engine, config) if not one.is_gone]
-    return hold_back(folder, chosen, living, read_unfinished(engine, config))
+    return hold_back(folder, chosen, living, _unfinished(engine, config, folder, chosen))
 
 
 def pass_gate(
@@ -102,7 +105,7 @@ def pass_gate(
     # a row counts, however old its beat is by the time it is read.
     remove_gone(engine, config)
     instances = read_instances(engine, config)
-    return hold_back(folder, chosen, instances, read_unfinished(engine, config))
+    return hold_back(folder, chosen, instances, _unfinished(engine, config, folder, chosen))
 
 
 def with_gate(
@@ -120,6 +123,28 @@ def with_gate(
         held_back=tuple(map(name_of, held.migrations)),
         held_by=held.by,
     )
+
+
+def as_comment(names: Sequence[str], by: Sequence[str]) -> str:
+    """What waits, as a line of SQL; nothing where nothing does."""
+    return f"-- Held back: {', '.join(names)}, by {'; '.join(by)}\n" if names else ""
+
+
+def _unfinished(
+    engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
+) -> list[str]:
+    """What of the backfills that are applied is not done, in words."""
+    words = list(map(str, read_unfinished(engine, config)))
+    applied = [s for s in folder.chain if s not in chosen and fills_tenants(s)]
+    if not config.scope.has_tenants or not applied:
+        return words
+    # A tenant that has not applied one yet has no row that says so.
+    last = folder.chain.index(applied[-1])
+    with backend.reading(engine, config.scope) as connection:
+        reached = [script.revision for script in folder.chain[last:]]
+        behind = config.scope.lagging(connection, reached)
+    name = name_of(applied[-1])
+    return words + ([f"{count(behind, 'tenant')} without {name}"] if behind else [])
 
 
 def _close_to_newcomers(lock: MigrationLock) -> bool:

@@ -89,10 +89,10 @@ def history_table(name: str) -> Table:
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
-        # JSON: who ran it and what took long, see ``runner``; the runs that failed after it, see
-        # ``failures``.
+        # JSON: who ran it and what took long, see ``runner``; the runs after it that have no rows, see
+        # ``other_runs``.
         Column("details", Text),
-        Column("failures", Text),
+        Column("other_runs", Text),
         sqlite_autoincrement=True,
     )
 
@@ -204,7 +204,7 @@ class HistoryWriter:
         self._columns = columns
         self._opens_batch = opens_batch
         self._details = details
-        self._start_watch()
+        self.start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
         if step.is_stamp:
@@ -222,7 +222,7 @@ class HistoryWriter:
             undone = getattr(script.module, "replaces", (script.revision,))
             ctx.execute(self._undone(self._table.c.revision.in_(undone), now))
         self.done.append(script.revision)
-        self._start_watch()
+        self.start_watch()
 
     def bring_table_forward(self, execute: Execute, dialect: Dialect) -> None:
         """Make the table, or add the columns that an older version did not have."""
@@ -278,7 +278,8 @@ class HistoryWriter:
     def _still_applied(self) -> ColumnElement[bool]:
         return self._table.c.rolled_back_at.is_(None)
 
-    def _start_watch(self) -> None:
+    def start_watch(self) -> None:
+        """A migration begins now. What its run prepares before is not its duration."""
         self._started_at = datetime.now(UTC)
         self._clock = time.perf_counter()
 

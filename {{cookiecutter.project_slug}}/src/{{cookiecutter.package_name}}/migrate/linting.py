@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
+from ..errors import ActionableError
 from . import errors
 from .alembic_bridge import context_options, run_steps
 from .backends import backend
@@ -91,12 +92,17 @@ def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
         server: where that is made; its own tables are not touched.
 
     Raises:
-        ActionableError: the folder is not in order, there can be no scratch database, or a
-            migration before these does not run on an empty one.
+        ActionableError: the folder is not in order, there can be no scratch database, a migration
+            before these does not run on an empty one, or linting-failed.
     """
     folder = Folder(config)
     wanted = [run for run in runs(folder) if run.linted]
-    return _merged([report for run in wanted for report in _lint(server, config, folder, run)])
+    try:
+        return _merged([report for run in wanted for report in _lint(server, config, folder, run)])
+    except ActionableError:
+        raise
+    except Exception as error:  # whatever it is: it is no failure of a migration
+        raise errors.linting_failed(error) from error
 
 
 def refuse_findings(report: Report | None) -> None:
@@ -150,7 +156,8 @@ def show(report: Report | None, form: str, path: Callable[[Path], Path]) -> str:
 
 
 def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> Iterator[Report]:
-    every = [replace(config, scope=scope) for scope in config.scope.as_scratch()]
+    scopes = config.scope.as_scratch()
+    every = [replace(config, scope=scope, awaits_backfills=False) for scope in scopes]
     with backend.scratch(server) as scratch:
         for scoped in every:
             _apply(scratch, scoped, folder, run.before)

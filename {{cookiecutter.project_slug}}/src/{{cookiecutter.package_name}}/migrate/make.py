@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 
 from . import errors
 from .config import MigrationConfig
-from .folder import NAME_LENGTH, PHASES, Folder, file_name, name_of
+from .folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
 from .history import DEFAULT_PHASE
 from .plan import make_plan, read_state
 from .results import NewMigration
+from .snapshots import other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -43,7 +44,7 @@ def make_migration(
         empty: leave it blank.
         merge: join all heads instead of following the only one.
         plain: as Alembic writes it; else so that a live site goes on.
-        phase: ``expand``, ``backfill`` or ``contract``.
+        phase: ``expand``, ``backfill``, which also states an example to change, or ``contract``.
 
     Raises:
         ActionableError: the phase or the name cannot be used, the folder is not in order, or the
@@ -58,14 +59,22 @@ def make_migration(
     elif len(folder.heads) < 2:
         raise errors.nothing_to_merge(slug)
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
-    files = draft.files if draft else ({},)
+    files = list(draft.files) if draft else [{}]
+    if phase == BACKFILL:
+        files[-1] = {"backfill": _example(config), "engine": __package__, **files[-1]}
     first, *rest = ({"phase": phase, **values} for values in files)
     written = _write(folder, slug, first)
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
     found = draft.differences if draft else ()
-    note = "the models and the database do not differ" if draft and not found else None
-    online = Path(second.path) if second else None
-    return NewMigration(Path(written.path), written.revision, found, note, online)
+    is_blank = draft and not found and phase != BACKFILL
+    return NewMigration(
+        Path(written.path),
+        written.revision,
+        found,
+        "the models and the database do not differ" if is_blank else None,
+        Path(second.path) if second else None,
+        other_tools(engine, config) if draft else {},
+    )
 
 
 def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
@@ -79,6 +88,19 @@ def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
     assert script is not None
     format_file(Path(script.path))
     return script
+
+
+def _example(config: MigrationConfig) -> str:
+    """A backfill that can be run and changes no value: of a table of the models, if there is one."""
+    for table in config.scope.tables(config.load_metadata()).tables.values():
+        keys = [column.name for column in table.primary_key]
+        empty = [column.name for column in table.columns if column.nullable]
+        if len(keys) == 1 and empty:
+            own = f", key={keys[0]!r}" if keys != ["id"] else ""
+            where = f'"{empty[0]}" IS NULL'
+            values = dict.fromkeys(empty[:1], f'"{empty[0]}"')
+            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{own})"
+    return 'Backfill(table="users", set={"full_name": "name"}, where="full_name IS NULL")'
 
 
 def _draft(engine: Engine, config: MigrationConfig, folder: Folder, *, plain: bool) -> "Draft":

@@ -71,7 +71,9 @@ class Plan:
         return [(row, Path(script.path)) for row, script in found if has_changed(row, script)]
 
     def batch_of(self, script: "Script") -> int | None:
-        """The number of the batch that applied it; None for a baseline."""
+        """The number of the batch that applied it; None for a baseline, and for a squashed one."""
+        if hasattr(script.module, "replaces"):
+            return None  # nothing undoes it, whether it was run or adopted
         rows = (row.batch for row in self.state.history if row.revision == script.revision)
         return next(rows, None) or None
 

@@ -3,10 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from ..errors import ActionableError
+from ..words import count
+
+
+class RunState(StrEnum):
+    """How a run ended.
+
+    Attributes:
+        TAKEN_OVER: the engine did not run it; it found it applied.
+        PARTLY_ROLLED_BACK: some of its migrations were undone.
+        FAILED: it was refused or interrupted, or a migration failed, or one of the tenants.
+        HELD_BACK: its first contract could not run yet.
+    """
+
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled back"
+    PARTLY_ROLLED_BACK = "partly rolled back"
+    TAKEN_OVER = "taken over"
+    FAILED = "failed"
+    HELD_BACK = "held back"
 
 
 @dataclass(frozen=True)
@@ -20,7 +40,7 @@ class MigrationResult:
             database has recorded it.
         error: why it stopped, when ``success`` is false.
         duration: seconds, including the wait for other migrators.
-        baseline: of an undoing, names of what was taken over and stays.
+        baseline: of an undoing, names of what was taken over or squashed, and stays.
         ahead: what a newer release has applied; then nothing was run.
         held_back: names of what waits behind the first contract that may not run yet, that
             contract first.
@@ -87,6 +107,8 @@ class BackfillProgress:
         total: rows that were there when it began; None before.
         seconds: that it has taken so far, without the time in which nobody worked on it.
         error: what stopped it the last time, until it goes on.
+        tenants: in how many tenants' schemas it is; 0 where there are none.
+        tenants_left: in how many of them it is not finished.
     """
 
     migration: str
@@ -97,6 +119,8 @@ class BackfillProgress:
     seconds: float = 0.0
     finished: bool = False
     error: str | None = None
+    tenants: int = 0
+    tenants_left: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -111,9 +135,12 @@ class BackfillProgress:
         return max(0, self.total - self.done) / self.rate
 
     def __str__(self) -> str:
-        if self.total is None:
-            return f"the backfill of {self.table}, which has not begun"
-        return f"the backfill of {self.table}: {self.done} of {self.total} rows"
+        where = f" in {count(self.tenants, 'tenant')}" if self.tenants else ""
+        if self.total is None and not self.done:
+            return f"the backfill of {self.table}{where}, which has not begun"
+        rows = "rows" if self.total is None else f"of {self.total} rows"
+        left = f", {count(self.tenants_left, 'tenant')} left" if self.tenants else ""
+        return f"the backfill of {self.table}{where}: {self.done} {rows}{left}"
 
 
 @dataclass(frozen=True)
@@ -190,6 +217,8 @@ class NewMigration:
         note: why the file is blank, when it was meant to be filled in and is not.
         online: the file that follows it, with what must run outside a transaction; None where
             there is no such thing, or nothing else.
+        other_tools: bookkeeping tables that are there and left alone, by name, each with the tool it
+            belongs to.
     """
 
     path: Path
@@ -197,6 +226,7 @@ class NewMigration:
     differences: tuple[Difference, ...] = ()
     note: str | None = None
     online: Path | None = None
+    other_tools: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

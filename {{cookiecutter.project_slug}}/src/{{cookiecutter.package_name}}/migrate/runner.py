@@ -7,8 +7,6 @@ recorded, read again after each unit.
 """
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,11 +23,11 @@ from .backends.common import MigrationLock, check_engine, in_autocommit
 from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
-from .failures import note_failure
 from .folder import Folder, name_of, runs_alone
 from .gate import Held, pass_gate
 from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
+from .other_runs import OtherRun, keep_run, who
 from .plan import (
     DatabaseState,
     Plan,
@@ -39,7 +37,7 @@ from .plan import (
     nothing_to_do,
     read_state,
 )
-from .results import MigrationResult
+from .results import MigrationResult, RunState
 from .select import Choice, all_pending
 from .snapshots import FingerprintWriter, other_tools
 from .timings import Timings
@@ -48,6 +46,8 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 RETRY_SECONDS = 0.5
+# What failed is the database: nothing can be written there, and to try would only take time.
+LOST = ("database-away", "database-lost", "database-refuses", "lock-lost")
 
 
 def upgrade(
@@ -80,6 +80,7 @@ class _Run:
         backup: the one that was made before, if one was.
         baseline: names of what was taken over, where something is undone.
         failed: names of the migrations that failed.
+        is_kept: whether history has it, though it wrote no row.
         waited: seconds until the lock was free.
         retries: how often a table stayed locked.
         ahead: what a newer release has applied.
@@ -109,6 +110,7 @@ class _Run:
         self.backup: str | None = None
         self.baseline: tuple[str, ...] = ()
         self.failed: list[str] = []
+        self.is_kept = False
         self.waited = 0.0
         self.retries = 0
         self.ahead: tuple[HistoryRow, ...] = ()
@@ -147,22 +149,48 @@ class _Run:
         self.phases = {row.phase for row in state.history}
         if self.choose is all_pending and nothing_to_do(folder, state):
             return
-        if self._is_ahead(folder, state):
-            return
-        config, began = self.config, time.perf_counter()
-        with migration_lock(
-            self.engine, config.lock_timeout, config.scope.name, config.observer
-        ) as lock:
-            self.waited = time.perf_counter() - began
-            try:
-                self._run(folder, lock)
-            except ActionableError as error:
-                # A tenant's failure is in the registry.
-                if self.failed and not config.scope.name:
-                    seconds = time.perf_counter() - began
-                    how = self._who() | {"is_upgrade": self.is_upgrade, "seconds": seconds}
-                    note_failure(self.engine, config, self.failed, error, how)
-                raise
+        with self._kept_if_it_fails():
+            if self._is_ahead(folder, state):
+                return
+            config, began = self.config, time.perf_counter()
+            with migration_lock(
+                self.engine, config.lock_timeout, config.scope.name, config.observer
+            ) as lock:
+                self.waited = time.perf_counter() - began
+                with self._kept_if_it_fails():
+                    self._run(folder, lock)
+
+    @contextmanager
+    def _kept_if_it_fails(self) -> Iterator[None]:
+        """Keep in the history that what is in the block failed, or was interrupted or refused.
+
+        A refusal only of a run for which nobody chose migrations: of a start, or ``migrate latest``.
+        """
+        began = time.perf_counter()
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.failed:
+                self._keep_failure(self._interrupted(), began)
+            raise
+        except ActionableError as error:
+            if (self.failed or self.choose is all_pending) and error.code not in LOST:
+                self._keep_failure(error, began)
+            raise
+
+    def _keep_failure(self, error: ActionableError, began: float) -> None:
+        # Before anything ran, an empty database or another's stays as it is.
+        may_alter = bool(self.failed) and error.code != "tables-without-history"
+        self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
+
+    def _keep(
+        self, state: RunState, names: Sequence[str], began: float, *, may_alter: bool, **what: Any
+    ) -> None:
+        if not self.is_kept and not self.config.scope.name:  # of tenants, see BulkMigration
+            seconds = time.perf_counter() - began
+            run = OtherRun(state, names, seconds, backup=self.backup, **what)
+            keep_run(self.engine, self.config, run, may_alter=may_alter)
+        self.is_kept = True
 
     def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
         """Whether a newer release has applied more; then there is nothing for this one to apply."""
@@ -173,13 +201,16 @@ class _Run:
         return bool(self.ahead)
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
+        began = time.perf_counter()
         # Another migrator may have been at work while this one waited.
         if self._is_ahead(folder, read_state(self.engine, self.config)):
             return
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        if plan.unrecorded() or plan.gone() or plan.state.replaced:
+        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if plan.unrecorded() or plan.gone() or replaced:
             self._take_over(plan, lock)
             plan = self._plan(folder)
         chosen = self._passing_gate(plan, lock)
@@ -200,6 +231,9 @@ class _Run:
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
+        if self.held.migrations:
+            names = list(map(name_of, self.held.migrations))
+            self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
 
     def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
         chosen = list(self.choose(plan))
@@ -235,7 +269,8 @@ class _Run:
                 time.sleep(RETRY_SECONDS)
             except BaseException as error:
                 self._note_done(unit, error)
-                error.add_note(str(errors.interrupted(list(map(name_of, self.done)))))
+                self.failed = list(map(name_of, attempt.failed(self.done)))
+                error.add_note(str(self._interrupted()))
                 raise
             else:
                 self._note_done(unit)
@@ -297,26 +332,28 @@ class _Run:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
+        if backend.was_interrupted(error):
+            return self._interrupted()
         if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
             tools = other_tools(self.engine, self.config).values()
-            return errors.tables_without_history(names[0], error, tools)
+            return errors.tables_without_history(names[0], error, tools, self.config.scope.tenant)
         if isinstance(error, ActionableError):
             problem = f"{', '.join(names)}: {error.problem}"
             return ActionableError(error.code, problem, f"{error.impact} {impact}", error.solution)
         command = "migrate latest" if self.is_upgrade else "migrate rollback"
-        return errors.migration_failed(
-            names, error, impact, [script.path for script in failed], command
-        )
+        paths = [script.path for script in failed]
+        refusal = backend.refusal(error)
+        return errors.migration_failed(names, error, impact, paths, command, refusal)
+
+    def _interrupted(self) -> ActionableError:
+        return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
 
     def _details(self, timings: Timings) -> str | None:
         """What history keeps of a migration beside its row; of a tenant's, nothing."""
         if self.config.scope.name:
             return None
-        how = {"waited": round(self.waited, 3), "retries": self.retries}
-        return json.dumps(self._who() | how | {"statements": timings.take()})
-
-    def _who(self) -> dict[str, Any]:
-        return {"host": platform.node(), "pid": os.getpid()}
+        how = {"waited": round(self.waited, 3), "retries": self.retries, "backup": self.backup}
+        return json.dumps(who() | how | {"statements": timings.take()})
 
     def _impact(self, attempt: "_Attempt") -> str:
         number = len(self.done)
@@ -369,7 +406,7 @@ class _Attempt:
             run_steps(
                 connection,
                 plan.folder.directory,
-                [(script, self._body(script, connection)) for script in self._unit],
+                [(script, self._body(script, connection, writer)) for script in self._unit],
                 is_upgrade=self._is_upgrade,
                 options=context_options(
                     self._config, check_rows, writer, fingerprint, self._recorded
@@ -386,7 +423,9 @@ class _Attempt:
             return [self._current]
         return [script for script in self._unit if script not in done] or self._unit[-1:]
 
-    def _body(self, script: "Script", connection: Connection) -> Callable[..., None]:
+    def _body(
+        self, script: "Script", connection: Connection, writer: HistoryWriter
+    ) -> Callable[..., None]:
         module = script.module
         body = self._config.scope.wrap(module.upgrade if self._is_upgrade else module.downgrade)
         observer, name = self._config.observer, name_of(script)
@@ -397,6 +436,7 @@ class _Attempt:
             if getattr(module, "transaction", True) is False:
                 self.left_transaction = "It runs outside a transaction"
             observer.migration_started(name, is_upgrade=self._is_upgrade)
+            writer.start_watch()
             self._in_body = True
             try:
                 body(**arguments)

@@ -4,33 +4,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import groupby, islice
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, or_, select
 
+from ..words import count
 from .backends import backend
 from .config import MigrationConfig, default_config
-from .failures import Failure, read_failures
 from .history import BASELINE, history_table, read_columns
+from .other_runs import FIRST, Kept, read_kept
+from .results import RunState
 
 RUNS_AT_ONCE = 100
-
-
-class RunState(StrEnum):
-    """How a run ended.
-
-    Attributes:
-        TAKEN_OVER: the engine did not run it; it found it applied.
-        PARTLY_ROLLED_BACK: some of its migrations were undone.
-    """
-
-    APPLIED = "applied"
-    ROLLED_BACK = "rolled back"
-    PARTLY_ROLLED_BACK = "partly rolled back"
-    TAKEN_OVER = "taken over"
-    FAILED = "failed"
+ERROR_KEYS = ("code", "problem", "impact", "solution")
 
 
 @dataclass(frozen=True)
@@ -40,9 +27,9 @@ class MigrationRun:
     Attributes:
         key: names its place: what is older comes after it. See :func:`read_runs`.
         state: a :class:`RunState`.
-        batch: None where it failed, or was taken over.
-        migrations: names; of a run that failed, those that did.
-        duration: seconds that the migrations took; of a run that failed, all that it took.
+        batch: None where it applied nothing here, or took over what was applied.
+        migrations: names; of a run that failed, those that did; of one that was held back, those.
+        duration: seconds that the migrations took; where it applied nothing, all that it took.
         undone_at: when the last of its migrations was undone, if all were.
         host: the machine it ran on; None where that is not known.
         pid: the process.
@@ -52,7 +39,11 @@ class MigrationRun:
         statements: the slowest, slowest first: ``statement`` without values, ``seconds``, ``rows``.
         notes: what the history notes of its migrations.
         error: of a run that failed: code, problem, impact, solution.
-        times: how often it failed so, one after the other; the other fields are of the last time.
+        times: how often it ended so, one after the other; the other fields are of the last time.
+        held_by: what it waited for, where it was held back.
+        tenants: of a run that migrated tenants, how many it did.
+        tenants_failed: and how many it could not.
+        backup: the one that was made before it.
     """
 
     key: str
@@ -71,6 +62,24 @@ class MigrationRun:
     notes: tuple[str, ...] = ()
     error: dict[str, str] | None = None
     times: int = 1
+    held_by: tuple[str, ...] = ()
+    tenants: int | None = None
+    tenants_failed: int = 0
+    backup: str | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What there is to say of it beside its columns, a sentence each."""
+        said = list(self.notes)
+        if self.tenants is not None:
+            said.append(f"{count(self.tenants, 'tenant')} migrated, {self.tenants_failed} failed")
+        if self.held_by:
+            said.append(f"held back by {'; '.join(self.held_by)}")
+        if self.error is not None:
+            said.append(self.error["problem"])
+        if self.backup is not None:
+            said.append(f"backup {self.backup}")
+        return said
 
     @property
     def by(self) -> str:
@@ -132,17 +141,17 @@ def _all_runs(
     failed: bool,
 ) -> Iterator[MigrationRun]:
     columns = read_columns(connection, config)
-    if not columns or (failed and "failures" not in columns):
+    if not columns or (failed and "other_runs" not in columns):
         return
     table = history_table(config.history_table)
     shown = [column for column in table.columns if column.name in columns]
     numbers = select(table.c.run_id).distinct().order_by(table.c.run_id.desc())
     if failed:
-        numbers = numbers.where(table.c.failures.is_not(None))
+        numbers = numbers.where(table.c.other_runs.is_not(None))
     elif migration is not None:
         named = [table.c.name.contains(migration, autoescape=True)]
-        if "failures" in columns:
-            named.append(table.c.failures.contains(migration, autoescape=True))
+        if "other_runs" in columns:
+            named.append(table.c.other_runs.contains(migration, autoescape=True))
         numbers = numbers.where(or_(*named))
     last = before[0] + 1 if before else None
     while True:
@@ -161,15 +170,20 @@ def _all_runs(
 
 
 def _runs_of(number: int, rows: list[RowMapping]) -> Iterator[MigrationRun]:
-    """The run that wrote these rows, after the runs that failed since."""
-    failures = [failure for row in rows for failure in read_failures(row.get("failures"))]
-    for failure in sorted(failures, key=lambda failure: -int(failure["number"])):
-        yield _failed_run(number, failure)
+    """The run that wrote these rows, after those that have come since and wrote none."""
+    others = [kept for row in rows for kept in read_kept(row.get("other_runs"))]
+    for kept in sorted(others, key=lambda kept: -int(kept["number"])):
+        yield _other_run(number, kept)
+    if number != FIRST:
+        yield _run_of_rows(number, rows)
+
+
+def _run_of_rows(number: int, rows: list[RowMapping]) -> MigrationRun:
     details = [json.loads(row["details"]) for row in rows if row.get("details")]
     undone = [row["rolled_back_at"] for row in rows if row["rolled_back_at"] is not None]
     statements = [one for detail in details for one in detail["statements"]]
     who = details[0] if details else {}
-    yield MigrationRun(
+    return MigrationRun(
         key=f"{number}.0",
         state=_state(rows, len(undone)),
         batch=rows[0]["batch"] or None,
@@ -184,6 +198,7 @@ def _runs_of(number: int, rows: list[RowMapping]) -> Iterator[MigrationRun]:
         retries=max((detail["retries"] for detail in details), default=0),
         statements=tuple(sorted(statements, key=lambda one: -one["seconds"])),
         notes=tuple(row["note"] for row in rows if row.get("note")),
+        backup=who.get("backup"),
     )
 
 
@@ -194,18 +209,24 @@ def _state(rows: list[RowMapping], undone: int) -> RunState:
     return RunState.TAKEN_OVER if taken_over else RunState.APPLIED
 
 
-def _failed_run(number: int, failure: Failure) -> MigrationRun:
-    ended_at = datetime.fromisoformat(failure["at"])
+def _other_run(number: int, kept: Kept) -> MigrationRun:
+    ended_at = datetime.fromisoformat(kept["at"])
+    has_failed = kept["state"] == RunState.FAILED
     return MigrationRun(
-        key=f"{number}.{failure['number']}",
-        state=RunState.FAILED,
+        key=f"{number}.{kept['number']}",
+        state=RunState(kept["state"]),
         batch=None,
-        migrations=tuple(failure["migrations"]),
-        started_at=ended_at - timedelta(seconds=failure["seconds"]),
-        duration=failure["seconds"],
-        host=failure["host"],
-        pid=failure["pid"],
-        release=failure["release"],
-        error={key: failure[key] for key in ("code", "problem", "impact", "solution")},
-        times=failure["times"],
+        migrations=tuple(kept["migrations"]),
+        started_at=ended_at - timedelta(seconds=kept["seconds"]),
+        duration=kept["seconds"],
+        undone_at=ended_at if kept["state"] == RunState.ROLLED_BACK else None,
+        host=kept["host"],
+        pid=kept["pid"],
+        release=kept["release"],
+        error={key: kept[key] for key in ERROR_KEYS} if has_failed else None,
+        times=kept["times"],
+        held_by=tuple(kept["held_by"]),
+        tenants=kept["tenants"],
+        tenants_failed=kept["tenants_failed"],
+        backup=kept["backup"],
     )

@@ -1,10 +1,28 @@
 """What a run migrates: the whole database or, in a multi-tenant service, one tenant's schema."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
 
 from sqlalchemy import Connection, MetaData
 
 Body = Callable[..., None]
+
+
+class Fills(StrEnum):
+    """What the migration of a backfill does itself.
+
+    Attributes:
+        LATER: it writes the row that says that its rows are to be updated.
+        AT_ONCE: it updates them, because nobody uses the new schema yet.
+        NOTED: nothing; the scope writes the row when it commits.
+        NEVER: in a scratch database, where no chunk is run, it lets the UPDATE be read.
+    """
+
+    LATER = "later"
+    AT_ONCE = "at once"
+    NOTED = "noted"
+    NEVER = "never"
 
 
 class Scope:
@@ -30,6 +48,11 @@ class Scope:
     has_tenants = False
     has_gate = True
 
+    @property
+    def fills(self) -> Fills:
+        """What the migration of a backfill does itself."""
+        return Fills.LATER
+
     def tables(self, metadata: MetaData) -> MetaData:
         """The models' tables that belong here."""
         return metadata
@@ -50,6 +73,23 @@ class Scope:
 
     def commit(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before it is committed."""
+
+    def of_tenant(self, tenant: str, *, role: bool) -> "Scope":
+        """Where the chunks of a tenant's backfill run; "" is the scope itself.
+
+        Args:
+            role: whether the schema belongs to a role of its own.
+        """
+        return self
+
+    @contextmanager
+    def left(self, connection: Connection) -> Iterator[None]:
+        """Reach the shared tables, by their whole names, in the middle of a transaction."""
+        yield
+
+    def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
+        """How many tenants are at none of these revisions, and will be taken there."""
+        return 0
 
     def in_scratch(self) -> "tuple[Scope, ...]":
         """The scopes to migrate, in this order, in an empty database to have the last one there."""

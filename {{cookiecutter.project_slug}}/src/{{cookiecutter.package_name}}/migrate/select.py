@@ -62,7 +62,7 @@ def newest(plan: Plan) -> "Sequence[Script]":
     Raises:
         ActionableError: baseline-stays, the engine did not apply it.
     """
-    return _refuse_baseline(plan, plan.applied[::-1][:1])
+    return refuse_baseline(plan, plan.applied[::-1][:1])
 
 
 def every_batch(plan: Plan) -> "Sequence[Script]":
@@ -81,12 +81,17 @@ def applied_called(name: str) -> Choice:
             return []
         if script is not plan.applied[-1]:
             raise errors.not_newest(name_of(script), name_of(plan.applied[-1]))
-        return _refuse_baseline(plan, [script])
+        return refuse_baseline(plan, [script])
 
     return choose
 
 
-def _refuse_baseline(plan: Plan, scripts: "Sequence[Script]") -> "Sequence[Script]":
+def refuse_baseline(plan: Plan, scripts: "Sequence[Script]") -> "Sequence[Script]":
+    """The same, if the engine applied each of them.
+
+    Raises:
+        ActionableError: baseline-stays.
+    """
     if stays := [name_of(script) for script in scripts if plan.batch_of(script) is None]:
         raise errors.baseline_stays(stays)
     return scripts

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from .folder import BACKFILL, Folder, name_of, parents, phase_of
 from .make import format_file
 from .plan import find
 from .runner import upgrade
+from .scope import Scope
 from .select import all_pending
 from .snapshots import schema_name
 
@@ -56,7 +57,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 replaces = {replaces!r}
-
+{marks}
 
 def upgrade() -> None:
     {upgrade}
@@ -65,6 +66,26 @@ def upgrade() -> None:
 def downgrade() -> None:
     raise NotImplementedError("The chain begins here: nothing undoes a squashed migration.")
 '''
+
+# Of a multi-tenant service, each schema takes its own part.
+_FOR_ALL = 'schemas = "all"\n'
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the migrations to be replaced do to one kind of schema.
+
+    Attributes:
+        scope: a schema of that kind.
+        statements: what makes it again.
+        with_rows: names of those that wrote rows, or may have.
+        snapshots: the schema that they make, and that of the whole chain.
+    """
+
+    scope: Scope
+    statements: list[str]
+    with_rows: set[str]
+    snapshots: tuple[Snapshot, Snapshot]
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,7 @@ def squash_migrations(
     """Write one migration in place of those up to ``name``, and remove their files.
 
     It keeps the revision of the last one, so later files stay as they are. The service's own
-    database is not touched.
+    database is not touched. Of a multi-tenant service it makes both kinds of schema.
 
     Args:
         name: file name, revision or the name typed at ``make`` of the last one to replace.
@@ -115,8 +136,6 @@ def squash_migrations(
 
 
 def _to_be_replaced(folder: Folder, name: str) -> "tuple[Script, ...]":
-    if len(folder.config.scope.kinds()) > 1:
-        raise errors.squash_tenants()
     folder.check_one_head()
     chain = folder.chain
     last = find(chain, name)
@@ -166,19 +185,16 @@ def _git_has(path: Path) -> bool:
 def _squash(
     engine: Engine, config: MigrationConfig, folder: Folder, replaced: "Sequence[Script]"
 ) -> SquashResult:
-    recorder = _Recorder()
     revisions = {script.revision for script in replaced}
-    with chain_applied(engine, config, revisions, recorder) as (scratch, applied):
-        executed = [one for _, one in recorder.statements if _defines(one)]
-        with backend.reading(scratch) as connection:
-            statements = backend.recreate(connection, executed, leaves_out=config.leaves_out)
-        with_rows = _with_rows(replaced, recorder)
-        expected = _snapshots(scratch, applied)
+    every = [
+        _make(engine, replace(config, scope=scope), revisions) for scope in config.scope.kinds()
+    ]
+    with_rows = _with_rows(replaced, set().union(*(one.with_rows for one in every)))
     path = config.versions / f"{_number(replaced[-1])}_squashed.py"
     with tempfile.TemporaryDirectory() as trial:
-        draft = _write_trial(Path(trial), folder, path.name, replaced, statements, with_rows)
+        draft = _write_trial(Path(trial), folder, path.name, replaced, every, with_rows)
         tried = replace(config, directory=Path(trial))
-        differences = _try(engine, tried, revisions, expected)
+        differences = [found for made in every for found in _try(engine, tried, revisions, made)]
         if differences:
             return SquashResult(with_rows=with_rows, differences=tuple(differences))
         text = draft.read_bytes()
@@ -191,25 +207,44 @@ def _squash(
     return SquashResult(path, tuple(old.stem for old in removed), with_rows)
 
 
+def _make(engine: Engine, config: MigrationConfig, replaced: set[str]) -> _Made:
+    """Find out what they do to the configuration's kind of schema.
+
+    Raises:
+        ActionableError: squash-names-schema, and those of ``chain_applied``.
+    """
+    recorder = _Recorder()
+    with chain_applied(engine, config, replaced, recorder) as (scratch, applied):
+        executed = [one for _, one in recorder.statements if _defines(one)]
+        name = applied.scope.name
+        if named := next((one for one in executed if name and name in one), None):
+            raise errors.squash_names_schema(" ".join(named.split())[:100])
+        with backend.reading(scratch) as connection:
+            statements = backend.recreate(connection, executed, leaves_out=config.leaves_out)
+        return _Made(config.scope, statements, _wrote_rows(recorder), _snapshots(scratch, applied))
+
+
 def _try(
-    engine: Engine, config: MigrationConfig, replaced: set[str], expected: Sequence[Snapshot]
+    engine: Engine, config: MigrationConfig, replaced: set[str], made: _Made
 ) -> list[Difference]:
     """In what the schema differs that the new file makes, or that of the whole chain."""
+    scoped = replace(config, scope=made.scope)
     try:
-        with chain_applied(engine, config, replaced) as (scratch, applied):
+        with chain_applied(engine, scoped, replaced) as (scratch, applied):
             found = _snapshots(scratch, applied)
     except ActionableError as error:
         if error.code != "migration-failed":
             raise
         raise errors.squash_does_not_run(error) from error
-    pairs = zip(expected, found, strict=True)
+    pairs = zip(made.snapshots, found, strict=True)
     return next(filter(None, (compare(one, other) for one, other in pairs)), [])
 
 
 def _snapshots(scratch: Engine, config: MigrationConfig) -> tuple[Snapshot, Snapshot]:
     """The schema as it is, and as it is when what comes after was applied too."""
     first = _ordered_snapshot(scratch, config)
-    upgrade(scratch, config, all_pending).raise_for_error()
+    for scope in config.scope.in_scratch():
+        upgrade(scratch, replace(config, scope=scope), all_pending).raise_for_error()
     return first, _ordered_snapshot(scratch, config)
 
 
@@ -225,7 +260,7 @@ def _write_trial(
     folder: Folder,
     name: str,
     replaced: "Sequence[Script]",
-    statements: Sequence[str],
+    every: Sequence[_Made],
     with_rows: Sequence[str],
 ) -> Path:
     """The folder as it would be: the new file, and those that come after it."""
@@ -234,7 +269,7 @@ def _write_trial(
     for script in folder.chain[len(replaced) :]:
         shutil.copy(script.path, versions)
     draft = versions / name
-    draft.write_text(_text(folder, replaced, statements, with_rows), encoding="utf-8", newline="\n")
+    draft.write_text(_text(folder, replaced, every, with_rows), encoding="utf-8", newline="\n")
     format_file(draft)
     return draft
 
@@ -263,14 +298,18 @@ def _first_word(statement: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _with_rows(replaced: "Iterable[Script]", recorder: _Recorder) -> tuple[str, ...]:
+def _wrote_rows(recorder: _Recorder) -> set[str]:
     """Names of the migrations that wrote rows, or would have if there had been any."""
-    wrote = {
+    return {
         name
         for name, statement in recorder.statements
         if (_first_word(statement) in _ROWS and not backend.copies_rebuilt(statement))
         or backend.reads_rows(statement)
     }
+
+
+def _with_rows(replaced: "Iterable[Script]", wrote: set[str]) -> tuple[str, ...]:
+    """The same in their order, with those that are for rows alone."""
     return tuple(
         name
         for script in replaced
@@ -284,7 +323,7 @@ def _with_rows(replaced: "Iterable[Script]", recorder: _Recorder) -> tuple[str, 
 def _text(
     folder: Folder,
     replaced: "Sequence[Script]",
-    statements: Sequence[str],
+    every: Sequence[_Made],
     with_rows: Sequence[str],
 ) -> str:
     names = list(map(name_of, replaced))
@@ -296,8 +335,22 @@ def _text(
         rows=_about_rows(with_rows),
         revision=replaced[-1].revision,
         replaces=_all_replaced(folder, replaced),
-        upgrade="\n    ".join(map(_executing, statements)) or "pass",
+        marks=_FOR_ALL if len(every) > 1 else "",
+        upgrade="\n    ".join(_upgrade(every)) or "pass",
     )
+
+
+def _upgrade(every: Sequence[_Made]) -> Iterator[str]:
+    """The lines of the new file's body, without indent."""
+    if len(every) == 1:
+        yield from map(_executing, every[0].statements)
+        return
+    yield 'scope = op.get_context().opts["scope"]'
+    for made in every:
+        yield f'if scope.runs("{made.scope.schemas or made.scope.kind}"):'
+        yield from (f"    {line}" for line in map(_executing, made.statements))
+        if not made.statements:
+            yield "    pass"
 
 
 def _about_rows(with_rows: Sequence[str]) -> str:

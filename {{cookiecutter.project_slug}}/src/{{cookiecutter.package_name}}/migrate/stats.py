@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Engine
@@ -10,9 +11,11 @@ from sqlalchemy import Engine
 from .backends import backend
 from .config import MigrationConfig, default_config
 from .history import history_table, read_columns
-from .runs import MigrationRun, RunState, read_runs
+from .results import RunState
+from .runs import MigrationRun, read_runs
 
 SLOWEST_STATEMENTS = 10
+LEAST_SECONDS = 0.001  # what is quicker says nothing of a database
 LAST_RUNS = 20  # whose statements are looked at
 
 
@@ -40,23 +43,67 @@ class MigrationStats:
         runs: those that applied something; a run that was undone is one as well.
         rolled_back: of these, those that were undone since, wholly or in part.
         failed: how often a run failed, as far as it is kept.
+        held_back: how often one was held back, as far as it is kept.
         first_at: when the first run began.
         last_at: when the last one began.
         waited: seconds, the longest wait for the lock.
         retries: how often a table stayed locked.
         migrations: in the order in which they were applied at first.
         statements: the slowest of the last runs, slowest first; each with its ``migrations``.
+        tenants: how many were migrated by the runs of tenants that are kept.
+        tenant_seconds: that those took.
     """
 
     runs: int
     rolled_back: int
     failed: int
+    held_back: int
     first_at: datetime | None
     last_at: datetime | None
     waited: float
     retries: int
     migrations: tuple[MigrationTime, ...]
     statements: tuple[dict[str, Any], ...]
+    tenants: int
+    tenant_seconds: float
+
+    @property
+    def tenants_per_second(self) -> float | None:
+        """How many tenants a second; None where none were migrated."""
+        return self.tenants / self.tenant_seconds if self.tenant_seconds else None
+
+
+@dataclass(frozen=True)
+class TimesCompared:
+    """How long migrations take in two databases.
+
+    Attributes:
+        factor: how many times as long they take here as there: the median of what both have; None
+            where they have nothing in common that takes a millisecond.
+        migrations: name, and seconds here and there, the last time; None where it never ran.
+    """
+
+    factor: float | None
+    migrations: tuple[tuple[str, float | None, float | None], ...]
+
+    def expected(self, here: float | None, there: float | None) -> float | None:
+        """Seconds that a migration will take here that ran only there; None where nobody can say."""
+        if here is not None or there is None or self.factor is None:
+            return None
+        return there * self.factor
+
+
+def compare_times(here: MigrationStats, there: MigrationStats) -> TimesCompared:
+    """How long migrations take here, and in another environment."""
+    own, other = ({one.name: one.last for one in stats.migrations} for stats in (here, there))
+    rows = [(name, own.get(name), other.get(name)) for name in dict.fromkeys([*own, *other])]
+    ratios = [
+        seconds / elsewhere
+        for _, seconds, elsewhere in rows
+        if seconds is not None and elsewhere is not None
+        if min(seconds, elsewhere) >= LEAST_SECONDS
+    ]
+    return TimesCompared(median(ratios) if ratios else None, tuple(rows))
 
 
 def read_stats(engine: Engine, *, config: MigrationConfig | None = None) -> MigrationStats:
@@ -67,19 +114,27 @@ def read_stats(engine: Engine, *, config: MigrationConfig | None = None) -> Migr
     """
     config = config or default_config()
     every = read_runs(engine, config=config)
-    ran = [run for run in every if run.state not in (RunState.FAILED, RunState.TAKEN_OVER)]
+    ran = [run for run in every if run.batch is not None]
+    of_tenants = [run for run in every if run.tenants is not None]
     undone = [run for run in ran if run.state is not RunState.APPLIED]
     return MigrationStats(
         runs=len(ran),
         rolled_back=len(undone),
-        failed=sum(run.times for run in every if run.state is RunState.FAILED),
+        failed=_times_that(RunState.FAILED, every),
+        held_back=_times_that(RunState.HELD_BACK, every),
         first_at=ran[-1].started_at if ran else None,
         last_at=ran[0].started_at if ran else None,
         waited=max((run.waited for run in ran), default=0.0),
         retries=sum(run.retries for run in ran),
         migrations=tuple(_times(engine, config)),
         statements=_slowest(ran[:LAST_RUNS]),
+        tenants=sum(run.tenants or 0 for run in of_tenants),
+        tenant_seconds=sum(run.duration for run in of_tenants),
     )
+
+
+def _times_that(state: RunState, runs: Iterable[MigrationRun]) -> int:
+    return sum(run.times for run in runs if run.state is state)
 
 
 def _times(engine: Engine, config: MigrationConfig) -> Iterable[MigrationTime]:

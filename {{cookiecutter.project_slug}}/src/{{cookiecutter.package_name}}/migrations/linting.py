@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from ..database.backend import connect
-from ..migrate import lint_pending, refuse_findings
+from ..errors import ActionableError
+from ..migrate import keep_refusal, lint_pending, refuse_findings
 from ..settings import Settings
 from . import config_for
 
@@ -29,8 +30,11 @@ def lint_server(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
-def lint_as_set(engine: Engine, settings: Settings) -> "Report | None":
+def lint_as_set(engine: Engine, settings: Settings, *, next_only: bool = False) -> "Report | None":
     """Lint what is pending: with ``error`` anywhere, with ``warn`` in production.
+
+    Args:
+        next_only: the next one alone.
 
     Returns:
         None when nothing was linted.
@@ -44,11 +48,16 @@ def lint_as_set(engine: Engine, settings: Settings) -> "Report | None":
     with ExitStack() as stack:
         report = lint_pending(
             engine,
+            next_only=next_only,
             server=lambda: stack.enter_context(lint_server(settings)),
             config=config_for(settings),
         )
     if level == "error":
-        refuse_findings(report)
+        try:
+            refuse_findings(report)
+        except ActionableError as error:
+            keep_refusal(engine, error, config=config_for(settings))
+            raise
     return report
 
 

@@ -49,6 +49,7 @@ class LogProgress(Observer):
             total=progress.total,
             rate=progress.rate and round(progress.rate),
             left=progress.left and round(progress.left),
+            **({"tenants_left": progress.tenants_left} if progress.tenants else {}),
         )
 
     def for_tenant(self, tenant: str) -> "LogProgress":

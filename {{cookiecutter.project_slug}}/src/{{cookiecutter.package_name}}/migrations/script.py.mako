@@ -5,6 +5,10 @@ from alembic import op
 % if imports:
 ${imports}
 % endif
+% if backfill:
+
+from ${engine} import Backfill
+% endif
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -18,6 +22,12 @@ transaction = False
 % endif
 % if schemas:
 schemas = ${repr(schemas)}
+% endif
+% if backfill:
+
+# An example: write your table, and for each column its new value as SQL. The rows are updated in
+# small transactions after this migration; a contract waits until they are.
+backfill = ${backfill}
 % endif
 
 

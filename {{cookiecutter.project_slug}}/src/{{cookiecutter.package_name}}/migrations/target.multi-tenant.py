@@ -1,24 +1,28 @@
 """What the migrations are applied to: the shared schema, then each tenant's."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import Engine, text
 
 from ..errors import ActionableError
 from ..migrate import MigrationConfig, MigrationResult, get_migration_status
 from ..migrate.tenants import (
+    AllTenantsResult,
     SharedScope,
     TenantLayout,
     count_by_revision,
     count_tenants_behind,
+    fill_tenants,
     run_all_tenant_migrations,
     tenants_without_role,
+    verify_tenants,
 )
 from ..settings import Settings
 
-log = structlog.stdlib.get_logger(__name__)
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 SCOPE = SharedScope()
 
@@ -67,7 +71,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """
     run = run_all_tenant_migrations(engine, config=config)
     public = run.public.raise_for_error()
-    log.info(
+    _log().info(
         "Migrated",
         batch=public.batch,
         migrations=len(public.migrations),
@@ -76,13 +80,32 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
         seconds=round(public.duration + sum(result.duration for result in run.tenants), 3),
     )
     _tell_held_back(public)
+    _tell_failed(run)
+
+
+def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
+    """Work off backfills until they are finished, or ``stopped`` says yes.
+
+    Then migrate the tenants that waited for them.
+
+    Raises:
+        ActionableError: a chunk failed, or the database does not answer.
+    """
+    if run := fill_tenants(engine, config=config, stopped=stopped):
+        run.public.raise_for_error()
+        _tell_failed(run)
+
+
+def _tell_failed(run: AllTenantsResult) -> None:
     for result in run.failed:
-        log.error("A tenant could not be migrated", tenant=result.tenant, reason=str(result.error))
+        _log().error(
+            "A tenant could not be migrated", tenant=result.tenant, reason=str(result.error)
+        )
 
 
 def _tell_held_back(result: MigrationResult) -> None:
     if result.held_back:
-        log.warning("Held back", migrations=result.held_back, by=result.held_by)
+        _log().warning("Held back", migrations=result.held_back, by=result.held_by)
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
@@ -93,7 +116,7 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
     """
     lacking = tenants_without_role(engine) if config.tenant_roles else []
     if lacking:
-        log.error(
+        _log().error(
             "Tenants have no database role, or not all that they have is their role's",
             tenants=len(lacking),
             first=lacking[0],
@@ -116,6 +139,22 @@ def count_tenants(engine: Engine) -> list[tuple[str | None, str, int]] | None:
         return None
 
 
+def compare_tenants(engine: Engine, config: MigrationConfig) -> tuple[int, int, int] | None:
+    """How many tenants' schemas were compared, how many differ, and how many were left out.
+
+    Those are left out that are not at the revision of ``public``. None before there is a registry.
+
+    Raises:
+        ActionableError: nothing could be compared.
+    """
+    found = verify_tenants(engine, config=config)
+    if found.error is None:
+        return found.compared, len(found.drifted), len(found.not_compared)
+    if found.error.code != "no-registry":
+        raise found.error
+    return None
+
+
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
     """Whether the shared schema is the one that this version of the service needs, and why not.
 
@@ -132,3 +171,10 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
         return False, f"{len(status.needed)} migrations are pending"
     behind = count_tenants_behind(engine, status.current)
     return True, f"{behind} tenants are behind" if behind else None
+
+
+def _log() -> "BoundLogger":
+    import structlog  # slow to import, and a command logs nothing
+
+    logger: BoundLogger = structlog.stdlib.get_logger(__name__)
+    return logger

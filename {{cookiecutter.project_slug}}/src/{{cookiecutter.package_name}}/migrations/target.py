@@ -1,14 +1,22 @@
 """What the migrations are applied to: the whole database."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import Engine, text
 
-from ..migrate import MigrationConfig, MigrationResult, Scope, get_migration_status, run_migrations
+from ..migrate import (
+    MigrationConfig,
+    MigrationResult,
+    Scope,
+    get_migration_status,
+    run_backfills,
+    run_migrations,
+)
 from ..settings import Settings
 
-log = structlog.stdlib.get_logger(__name__)
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 SCOPE = Scope()
 
@@ -39,13 +47,22 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """
     result = apply_pending(engine, config).raise_for_error()
     count = len(result.migrations)
-    log.info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
+    _log().info("Migrated", batch=result.batch, migrations=count, seconds=round(result.duration, 3))
     _tell_held_back(result)
+
+
+def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
+    """Work off backfills until they are finished, or ``stopped`` says yes.
+
+    Raises:
+        ActionableError: a chunk failed, or the database does not answer.
+    """
+    run_backfills(engine, config=config, stopped=stopped)
 
 
 def _tell_held_back(result: MigrationResult) -> None:
     if result.held_back:
-        log.warning("Held back", migrations=result.held_back, by=result.held_by)
+        _log().warning("Held back", migrations=result.held_back, by=result.held_by)
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
@@ -54,6 +71,11 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
 
 def count_tenants(_engine: Engine) -> list[tuple[str | None, str, int]] | None:
     """How many tenants are at which revision in which state: None, there are no tenants."""
+    return None
+
+
+def compare_tenants(_engine: Engine, _config: MigrationConfig) -> tuple[int, int, int] | None:
+    """How many tenants were compared, differ, and were left out: None, there are no tenants."""
     return None
 
 
@@ -68,3 +90,10 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
         return False, status.problem.problem
     needed = status.needed
     return not needed, f"{len(needed)} migrations are pending" if needed else None
+
+
+def _log() -> "BoundLogger":
+    import structlog  # slow to import, and a command logs nothing
+
+    logger: BoundLogger = structlog.stdlib.get_logger(__name__)
+    return logger

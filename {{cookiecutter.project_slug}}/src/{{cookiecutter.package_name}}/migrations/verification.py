@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from ..migrate import MigrationConfig, SchemaDifference, verify_schema
 from ..words import count
+from .target import compare_tenants
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Verification:
         pending: names of migrations that were not applied and so not compared.
         changed_since_run: whether the schema is another than the last run left; None when that run
             recorded none.
+        tenants: how many tenants' schemas were compared too, how many of them differ, and how many
+            were left out; None where there are no tenants.
     """
 
     verified_at: datetime
@@ -33,14 +36,31 @@ class Verification:
     differences: tuple[SchemaDifference, ...]
     pending: tuple[str, ...]
     changed_since_run: bool | None
+    tenants: tuple[int, int, int] | None
+
+    @property
+    def tenants_that_differ(self) -> int:
+        """How many tenants' schemas are not what the migrations make."""
+        return self.tenants[1] if self.tenants else 0
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.differences or self.tenants_that_differ)
 
     @property
     def sentence(self) -> str:
         """What was found, in a sentence without its full stop."""
-        if not self.differences:
-            return "the schema is what its applied migrations make"
-        found = count(len(self.differences), "difference")
-        return f"{found} between the schema and what its applied migrations make"
+        said = "the schema is what its applied migrations make"
+        if self.differences:
+            found = count(len(self.differences), "difference")
+            said = f"{found} between the schema and what its applied migrations make"
+        if not self.tenants:
+            return said
+        compared, differ, left_out = self.tenants
+        verb = "differs" if differ == 1 else "differ"
+        said += f"; of {count(compared, 'tenant')} {differ} {verb}"
+        return f"{said}, {left_out} not compared" if left_out else said
 
 
 class Verifications:
@@ -58,7 +78,7 @@ class Verifications:
     @property
     def notice(self) -> str | None:
         """What readiness notes: the last comparison found differences."""
-        if self.last is None or not self.last.differences:
+        if self.last is None or self.last.is_in_step:
             return None
         return f"{self.last.sentence} (verified at {self.last.verified_at:%Y-%m-%d %H:%M:%S} UTC)"
 
@@ -78,5 +98,6 @@ class Verifications:
             differences=result.differences,
             pending=result.pending,
             changed_since_run=result.changed_since_run,
+            tenants=compare_tenants(engine, config),
         )
         return self.last

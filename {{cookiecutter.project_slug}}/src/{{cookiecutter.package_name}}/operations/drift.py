@@ -10,7 +10,7 @@ from ..web.pagination import Limit
 from ..web.problem_details import responses
 from ..web.rate_limits import limit as count_attempt
 from .routes import ask
-from .schemas import DifferenceDetails, Drift
+from .schemas import DifferenceDetails, Drift, TenantsCompared
 
 router = APIRouter(
     prefix="/operations",
@@ -66,9 +66,10 @@ def _told(last: Verification | None, after: int, limit: int) -> Drift:
     return Drift(
         items=[DifferenceDetails.model_validate(one) for one in last.differences[after:end]],
         next=str(end) if end < len(last.differences) else None,
-        in_step=not last.differences,
+        in_step=last.is_in_step,
         verified_at=last.verified_at,
         seconds=last.seconds,
         pending=list(last.pending),
         changed_since_run=last.changed_since_run,
+        tenants=TenantsCompared.of(last.tenants) if last.tenants else None,
     )

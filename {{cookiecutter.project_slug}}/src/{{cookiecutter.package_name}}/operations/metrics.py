@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..database.session import apart
 from ..errors import ActionableError
 from ..mail import LogMailer, Mail, Mailer
-from ..migrate import MigrationConfig, RunState
+from ..migrate import BackfillProgress, MigrationConfig, RunState
 from ..migrations import config_for
 from ..migrations.verification import Verifications
 from ..observability.metrics import Metrics
@@ -134,7 +134,10 @@ class DatabaseFacts(Collector):
             yield from measure(overview)
         if (last := self._verifications.last) is not None:
             text = "Whether the last comparison found the schema other than migrations make it."
-            yield _gauge("schema_drift", text, bool(last.differences))
+            yield _gauge("schema_drift", text, not last.is_in_step)
+            if last.tenants is not None:
+                text = "Tenants whose schema it found other than migrations make it."
+                yield _gauge("tenants_drifted", text, last.tenants_that_differ)
             when = last.verified_at.timestamp()
             yield _gauge("schema_verified_timestamp_seconds", "When that was compared.", when)
 
@@ -175,8 +178,10 @@ def measure(overview: Overview) -> Iterator[Metric]:
         "Whether no file of an applied one is missing or changed.",
         not status.problem,
     )
-    if overview.runs:
-        last = overview.runs[0]
+    yield from _measure_backfills(status.backfills)
+    ran = [run for run in overview.runs if run.state is not RunState.HELD_BACK]
+    if ran:
+        last = ran[0]
         succeeded = last.state is not RunState.FAILED
         yield _gauge("migrations_last_run_success", "Whether the last run succeeded.", succeeded)
         yield _gauge("migrations_last_run_duration_seconds", "How long it took.", last.duration)
@@ -194,6 +199,17 @@ def measure(overview: Overview) -> Iterator[Metric]:
             states[state] += number
         yield _counts("tenants", "Tenants, by their state.", "status", states)
         yield _gauge("tenants_behind", "Tenants that are not up to date.", overview.behind)
+
+
+def _measure_backfills(backfills: Sequence[BackfillProgress]) -> Iterator[Metric]:
+    done = sum(one.done for one in backfills)
+    total = sum(one.total or 0 for one in backfills)
+    rows = Counter({"done": done, "left": max(0, total - done)})
+    stopped = sum(one.error is not None for one in backfills)
+    yield _gauge("backfills_unfinished", "Backfills that are not finished.", len(backfills))
+    yield _gauge("backfills_stopped", "Of these, those that an error stopped.", stopped)
+    text = "Rows of the backfills that are not finished, as far as they are counted."
+    yield _counts("backfill_rows", text, "state", rows)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

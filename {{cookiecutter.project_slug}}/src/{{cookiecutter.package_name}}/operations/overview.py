@@ -52,7 +52,12 @@ class Overview:
     @property
     def is_well(self) -> bool:
         """Whether nobody need do anything."""
-        return not (self.problem or self.status.pending or self.behind)
+        return not (self.problem or self.status.pending or self.behind or self.has_stopped)
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether an error stopped a backfill."""
+        return any(one.error for one in self.status.backfills)
 
     @property
     def sentence(self) -> str:
@@ -61,19 +66,23 @@ class Overview:
         if self.problem is not None:
             said.append(self.problem.problem.rstrip("."))
         if self.status.pending:
-            many = len(self.status.pending)
-            said.append(f"{count(many, 'migration')} {'is' if many == 1 else 'are'} pending")
+            said.append(f"{_are(len(self.status.pending), 'migration')} pending")
             if self.runs and self.runs[0].state is RunState.FAILED:
                 said.append("the last run failed")
         if self.status.held_back:
-            many = len(self.status.held_back)
-            said.append(f"{count(many, 'migration')} {'waits' if many == 1 else 'wait'} for others")
+            said.append(f"{_are(len(self.status.held_back), 'migration')} held back")
+        if self.status.backfills:
+            how = ", stopped by an error" if self.has_stopped else ""
+            said.append(f"{_are(len(self.status.backfills), 'backfill')} not finished{how}")
         if self.behind:
-            many = self.behind
-            said.append(f"{count(many, 'tenant')} {'is' if many == 1 else 'are'} not up to date")
+            said.append(f"{_are(self.behind, 'tenant')} not up to date")
         if not said:
             said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
         return "; ".join(said) + "."
+
+
+def _are(many: int, thing: str) -> str:
+    return f"{count(many, thing)} {'is' if many == 1 else 'are'}"
 
 
 def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:

@@ -17,6 +17,7 @@ from ..errors import ActionableError
 from ..migrations.verification import Verifications
 from ..web import errors
 from ..web.rate_limits import limit
+from .curve import HEIGHT, WIDTH, curve_of
 from .drift import verify
 from .overview import Overview, read_overview
 from .routes import ask
@@ -142,7 +143,13 @@ def _shown(overview: Overview) -> dict[str, Any]:
         "overview": overview,
         "now": datetime.now(UTC),
         "bars": [(one, max(1.0, BAR_WIDTH * (one.duration or 0.0) / longest)) for one in applied],
+        "backfills": [
+            (one, BAR_WIDTH * min(1.0, one.done / one.total if one.total else 0.0))
+            for one in overview.status.backfills
+        ],
         "bar_width": BAR_WIDTH,
+        "curve": curve_of(overview.runs),
+        "curve_size": (WIDTH, HEIGHT),
         "most_differences": DIFFERENCES_SHOWN,
         "script": RENEW,
     }

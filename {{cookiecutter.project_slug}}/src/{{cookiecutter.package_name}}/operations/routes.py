@@ -7,14 +7,21 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Engine
 
 from ..errors import ActionableError, HttpError
-from ..migrate import MigrationConfig, read_runs
+from ..migrate import MigrationConfig, get_migration_status, read_runs
 from ..migrations import config_for
 from ..web.admin_key import AdminDep
 from ..web.lanes import Lanes
 from ..web.pagination import Limit, Page
 from ..web.problem_details import responses
 from .overview import living_instances, read_overview
-from .schemas import ErrorDetails, InstanceDetails, Migrations, RunDetails, StatusDetails
+from .schemas import (
+    BackfillDetails,
+    ErrorDetails,
+    InstanceDetails,
+    Migrations,
+    RunDetails,
+    StatusDetails,
+)
 
 T = TypeVar("T")
 
@@ -90,3 +97,20 @@ async def read_instances(
     rows = [one for one in every if one.id > after]
     items = [InstanceDetails.model_validate(row) for row in rows[:limit]]
     return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+@router.get("/backfills")
+async def read_backfills(
+    request: Request,
+    after: Annotated[str, Query(description="The last migration of the page before.")] = "",
+    limit: Limit = 50,
+) -> Page[BackfillDetails]:
+    """The backfills that are applied and not finished, by migration, and how far each one is."""
+
+    def look(engine: Engine, config: MigrationConfig) -> list[BackfillDetails]:
+        found = get_migration_status(engine, config=config).backfills
+        return [BackfillDetails.model_validate(one) for one in found if one.migration > after]
+
+    rows = sorted(await ask(request, look), key=lambda one: one.migration)
+    items = rows[:limit]
+    return Page(items=items, next=items[-1].migration if len(rows) > limit else None)

@@ -1,6 +1,7 @@
 """What operators get."""
 
 from datetime import datetime
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,7 +45,13 @@ class RunDetails(BaseModel):
     statements: list[StatementDetails] = Field(description="The slowest.")
     notes: list[str]
     error: ErrorDetails | None
-    times: int = Field(description="How often it failed so, one after the other.")
+    times: int = Field(description="How often it ended so, one after the other.")
+    held_by: list[str] = Field(description="What it waited for, where it was held back.")
+    tenants: int | None = Field(
+        description="Of a run that migrated tenants, how many.", examples=[1000]
+    )
+    tenants_failed: int = Field(description="How many it could not.", examples=[0])
+    backup: str | None = Field(description="The one that was made before.")
 
 
 class StatusDetails(BaseModel):
@@ -57,6 +64,26 @@ class StatusDetails(BaseModel):
     held_back: list[str] = Field(description="What waits behind a contract that may not run yet.")
     held_by: list[str] = Field(description="What it waits for.")
     problem: ErrorDetails | None
+
+
+class BackfillDetails(BaseModel):
+    """A backfill that is not finished."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    migration: str = Field(examples=["004_fill_full_name"])
+    revision: str = Field(examples=["004"])
+    table: str = Field(examples=["users"])
+    done: int = Field(description="Rows that it has passed.", examples=[120_000])
+    total: int | None = Field(
+        description="Rows that were there when it began; null before.", examples=[500_000]
+    )
+    seconds: float = Field(description="That it has taken so far.", examples=[61.5])
+    rate: float | None = Field(description="Rows in a second.", examples=[1951.2])
+    left: float | None = Field(description="Seconds that the rest takes.", examples=[194.8])
+    error: str | None = Field(description="What stopped it the last time, until it goes on.")
+    tenants: int = Field(description="In how many tenants' schemas it is.", examples=[0])
+    tenants_left: int = Field(description="In how many of them it is not finished.", examples=[0])
 
 
 class Migrations(Page[RunDetails]):
@@ -94,6 +121,20 @@ class DifferenceDetails(BaseModel):
     action: str = Field(description="What to do about it.")
 
 
+class TenantsCompared(BaseModel):
+    """How many tenants' schemas are what the migrations make."""
+
+    compared: int = Field(examples=[1000])
+    differ: int = Field(examples=[0], description="``tenant verify`` lists them.")
+    not_compared: int = Field(description="Those that are not up to date.", examples=[0])
+
+    @classmethod
+    def of(cls, counts: tuple[int, int, int]) -> Self:
+        """From what a comparison found."""
+        compared, differ, not_compared = counts
+        return cls(compared=compared, differ=differ, not_compared=not_compared)
+
+
 class Drift(Page[DifferenceDetails]):
     """The last comparison of the database with its migrations, and a page of the differences."""
 
@@ -107,3 +148,4 @@ class Drift(Page[DifferenceDetails]):
         None,
         description="Whether the schema is another than the last run left; null: not recorded.",
     )
+    tenants: TenantsCompared | None = Field(None, description="Null where there are none.")

@@ -97,7 +97,7 @@ class TraceRequests:
 class TracedRun(Silent):
     """A span for a run, one for each migration in it, and one for each of their statements.
 
-    Those of single tenants are not traced: there may be thousands.
+    A chunk of a backfill is a trace of its own: the run has ended before. Those of single tenants are not traced: there may be thousands.
     """
 
     def __init__(self, tracer: Tracer) -> None:
@@ -115,12 +115,18 @@ class TracedRun(Silent):
         self._migration = self._tracer.start_span(name, _within(self._run))
 
     def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
-        now = time.time_ns()
-        began = now - int(seconds * NANOSECONDS)
+        began, now = _moments(seconds)
         span = self._tracer.start_span(
             _verb(statement), _within(self._migration), SpanKind.CLIENT, start_time=began
         )
         span.set_attribute("db.query.text", without_values(statement))
+        span.end(now)
+
+    def chunk_finished(self, migration: str, seconds: float, *, failed: bool) -> None:
+        began, now = _moments(seconds)
+        span = self._tracer.start_span(f"chunk of {migration}", start_time=began)
+        if failed:
+            span.set_status(StatusCode.ERROR)
         span.end(now)
 
     def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
@@ -167,6 +173,12 @@ class _Statements:
 def _ids(span: Span) -> dict[str, str]:
     context = span.get_span_context()
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+
+
+def _moments(seconds: float) -> tuple[int, int]:
+    """When something began that took so long, and now."""
+    now = time.time_ns()
+    return now - int(seconds * NANOSECONDS), now
 
 
 def _within(span: Span | None) -> Any:

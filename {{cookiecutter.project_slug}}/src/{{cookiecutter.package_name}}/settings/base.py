@@ -22,6 +22,8 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+# What a timer can count: databases do it in milliseconds of 31 bits, and infinity is none.
+Seconds = Annotated[float, Field(le=1_000_000)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 

@@ -13,7 +13,7 @@ class LintSettings(BasePart):
     migration_lint: Literal["off", "warn", "error"] = Field(
         "warn",
         description="What pending migrations that would hurt a live site lead to. warn: in "
-        "production, migrate latest says so and goes on. error: migrate latest and the start of the "
+        "production, commands that apply migrations say so and go on. error: they and the start of the "
         "service refuse them, anywhere. off: nothing.",
     )
     lint_small_tables: CommaSeparated = Field(

@@ -1,6 +1,8 @@
 """Whether and where numbers about the service are served, in Prometheus' format."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from .web import WebSettings
 
@@ -19,6 +21,12 @@ class MetricsSettings(WebSettings):
         le=65535,
         description="Serve /metrics on this port of LISTEN_HOST in place of PORT.",
     )
+
+    @model_validator(mode="after")
+    def _metrics_have_a_port(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError("METRICS_PORT is PORT; leave it out to serve both on one")
+        return self
 
     @property
     def serves_metrics(self) -> bool:

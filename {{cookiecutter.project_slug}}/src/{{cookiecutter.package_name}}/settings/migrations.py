@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from .base import BasePart
+from .base import BasePart, Seconds
 
 TABLE_NAME = r"^[a-z_][a-z0-9_]{0,62}$"
 
@@ -11,10 +11,10 @@ class MigrationSettings(BasePart):
     """Limits of the migration engine."""
 
     auto_migrate: bool = Field(True, description="Migrate when the service starts.")
-    migration_lock_timeout: float = Field(
+    migration_lock_timeout: Seconds = Field(
         60, ge=0, description="Seconds to wait for another process that migrates."
     )
-    migration_table_lock_timeout: float = Field(
+    migration_table_lock_timeout: Seconds = Field(
         5,
         gt=0,
         description="Seconds that a migration may wait for a table's lock (PostgreSQL); "

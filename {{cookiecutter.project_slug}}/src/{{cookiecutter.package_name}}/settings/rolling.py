@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from .base import Seconds
 from .migrations import MigrationSettings
 
 
@@ -14,11 +15,11 @@ class RollingSettings(MigrationSettings):
         "end. Default: as AUTO_MIGRATE in production, elsewhere not.",
     )
 
-    auto_contract_interval: float = Field(
+    auto_contract_interval: Seconds = Field(
         30, gt=0, description="Seconds between two looks for a contract that may be applied."
     )
 
-    migration_backfill_pause: float = Field(
+    migration_backfill_pause: Seconds = Field(
         0.1, ge=0, description="Seconds between two chunks of a backfill."
     )
 

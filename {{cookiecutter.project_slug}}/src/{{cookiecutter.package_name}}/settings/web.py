@@ -4,7 +4,7 @@ from pydantic import Field, SecretStr
 
 from ..errors import ActionableError
 from . import errors
-from .base import BasePart, CommaSeparated, fault_of_secret
+from .base import BasePart, CommaSeparated, Seconds, fault_of_secret
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
@@ -34,12 +34,12 @@ class WebSettings(BasePart):
         ge=0,
         description="Requests that may wait for the database; more are refused with 503.",
     )
-    client_timeout: float = Field(
+    client_timeout: Seconds = Field(
         20,
         gt=0,
         description="Seconds that a client may take to send a request, or to take what is sent.",
     )
-    shutdown_timeout: float = Field(
+    shutdown_timeout: Seconds = Field(
         15,
         ge=2,
         description="Seconds after SIGTERM in which requests may end; then the process ends.",

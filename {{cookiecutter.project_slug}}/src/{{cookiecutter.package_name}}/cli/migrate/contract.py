@@ -7,6 +7,7 @@ import typer
 
 from ..common import Json, Verbose, database, report
 from ..errors import gate_shut
+from ..linting import look_before_running
 from . import group
 
 
@@ -26,6 +27,7 @@ def migrate_contract(
     from ...migrations.target import apply_pending
 
     with database() as (engine, config):
+        look_before_running(engine)
         make_instances_table(engine, config=config)
         if not force:
             wait_for_gate(engine, wait, config=config)

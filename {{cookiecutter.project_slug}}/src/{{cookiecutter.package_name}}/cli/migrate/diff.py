@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..common import Json, database
+from ..common import Json, connect_to, database
 from . import group
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from ...migrate import SchemaDifference
 
 SIDE = "models, chain, an address, a file, or tenant:ID where there are tenants"
@@ -28,7 +26,7 @@ def migrate_diff(
     from ...migrate import diff_schemas
 
     with database() as (engine, config):
-        found = diff_schemas(first, second, engine=engine, connect=_connect, config=config)
+        found = diff_schemas(first, second, engine=engine, connect=connect_to, config=config)
     if as_json:
         print(json.dumps([asdict(one) for one in found]))
     else:
@@ -48,13 +46,3 @@ def as_line(one: "SchemaDifference") -> str:
 
 def _short(value: str | None) -> str:
     return "none" if value is None else " ".join(value.split())
-
-
-def _connect(address: str) -> "Engine":
-    from pydantic import SecretStr
-
-    from ...database.backend import connect
-    from ...settings import load_settings
-
-    other = {"database_url": SecretStr(address), "environment": "development"}
-    return connect(load_settings(serving=False).model_copy(update=other))

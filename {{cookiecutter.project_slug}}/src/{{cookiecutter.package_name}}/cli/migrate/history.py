@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...words import count
-from ..common import Json, database
+from ..common import Json, connect_to, database
 from ..output import print_rows
 from . import group
 
 if TYPE_CHECKING:
-    from ...migrate import MigrationRun, MigrationStats, MigrationTime
+    from ...migrate import MigrationRun, MigrationStats, MigrationTime, TimesCompared
 
 COLUMNS = ("Started (UTC)", "State", "Batch", "Migrations", "Seconds", "By", "Undone (UTC)")
 TIME = "%Y-%m-%d %H:%M:%S"
@@ -45,16 +45,33 @@ def migrate_history(
 
 
 @group.command("stats")
-def migrate_stats(as_json: Json = False) -> None:
+def migrate_stats(
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="URL", help="Compare with the database of another environment."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say how often migrations ran, how long each took, and which statements were slow."""
-    from ...migrate import read_stats
+    from ...migrate import compare_times, read_stats
 
     with database() as (engine, config):
         stats = read_stats(engine, config=config)
+    compared = None
+    if other is not None:
+        elsewhere = connect_to(other)
+        try:
+            compared = compare_times(stats, read_stats(elsewhere, config=config))
+        finally:
+            elsewhere.dispose()
     if as_json:
-        print(json.dumps(asdict(stats), default=str))
+        told = asdict(stats) | {"tenants_per_second": stats.tenants_per_second}
+        print(json.dumps(told | _as_dict(compared), default=str))
         return
     print(_summary(stats))
+    if compared is not None:
+        _print_compared(compared)
+        return
     _print_times(stats.migrations)
     if stats.statements:
         rows = [
@@ -83,9 +100,8 @@ def _row(run: "MigrationRun") -> tuple[str, ...]:
 
 def _print_notes(run: "MigrationRun") -> None:
     """On standard error, so that what a program reads has one line for each run."""
-    said = [*run.notes, *([run.error["problem"]] if run.error else [])]
-    for note in said:
-        print(f"{run.started_at:{TIME}}: {note}", file=sys.stderr)
+    for said in run.remarks:
+        print(f"{run.started_at:{TIME}}: {said}", file=sys.stderr)
 
 
 def _summary(stats: "MigrationStats") -> str:
@@ -98,7 +114,37 @@ def _summary(stats: "MigrationStats") -> str:
         lines.append(f"Longest wait for another migrator: {stats.waited:.1f} seconds.")
     if stats.retries:
         lines.append(f"Tables that stayed locked: {count(stats.retries, 'retry', 'retries')}.")
+    if stats.held_back:
+        lines.append(f"Held back: {count(stats.held_back, 'time')}.")
+    if stats.tenants_per_second is not None:
+        said = f"{count(stats.tenants, 'tenant')} in {stats.tenant_seconds:.1f} seconds"
+        lines.append(f"Tenants: {said}, {stats.tenants_per_second:.1f} a second.")
     return "\n".join(lines)
+
+
+def _print_compared(compared: "TimesCompared") -> None:
+    """Each migration's seconds here and there, and what those will take that ran only there."""
+    if compared.factor is not None:
+        print(f"A migration takes {compared.factor:.2f} times as long here as there (the median).")
+    rows = [
+        (name, *map(_seconds, (here, there, compared.expected(here, there))))
+        for name, here, there in compared.migrations
+    ]
+    print_rows(("Migration", "Seconds here", "Seconds there", "Expected here"), rows)
+
+
+def _as_dict(compared: "TimesCompared | None") -> dict[str, object]:
+    if compared is None:
+        return {}
+    rows = [
+        {"name": name, "here": here, "there": there, "expected": compared.expected(here, there)}
+        for name, here, there in compared.migrations
+    ]
+    return {"compared": {"factor": compared.factor, "migrations": rows}}
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.3f}"
 
 
 def _print_times(times: "tuple[MigrationTime, ...]") -> None:

@@ -85,6 +85,7 @@ def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Jso
 
     choose = next_pending if name is None else pending_called(name)
     with database() as (engine, config), progress() as advance:
+        look_before_running(engine, next_only=True)
         moved = run_all_tenant_migrations(engine, choose=choose, config=config, on_result=advance)
     if not as_json:
         report(moved.public, "run", verbose=verbose)

@@ -72,6 +72,7 @@ def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Jso
     from ...migrate import migrate_up
 
     with database() as (engine, config):
+        look_before_running(engine, next_only=True)
         result = migrate_up(engine, name, config=config)
     report(result, "run", verbose=verbose, as_json=as_json)
 

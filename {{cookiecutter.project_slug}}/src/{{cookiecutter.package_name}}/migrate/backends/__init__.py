@@ -12,8 +12,8 @@ One package for each database, with the same names in each; the answers to the t
 - ``scratch``: an empty database, to try migrations in.
 - ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.
 - ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes for this database alone.
-- ``row_checks``, ``timed_out``, ``is_there_already``, ``ended_transaction``, ``explain``, ``is_forbidden``:
-  what only it can say.
+- ``row_checks``, ``timed_out``, ``was_interrupted``, ``is_there_already``, ``ended_transaction``,
+  ``explain``, ``refusal``, ``is_forbidden``, ``is_lost``, ``may_pass``: what only it can say.
 
 Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,
 ``results``. Imported by: the engine's other modules.

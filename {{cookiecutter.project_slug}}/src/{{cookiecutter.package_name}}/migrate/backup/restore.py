@@ -111,16 +111,20 @@ def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str
 
 @contextmanager
 def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Iterator[None]":
-    """Nobody migrates, and no instance lives.
+    """Nobody migrates, no instance lives, and none begins to.
+
+    Args:
+        scope: a tenant's schema, inside a block for the whole database.
 
     Raises:
-        ActionableError: lock-timeout, backup-instances-live.
+        ActionableError: lock-timeout, lock-lost, backup-instances-live.
     """
-    with migration_lock(engine, 0, scope):
+    with migration_lock(engine, 0, scope) as lock:
+        is_closed = bool(scope) or lock.close_gate()
         with backend.reading(engine, config.scope) as connection:
             number = backend.backup.live_instances(connection)
-        if number:
-            raise errors.instances_live(number)
+        if number or not is_closed:
+            raise errors.instances_live(max(number, 1))
         yield
 
 

@@ -36,7 +36,7 @@ class Store(Protocol):
         """
 
     def open(self, name: str) -> BinaryIO:
-        """A file, to read it.
+        """A file of the operating system, to read it: ``pg_restore`` is handed it as it is.
 
         Raises:
             ActionableError: backup-not-read.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .model import Dialect, Finding, Hit, Linted, Report, Rule
+from .model import UNSEEN, Dialect, Finding, Hit, Linted, Report, Rule
 from .rules import RULES
 
 
@@ -43,6 +43,8 @@ def _finding(one: Linted, rule: Rule, hit: Hit, dialect: Dialect) -> Finding:
     rewrite = hit.rewrite
     if rewrite is None:
         rewrite = tuple(step.code() for step in dialect.rewrite(effect)) if effect else ()
+    if any(UNSEEN in code for code in rewrite):
+        rewrite = ()
     return Finding(
         codes=(rule.code,),
         migration=migration.name,

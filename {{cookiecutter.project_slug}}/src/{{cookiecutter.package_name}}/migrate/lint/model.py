@@ -87,7 +87,8 @@ class Effect:
         emptied: tables that were truncated.
         touched: tables of which rows were changed, or fetched, without a key that bounds them.
         needs_autocommit: the transaction was in the statement's way.
-        waits: it may wait for a lock without end.
+        waits: how long it may wait for a lock, where that is too long.
+        changes_server: it was not executed, since it changes more than the scratch database.
     """
 
     sql: str
@@ -104,7 +105,8 @@ class Effect:
     emptied: frozenset[str] = frozenset()
     touched: frozenset[str] = frozenset()
     needs_autocommit: bool = False
-    waits: bool = False
+    waits: str = ""
+    changes_server: bool = False
 
     @property
     def worked_on(self) -> frozenset[str]:
@@ -126,6 +128,9 @@ class Effect:
 
 
 _NOT_MADE = {"lock", "setting"}
+UNSEEN = (
+    "-- on the driver's own connection"  # what stands for statements that only their effects tell
+)
 
 
 @dataclass(frozen=True)
@@ -296,6 +301,9 @@ class Dialect(Protocol):
     ) -> Sequence[Effect]:
         """Execute a statement of a migration, and tell what it did."""
 
+    def changes_server(self, statement: str) -> bool:
+        """Whether a statement changes what all databases of the server share."""
+
     def unseen(self, connection: Connection, before: Catalog, watch: "Watch") -> Sequence[Effect]:
         """What a migration did past SQLAlchemy, since the last statement that was seen."""
 
@@ -325,11 +333,13 @@ class Watch:
 
     Attributes:
         existing: keys of the tables to watch.
+        base: the database before the first of them.
         taken: lock -> the statement that took it, in this transaction.
         renamed: key by the present name -> key, where the database itself tells things by name.
     """
 
     existing: frozenset[str]
+    base: Catalog = field(default_factory=dict)
     taken: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     line: int | None = None

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, event
 
 from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
 
-# What only marks the course of a transaction is executed and not looked at.
-_COURSE = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
+# What only asks, or marks the course of a transaction, is executed and not looked at.
+_COURSE = re.compile(r"\s*(EXPLAIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
 _EXECUTE = {"do_execute": False, "do_executemany": True}
 
 
@@ -45,7 +45,7 @@ def observe(
         for key, thing in base.items()
         if thing.kind == "table" and thing.name not in small_tables
     )
-    runner = _Runner(connection, dialect, Watch(existing), snapshots, options or {})
+    runner = _Runner(connection, dialect, Watch(existing, base), snapshots, options or {})
     linted = runner.upgrade(migrations, base)
     if round_trip and not any(one.failure for one in linted):
         runner.round_trip(linted)
@@ -100,20 +100,28 @@ class _Runner:
             with Operations.context(context):
                 migration.upgrade()
             one.effects += self.dialect.unseen(self.connection, one.end, self.watch)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             one.failure = _first_line(error)
             self.connection.rollback()
 
     @contextmanager
     def _watching(self, one: Linted) -> Iterator[None]:
-        raw = self.connection.connection.dbapi_connection
-
         def execute(many: bool, cursor: Any, statement: str, parameters: Any) -> bool | None:
-            if cursor.connection is not raw or _COURSE.match(statement):
+            if _COURSE.match(statement):
                 return None
             self.watch.line = _line_in(one.migration.path)
             one.effects += self.dialect.run(cursor, statement, parameters, many, self.watch)
             return True
+
+        with self._executing(execute):
+            yield
+
+    @contextmanager
+    def _executing(self, instead: Callable[..., bool | None]) -> Iterator[None]:
+        raw = self.connection.connection.dbapi_connection
+
+        def execute(many: bool, cursor: Any, *arguments: Any) -> bool | None:
+            return instead(many, cursor, *arguments) if cursor.connection is raw else None
 
         listeners = [
             (name, lambda c, s, p, _, many=many: execute(many, c, s, p))
@@ -176,10 +184,18 @@ class _Runner:
         context = MigrationContext.configure(
             self.connection, opts={"transaction_per_migration": True, **self.options}
         )
+
+        def skip(_many: bool, _cursor: Any, statement: str, _parameters: Any) -> bool | None:
+            return self.dialect.changes_server(statement) or None
+
         try:
-            with context.begin_transaction(_per_migration=True), Operations.context(context):
+            with (
+                self._executing(skip),
+                context.begin_transaction(_per_migration=True),
+                Operations.context(context),
+            ):
                 (migration.upgrade if up else migration.downgrade)()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if self.connection.in_transaction():
                 self.connection.rollback()
             return _first_line(error)

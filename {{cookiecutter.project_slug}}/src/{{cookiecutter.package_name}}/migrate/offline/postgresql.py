@@ -7,7 +7,8 @@ from sqlalchemy import Engine, text
 
 from .. import errors
 from ..config import MigrationConfig
-from ..folder import Folder, runs_alone
+from ..folder import Folder, name_of, runs_alone
+from ..gate import as_comment, look_at_gate
 from ..history import HistoryWriter
 from ..plan import check_contracts_known, find_ahead, make_plan, read_state
 from ..runner import check_unchanged
@@ -21,7 +22,7 @@ STOP_ON_ERROR = "\\set ON_ERROR_STOP on\n"
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from where this database is to the last migration, as psql takes it.
+    """The SQL from where this database is to the last migration that may run now, as psql takes it.
 
     Raises:
         ActionableError: cannot-write-sql, or the folder is not in order.
@@ -33,10 +34,13 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
         check_contracts_known(ahead)
         return ""
     plan = make_plan(folder, state)
-    scripts = all_pending(plan)
+    chosen = all_pending(plan)
+    held = look_at_gate(engine, config, folder, chosen)
+    scripts = chosen[: len(chosen) - len(held.migrations)]
+    waits = as_comment(list(map(name_of, held.migrations)), held.by)
     check_unchanged(plan)
     if not scripts:
-        return ""
+        return waits
     writer = HistoryWriter(config, plan.state.columns)
 
     def first(context: "MigrationContext") -> None:
@@ -61,4 +65,4 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
         )
     except Exception as error:
         raise errors.cannot_write_sql(error) from error
-    return STOP_ON_ERROR + output.getvalue()
+    return STOP_ON_ERROR + output.getvalue() + waits

@@ -13,6 +13,7 @@ from ..backends import backend
 from ..before_run import nothing
 from ..config import MigrationConfig
 from ..events import Observer
+from ..gate import as_comment
 from ..runner import upgrade
 from ..select import all_pending
 
@@ -23,7 +24,7 @@ _PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from where this database is to the last migration, as sqlite3 takes it.
+    """The SQL from where this database is to the last migration that may run now, as sqlite3 takes it.
 
     Raises:
         ActionableError: a migration failed on the copy, or the folder is not in order.
@@ -34,12 +35,13 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
             original: Any = source.connection.dbapi_connection
             original.backup(target.dbapi_connection)
         recorder = _Recorder(copy)
-        quiet = replace(config, observer=Observer(), before_run=nothing)
-        upgrade(copy, quiet, all_pending).raise_for_error()
+        quiet = replace(config, observer=Observer(), before_run=nothing, keeps_runs=False)
+        result = upgrade(copy, quiet, all_pending).raise_for_error()
     finally:
         copy.dispose()
     statements = [_terminated(statement) for statement in recorder.statements if _writes(statement)]
-    return STOP_ON_ERROR + "".join(statements) if statements else ""
+    waits = as_comment(result.held_back, result.held_by)
+    return STOP_ON_ERROR + "".join(statements) + waits if statements else waits
 
 
 class _Recorder:

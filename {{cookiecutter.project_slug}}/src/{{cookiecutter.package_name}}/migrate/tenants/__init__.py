@@ -17,6 +17,7 @@ from ..select import (
 )
 from .api import (
     AllTenantsResult,
+    fill_tenants,
     for_making,
     rollback_all_tenants,
     rollback_tenant,
@@ -25,6 +26,7 @@ from .api import (
 )
 from .audit import Finding, audit_tenants
 from .backup import TenantLayout, create_tenant_backup, restore_tenant
+from .baseline import TenantsTakenOver, take_over_tenants
 from .bulk import TenantResult
 from .drop import drop_tenant
 from .registry import (
@@ -49,6 +51,7 @@ __all__ = [
     "TenantRow",
     "TenantScope",
     "TenantStatus",
+    "TenantsTakenOver",
     "TenantsVerified",
     "applied_called",
     "audit_tenants",
@@ -57,6 +60,7 @@ __all__ = [
     "create_tenant_backup",
     "drop_tenant",
     "every_batch",
+    "fill_tenants",
     "find_tenant",
     "for_making",
     "list_tenants",
@@ -71,6 +75,7 @@ __all__ = [
     "run_all_tenant_migrations",
     "run_tenant_migrations",
     "schema_of",
+    "take_over_tenants",
     "tenants_without_role",
     "verify_tenants",
 ]

@@ -1,6 +1,6 @@
 """What the engine can do with tenants, each in one function."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from ...errors import ActionableError
 from .. import runner as run
 from .. import select
 from ..backends import backend
+from ..backfill import read_unfinished
+from ..backfilling import joined, run_backfills
 from ..before_run import OncePerRun
 from ..config import MigrationConfig, default_config
 from ..errors import schema_differs
@@ -18,6 +20,7 @@ from ..plan import Plan, make_plan, make_status, read_state
 from ..results import MigrationResult
 from ..verify import verified
 from . import errors
+from .backfills import TenantBackfills
 from .bulk import BulkMigration, OnResult, TenantResult
 from .registry import Registry, TenantStatus, check_registry, find_tenant
 from .scope import TenantScope, refuse_foreign_keys_to_shared, schema_of
@@ -38,6 +41,11 @@ class AllTenantsResult:
     def success(self) -> bool:
         """Whether the shared schema and all tenants are where they should be."""
         return self.public.success and not self.failed
+
+    @property
+    def has_advanced(self) -> bool:
+        """Whether anything was migrated."""
+        return bool(self.public.migrations) or any(one.migrations for one in self.tenants)
 
     @property
     def failed(self) -> tuple[TenantResult, ...]:
@@ -70,6 +78,7 @@ def run_tenant_migrations(
     except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
     bulk = BulkMigration(engine, config, folder, _target(plan), is_upgrade=True)
+    bulk.backfills.prepare(engine)
     return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
@@ -84,6 +93,9 @@ def run_all_tenant_migrations(
 ) -> AllTenantsResult:
     """Bring ``public``, then every tenant to head. A tenant that fails does not stop the others.
 
+    Backfills are worked off afterwards, when others may migrate again, and then what waited for
+    them is applied.
+
     Args:
         choose: what to apply to ``public``; the tenants follow to where it is then.
         allow_changed: go on although files changed after they were applied.
@@ -94,6 +106,87 @@ def run_all_tenant_migrations(
         ActionableError: the folder is not in order, or another migrator holds the lock.
     """
     config = _backed_up_once(config or default_config())
+
+    def migrate(choose: select.Choice) -> AllTenantsResult:
+        return _migrate_all(
+            engine,
+            config,
+            choose,
+            allow_changed=allow_changed,
+            max_failures=max_failures,
+            on_result=on_result,
+        )
+
+    result = last = migrate(choose)
+    follow = choose if choose is select.all_pending else _nothing
+    try:
+        while _has_filled(engine, config, last):
+            last = migrate(follow)
+            result = _joined(result, last)
+    except ActionableError as error:
+        return replace(result, public=replace(result.public, success=False, error=error))
+    return result
+
+
+def fill_tenants(
+    engine: Engine,
+    *,
+    config: MigrationConfig | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> AllTenantsResult | None:
+    """Work off backfills. When they are finished, take the tenants that waited for them along.
+
+    Public stays where it is: its contracts have their own gate.
+
+    Args:
+        stopped: asked before each chunk; when it says yes, the rest is left for later.
+
+    Returns:
+        What happened to the tenants that waited; None where something is left or nothing was to do.
+
+    Raises:
+        ActionableError: as :func:`run_backfills`.
+    """
+    config = config or default_config()
+    if not read_unfinished(engine, config) or run_backfills(engine, config, stopped=stopped):
+        return None
+    return _migrate_all(engine, config, _nothing)
+
+
+def _nothing(_plan: Plan) -> "Sequence[Script]":
+    return ()
+
+
+def _has_filled(engine: Engine, config: MigrationConfig, result: AllTenantsResult) -> bool:
+    """Work off the backfills after a run. Whether something may go on now that waited before."""
+    if not (result.public.success and result.public.has_backfills):
+        return False
+    before = left = read_unfinished(engine, config)
+    if before and config.runs_backfills:
+        left = run_backfills(engine, config)
+    return not left and bool(before or (result.has_advanced and result.public.held_back))
+
+
+def _joined(first: AllTenantsResult, second: AllTenantsResult) -> AllTenantsResult:
+    """Two runs as one: of a tenant that both migrated, what it is in the end."""
+    tenants = {one.tenant: one for one in first.tenants}
+    for one in second.tenants:
+        former = tenants.get(one.tenant)
+        migrations = (*former.migrations, *one.migrations) if former else one.migrations
+        tenants[one.tenant] = replace(one, migrations=migrations)
+    return AllTenantsResult(joined(first.public, second.public), tuple(tenants.values()))
+
+
+def _migrate_all(
+    engine: Engine,
+    config: MigrationConfig,
+    choose: select.Choice,
+    *,
+    allow_changed: bool = False,
+    max_failures: int | None = None,
+    on_result: OnResult | None = None,
+) -> AllTenantsResult:
+    """The shared schema, then each tenant's; no backfill."""
     folder = Folder(config)
     public = run.upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success:
@@ -198,12 +291,16 @@ def rollback_tenant(
     """
     config = config or default_config()
     find_tenant(engine, tenant)
+    folder = Folder(config)
+    backfills = TenantBackfills(folder.chain, config.service, is_upgrade=False)
+    backfills.prepare(engine)
     scope = TenantScope(
         tenant,
-        _head(Folder(config)),
+        _head(folder),
         role=config.tenant_roles,
         version_table=config.version_table,
         status_when_not_at_target=TenantStatus.BEHIND,
+        backfills=backfills,
     )
     return run.downgrade(engine, replace(config, scope=scope), choose)
 

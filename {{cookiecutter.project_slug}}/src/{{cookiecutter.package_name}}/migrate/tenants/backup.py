@@ -15,7 +15,7 @@ from ..backup.errors import restored_differs
 from ..backup.restore import left_alone, opened, read_own_manifest
 from ..config import MigrationConfig
 from ..drift import read_fingerprints
-from . import errors
+from . import backfills, errors
 from .registry import Registry, check_registry, find_tenant
 from .replace_schema import replace_schema
 from .scope import grant_role, schema_of
@@ -51,9 +51,13 @@ class TenantLayout(Layout):
         whole = parts == [Part()]
         rows = [row for row in rows if whole or row.schema_name in part_of]
         prints = read_fingerprints(connection, [row.schema_name for row in rows])
+        progress = backfills.saved(connection)
         return {
             row.id: TenantFacts(
-                part_of.get(row.schema_name, ""), row.revision, prints[row.schema_name], row.as_json
+                part_of.get(row.schema_name, ""),
+                row.revision,
+                prints[row.schema_name],
+                row.as_json | {"backfills": progress.get(row.id, [])},
             )
             for row in rows
         }
@@ -117,6 +121,7 @@ def restore_tenant(
     is_compared = False
 
     def prepare(connection: Connection) -> None:
+        backfills.forget(connection, tenant)  # first: a chunk that runs locks it before its table
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
 
     def finish(connection: Connection) -> None:
@@ -175,6 +180,7 @@ def _register(
     schema = schema_of(tenant)
     registry = Registry(connection)
     registry.bring_back(json.dumps(facts.row))
+    backfills.bring_back(connection, tenant, facts.row.get("backfills", ()))
     version = f'SELECT max(version_num) FROM "{schema}"."{config.version_table}"'
     revision = connection.exec_driver_sql(version).scalar()
     registry.put_right(tenant, schema, revision, config.version_table)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from math import inf
 from pathlib import Path
@@ -27,9 +28,13 @@ from ...words import count
 from .. import runner as run
 from ..backends import backend
 from ..config import MigrationConfig
-from ..folder import Folder, name_of
+from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
+from ..other_runs import OtherRun, keep_run
 from ..plan import Plan
+from ..results import RunState
+from ..select import refuse_baseline
+from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation import wait_for_creations
 from .inputs import find_outside_input, remembers
@@ -90,6 +95,7 @@ class BulkMigration:
         revisions = [script.revision for script in self.chain]
         self.wanted = revisions[: revisions.index(target) + 1] if target else []
         self.unwanted = revisions[len(self.wanted) :]
+        self.backfills = TenantBackfills(self.chain, config.service, is_upgrade=is_upgrade)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
@@ -101,15 +107,43 @@ class BulkMigration:
             max_failures: stop when so many tenants have failed.
             on_result: called after each tenant with its result and the number of tenants in all.
         """
+        backup = None
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
+            self.backfills.prepare(self.engine)
             tenants = self._not_at_target()  # again: nobody else migrates them now
+            waiting = self.backfills.unfinished(self.engine) if tenants else set()
+            tenants.sort(key=lambda tenant: tenant.id in waiting)
             if tenants:
-                self.config.before_run(self.engine, self._touched(tenants))
+                backup = self.config.before_run(self.engine, self._touched(tenants))
+            began = time.perf_counter()
             progress = _Progress(len(tenants), max_failures, on_result)
-            for _, group in groupby(tenants, key=lambda tenant: (tenant.revision, tenant.exists)):
+            alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
+            for _, group in alike:
                 self._migrate_group(deque(group), progress)
+            if progress.results:
+                self._keep(progress.results, time.perf_counter() - began, backup)
         return tuple(progress.results)
+
+    def _keep(self, results: Sequence[TenantResult], seconds: float, backup: str | None) -> None:
+        """Keep the run in the history of public; in the tenants' own it is a row each."""
+        failed = [
+            ActionableError(e.code, f"{result.tenant}: {e.problem}", e.impact, e.solution)
+            for result in results
+            if (e := result.error) is not None
+        ]
+        names = {name for result in results for name in result.migrations}
+        state = RunState.APPLIED if self.is_upgrade else RunState.ROLLED_BACK
+        run = OtherRun(
+            RunState.FAILED if failed else state,
+            [name for name in map(name_of, self.chain) if name in names],
+            seconds,
+            error=failed[0] if failed else None,
+            tenants=len(results) - len(failed),
+            tenants_failed=len(failed),
+            backup=backup,
+        )
+        keep_run(self.engine, self.config, run, may_alter=True)
 
     def migrate_one(
         self, tenant: str, *, display_name: str | None = None, recording: Recording | None = None
@@ -129,19 +163,19 @@ class BulkMigration:
             version_table=self.config.version_table,
             known_revisions={script.revision for script in self.chain} if display_name else None,
             recording=recording,
+            backfills=self.backfills,
         )
         observer = self.config.observer.for_tenant(tenant)
         scoped = replace(self.config, scope=scope, observer=observer)
+        choose = partial(self._choose, scope)
         # What a file remembers of one tenant must not reach the next.
         folder = Folder(self.config) if self._remembers else self.folder
         with recording or nullcontext():
             if self.is_upgrade:
                 # Whether files changed is for public to say; a tenant takes them as they are.
-                result = run.upgrade(
-                    self.engine, scoped, self._choose, folder=folder, allow_changed=True
-                )
+                result = run.upgrade(self.engine, scoped, choose, folder=folder, allow_changed=True)
             else:
-                result = run.downgrade(self.engine, scoped, self._choose, folder=folder)
+                result = run.downgrade(self.engine, scoped, choose, folder=folder)
         error = result.error
         if error is None and not result.migrations:
             error = self._follow_schema(scoped, scope)
@@ -156,13 +190,31 @@ class BulkMigration:
             duration=time.perf_counter() - began,
         )
 
-    def _choose(self, plan: Plan) -> "Sequence[Script]":
-        if self.is_upgrade:
-            return [script for script in plan.pending if script.revision in self.wanted]
-        return [script for script in plan.applied[::-1] if script.revision not in self.wanted]
+    def _choose(self, scope: TenantScope, plan: Plan) -> "Sequence[Script]":
+        if not self.is_upgrade:
+            undone = (s for s in plan.applied[::-1] if s.revision not in self.wanted)
+            return refuse_baseline(plan, list(undone))
+        scope.is_new = not plan.applied
+        chosen = [script for script in plan.pending if script.revision in self.wanted]
+        return chosen if scope.is_new else self._until_filled(scope.tenant, chosen)
+
+    def _until_filled(self, tenant: str, chosen: "list[Script]") -> "list[Script]":
+        """What comes before the first contract that waits for a backfill of this tenant."""
+        if not self.backfills or not any(phase_of(script) == CONTRACT for script in chosen):
+            return chosen
+        waits = tenant in self.backfills.unfinished(self.engine)
+        for place, script in enumerate(chosen):
+            if waits and phase_of(script) == CONTRACT:
+                return chosen[:place]
+            waits = waits or script in self.backfills
+        return chosen
 
     def _not_at_target(self) -> list[TenantAtRevision]:
-        known = self.wanted if self.is_upgrade else [*self.unwanted, *self.wanted[-1:]]
+        # Whoever has only a part of what was squashed is told so.
+        parts = [revision for one in self.folder.squashed for revision in one.older]
+        known = [*self.wanted, *parts]
+        if not self.is_upgrade:
+            known = [*self.unwanted, *self.wanted[-1:]]
         with backend.reading(self.engine) as connection:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 
@@ -233,6 +285,7 @@ class BulkMigration:
             is_upgrade=self.is_upgrade,
             citus=citus,
             dialect=self.engine.dialect,
+            backfills=self.backfills,
         )
 
     def _replay(

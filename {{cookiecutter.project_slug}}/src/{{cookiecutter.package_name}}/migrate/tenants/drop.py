@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
+from . import backfills
 from .registry import Registry, find_tenant
 from .roles import BECOME_OWNER
 from .scope import TenantScope
@@ -28,6 +29,7 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
     with migration_lock(engine, config.lock_timeout, schema):
         with engine.begin() as connection:
             Registry(connection).begin_removal(tenant)
+            backfills.forget(connection, tenant)
         while _drop_chunk(engine, schema):
             pass
         with engine.begin() as connection:

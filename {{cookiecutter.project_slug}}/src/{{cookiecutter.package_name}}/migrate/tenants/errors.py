@@ -35,6 +35,16 @@ def no_such_tenant(tenant: str) -> ActionableError:
     )
 
 
+def nothing_to_take_over(tenant: str) -> ActionableError:
+    """A tenant is taken over when its schema, ``tenant_`` and its id, has tables and no history."""
+    return ActionableError(
+        "tenant-not-taken-over",
+        f"There is no schema of tenant {tenant} that has tables and no history.",
+        "Nothing was recorded.",
+        "See which tenants there are: tenant list",
+    )
+
+
 def no_registry() -> ActionableError:
     """The shared schema is not migrated yet, so there is no table of tenants. Migrate it."""
     return ActionableError(

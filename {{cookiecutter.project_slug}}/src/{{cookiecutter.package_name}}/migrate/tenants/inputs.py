@@ -29,7 +29,9 @@ _BUILT_IN = frozenset(
     {"__import__", "compile", "eval", "exec", "globals", "hash", "id", "input", "locals", "open"}
     | {"vars"}
 )
-_DECORATORS = frozenset({"shared_only", "tenant_only"})
+_OF_THE_ENGINE = frozenset(
+    {"Backfill", "keep_in_step", "shared_only", "stop_keeping", "tenant_only"}
+)
 
 
 def find_outside_input(path: Path) -> str | None:
@@ -66,7 +68,15 @@ def _is_constant(node: ast.expr) -> bool:
             return _is_constant(operand)
         case ast.Tuple(elts=parts):
             return all(map(_is_constant, parts))
+        case ast.Call(func=ast.Name(id="Backfill"), args=parts, keywords=named):
+            return all(map(_is_part_of_backfill, [*parts, *(one.value for one in named)]))
     return False
+
+
+def _is_part_of_backfill(node: ast.expr) -> bool:
+    if isinstance(node, ast.Dict):  # it is copied, and cannot be changed
+        return all(map(_is_constant, filter(None, [*node.keys, *node.values])))
+    return _is_constant(node)
 
 
 def _keeps(node: ast.AST) -> bool:
@@ -97,7 +107,7 @@ def _is_outside(node: ast.Attribute) -> bool:
 
 
 def _may_import(node: ast.ImportFrom, name: str) -> bool:
-    if name in _DECORATORS and (node.module or "").split(".")[-1] in ("migrate", "decorators"):
+    if name in _OF_THE_ENGINE and (node.module or "").split(".")[-1] in ("migrate", "decorators"):
         return True
     if node.level or name == "*" or name in _CONNECTING:
         return False

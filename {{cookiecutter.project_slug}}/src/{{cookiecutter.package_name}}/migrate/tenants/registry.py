@@ -129,6 +129,16 @@ class Registry:
             )
         )
 
+    def count_lagging(self, revisions: Sequence[str]) -> int:
+        """How many tenants are at none of these revisions, and neither failed nor being removed."""
+        return int(
+            self._scalar(
+                "SELECT count(*) FROM public.tenants WHERE status NOT IN ('dropping', 'failed')"
+                " AND (revision IS NULL OR revision <> ALL(:revisions))",
+                revisions=list(revisions),
+            )
+        )
+
     def count_by_revision(self) -> list[tuple[str | None, str, int]]:
         """Revision, status, and how many tenants have both."""
         rows = self._rows(

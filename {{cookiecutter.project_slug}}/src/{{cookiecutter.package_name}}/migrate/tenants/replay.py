@@ -15,6 +15,7 @@ from sqlalchemy import Dialect
 from ..backends.postgresql.lock import advisory_key
 from ..config import MigrationConfig
 from ..folder import name_of
+from .backfills import TenantBackfills
 from .recording import Recording, Statement
 from .registry import follow_schema, must_have, note_revision
 from .scope import FORGET_SESSION, create_schema, enter_schema, grant_role, schema_of
@@ -34,6 +35,7 @@ class Replay:
         target: its revision afterwards.
         citus: whether schemas can be spread over machines here.
         dialect: of the engine, once it has connected: which server this is.
+        backfills: those of the chain.
 
     Attributes:
         names: of the migrations.
@@ -51,6 +53,7 @@ class Replay:
         is_upgrade: bool,
         citus: bool,
         dialect: Dialect,
+        backfills: TenantBackfills,
     ) -> None:
         self.names = tuple(map(name_of, scripts))
         self.is_new = start is None
@@ -58,6 +61,7 @@ class Replay:
         self._target = target
         self._citus = citus
         self._dialect = dialect
+        self._backfills = backfills
         # Applying is one transaction; undoing is one for each migration.
         starts = [start] if is_upgrade else [script.revision for script in scripts]
         self._recorded = list(zip(starts, recording.transactions, strict=True))
@@ -75,6 +79,7 @@ class Replay:
                 Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
                 _must_lock(schema),
                 must_have(tenant),
+                *self._backfills.begin(tenant),
                 *map(Statement, create if self.is_new else ()),
                 *map(Statement, enter_schema(schema, role=config.tenant_roles)),
                 *([] if start is None else [_must_be_at(start, config)]),
@@ -83,6 +88,7 @@ class Replay:
                 note_revision(config.version_table),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
                 follow_schema(tenant, self._target),
+                *([self._backfills.follow(tenant, is_new=self.is_new)] if self._backfills else []),
             ]
 
 

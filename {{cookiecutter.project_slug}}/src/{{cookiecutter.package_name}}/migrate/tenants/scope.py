@@ -1,19 +1,20 @@
 """The schemas: ``public`` for what belongs to no tenant, and one for each tenant."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
 from ..backends.common import in_autocommit
-from ..scope import Scope
+from ..scope import Fills, Scope
 from . import errors
+from .backfills import SHARED_SCHEMA, TenantBackfills
 from .creation import check_release
 from .recording import Recording
 from .registry import Registry, TenantStatus, follow_schema, note_revision
 
-SHARED_SCHEMA = "public"
 PREFIX = "tenant_"
 NAME_BYTES = 63  # PostgreSQL cuts longer names, silently
 RESERVED = frozenset({"admin", "api", "public", "www"})  # labels of host names that are no one's
@@ -65,6 +66,18 @@ class SharedScope(Scope):
                 )
         return shared
 
+    def of_tenant(self, tenant: str, *, role: bool) -> Scope:
+        """See ``Scope``.
+
+        Raises:
+            ActionableError: tenant-id-reserved, tenant-id-unusable.
+        """
+        return ChunkScope(tenant, None, role=role) if tenant else self
+
+    def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
+        registry = Registry(connection)
+        return registry.count_lagging(revisions) if registry.exists() else 0
+
     def kinds(self) -> tuple[Scope, ...]:
         """See ``Scope``.
 
@@ -100,6 +113,8 @@ class TenantScope(Scope):
         recording: records what the migrations execute.
         status_when_not_at_target: the status of the tenant at any revision but the target;
             unchanged when left out.
+        backfills: those of the chain; None where the tenant's rows are left alone.
+        is_new: whether no migration was ever applied to it.
         has_begun: whether the schema was touched, if only to undo it again.
     """
 
@@ -120,6 +135,7 @@ class TenantScope(Scope):
         known_revisions: Collection[str] | None = None,
         recording: Recording | None = None,
         status_when_not_at_target: TenantStatus | None = None,
+        backfills: TenantBackfills | None = None,
     ) -> None:
         self.tenant: str = tenant
         self.name = schema_of(tenant)
@@ -130,7 +146,13 @@ class TenantScope(Scope):
         self.known_revisions = known_revisions
         self.recording = recording
         self.status_when_not_at_target = status_when_not_at_target
+        self.backfills = backfills
+        self.is_new = False
         self.has_begun = False
+
+    @property
+    def fills(self) -> Fills:
+        return Fills.AT_ONCE if self.is_new and self.backfills else Fills.NOTED
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
@@ -167,6 +189,8 @@ class TenantScope(Scope):
             raise errors.no_such_tenant(self.tenant)
         if row.status == TenantStatus.DROPPING:
             raise errors.tenant_being_removed(self.tenant)
+        for claim in self.backfills.begin(self.tenant) if self.backfills else ():
+            registry.execute(claim)
         owner = connection.scalar(_OWNER, {"schema": self.name})
         if owner is not None and self.role and owner != self.name:
             raise errors.tenant_without_role(self.tenant)
@@ -210,12 +234,32 @@ class TenantScope(Scope):
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
         follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
         registry.execute(follow)
+        if self.backfills:
+            registry.execute(self.backfills.follow(self.tenant, is_new=self.is_new))
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
 
     def _role_exists(self, connection: Connection) -> bool:
         return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
+
+
+class ChunkScope(TenantScope):
+    """One tenant's schema while a backfill works in it: the registry's row stays as it is."""
+
+    def begin(self, connection: Connection) -> None:
+        """There is nothing to look up: a tenant that goes takes its row of progress with it."""
+
+    def commit(self, connection: Connection) -> None:
+        """There is no row to update."""
+
+    @contextmanager
+    def left(self, connection: Connection) -> Iterator[None]:
+        if self.role:
+            connection.exec_driver_sql("SET LOCAL ROLE NONE")
+        yield
+        if self.role:
+            self.enter(connection)
 
 
 class ScratchTenantScope(TenantScope):

@@ -1,29 +1,36 @@
 """Are the tenants' schemas what the migrations make?"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ActionableError
 from ..backends import backend
 from ..chain import chain_snapshot
 from ..config import MigrationConfig, default_config
-from ..drift import Difference, compare
+from ..drift import Difference, Snapshot, compare
 from ..folder import Folder
 from ..plan import make_plan, read_state
 from ..snapshots import live_fingerprints, live_snapshot
 from .registry import Registry, check_registry
+from .roles import BECOME_OWNER
 from .scope import TenantScope, schema_of
 
 
 @dataclass(frozen=True)
 class TenantDrift:
-    """In what a tenant's schema differs from what the migrations make."""
+    """In what a tenant's schema differs from what the migrations make.
+
+    Attributes:
+        changed_since_run: whether the schema is another than its last run left, whoever is right;
+            None when that run recorded none.
+    """
 
     tenant: str
     differences: tuple[Difference, ...]
+    changed_since_run: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -88,14 +95,51 @@ def _verify(
         return TenantsVerified(not_compared=others)
     scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
     expected = chain_snapshot(engine, replace(config, scope=scope), revisions)
+    drifted = compare_tenants(engine, config, expected, schemas, fingerprints)
+    if drifted:
+        with backend.reading(engine) as connection:
+            drifted = tuple(
+                replace(one, changed_since_run=_changed(connection, config, one, fingerprints))
+                for one in drifted
+            )
+    return TenantsVerified(len(current), drifted, others)
+
+
+def _changed(
+    connection: Connection, config: MigrationConfig, one: TenantDrift, found: Mapping[str, str]
+) -> bool | None:
+    """Compare with what the tenant's last run recorded."""
+    schema = schema_of(one.tenant)
+    connection.rollback()  # each table stays locked until its transaction ends
+    connection.execute(BECOME_OWNER, {"schema": schema})
+    # An older version of the engine had no such column.
+    ever = connection.exec_driver_sql(
+        f'SELECT to_jsonb(h) ->> \'fingerprint\' FROM "{schema}"."{config.history_table}" AS h'
+        " WHERE rolled_back_at IS NULL ORDER BY id DESC LIMIT 1"
+    ).scalar()
+    return None if ever is None else bool(ever != found[schema])
+
+
+def compare_tenants(
+    engine: Engine,
+    config: MigrationConfig,
+    expected: Snapshot,
+    schemas: Mapping[str, str],
+    fingerprints: Mapping[str, str],
+) -> tuple[TenantDrift, ...]:
+    """The tenants whose schemas are not what is expected, and in what they differ.
+
+    Args:
+        schemas: the tenants' ids, by schema.
+        fingerprints: by schema.
+    """
     alike: dict[str | None, tuple[Difference, ...]] = {expected.fingerprint: ()}
     drifted = []
     for schema, tenant in schemas.items():
         fingerprint = fingerprints.get(schema)
         if fingerprint not in alike:
-            tenant_scope = TenantScope(tenant, None)
-            found = live_snapshot(engine, replace(config, scope=tenant_scope))
+            found = live_snapshot(engine, replace(config, scope=TenantScope(tenant, None)))
             alike[fingerprint] = tuple(compare(expected, found))
         if alike[fingerprint]:
             drifted.append(TenantDrift(tenant, alike[fingerprint]))
-    return TenantsVerified(len(current), tuple(drifted), others)
+    return tuple(drifted)

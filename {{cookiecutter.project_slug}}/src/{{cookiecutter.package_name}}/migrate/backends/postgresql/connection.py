@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, event, func, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError
 
 from ....errors import ActionableError
 from ... import errors
@@ -27,6 +27,16 @@ RETRY_SECONDS = 0.5
 # The errors of statements that cannot run in a transaction block. They come before anything is done.
 _WANTS_NO_TRANSACTION = (pg.ActiveSqlTransaction, pg.InvalidTransactionTermination)
 
+_PASSING = (
+    pg.LockNotAvailable,
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+    pg.QueryCanceled,
+    pg.IdleInTransactionSessionTimeout,
+    pg.TooManyConnections,
+    pg.CannotConnectNow,
+)
+
 # What an error is about, by PostgreSQL's code, and what to do:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REFUSALS = {
@@ -34,6 +44,7 @@ _REFUSALS = {
     "28P01": "Correct the user or the password in DATABASE_URL.",
     "3D000": "Create the database, or correct its name in DATABASE_URL.",
     "42501": "Grant this user the permission; the owner of the schema or table can.",
+    "3F000": "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …",
     "53300": "Raise max_connections, or close others: the engine needs two connections.",
     "53100": "Free space on the server's disk.",
     "25006": "Connect to the primary: this server takes no writes.",
@@ -67,28 +78,57 @@ def connect_apart(engine: Engine) -> Connection:
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
     """The error of a database that does not answer, or refuses. Shows no password."""
     address = engine.url.render_as_string()
+    if (solution := refusal(error)) is not None:
+        return errors.database_refuses(address, error, solution)
+    return errors.database_away(address, error)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to do where the database refuses whatever the statement says, as for lack of a right."""
     original = getattr(error, "orig", None)
     code = getattr(original, "sqlstate", None)
     if code is None and isinstance(original, psycopg.OperationalError):
         # While a connection is made, psycopg has the server's words and not its code.
-        code = next((c for c, words in _SAID.items() if words in str(original)), None)
-    if code in _REFUSALS:
-        return errors.database_refuses(address, error, _REFUSALS[code])
-    return errors.database_away(address, error)
+        code = next((c for words, c in _SAID.items() if words in str(original)), None)
+    return _REFUSALS.get(code or "")
 
 
 _SAID = {
-    "28P01": "password authentication failed",
-    "28000": "no pg_hba.conf entry",
-    "3D000": '" does not exist',
-    "53300": "too many",
-    "42501": "permission denied",
+    "password authentication failed": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "too many": "53300",
+    "permission denied": "42501",
+    'FATAL:  role "': "28000",
+    'FATAL:  database "': "3D000",
 }
 
 
 def timed_out(error: BaseException) -> bool:
     """Whether a statement waited for a table's lock as long as it may."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: psycopg raises the KeyboardInterrupt itself."""
+    return False
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the same may work a moment later, or with fewer rows.
+
+    A lock was not free in time, two waited for each other, a statement took longer than the server
+    allows, or the connection was lost.
+    """
+    passing = isinstance(getattr(error, "orig", None), _PASSING)
+    return passing or is_lost(error) or isinstance(error, TimeoutError)  # the pool's
+
+
+def is_lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection was lost, or none could be made."""
+    if not isinstance(error, DBAPIError):
+        return False
+    no_answer = isinstance(error.orig, psycopg.OperationalError) and error.orig.sqlstate is None
+    return error.connection_invalidated or no_answer
 
 
 def is_there_already(error: BaseException) -> bool:

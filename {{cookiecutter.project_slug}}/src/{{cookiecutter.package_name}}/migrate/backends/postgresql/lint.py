@@ -5,6 +5,7 @@ no row, and gives an empty table new storage when it rewrites it.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ import psycopg
 from sqlalchemy import Connection, Engine
 
 from ...config import MigrationConfig
-from ...lint.model import Catalog, Effect, Thing, Watch
+from ...lint.model import UNSEEN, Catalog, Effect, Thing, Watch
 from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
 from .lint_rewrites import undo as undo
@@ -23,6 +24,7 @@ from .lint_rewrites import undo as undo
 # who read, the others only those who write.
 STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 STRONGEST = STRONG[-1]
+LONGEST_WAIT = 60  # seconds for a lock: whoever comes later waits behind the one that waits
 
 # Errors of statements that want no transaction around them: CREATE INDEX CONCURRENTLY, VACUUM, a
 # COMMIT in a procedure; and of a new value of an enum that is used too early.
@@ -31,8 +33,17 @@ _WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
 _HIDE_STATEMENTS = ("DO", "CALL", "SELECT")
 
 _LOOPS = re.compile(r"\bLOOP\b", re.IGNORECASE)
+_NOT_OVER_ROWS = re.compile(
+    r"\bEND\s+LOOP\b|\bFOR\s+\w+\s+IN\s+[^;]*?\.\.[^;]*?\bLOOP\b", re.IGNORECASE
+)
 _LIMITS = re.compile(r"\bLIMIT\b", re.IGNORECASE)
 _COMMITS = re.compile(r"\bCOMMIT\b", re.IGNORECASE)
+
+_OF_SERVER = re.compile(
+    r"\s*(?:(?:CREATE|ALTER|DROP)\s+(?:ROLE|USER(?!\s+MAPPING)|GROUP|DATABASE|TABLESPACE|SUBSCRIPTION)"
+    r"|ALTER\s+SYSTEM|(?:GRANT|REVOKE)(?!.*\bON\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 _TOKEN = re.compile(
     r"""e'(?:\\.|''|[^'\\])*' | '(?:''|[^'])*' | "(?:""|[^"])*" | \$(\w*)\$.*?\$\1\$
@@ -81,13 +92,18 @@ def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) 
     return [_one(cursor, sql.strip().rstrip(";"), lambda: execute(statement, parameters), watch)]
 
 
+def changes_server(statement: str) -> bool:
+    """Whether a statement changes what all databases of the server share: roles, other databases."""
+    return bool(_OF_SERVER.match(statement))
+
+
 def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
     """What a migration did past SQLAlchemy, on the driver's own connection."""
     raw: Any = connection.connection.dbapi_connection
     after = read(raw)
     if _lasting(after) == _lasting(before):
         return ()
-    measured = _Measured("-- on the driver's own connection", "", before, after, watch, alone=False)
+    measured = _Measured(UNSEEN, "", before, after, watch, alone=False)
     return (measured.effect(raw, needs_autocommit=False),)
 
 
@@ -113,6 +129,9 @@ def split(sql: str) -> list[str]:
 
 def _one(cursor: Any, sql: str, execute: Callable[[], Any], watch: Watch) -> Effect:
     raw = cursor.connection
+    if changes_server(sql):
+        known = read(raw)
+        return Effect(sql, watch.line, "", watch.existing, known, known, changes_server=True)
     outside = raw.autocommit
     alone = False
     if outside:
@@ -163,6 +182,7 @@ class _Measured:
         self.before, self.after = before, after
         self.watch = watch
         self.alone = alone
+        self.indexes_before, self.indexes = _indexes(before), _indexes(after)
         self.tables = {key: before[key] for key in watch.existing if key in before and key in after}
 
     def effect(self, raw: Any, *, needs_autocommit: bool) -> Effect:
@@ -172,9 +192,11 @@ class _Measured:
         scanned = {key for key in self.tables if self._scans(key)} | set(self._checked())
         scanned -= rewritten | emptied | indexed
         plan = self._plan(raw)
-        touched = self._touched(plan, scanned)
+        touched = self._touched(plan, scanned) - rewritten
         if plan is not None:
-            scanned = set()  # what is not touched is bounded
+            scanned &= self._defined()  # of the rest, what is not touched is bounded
+        elif self.command == "SELECT" and not self.alone:  # CREATE … AS: its plan is not shown
+            scanned |= {key for key in self.tables if self._is_read(key)}
         changed = {
             (old or new).of
             for old, new in self._changes()
@@ -187,7 +209,9 @@ class _Measured:
         locks = self._locks(owned, rewritten, indexed)
         held = self._held(locks)
         self._remember()
-        waits = bool(locks) and self.after["setting:lock_timeout"].name in ("0", "")
+        limit = self.after["setting:lock_timeout"]
+        waits = "without end" if not limit.measures["seconds"] else f"for {limit.name}"
+        brief = 0 < limit.measures["seconds"] <= LONGEST_WAIT
         return Effect(
             sql=self.sql,
             line=self.watch.line,
@@ -203,11 +227,11 @@ class _Measured:
             emptied=self._names(emptied),
             touched=self._names(touched),
             needs_autocommit=needs_autocommit,
-            waits=waits,
+            waits=waits if locks and not brief else "",
         )
 
     def _name(self, key: str) -> str:
-        return (self.before.get(key) or self.after[key]).name
+        return (self.before.get(key) or self.after.get(key) or self.watch.base[key]).name
 
     def _names(self, keys: set[str]) -> frozenset[str]:
         return frozenset(map(self._name, keys))
@@ -230,11 +254,8 @@ class _Measured:
         count = after.measures["scans"] if after else 0
         return int(count - (before.measures["scans"] if before else 0))
 
-    def _indexes(self, table: str, catalog: Catalog) -> list[str]:
-        return [k for k, thing in catalog.items() if thing.kind == "index" and thing.of == table]
-
     def _is_read(self, table: str) -> bool:
-        return any(map(self._scans, (table, *self._indexes(table, self.after))))
+        return any(map(self._scans, (table, *self.indexes[table])))
 
     def _is_emptied(self, key: str) -> bool:
         # TRUNCATE gives new storage without reading the old; only each index is built again.
@@ -243,7 +264,7 @@ class _Measured:
             return False
         if old.measures["tablespace"] != new.measures["tablespace"]:
             return False
-        indexes = self._indexes(key, self.before)
+        indexes = self.indexes_before[key]
         if any(self._scans(index) for index in indexes):
             return False
         return self._scans(key) == sum(map(self._moved, indexes))
@@ -251,7 +272,7 @@ class _Measured:
     def _indexed(self) -> Iterator[str]:
         files = {t.measures["file"] for t in self.before.values() if t.kind == "index"}
         for key in self.tables:
-            for index in self._indexes(key, self.after):
+            for index in self.indexes[key]:
                 is_new = index not in self.before and self._is_built(key, index)
                 if self._moved(index) or (
                     is_new and self.after[index].measures["file"] not in files - {None}
@@ -266,12 +287,14 @@ class _Measured:
 
     def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
         if self.alone:  # gone by now; but only these two leave the old identity with new storage
-            moved = {k for k in indexed if any(map(self._moved, self._indexes(k, self.before)))}
+            moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
             return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
         found: dict[str, str] = {}
         for key, lock in self.after.items():
             if lock.kind != "lock" or lock.name not in STRONG or lock.of not in self.watch.existing:
                 continue
+            if lock.of not in self.after:
+                continue  # dropped
             if self.after[lock.of].facts["kind"] == "m" and lock.name != STRONGEST:
                 continue  # nobody writes a materialized view
             if key not in self.before or lock.of in owned:
@@ -280,9 +303,12 @@ class _Measured:
 
     def _held(self, locks: dict[str, str]) -> dict[str, tuple[str, str]]:
         found: dict[str, tuple[str, str]] = {}
+        names = {thing.name for thing in self.after.values() if thing.kind == "table"}
         for key, lock in self.before.items():
             if lock.kind != "lock" or lock.name not in STRONG or key not in self.watch.taken:
                 continue
+            if lock.of not in self.after and self._name(lock.of) not in names:
+                continue  # dropped: nobody waits for it, unless another has its name
             strongest = max(locks.get(lock.of, ""), found.get(lock.of, ("",))[0], key=_strength)
             if _strength(lock.name) > _strength(strongest):
                 found[lock.of] = (lock.name, self.watch.taken[key])
@@ -307,9 +333,13 @@ class _Measured:
             if key in self.before and self.before[key].facts["validated"]:
                 continue
             both = (new.of, new.measures["target"])
-            indexes = [index for table in both for index in self._indexes(table, self.before)]
+            indexes = [index for table in both for index in self.indexes_before[table]]
             if new.of in self.tables and any(map(self._scans, (*both, *indexes))):
                 yield new.of
+
+    def _defined(self) -> set[str]:
+        """Tables whose definition it changes; or an earlier statement did, whose lock is kept."""
+        return {lock.of for lock in self.after.values() if lock.name in STRONG}
 
     def _plan(self, raw: Any) -> Any:
         return None if self.alone or self.command not in _WITH_A_PLAN else _plan(raw, self.sql)
@@ -326,19 +356,31 @@ class _Measured:
             }
         if self.command in _HIDE_STATEMENTS and not _COMMITS.search(self.sql):
             # The plans of what a function runs are hidden; there the counters speak.
-            writes = {lock.of for lock in self.after.values() if lock.name == "RowExclusiveLock"}
+            locks = [lock for lock in self.after.values() if lock.kind == "lock"]
+            defined = self._defined()  # what is read there is told already
+            writes = {lock.of for lock in locks if lock.name == "RowExclusiveLock"}
+            holds = writes | {lock.of for lock in locks if lock.name == "RowShareLock"}
             slow = {
                 self.after[index].of
-                for table in writes
-                for index in self._indexes(table, self.after)
+                for table in holds
+                for index in self.indexes[table]
                 if self._scans(index) and not self.after[index].facts["unique"]
             }
-            touched |= writes & set(self.tables) & (scanned | slow)
+            touched |= (holds & set(self.tables) & (scanned | slow)) - defined
             # On an empty table no loop comes round: of one over a table's rows the worst is assumed.
-            if _LOOPS.search(self.sql) and not _LIMITS.search(self.sql):
+            if _LOOPS.search(_NOT_OVER_ROWS.sub("", self.sql)) and not _LIMITS.search(self.sql):
                 read = {key for key in self.tables if self._is_read(key)}
-                touched |= read - writes
+                touched |= read - writes - defined
         return touched
+
+
+def _indexes(catalog: Catalog) -> dict[str, list[str]]:
+    """The keys of each table's indexes."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, thing in catalog.items():
+        if thing.kind == "index":
+            found[thing.of].append(key)
+    return found
 
 
 def _strength(mode: str) -> int:
@@ -392,7 +434,7 @@ _SIZED = re.compile(r"(character varying|character|bit varying|bit|numeric|time|
 
 def fits(old: Thing, new: Thing) -> bool:
     """Whether code that knows a column's old type reads and writes the new one."""
-    before, after = old.facts["type"], new.facts["type"]
+    before, after = (one.facts["base"] or one.facts["type"] for one in (old, new))
     for family in _WIDTHS:
         if before in family and after in family:
             return family.index(before) <= family.index(after)

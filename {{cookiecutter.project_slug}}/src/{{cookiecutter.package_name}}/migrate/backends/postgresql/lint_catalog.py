@@ -27,6 +27,11 @@ SELECT key, 'table', shown, key, jsonb_build_object(
     'kind', relkind,
     'persistence', relpersistence,
     'row_security', relrowsecurity,
+    'row_security_of_owner', relforcerowsecurity,
+    'unchecked', relhastriggers AND EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = tab.oid AND tgisinternal AND tgenabled = 'D'
+    ),
+    'writable', CASE WHEN relkind = 'v' THEN pg_relation_is_updatable(oid, true) & 28 = 28 END,
     'partition_of', CASE WHEN relispartition THEN (
         SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = tab.oid LIMIT 1
     ) END,
@@ -39,6 +44,7 @@ SELECT key, 'table', shown, key, jsonb_build_object(
 ), jsonb_build_object(
     'schema', nspname,
     'name', relname,
+    'owner', relowner::regrole,
     'file', pg_relation_filenode(oid),
     'scans', pg_stat_get_xact_numscans(oid),
     'tablespace', reltablespace,
@@ -53,12 +59,13 @@ UNION ALL
 SELECT 'column:' || attrelid || '.' || attnum, 'column', quote_ident(attname), key,
 jsonb_build_object(
     'type', format_type(atttypid, atttypmod),
+    'base', CASE WHEN typtype = 'd' THEN format_type(typbasetype, typtypmod) END,
     'not_null', attnotnull,
     'default', pg_get_expr(adbin, adrelid),
     'identity', attidentity,
     'generated', attgenerated,
     'collation', CASE WHEN attcollation <> typcollation THEN attcollation::regcollation END
-), jsonb_build_object('name', attname)
+), jsonb_build_object('name', attname, 'type', 'type:' || atttypid)
 FROM pg_attribute
 JOIN tab ON tab.oid = attrelid
 JOIN pg_type ON pg_type.oid = atttypid
@@ -70,7 +77,7 @@ SELECT 'index:' || rel.oid, 'index', rel.shown, tab.key, jsonb_build_object(
     'unique', indisunique,
     'valid', indisvalid,
     'backs', (SELECT conname FROM pg_constraint
-        WHERE conindid = rel.oid AND contype IN ('p', 'u', 'x'))
+        WHERE conrelid = indrelid AND conindid = rel.oid AND contype IN ('p', 'u', 'x'))
 ), jsonb_build_object(
     'name', rel.relname,
     'file', pg_relation_filenode(rel.oid),
@@ -79,10 +86,7 @@ SELECT 'index:' || rel.oid, 'index', rel.shown, tab.key, jsonb_build_object(
     'columns', ARRAY(
         SELECT attname FROM unnest(indkey) WITH ORDINALITY AS k (n, at)
         JOIN pg_attribute ON attrelid = indrelid AND attnum = n ORDER BY at
-    ),
-    'plain', NOT rel.relispartition AND indpred IS NULL AND indexprs IS NULL
-        AND NOT indnullsnotdistinct AND pg_get_indexdef(rel.oid, 0, true)
-        ~ ' USING btree \\(("[^"]+"|\\w+)(, ("[^"]+"|\\w+))*\\)$'
+    )
 )
 FROM pg_index JOIN rel ON rel.oid = indexrelid JOIN tab ON tab.oid = indrelid
 UNION ALL
@@ -95,7 +99,7 @@ jsonb_build_object(
 ), jsonb_build_object(
     'child', conparentid <> 0,
     'target', 'table:' || confrelid,
-    'index', CASE WHEN contype IN ('u', 'p') THEN pg_get_indexdef(conindid, 0, true) END,
+    'index', 'index:' || conindid,
     'columns', ARRAY(
         SELECT attname FROM unnest(conkey) WITH ORDINALITY AS k (n, at)
         JOIN pg_attribute ON attrelid = conrelid AND attnum = n ORDER BY at
@@ -111,6 +115,12 @@ SELECT 'trigger:' || pg_trigger.oid, 'trigger', quote_ident(tgname), key, jsonb_
     'fills_rows', tgtype & 7 = 7
 ), '{}'
 FROM pg_trigger JOIN tab ON tab.oid = tgrelid WHERE NOT tgisinternal
+UNION ALL
+SELECT 'rule:' || pg_rewrite.oid, 'rule', quote_ident(rulename), key, jsonb_build_object(
+    'definition', pg_get_ruledef(pg_rewrite.oid, true),
+    'instead', is_instead
+), '{}'
+FROM pg_rewrite JOIN tab ON tab.oid = ev_class WHERE rulename <> '_RETURN'
 UNION ALL
 SELECT 'policy:' || pg_policy.oid, 'policy', quote_ident(polname), key, jsonb_build_object(
     'command', polcmd,
@@ -144,11 +154,14 @@ SELECT 'schema:' || oid, 'schema', quote_ident(nspname), '', '{}', '{}' FROM spa
 UNION ALL
 SELECT 'extension:' || oid, 'extension', quote_ident(extname), '', '{}', '{}' FROM pg_extension
 UNION ALL
-SELECT DISTINCT 'lock:' || relation || '.' || mode, 'lock', mode, key, '{}'::jsonb, '{}'::jsonb
-FROM pg_locks JOIN tab ON tab.oid = relation
+SELECT DISTINCT 'lock:' || relation || '.' || mode, 'lock', mode, 'table:' || relation, '{}'::jsonb,
+    '{}'::jsonb
+FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation
 WHERE locktype = 'relation' AND pid = pg_backend_pid() AND granted AND mode <> 'AccessShareLock'
+AND (pg_class.oid IS NULL OR relation IN (SELECT oid FROM tab))  -- one that is dropped stays locked
 UNION ALL
-SELECT 'setting:lock_timeout', 'setting', current_setting('lock_timeout'), '', '{}', '{}'
+SELECT 'setting:lock_timeout', 'setting', current_setting('lock_timeout'), '', '{}',
+    jsonb_build_object('seconds', extract(epoch FROM current_setting('lock_timeout')::interval))
 """
 
 

@@ -11,6 +11,9 @@ from typing import Any
 from ...lint.chunks import chunked, target
 from ...lint.model import Effect, Rewrite, Step, Thing, execute
 
+# Whole columns in their usual order, and no condition.
+_PLAIN = re.compile(r' USING btree \(("[^"]+"|\w+)(, ("[^"]+"|\w+))*\)$')
+
 
 class _NoSafeForm(Exception):
     """PostgreSQL has none, or none that could be written without knowing the table's use."""
@@ -75,6 +78,9 @@ def rewrite(effect: Effect) -> Rewrite:
                     )
                 )
             )
+        elif shrunk := _shrunk_partitions(effect):
+            for part in shrunk:
+                steps.expand += _checked_first(part, execute(effect.sql))
         else:
             _changes(effect, steps)
     except _NoSafeForm:
@@ -98,7 +104,10 @@ def _changes(effect: Effect, steps: _Steps) -> None:
     pairs = effect.changes()
     if not pairs and not effect.emptied:
         raise _NoSafeForm
-    if effect.emptied or any((old or new).kind in _TYPES for old, new in pairs):  # type: ignore[union-attr]
+    types = [(old, new) for old, new in pairs if (old or new).kind in _TYPES]  # type: ignore[union-attr]
+    if types and not any(old for old, _ in types):
+        raise _NoSafeForm
+    if effect.emptied or types:
         steps.contract.append(execute(effect.sql))
         return
     # The definitions of indexes and constraints follow what they are about.
@@ -109,7 +118,9 @@ def _changes(effect: Effect, steps: _Steps) -> None:
             if (old or new).kind == kind and _is_deep(old, new)  # type: ignore[union-attr]
         ]
         if deep:
-            pairs = deep
+            is_new = any(old is None for old, _ in deep)
+            made = [(o, n) for o, n in pairs if is_new and n and n.kind == "constraint" and not o]
+            pairs = [*deep, *made]
             break
     for old, new in pairs:
         thing = new or old
@@ -129,24 +140,26 @@ def _is_deep(old: Thing | None, new: Thing | None) -> bool:
 # -- One function for each kind of thing that changes --------------------------------------------
 
 
+_TAKE_AWAY = ("row_security", "row_security_of_owner", "unchecked")
+
+
 def _table(effect: Effect, old: Thing | None, new: Thing | None, steps: _Steps) -> None:
     assert old is not None
-    if new is None or old.facts["row_security"] != new.facts["row_security"]:
+    if new is None or any(old.facts[fact] != new.facts[fact] for fact in _TAKE_AWAY):
         steps.contract.append(execute(effect.sql))
     elif old.name != new.name:
         steps.expand.append(execute(effect.sql))
         steps.expand.append(execute(f"CREATE VIEW {old.name} AS SELECT * FROM {new.name}"))
+        steps.expand += [
+            execute(f"GRANT {privilege} ON {old.name} TO {role}")
+            for role, privilege in (grant.rsplit(" ", 1) for grant in old.facts["grants"])
+            if role != old.measures["owner"]
+        ]
         steps.contract.append(execute(f"DROP VIEW {old.name}"))
     elif new.facts["partition_of"] and not old.facts["partition_of"]:
-        check = f"{_bare(new.name)}_bound"
-        add = f"ADD CONSTRAINT {check} CHECK ({new.measures['partition_check']}) NOT VALID"
-        bound = f"ALTER TABLE {new.facts['partition_of']} ATTACH PARTITION {new.name} {new.facts['bound']}"
-        steps.expand += [
-            execute(f"ALTER TABLE {new.name} {add}"),
-            execute(f"ALTER TABLE {new.name} VALIDATE CONSTRAINT {check}"),
-            execute(bound),
-            execute(f"ALTER TABLE {new.name} DROP CONSTRAINT {check}"),
-        ]
+        attach = f"ATTACH PARTITION {new.name} {new.facts['bound']}"
+        bound = execute(f"ALTER TABLE {new.facts['partition_of']} {attach}")
+        steps.expand += _checked_first(new, bound)
     elif old.facts["partition_of"] and not new.facts["partition_of"]:
         detach = f"DETACH PARTITION {new.name} CONCURRENTLY"
         steps.contract.append(execute(f"ALTER TABLE {old.facts['partition_of']} {detach}"))
@@ -175,6 +188,7 @@ def _new_column(effect: Effect, new: Thing, steps: _Steps) -> None:
     table, name, facts = new.table, new.name, new.facts
     default = facts["default"]
     add = f"ALTER TABLE {table} ADD COLUMN {name} {facts['type']}"
+    _refuse_checked(effect, new)
     if table not in effect.rewritten and (default or not facts["not_null"]):
         plain = f" DEFAULT {default}" * bool(default) + " NOT NULL" * facts["not_null"]
         steps.expand.append(execute(add + plain))
@@ -200,6 +214,14 @@ def _new_column(effect: Effect, new: Thing, steps: _Steps) -> None:
         (steps.constrain if steps.backfill else steps.contract).extend(_not_null(table, name))
 
 
+def _refuse_checked(effect: Effect, column: Thing) -> None:
+    # PostgreSQL writes the table anew to see whether a domain's check holds for the empty column.
+    if any(
+        t.kind == "constraint" and t.of == column.measures["type"] for t in effect.after.values()
+    ):
+        raise _NoSafeForm
+
+
 def _renamed(effect: Effect, old: Thing, new: Thing, steps: _Steps) -> None:
     table, was, name = new.table, old.name, new.name
     steps.expand.append(execute(f"ALTER TABLE {table} ADD COLUMN {name} {new.facts['type']}"))
@@ -219,6 +241,7 @@ def _renamed(effect: Effect, old: Thing, new: Thing, steps: _Steps) -> None:
 
 
 def _retyped(effect: Effect, old: Thing, new: Thing, steps: _Steps) -> None:
+    _refuse_checked(effect, new)
     table, name = new.table, old.name
     type_ = new.facts["type"]
     other = _quoted(f"{_bare(name)}_new")
@@ -328,9 +351,8 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
     kind, rest = re.match(
         r"(UNIQUE|PRIMARY KEY)[^(]*\([^)]*\)(.*)", new.facts["definition"]
     ).groups()  # type: ignore[union-attr]
-    steps.expand.append(
-        execute(new.measures["index"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
-    )
+    definition = effect.after[new.measures["index"]].facts["definition"]
+    steps.expand.append(execute(definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)))
     steps.expand.append(
         execute(f"{add} {kind} USING INDEX {new.name}{rest.partition(' INCLUDE')[0]}")
     )
@@ -348,6 +370,30 @@ _WRITERS: dict[str, Any] = {
 # -- Forms that several of them need -------------------------------------------------------------
 
 
+def _shrunk_partitions(effect: Effect) -> list[Thing]:
+    """Default partitions from which a new partition takes its range away."""
+    return [
+        new
+        for key, new in effect.after.items()
+        if new.kind == "table"
+        and new.name in effect.scanned
+        and new.measures["partition_check"] != effect.before[key].measures["partition_check"]
+        and effect.before[key].facts["partition_of"]
+    ]
+
+
+def _checked_first(part: Thing, statement: str) -> list[str]:
+    """A statement that need not read a partition, whose rows were checked before it."""
+    table, check = part.name, _quoted(f"{_bare(part.name)}_bound")
+    add = f"ADD CONSTRAINT {check} CHECK ({part.measures['partition_check']}) NOT VALID"
+    return [
+        execute(f"ALTER TABLE {table} {add}"),
+        execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {check}"),
+        statement,
+        execute(f"ALTER TABLE {table} DROP CONSTRAINT {check}"),
+    ]
+
+
 def _not_null(table: str, column: str) -> list[str]:
     check = _quoted(f"{_bare(table)}_{_bare(column)}_not_null")
     return [
@@ -362,12 +408,16 @@ def _not_null(table: str, column: str) -> list[str]:
 
 def _create_index(index: Thing) -> str:
     names = index.measures["columns"]
-    if index.measures["plain"] and "." not in index.table and '"' not in index.table:
+    if _is_plain(index) and "." not in index.table and '"' not in index.table:
         unique = ", unique=True" * index.facts["unique"]
         columns = ", ".join(f'"{name}"' for name in names)
         where = f'"{index.measures["name"]}", "{index.table}", [{columns}]'
         return f"op.create_index({where}{unique}, postgresql_concurrently=True)"
     return execute(index.facts["definition"].replace(" INDEX ", " INDEX CONCURRENTLY ", 1))
+
+
+def _is_plain(index: Thing) -> bool:
+    return not index.measures["child"] and bool(_PLAIN.search(index.facts["definition"]))
 
 
 def _drop_index(index: Thing) -> str:
@@ -423,7 +473,7 @@ def _key(effect: Effect, table: str) -> str | None:
         if t.kind == "index"
         and t.table == table
         and t.facts["unique"]
-        and t.measures["plain"]
+        and _is_plain(t)
         and len(t.measures["columns"]) == 1
     ]
     usable = [(rank, name) for rank, name in found if columns[table, name].facts["not_null"]]

@@ -47,7 +47,7 @@ def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]
                 yield connection
                 return
         if time.monotonic() > deadline:
-            raise lock_timeout("a contract that runs now", config.lock_timeout)
+            raise lock_timeout("a contract or a restore that runs now", config.lock_timeout)
         time.sleep(POLL_SECONDS)
 
 

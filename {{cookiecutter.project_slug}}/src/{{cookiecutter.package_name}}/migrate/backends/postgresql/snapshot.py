@@ -18,12 +18,14 @@ What belongs to the database rather than to a schema (event triggers, publicatio
 servers, default privileges without a schema) is told with the schema ``public``.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from ...patterns import like
 from ..rows import Row
@@ -49,31 +51,58 @@ _SETTINGS = {
     "jit": "off",
     "work_mem": "64MB",
 }
-_SET = text("SELECT " + ", ".join(f"set_config('{n}', '{v}', true)" for n, v in _SETTINGS.items()))
 
-# These would say nothing: the schema is there, and so is the index of a constraint.
-_LISTED = """
-SELECT * FROM ({catalog}) AS listed
-WHERE kind NOT IN ('schema', 'index', 'default privileges') OR definition <> ''
-""".format(catalog=Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
-
-_ROWS = text(
-    f"SELECT kind, name, definition FROM ({_LISTED}) AS rows"
-    ' ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"'
-)
-_HASHES = text(
-    f"""
-    SELECT n.nspname, encode(sha256(convert_to(coalesce(
-        string_agg(rows.line, chr(30) ORDER BY rows.line COLLATE "C"), ''
-    ), 'UTF8')), 'hex')
-    FROM pg_namespace AS n
-    LEFT JOIN (
-        SELECT schema, concat_ws(chr(31), kind, name, definition) AS line FROM ({_LISTED}) AS rows
-    ) AS rows ON rows.schema = n.nspname
-    WHERE n.nspname = ANY (CAST(:schemas AS name[]))
-    GROUP BY n.nspname
+_CATALOG = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+_BEFORE, _OBJECTS, _AFTER = re.split(r"(?<=\nobjects AS \()|(?=\n\)\n\nSELECT )", _CATALOG)
+_PARTS = re.split(r"(?=\n    UNION ALL  -- )", _OBJECTS)
+_ONLY_IF = [re.findall("-- only if: (.*)", part) for part in _PARTS]
+# What the schemas hold is found by what depends on them; pg_class may have a million rows.
+_SET = text(
     """
+    WITH there AS MATERIALIZED (
+        SELECT d.classid AS class, c.relkind, c.relhastriggers, c.relhasrules
+        FROM pg_catalog.pg_namespace AS n
+        JOIN pg_catalog.pg_depend AS d
+            ON d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = n.oid
+        LEFT JOIN pg_catalog.pg_class AS c
+            ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
+        WHERE n.nspname = ANY (CAST(:schemas AS name[]))
+    )
+    SELECT """
+    + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
+    + ", ARRAY["
+    + ", ".join(f"EXISTS (SELECT FROM {only[0]})" if only else "true" for only in _ONLY_IF)
+    + "] AS kept"
 )
+
+
+@cache
+def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
+    """The query for rows and that for hashes, of these parts."""
+    objects = "".join(part for part, is_kept in zip(_PARTS, kept, strict=True) if is_kept)
+    # These would say nothing: the schema is there, and so is the index of a constraint.
+    listed = (
+        f"SELECT * FROM ({_BEFORE}{objects}{_AFTER}) AS listed WHERE definition <> ''"
+        " OR kind NOT IN ('schema', 'index', 'default privileges')"
+    )
+    rows = (
+        f"SELECT kind, name, definition FROM ({listed}) AS rows"
+        ' ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"'
+    )
+    hashes = f"""
+        SELECT n.nspname, encode(sha256(convert_to(coalesce(
+            string_agg(rows.line, chr(30) ORDER BY rows.line COLLATE "C"), ''
+        ), 'UTF8')), 'hex')
+        FROM pg_namespace AS n
+        LEFT JOIN (
+            SELECT schema, concat_ws(chr(31), kind, name, definition) AS line
+            FROM ({listed}) AS rows
+        ) AS rows ON rows.schema = n.nspname
+        WHERE n.nspname = ANY (CAST(:schemas AS name[]))
+        GROUP BY n.nspname
+    """
+    return text(rows), text(hashes)
+
 
 # Writing the definition of a view, a rule or a function's SQL body locks every table in it until the
 # savepoint ends. All sessions share the server's room for locks; a quarter of it is taken at most.
@@ -130,8 +159,8 @@ def read_rows(
         column_order: also tell in which order the columns of each table come.
     """
     values = _values([schema], excluded, column_order)
-    with _plain_settings(connection):
-        return [(row[0], row[1], row[2]) for row in connection.execute(_ROWS, values)]
+    with _plain_settings(connection, [schema]) as (rows, _):
+        return [(row[0], row[1], row[2]) for row in connection.execute(rows, values)]
 
 
 def read_hashes(
@@ -155,15 +184,19 @@ def read_hashes(
     hashes: dict[str, str] = {}
     for portion in _portions(connection, schemas):
         values = _values(portion, excluded, column_order)
-        with _plain_settings(connection):
-            hashes.update((row[0], row[1]) for row in connection.execute(_HASHES, values))
+        with _plain_settings(connection, portion) as (_, query):
+            hashes.update((row[0], row[1]) for row in connection.execute(query, values))
     return hashes
 
 
 def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
     """Schemas that one query can read without filling the server's table of locks."""
+    schemas = list(schemas)
+    if len(schemas) == 1:
+        yield schemas
+        return
     room = int(connection.scalar(_ROOM) or 0)
-    rows = connection.execute(_LOCKS, {"schemas": list(schemas)}).all()
+    rows = connection.execute(_LOCKS, {"schemas": schemas}).all()
     portion: list[str] = []
     locks = 0
     for schema, needed in rows:
@@ -196,18 +229,25 @@ def _values(
 
 
 @contextmanager
-def _plain_settings(connection: Connection) -> Iterator[None]:
-    """Settings that end with the block, as does a failure in it; the transaction lives on."""
+def _plain_settings(
+    connection: Connection, schemas: list[str]
+) -> Iterator[tuple[TextClause, TextClause]]:
+    """Settings that end with the block, as does a failure in it; the transaction lives on.
+
+    Gives the queries for rows and for hashes that suit these schemas.
+    """
+
+    def queries() -> tuple[TextClause, TextClause]:
+        return _queries(tuple(connection.execute(_SET, {"schemas": schemas}).one().kept))
+
     raw: Any = connection.connection.driver_connection
     if raw.autocommit:  # there is no savepoint without a transaction
         connection.exec_driver_sql("BEGIN")
         try:
-            connection.execute(_SET)
-            yield
+            yield queries()
         finally:
             connection.exec_driver_sql("ROLLBACK")
         return
     with connection.begin_nested() as savepoint:
-        connection.execute(_SET)
-        yield
+        yield queries()
         savepoint.rollback()

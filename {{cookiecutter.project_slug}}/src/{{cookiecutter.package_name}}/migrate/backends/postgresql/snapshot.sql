@@ -2,13 +2,16 @@
 -- what a definition is, and sets the settings that this relies on: search_path holds pg_catalog
 -- alone, so every name of another schema is written with its schema.
 --
--- Each part of "objects" lists one kind of object with these columns:
+-- Each part of "objects" lists one kind of object. One with a line "only if: …" is left out of the
+-- query where there is no such row ("there" is what the schemas hold): most of the time that one schema
+-- takes is for planning what nobody has. The columns of a part:
 --   nsp        the schema
 --   kind, name as people say them; together unique in a schema
 --   facts      lines that the server wrote: the prefix "schema." is taken out of them
 --   source     text of a person that may name the schema: the name becomes {schema}
 --   class, oid, sub       what pg_description, pg_depend and pg_init_privs know it by
---   owner, acl, acl_kind  whose it is, and who may use it (acl_kind as acldefault() takes it)
+--   owner, acl, acl_kind  whose it is, and who may use it (acl_kind as acldefault() takes it, "none"
+--                         or "public")
 --
 -- Columns that only some versions have are read through to_jsonb(): it gives null for the others.
 
@@ -60,14 +63,15 @@ relations AS MATERIALIZED (
 ),
 
 own_types AS MATERIALIZED (  -- all but those that come with a table, a type or a range
-    SELECT t.*
-    FROM pg_type AS t
-    WHERE t.oid >= 16384 AND (
-        t.typtype IN ('e', 'd', 'r')
+    -- Found by what depends on the schema: pg_type itself has several for each table there is.
+    SELECT s.nsp, t.*
+    FROM schemas AS s
+    JOIN pg_depend AS d
+        ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = s.nsp AND d.classid = 'pg_type'::regclass
+    JOIN pg_type AS t ON t.oid = d.objid
+    WHERE t.typtype IN ('c', 'e', 'd', 'r')
         OR (t.typtype = 'p' AND NOT t.typisdefined)
         OR (t.typtype = 'b' AND t.typcategory <> 'A')
-        OR (t.typtype = 'c' AND t.typrelid IN (SELECT r.oid FROM relations AS r WHERE r.relkind = 'c'))
-    )
 ),
 
 plain_indexes AS MATERIALIZED (
@@ -108,7 +112,7 @@ objects AS (
     SELECT s.nsp, 'schema' AS kind, 'itself' AS name, '' AS facts, NULL::text AS source,
         'pg_namespace'::regclass::oid AS class, s.nsp AS oid, 0 AS sub,
         s.nspowner AS owner,
-        s.nspacl AS acl, 'n' AS acl_kind
+        s.nspacl AS acl, CASE WHEN s.shared THEN 'public' ELSE 'n' END AS acl_kind
     FROM schemas AS s
 
     UNION ALL  -- Tables
@@ -164,6 +168,7 @@ objects AS (
     WHERE r.relkind IN ('r', 'p', 'f')
 
     UNION ALL  -- Views
+    -- only if: there WHERE relkind IN ('v', 'm')
     SELECT r.nsp, CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, r.name,
         concat_ws(E'\n',
             'options: ' || CASE WHEN c.reloptions IS NOT NULL THEN (
@@ -247,15 +252,20 @@ objects AS (
     WHERE con.contype IN ('c', 'f', 'p', 'u', 'x') AND con.conparentid = 0
 
     UNION ALL  -- Indexes. What belongs to a constraint says here only what the constraint does not.
-    SELECT r.nsp, 'index', quote_ident(c.relname),
+    -- So does a partition's part of an index, whose name is made up.
+    SELECT r.nsp, 'index',
+        CASE WHEN c.relispartition THEN format('%s of %s', (
+            SELECT quote_ident(pi.relname) FROM pg_inherits AS h JOIN pg_class AS pi ON pi.oid = h.inhparent
+            WHERE h.inhrelid = c.oid
+        ), r.name) ELSE quote_ident(c.relname) END,
         concat_ws(E'\n',
-            'table: ' || CASE WHEN con.oid IS NULL THEN r.name END,
-            CASE WHEN i.indisunique AND con.oid IS NULL THEN 'unique: yes' END,
-            'definition: ' || CASE WHEN con.oid IS NULL THEN coalesce(
+            'table: ' || CASE WHEN con.oid IS NULL AND NOT c.relispartition THEN r.name END,
+            CASE WHEN i.indisunique AND con.oid IS NULL AND NOT c.relispartition THEN 'unique: yes' END,
+            'definition: ' || CASE WHEN con.oid IS NULL AND NOT c.relispartition THEN coalesce(
                 plain.line, replace(substring(pg_get_indexdef(c.oid) FROM ' USING (.*)$'), E'\n', E'\n  ')
             ) END,
             CASE WHEN NOT (i.indisvalid AND i.indisready AND i.indislive) THEN 'valid: no' END,
-            'options: ' || CASE WHEN con.oid IS NOT NULL THEN (
+            'options: ' || CASE WHEN con.oid IS NOT NULL OR c.relispartition THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(c.reloptions) AS o
             ) END,
             'tablespace: ' || (
@@ -271,12 +281,13 @@ objects AS (
         NULL, 'pg_class'::regclass, c.oid, 0, NULL, NULL, NULL
     FROM relations AS r
     JOIN pg_index AS i ON i.indrelid = r.oid
-    JOIN pg_class AS c ON c.oid = i.indexrelid AND NOT c.relispartition
+    JOIN pg_class AS c ON c.oid = i.indexrelid
     LEFT JOIN pg_constraint AS con
         ON con.conrelid = r.oid AND con.conindid = c.oid AND con.contype IN ('p', 'u', 'x')
     LEFT JOIN plain_indexes AS plain ON plain.oid = c.oid
 
     UNION ALL  -- Sequences. That of an identity column goes by the column: its name is made up.
+    -- only if: there WHERE relkind = 'S'
     SELECT r.nsp, CASE d.deptype WHEN 'i' THEN 'identity' ELSE 'sequence' END,
         CASE d.deptype
             WHEN 'i' THEN quote_ident(t.relname) || '.' || quote_ident(a.attname)
@@ -307,7 +318,8 @@ objects AS (
     WHERE t.oid IS NULL OR NOT t.relname LIKE ANY (CAST(:excluded AS text[]))
 
     UNION ALL  -- Types
-    SELECT s.nsp,
+    -- only if: there WHERE class = 'pg_catalog.pg_type'::regclass
+    SELECT t.nsp,
         CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'type' END,
         quote_ident(t.typname),
         concat_ws(E'\n',
@@ -360,12 +372,12 @@ objects AS (
             ) END
         ),
         NULL, 'pg_type'::regclass, t.oid, 0, t.typowner, t.typacl, 'T'
-    FROM schemas AS s
-    JOIN own_types AS t ON t.typnamespace = s.nsp
+    FROM own_types AS t
     LEFT JOIN pg_type AS base ON base.oid = t.typbasetype
 
     UNION ALL  -- Constraints of domains
-    SELECT s.nsp, 'constraint', quote_ident(t.typname) || '.' || quote_ident(con.conname),
+    -- only if: there WHERE class = 'pg_catalog.pg_type'::regclass
+    SELECT t.nsp, 'constraint', quote_ident(t.typname) || '.' || quote_ident(con.conname),
         concat_ws(E'\n',
             'definition: ' || replace(
                 regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''), E'\n', E'\n  '
@@ -373,11 +385,12 @@ objects AS (
             CASE WHEN NOT con.convalidated THEN 'validated: no' END
         ),
         NULL, 'pg_constraint'::regclass, con.oid, 0, NULL, NULL, NULL
-    FROM schemas AS s
-    JOIN own_types AS t ON t.typnamespace = s.nsp AND t.typtype = 'd'
+    FROM own_types AS t
     JOIN pg_constraint AS con ON con.contypid = t.oid AND con.contype = 'c'
+    WHERE t.typtype = 'd'
 
     UNION ALL  -- Functions, procedures, aggregates
+    -- only if: there WHERE class = 'pg_catalog.pg_proc'::regclass
     SELECT s.nsp,
         CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END,
         quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')',
@@ -450,6 +463,7 @@ objects AS (
     )
 
     UNION ALL  -- Triggers. A partition's copy is told where it is switched otherwise than the original.
+    -- only if: there WHERE relhastriggers
     SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
         concat_ws(E'\n',
             'definition: ' || CASE WHEN original.oid IS NULL THEN replace(
@@ -468,6 +482,7 @@ objects AS (
         AND (original.oid IS NULL OR original.tgenabled <> tg.tgenabled)
 
     UNION ALL  -- Rules
+    -- only if: there WHERE relhasrules
     SELECT r.nsp, 'rule', r.name || '.' || quote_ident(rw.rulename),
         concat_ws(E'\n',
             'definition: ' || replace(regexp_replace(pg_get_ruledef(rw.oid), '^CREATE RULE |;$', '', 'g'), E'\n', E'\n  '),
@@ -480,6 +495,7 @@ objects AS (
     JOIN pg_rewrite AS rw ON rw.ev_class = r.oid AND rw.rulename <> '_RETURN'
 
     UNION ALL  -- Policies
+    -- only if: pg_catalog.pg_policy
     SELECT r.nsp, 'policy', r.name || '.' || quote_ident(po.polname),
         concat_ws(E'\n',
             'kind: ' || CASE WHEN po.polpermissive THEN 'permissive' ELSE 'restrictive' END,
@@ -501,6 +517,7 @@ objects AS (
     JOIN pg_policy AS po ON po.polrelid = r.oid
 
     UNION ALL  -- Extended statistics
+    -- only if: pg_catalog.pg_statistic_ext
     SELECT s.nsp, 'statistics', quote_ident(st.stxname),
         concat_ws(E'\n',
             'definition: ' || substring(pg_get_statisticsobjdef(st.oid) FROM '^CREATE STATISTICS (?:"(?:[^"]|"")*"|[^".( ])+\.(?:"(?:[^"]|"")*"|[^".( ])+ (.*)$'),
@@ -512,6 +529,7 @@ objects AS (
     JOIN relations AS r ON r.oid = st.stxrelid
 
     UNION ALL  -- Collations
+    -- only if: pg_catalog.pg_collation WHERE oid >= 16384
     SELECT s.nsp, 'collation', quote_ident(co.collname),
         concat_ws(E'\n',
             'provider: ' || CASE co.collprovider WHEN 'i' THEN 'icu' WHEN 'c' THEN 'libc' WHEN 'b' THEN 'builtin' ELSE 'default' END,
@@ -526,6 +544,7 @@ objects AS (
     JOIN pg_collation AS co ON co.collnamespace = s.nsp
 
     UNION ALL  -- Conversions
+    -- only if: pg_catalog.pg_conversion WHERE oid >= 16384
     SELECT s.nsp, 'conversion', quote_ident(cv.conname),
         concat_ws(E'\n',
             format('from: %s to %s', pg_encoding_to_char(cv.conforencoding), pg_encoding_to_char(cv.contoencoding)),
@@ -537,6 +556,7 @@ objects AS (
     JOIN pg_conversion AS cv ON cv.connamespace = s.nsp
 
     UNION ALL  -- Operators
+    -- only if: pg_catalog.pg_operator WHERE oid >= 16384
     SELECT s.nsp, 'operator', format('%s (%s, %s)', op.oprname,
             CASE op.oprleft WHEN 0 THEN 'none' ELSE format_type(op.oprleft, NULL) END, format_type(op.oprright, NULL)),
         concat_ws(E'\n',
@@ -553,6 +573,7 @@ objects AS (
     JOIN pg_operator AS op ON op.oprnamespace = s.nsp
 
     UNION ALL  -- Operator classes
+    -- only if: pg_catalog.pg_opclass WHERE oid >= 16384
     SELECT s.nsp, 'operator class', format('%s (%s)', quote_ident(oc.opcname), am.amname),
         concat_ws(E'\n',
             'for type: ' || format_type(oc.opcintype, NULL),
@@ -568,6 +589,7 @@ objects AS (
     JOIN pg_namespace AS n ON n.oid = fa.opfnamespace
 
     UNION ALL  -- Operator families
+    -- only if: pg_catalog.pg_opfamily WHERE oid >= 16384
     SELECT s.nsp, 'operator family', format('%s (%s)', quote_ident(fa.opfname), am.amname),
         concat_ws(E'\n',
             'operators: ' || (
@@ -586,7 +608,8 @@ objects AS (
     JOIN pg_opfamily AS fa ON fa.opfnamespace = s.nsp
     JOIN pg_am AS am ON am.oid = fa.opfmethod
 
-    UNION ALL  -- Text search: configurations, dictionaries, parsers, templates
+    UNION ALL  -- Text search configurations
+    -- only if: pg_catalog.pg_ts_config WHERE oid >= 16384
     SELECT s.nsp, 'text search configuration', quote_ident(c.cfgname),
         concat_ws(E'\n',
             'parser: ' || (
@@ -603,7 +626,8 @@ objects AS (
         NULL, 'pg_ts_config'::regclass, c.oid, 0, c.cfgowner, NULL, NULL
     FROM schemas AS s JOIN pg_ts_config AS c ON c.cfgnamespace = s.nsp
 
-    UNION ALL
+    UNION ALL  -- Text search dictionaries
+    -- only if: pg_catalog.pg_ts_dict WHERE oid >= 16384
     SELECT s.nsp, 'text search dictionary', quote_ident(d.dictname),
         concat_ws(E'\n',
             'template: ' || (
@@ -616,19 +640,22 @@ objects AS (
         NULL, 'pg_ts_dict'::regclass, d.oid, 0, d.dictowner, NULL, NULL
     FROM schemas AS s JOIN pg_ts_dict AS d ON d.dictnamespace = s.nsp
 
-    UNION ALL
+    UNION ALL  -- Text search parsers
+    -- only if: pg_catalog.pg_ts_parser WHERE oid >= 16384
     SELECT s.nsp, 'text search parser', quote_ident(x.prsname),
         format('functions: %s, %s, %s, %s, %s', x.prsstart, x.prstoken, x.prsend, x.prsheadline, x.prslextype),
         NULL, 'pg_ts_parser'::regclass, x.oid, 0, NULL, NULL, NULL
     FROM schemas AS s JOIN pg_ts_parser AS x ON x.prsnamespace = s.nsp
 
-    UNION ALL
+    UNION ALL  -- Text search templates
+    -- only if: pg_catalog.pg_ts_template WHERE oid >= 16384
     SELECT s.nsp, 'text search template', quote_ident(x.tmplname),
         format('functions: %s, %s', x.tmplinit, x.tmpllexize),
         NULL, 'pg_ts_template'::regclass, x.oid, 0, NULL, NULL, NULL
     FROM schemas AS s JOIN pg_ts_template AS x ON x.tmplnamespace = s.nsp
 
     UNION ALL  -- Casts: told where the source type is or, if that is built in, the target or function
+    -- only if: pg_catalog.pg_cast WHERE oid >= 16384
     SELECT s.nsp, 'cast', format('%s AS %s', format_type(ca.castsource, NULL), format_type(ca.casttarget, NULL)),
         concat_ws(E'\n',
             'function: ' || nullif(ca.castfunc, 0)::regprocedure,
@@ -644,7 +671,7 @@ objects AS (
         WHEN source.typnamespace <> 'pg_catalog'::regnamespace THEN source.typnamespace
         WHEN target.typnamespace <> 'pg_catalog'::regnamespace THEN target.typnamespace
         WHEN p.pronamespace <> 'pg_catalog'::regnamespace THEN p.pronamespace
-        ELSE 'public'::regnamespace
+        ELSE to_regnamespace('public')
     END
     WHERE ca.oid >= 16384 AND NOT EXISTS (  -- that of a range type to its multirange
         SELECT FROM pg_depend AS d
@@ -652,6 +679,7 @@ objects AS (
     )
 
     UNION ALL  -- Default privileges for what is made later
+    -- only if: pg_catalog.pg_default_acl
     SELECT s.nsp, 'default privileges',
         format('on %s made by %s%s',
             CASE da.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
@@ -668,12 +696,15 @@ objects AS (
     JOIN schemas AS s ON s.nsp = da.defaclnamespace OR (da.defaclnamespace = 0 AND s.shared)
     JOIN usual_owners AS uo ON uo.nsp = s.nsp
 
-    UNION ALL  -- Extensions: those installed here, and those that something here needs
+    UNION ALL  -- Extensions installed here
+    -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
     SELECT s.nsp, 'extension', quote_ident(e.extname), 'version: ' || e.extversion,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM pg_extension AS e
     JOIN schemas AS s ON s.nsp = e.extnamespace
-    UNION ALL
+
+    UNION ALL  -- Extensions that something here needs
+    -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
     SELECT DISTINCT used.nsp, 'extension used', quote_ident(used.extname), '',
         NULL, NULL::oid, NULL::oid, NULL::int, NULL::oid, NULL::aclitem[], NULL
     FROM (
@@ -697,7 +728,8 @@ objects AS (
     ) AS used
     WHERE used.nsp IS NOT NULL
 
-    UNION ALL  -- Publications that name a table, or a whole schema
+    UNION ALL  -- Publications that name a table
+    -- only if: pg_catalog.pg_publication
     SELECT r.nsp, 'publication', format('%s of %s', quote_ident(pu.pubname), r.name),
         concat_ws(E'\n',
             'columns: ' || (
@@ -710,13 +742,17 @@ objects AS (
     FROM relations AS r
     JOIN pg_publication_rel AS pr ON pr.prrelid = r.oid
     JOIN pg_publication AS pu ON pu.oid = pr.prpubid
-    UNION ALL
+
+    UNION ALL  -- Publications that name the schema
+    -- only if: pg_catalog.pg_publication
     SELECT s.nsp, 'publication', quote_ident(pu.pubname) || ' of this schema', '',
         NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM schemas AS s
     JOIN pg_publication_namespace AS pn ON pn.pnnspid = s.nsp
     JOIN pg_publication AS pu ON pu.oid = pn.pnpubid
-    UNION ALL
+
+    UNION ALL  -- Publications
+    -- only if: pg_catalog.pg_publication
     SELECT s.nsp, 'publication', quote_ident(pu.pubname),
         concat_ws(E'\n',
             CASE WHEN pu.puballtables THEN 'all tables: yes' END,
@@ -732,6 +768,7 @@ objects AS (
     JOIN pg_publication AS pu ON s.shared
 
     UNION ALL  -- Event triggers
+    -- only if: pg_catalog.pg_event_trigger
     SELECT s.nsp, 'event trigger', quote_ident(ev.evtname),
         concat_ws(E'\n',
             'on: ' || ev.evtevent,
@@ -745,7 +782,8 @@ objects AS (
     FROM schemas AS s
     JOIN pg_event_trigger AS ev ON s.shared
 
-    UNION ALL  -- Foreign servers and their wrappers
+    UNION ALL  -- Foreign servers
+    -- only if: pg_catalog.pg_foreign_server
     SELECT s.nsp, 'foreign server', quote_ident(fs.srvname),
         concat_ws(E'\n',
             'wrapper: ' || quote_ident(fw.fdwname),
@@ -761,7 +799,9 @@ objects AS (
     FROM schemas AS s
     JOIN pg_foreign_server AS fs ON s.shared
     JOIN pg_foreign_data_wrapper AS fw ON fw.oid = fs.srvfdw
-    UNION ALL
+
+    UNION ALL  -- Foreign data wrappers
+    -- only if: pg_catalog.pg_foreign_data_wrapper
     SELECT s.nsp, 'foreign data wrapper', quote_ident(fw.fdwname),
         concat_ws(E'\n',
             'handler: ' || nullif(fw.fdwhandler, 0)::regproc,
@@ -773,6 +813,7 @@ objects AS (
     JOIN pg_foreign_data_wrapper AS fw ON s.shared
 
     UNION ALL  -- Access methods
+    -- only if: pg_catalog.pg_am WHERE oid >= 16384
     SELECT s.nsp, 'access method', quote_ident(am.amname),
         concat_ws(E'\n', 'for: ' || CASE am.amtype WHEN 't' THEN 'tables' ELSE 'indexes' END, 'handler: ' || am.amhandler),
         NULL, 'pg_am'::regclass, am.oid, 0, NULL, NULL, NULL
@@ -780,6 +821,7 @@ objects AS (
     JOIN pg_am AS am ON s.shared AND am.oid >= 16384
 
     UNION ALL  -- Languages
+    -- only if: pg_catalog.pg_language WHERE oid >= 16384 OR lanacl IS NOT NULL
     SELECT s.nsp, 'language', quote_ident(l.lanname),
         concat_ws(E'\n',
             CASE WHEN l.lanpltrusted THEN 'trusted: yes' END,
@@ -843,11 +885,16 @@ SELECT s.nspname AS schema, o.kind,
                     UNION ALL
                     -- The owner granted what is usual, and may have been another one.
                     SELECT false, nullif(x.grantee, x.grantor), x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
-                    FROM aclexplode(coalesce(
-                        (SELECT ip.initprivs FROM pg_init_privs AS ip
-                         WHERE ip.objoid = o.oid AND ip.classoid = o.class AND ip.objsubid = o.sub),
-                        CASE WHEN o.acl_kind <> 'none' THEN acldefault(o.acl_kind::"char", o.owner) END
-                    )) AS x
+                    FROM aclexplode(CASE o.acl_kind
+                        WHEN 'none' THEN NULL
+                        -- As in a new database, whoever made it anew and gave it back what it had.
+                        WHEN 'public' THEN acldefault('n', o.owner) || makeaclitem(0, o.owner, 'USAGE', false)
+                        ELSE coalesce(
+                            (SELECT ip.initprivs FROM pg_init_privs AS ip
+                             WHERE ip.objoid = o.oid AND ip.classoid = o.class AND ip.objsubid = o.sub),
+                            acldefault(o.acl_kind::"char", o.owner)
+                        )
+                    END) AS x
                 ) AS a
                 GROUP BY a.grantee
             ) AS g

@@ -6,11 +6,15 @@ from .connection import (
     ended_transaction,
     explain,
     is_forbidden,
+    is_lost,
     is_there_already,
+    may_pass,
     migrating,
     reading,
+    refusal,
     row_checks,
     timed_out,
+    was_interrupted,
 )
 from .enums import enum_types, render_type
 from .in_step import keep_in_step, stop_keeping
@@ -37,13 +41,16 @@ __all__ = [
     "enum_types",
     "explain",
     "is_forbidden",
+    "is_lost",
     "is_there_already",
     "keep_in_step",
     "make_online",
+    "may_pass",
     "migrating",
     "reading",
     "reads_rows",
     "recreate",
+    "refusal",
     "registering",
     "render_type",
     "row_checks",
@@ -51,4 +58,5 @@ __all__ = [
     "snapshot",
     "stop_keeping",
     "timed_out",
+    "was_interrupted",
 ]

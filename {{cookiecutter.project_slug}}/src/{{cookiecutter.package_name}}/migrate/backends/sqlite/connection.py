@@ -48,16 +48,37 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
     """The error of a database that cannot be opened, or refuses."""
     address = engine.url.render_as_string()
-    said = str(getattr(error, "orig", None) or error)
-    for words, solution in _REFUSALS.items():
-        if words in said:
-            return errors.database_refuses(address, error, solution)
+    if (solution := refusal(error)) is not None:
+        return errors.database_refuses(address, error, solution)
     return errors.database_away(address, error)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to do where the database refuses whatever the statement says, as on a full disk."""
+    said = str(getattr(error, "orig", ""))
+    return next((solution for words, solution in _REFUSALS.items() if words in said), None)
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the same may work a moment later: another one has the lock."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_lost(error: SQLAlchemyError) -> bool:
+    """Whether the connection was lost: a file has none."""
+    return False
 
 
 def timed_out(error: BaseException) -> bool:
     """Whether a statement waited for a table's lock as long as it may: there are none in SQLite."""
     return False
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a signal ended the statement: SQLite's driver drops the KeyboardInterrupt itself."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_INTERRUPT
 
 
 def is_there_already(error: BaseException) -> bool:
@@ -144,16 +165,22 @@ def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
             return
         assert ctx.connection is not None
         after = _orphans(ctx.connection)
-        made = after - before
-        # A table with orphans that was renamed or dropped brings no new ones.
-        gone = sum((before - after).values())
-        if sum(made.values()) > gone:
+        made, gone = after - before, before - after
+        # A table that was renamed took its orphans along; what was removed elsewhere excuses none.
+        declared = _foreign_keys(ctx.connection)
+        number = made.total() - sum(rows for key, rows in gone.items() if key not in declared)
+        if number > 0:
             table, parent = next(iter(made))
-            number = sum(made.values()) - gone
-            raise errors.orphaned_rows(number, table, parent)
+            raise errors.orphaned_rows(number, table, parent, after.total() - number)
         before = after
 
     yield check
+
+
+def _foreign_keys(connection: Connection) -> set[tuple[str, str]]:
+    """Each table with a foreign key, and the one that it points to."""
+    keys = """SELECT t.name, k."table" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k"""
+    return set(driver_connection(connection).execute(keys))
 
 
 def _orphans(connection: Connection) -> Orphans:

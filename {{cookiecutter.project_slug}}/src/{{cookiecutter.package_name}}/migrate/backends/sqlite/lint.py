@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from ...config import MigrationConfig
 from ...lint.chunks import chunked, target
-from ...lint.model import Catalog, Effect, Rewrite, Step, Thing, Watch, execute
+from ...lint.model import UNSEEN, Catalog, Effect, Rewrite, Step, Thing, Watch, execute
 from .connection import migrating
 
 _WRITE_LOCK = "the write lock"
@@ -58,13 +58,14 @@ def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) 
     _note_rename(statement, watch)
     after = _read(raw, watch.renamed)
     command = " ".join(statement.split()[:2]).upper()
-    rewritten = {key for key in watch.existing if key not in before and key in after}
+    tables = {key for key in watch.existing if key in after and after[key].facts["kind"] == "r"}
+    rewritten = {key for key in tables if key not in before}
     if command == "INSERT INTO" and _COPY in statement:
         touched = set()  # batch_alter_table copies; that is told of the table it copies to
     locked = rewritten | {
         new.of
         for key, new in after.items()
-        if new.kind in ("index", "column") and key not in before and new.of in watch.existing
+        if new.kind in ("index", "column") and key not in before and new.of in tables
     }
     name = {key: (before.get(key) or after[key]).name for key in watch.existing & {*before, *after}}
     return [
@@ -101,9 +102,16 @@ def _note_rename(statement: str, watch: Watch) -> None:
         watch.renamed[new] = watch.renamed.get(old, old)
 
 
+def changes_server(_statement: str) -> bool:
+    """There is none."""
+    return False
+
+
 def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
-    """What a migration did past SQLAlchemy is seen by its round trip only."""
-    return ()
+    """What a migration did past SQLAlchemy, on the driver's own connection; rows are not seen."""
+    raw: Any = connection.connection.dbapi_connection
+    after = _read(raw, watch.renamed)
+    return (Effect(UNSEEN, None, "", watch.existing, before, after),) * (after != before)
 
 
 def fits(old: Thing, new: Thing) -> bool:
@@ -146,11 +154,16 @@ def _read(raw: sqlite3.Connection, renamed: Mapping[str, str] | None = None) -> 
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     ).fetchall()
     found: dict[str, Thing] = {}
+    triggered = {table for type_, _, table, _ in rows if type_ == "trigger"}
     for type_, name, table, sql in rows:
         key, definition = f"table:{table}", " ".join((sql or "").split())
         if type_ in ("table", "view"):
             query = {"query": definition} if type_ == "view" else {}
-            facts = {"kind": "v" if query else "r", **query}
+            facts = {
+                "kind": "v" if query else "r",
+                "writable": not query or name in triggered,
+                **query,
+            }
             found[key] = Thing("table", name, key, "", facts)
             found |= _columns(raw, key, name)
             found |= _constraints(raw, key, name, definition)
@@ -225,17 +238,21 @@ def _touched(
     except sqlite3.Error:
         return set()  # the statement itself will say so
     commands = {row[1] for row in program}
-    if "DecrJumpZero" in commands or ({"AggStep", "Count"} & commands and "Write" not in commands):
-        return set()  # a LIMIT, or a SELECT that gives one row
+    if "OpenWrite" not in commands and {"AggStep", "Count", "IfNotZero"} & commands:
+        return set()  # a SELECT that gives one row, or sorts them for a LIMIT
     pages = dict(
         raw.execute("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage").fetchall()
     )
     unique = _unique_pages(raw)
-    cursors = {row[2]: row[3] for row in program if row[1] in ("OpenRead", "OpenWrite")}
-    found = {pages.get(row[2], "") for row in program if row[1] == "Clear"}
-    for _, command, cursor, *_ in program:
+    opened = [row for row in program if row[1] in ("OpenRead", "OpenWrite") and not row[4]]
+    cursors = {row[2]: row[3] for row in opened}  # of the main database: temporary tables aside
+    found = {pages.get(row[2], "") for row in program if row[1] == "Clear" and row[3] == 0}
+    limits = [(at, end) for at, command, _, end, *_ in program if command == "DecrJumpZero"]
+    for begin, command, cursor, end, *_ in program:
         page = cursors.get(cursor)
         whole = command in ("Rewind", "Last")
+        if any(begin < at < end <= out for at, out in limits):
+            continue  # a LIMIT ends this loop
         if page in pages and (whole or (command.startswith("Seek") and page not in unique)):
             found.add(pages[page])
     return {f"table:{name}" for name in found}

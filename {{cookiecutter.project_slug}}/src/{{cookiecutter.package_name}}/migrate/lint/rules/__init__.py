@@ -9,6 +9,7 @@ from . import (
     blocks_writes,
     breaks_old_code,
     cannot_be_undone,
+    changes_server,
     fails,
     fails_on_rows,
     long_transaction,
@@ -25,6 +26,7 @@ from . import (
 RULES: tuple[Rule, ...] = (
     fails.RULE,
     needs_autocommit.RULE,
+    changes_server.RULE,
     rewrites_table.RULE,
     scans_table.RULE,
     blocks_all.RULE,

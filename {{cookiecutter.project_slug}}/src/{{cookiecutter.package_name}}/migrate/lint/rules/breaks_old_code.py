@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..model import Catalog, Dialect, Hit, Linted, Rule, Thing
 
+_ROW_SECURITY = ("row_security", "row_security_of_owner")
 _BY_NAME = ("table", "sequence", "type", "function", "extension", "schema")
 
 
@@ -32,10 +33,14 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
         new = there.get(name)
         if old.kind in _BY_NAME and new is None and not old.facts.get("owned"):
             found[name] = f"Old code asks for {old.kind} {old.name}, which {_where(now, key)}."
-        elif old.kind == "label" and key in now and now[key].name != old.name:
+        elif old.kind == "label" and new is None and ("type", "", old.table) in there:
             found[name] = f"Old code writes {old.name}, which {_where(now, key)}."
+        elif (
+            old.kind == "function" and new and old.facts != {**new.facts, "body": old.facts["body"]}
+        ):
+            found[name] = f"Old code calls function {old.name}, which gives something else."
         elif old.kind == "table" and new is not None:
-            for what in _table(old, now[key]) if key in now else ():
+            for what in _table(old, new):
                 found["table", old.name, what] = what
         elif ("table", "", old.table) not in there:
             continue  # said of the table already
@@ -46,7 +51,11 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
                 found[name] = what
         elif old.kind == "trigger" and _is_off(old, new or now.get(key)):
             found[name] = f"Old code leans on trigger {old.name} of {old.table}, which is off."
-    for name, what in (*_new_columns(base, now), *_lost_keys(base, now)):
+    for name, what in (
+        *_new_columns(base, now),
+        *_lost_keys(base, now),
+        *_changed_rules(base, now),
+    ):
         found[name] = what
     return found
 
@@ -60,8 +69,12 @@ def _is_off(old: Thing, new: Thing | None) -> bool:
 
 
 def _table(old: Thing, new: Thing) -> Iterator[str]:
-    if new.facts.get("row_security") and not old.facts.get("row_security"):
+    if any(new.facts.get(fact) and not old.facts.get(fact) for fact in _ROW_SECURITY):
         yield f"Old code no longer sees rows of {old.name} that no policy gives it."
+    if new.facts.get("unchecked") and not old.facts.get("unchecked"):
+        yield f"Old code leans on foreign keys of {old.name}, which are off."
+    if new.facts.get("writable") is False and old.facts.get("writable") is not False:
+        yield f"Old code writes {old.name}, which is now a view that cannot be written."
     if old.facts.get("partition_of") and not new.facts.get("partition_of"):
         yield f"Old code no longer finds the rows of {old.name} in {old.facts['partition_of']}."
     if lost := set(old.facts.get("grants", ())) - set(new.facts.get("grants", ())):
@@ -102,6 +115,28 @@ def _lost_keys(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, st
         if was_key and old.of in now and old.of not in keyed:
             what = f"Old code leans on the primary key of {old.table}, which is gone."
             yield (old.kind, old.table, old.name), what
+
+
+def _changed_rules(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, str], str]]:
+    guarded = {t.of for t in base.values() if any(t.facts.get(fact) for fact in _ROW_SECURITY)}
+    for key in {**base, **now}:
+        old, new = base.get(key), now.get(key)
+        rule = new or old
+        assert rule is not None
+        if rule.of not in base or rule.of not in now or (old and new and old.facts == new.facts):
+            continue
+        name = (rule.kind, rule.table, rule.name)
+        if rule.kind == "rule" and new and new.facts["instead"]:
+            yield name, f"Old code writes {rule.table}, where rule {rule.name} does something else."
+        elif rule.kind == "policy" and rule.of in guarded and not (new and _only_adds(old, new)):
+            yield (
+                name,
+                f"Old code leans on the policies of {rule.table}, and {rule.name} takes away.",
+            )
+
+
+def _only_adds(old: Thing | None, new: Thing) -> bool:
+    return old is None and bool(new.facts["permissive"])
 
 
 def _has_value(column: Thing) -> bool:

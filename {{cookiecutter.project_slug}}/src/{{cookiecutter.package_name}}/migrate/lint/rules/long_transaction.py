@@ -25,6 +25,10 @@ def _hit(linted: Linted, effect: Effect, dialect: Dialect, meanwhile: str) -> Hi
     table, (lock, _) = sorted(effect.held.items())[0]
     held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
     what = f"Its transaction holds {held} {meanwhile}."
+    names = {thing.name for thing in effect.before.values() if thing.kind == "table"}
+    if not names.issuperset(effect.held):  # dropped, and made anew: in pieces it would be missed
+        what += " Make the new one beside it first, and exchange the names at the end."
+        return Hit(effect, what, table, lock, rewrite=())
     return Hit(
         effect, what, table, lock, rewrite=tuple(s.code() for s in _apart(linted, effect, dialect))
     )

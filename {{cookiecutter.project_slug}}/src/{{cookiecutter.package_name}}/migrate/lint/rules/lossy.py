@@ -29,8 +29,10 @@ def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
 
 
 def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
-    # SQLite changes a table by building another, copying the rows, and giving it the old name.
-    return effect.command == "DROP TABLE" and any(table in e.rewritten for e in linted.effects)
+    # A batch changes a table by building another, copying the rows, and giving it the old name.
+    comes_back = any(t.kind == "table" and t.name == table for t in linted.end.values())
+    copied = any(table in e.rewritten or table in e.touched for e in linted.effects)
+    return effect.command == "DROP TABLE" and comes_back and copied
 
 
 def _narrows(old: Thing, new: Thing, dialect: Dialect) -> bool:

@@ -1,0 +1,150 @@
+"""Runs that wrote no row, kept in the history: on its newest row, in the column ``other_runs``.
+
+They failed, were held back, or migrated tenants. They have no rows of their own: each reader of the
+table, older versions too, counts rows as migrations that were applied.
+"""
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Table, select, update
+
+from ..errors import ActionableError
+from .backends import backend
+from .config import MigrationConfig
+from .events import Observer
+from .history import BASELINE, HistoryWriter, history_table, read_columns
+from .results import RunState
+
+KEPT_RUNS = 10  # of each row
+PATIENCE_SECONDS = 1.0  # for whatever locks the history
+FIRST = 0  # the run of the row that carries what came before any migration was applied
+COMPARED = ("state", "migrations", "code", "problem")
+
+log = logging.getLogger(__name__)
+
+Kept = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """A run to keep.
+
+    Attributes:
+        migrations: names; of a run that failed, those that did.
+        seconds: that it took.
+        held_by: what the migrations wait for, where they were held back.
+        tenants: how many it migrated, where it was one of tenants.
+        tenants_failed: how many it could not migrate.
+        backup: the one that was made before.
+    """
+
+    state: RunState
+    migrations: Sequence[str]
+    seconds: float
+    error: ActionableError | None = None
+    held_by: Sequence[str] = ()
+    tenants: int | None = None
+    tenants_failed: int = 0
+    backup: str | None = None
+
+    def written(self, release: str | None) -> dict[str, Any]:
+        """It as JSON has it."""
+        return {
+            "at": datetime.now(UTC).isoformat(),
+            "times": 1,
+            "state": self.state,
+            "migrations": list(self.migrations),
+            "seconds": self.seconds,
+            "held_by": list(self.held_by),
+            "tenants": self.tenants,
+            "tenants_failed": self.tenants_failed,
+            "backup": self.backup,
+            "release": release,
+            **who(),
+            **(self.error.as_dict() if self.error else {}),
+        }
+
+
+def who() -> dict[str, Any]:
+    """This process."""
+    return {"host": platform.node(), "pid": os.getpid()}
+
+
+def keep_run(
+    engine: Engine, config: MigrationConfig, run: OtherRun, *, may_alter: bool = False
+) -> None:
+    """Keep a run, if that can be done at once. Never raises; what the run itself says matters more.
+
+    Args:
+        may_alter: make the table, or its column, where it is missing. Only under the lock: another
+            migrator may be about to do the same.
+    """
+    if not config.keeps_runs:
+        return
+    patient = replace(
+        config,
+        lock_timeout=PATIENCE_SECONDS,
+        table_lock_timeout=PATIENCE_SECONDS,
+        observer=Observer(),
+    )
+    try:
+        with backend.migrating(engine, patient) as connection, connection.begin():
+            _write(connection, patient, run.written(config.load_release()), may_alter=may_alter)
+    except Exception as problem:  # SQLite's driver, that the file is locked
+        log.warning("The run is not in the history: %s", type(problem).__name__)
+
+
+def read_kept(written: str | None) -> list[Kept]:
+    """The other runs that a row has, oldest first."""
+    kept: list[Kept] = json.loads(written) if written else []
+    return kept
+
+
+def _write(connection: Connection, config: MigrationConfig, run: Kept, *, may_alter: bool) -> None:
+    columns = read_columns(connection, config)
+    if may_alter:
+        HistoryWriter(config, columns).bring_table_forward(connection.execute, connection.dialect)
+    elif "other_runs" not in columns:
+        return
+    table = history_table(config.history_table)
+    newest = select(table.c.id, table.c.other_runs).order_by(table.c.id.desc()).limit(1)
+    row = connection.execute(newest.with_for_update()).one_or_none()
+    if row is None:
+        connection.execute(_carrier(table))
+        row = connection.execute(newest).one()
+    kept = json.dumps(_with(read_kept(row.other_runs), run))
+    connection.execute(update(table).where(table.c.id == row.id).values(other_runs=kept))
+
+
+def _carrier(table: Table) -> Insert:
+    """A row that is no migration, undone as it is written: nobody counts it as applied."""
+    now = datetime.now(UTC)
+    return table.insert().values(
+        run_id=FIRST,
+        batch=BASELINE,
+        revision="",
+        name="",
+        checksum="",
+        started_at=now,
+        duration=0.0,
+        rolled_back_at=now,
+    )
+
+
+def _with(kept: list[Kept], run: Kept) -> list[Kept]:
+    if not kept:
+        return [{**run, "number": 1}]
+    last = kept[-1]
+    is_same = all(last.get(key) == run.get(key) for key in COMPARED)
+    if is_same and run["tenants"] is None:
+        # As when a service is started again and again.
+        again = {**run, "number": last["number"], "times": last["times"] + 1}
+        return [*kept[:-1], again]
+    return [*kept, {**run, "number": last["number"] + 1}][-KEPT_RUNS:]
