@@ -20,6 +20,7 @@ SEED_NAMES = sorted(path.stem for path in SEEDS.glob("[0-9]*.py"))
 
 COUNT = "1 migration" if len(NAMES) == 1 else f"{len(NAMES)} migrations"
 
+
 def test_a_day_with_migrations(command: Command) -> None:
     assert command("migrate current") == (0, "none")
     assert command("migrate latest") == (0, f"Batch 1 run: {COUNT}")
