@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 
 from .schema import HEADERS, prepare
 
-
 # Runs a command line: gives exit code and output.
 Command = Callable[[str], tuple[int, str]]
 

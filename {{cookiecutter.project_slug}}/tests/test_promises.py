@@ -126,7 +126,8 @@ def test_the_server_lets_go_of_a_client_that_is_silent(
         thread.start()
         with socket.create_connection(listener.getsockname()) as client:
             client.settimeout(60)
-            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\nGET /")
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             said = b""
             while received := _received(client):
                 said += received
