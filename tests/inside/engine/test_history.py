@@ -24,8 +24,13 @@ from my_service.migrate import (
     run_migrations,
 )
 from my_service.migrate.lock import migration_lock
-from my_service.migrate.other_runs import KEPT_RUNS
-from my_service.migrate.timings import KEPT_CHARACTERS, KEPT_STATEMENTS, Timings, without_values
+from my_service.migrate.watch.other_runs import KEPT_RUNS
+from my_service.migrate.watch.timings import (
+    KEPT_CHARACTERS,
+    KEPT_STATEMENTS,
+    Timings,
+    without_values,
+)
 
 from engine.support import Command, Database, Folder, create, printed_json
 
@@ -240,7 +245,7 @@ def test_a_history_that_cannot_be_written_hides_no_error(
     def refuse(*_: object, **__: object) -> None:
         raise sa.exc.OperationalError("UPDATE", {}, Exception("the disk is full"))
 
-    monkeypatch.setattr("my_service.migrate.other_runs._write", refuse)
+    monkeypatch.setattr("my_service.migrate.watch.other_runs._write", refuse)
     folder.add("bad", FAIL)
     result = run_migrations(engine, config=folder.config())
     assert result.error is not None and result.error.code == "migration-failed"

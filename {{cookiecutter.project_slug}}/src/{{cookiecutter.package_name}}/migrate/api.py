@@ -24,18 +24,16 @@ from .backup import (
     list_kept,
     restore_backup,
 )
-from .baseline import BaselineResult, take_over
 from .before_run import BeforeRun
+from .checks.baseline import BaselineResult, take_over
+from .checks.diff import diff_schemas, read_schema_files, write_schema_files
+from .checks.verify import VerifyResult, verified, verify_schema
 from .config import MigrationConfig, default_config
 from .confirm import confirm_undoing
-from .diff import diff_schemas, read_schema_files, write_schema_files
 from .drift import Difference as SchemaDifference
 from .drift import Snapshot
 from .events import Observer, Several, Silent
 from .folder import Folder
-from .gate import with_gate
-from .instances import Instance, Registration, make_table, read_instances
-from .other_runs import OtherRun, keep_run
 from .plan import make_status, read_state
 from .results import (
     BackfillProgress,
@@ -46,14 +44,16 @@ from .results import (
     NewMigration,
     RunState,
 )
+from .rolling.gate import with_gate
+from .rolling.instances import Instance, Registration, make_table, read_instances
 from .runner import downgrade
-from .runs import MigrationRun, read_runs
 from .scope import Scope
 from .snapshots import live_snapshot
-from .squash import SquashResult, squash_migrations
-from .stats import MigrationStats, MigrationTime, TimesCompared, compare_times, read_stats
-from .timings import without_values
-from .verify import VerifyResult, verified, verify_schema
+from .watch.other_runs import OtherRun, keep_run
+from .watch.runs import MigrationRun, read_runs
+from .watch.stats import MigrationStats, MigrationTime, TimesCompared, compare_times, read_stats
+from .watch.timings import without_values
+from .writing.squash import SquashResult, squash_migrations
 
 if TYPE_CHECKING:
     from .lint import Report
@@ -267,7 +267,7 @@ def make_migration(
     Raises:
         ActionableError: the phase is none, the name cannot be a file name, or the folder is not in order.
     """
-    from . import make
+    from .writing import make
 
     config = config or default_config()
     options = {"empty": empty, "merge": merge, "plain": plain}
@@ -290,14 +290,14 @@ def keep_in_step(
         to_new: SQL that makes the new value of the row's columns. Default: the old value.
         to_old: SQL that makes the old value of the row's columns. Default: the new value.
     """
-    from . import in_step
+    from .rolling import in_step
 
     in_step.keep_in_step(table, old, new, to_new=to_new, to_old=to_old)
 
 
 def stop_keeping(table: str, old: str, new: str) -> None:
     """In a migration: undo :func:`keep_in_step`; nothing to do where it was not called."""
-    from . import in_step
+    from .rolling import in_step
 
     in_step.stop_keeping(table, old, new)
 
@@ -410,7 +410,7 @@ def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:
     Returns:
         None when git cannot say it: there is no git, no repository, or no default branch.
     """
-    from . import added
+    from .writing import added
 
     return added.added_migrations(config or default_config())
 

@@ -24,10 +24,8 @@ from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
 from .folder import Folder, name_of, runs_alone
-from .gate import Held, pass_gate
 from .history import HistoryRow, HistoryWriter, accept_change
 from .lock import migration_lock
-from .other_runs import OtherRun, keep_run, who
 from .plan import (
     DatabaseState,
     Plan,
@@ -38,9 +36,11 @@ from .plan import (
     read_state,
 )
 from .results import MigrationResult, RunState
+from .rolling.gate import Held, pass_gate
 from .select import Choice, all_pending
 from .snapshots import FingerprintWriter, other_tools
-from .timings import Timings
+from .watch.other_runs import OtherRun, keep_run, who
+from .watch.timings import Timings
 
 if TYPE_CHECKING:
     from alembic.script import Script

@@ -8,9 +8,9 @@ from sqlalchemy import Engine, text
 from .. import errors
 from ..config import MigrationConfig
 from ..folder import Folder, name_of, runs_alone
-from ..gate import as_comment, look_at_gate
 from ..history import HistoryWriter
 from ..plan import check_contracts_known, find_ahead, make_plan, read_state
+from ..rolling.gate import as_comment, look_at_gate
 from ..runner import check_unchanged
 from ..select import all_pending
 

@@ -13,7 +13,7 @@ from ..backends import backend
 from ..before_run import nothing
 from ..config import MigrationConfig
 from ..events import Observer
-from ..gate import as_comment
+from ..rolling.gate import as_comment
 from ..runner import upgrade
 from ..select import all_pending
 

@@ -13,12 +13,12 @@ from ..backends import backend
 from ..backfill import read_unfinished
 from ..backfilling import joined, run_backfills
 from ..before_run import OncePerRun
+from ..checks.verify import verified
 from ..config import MigrationConfig, default_config
 from ..errors import schema_differs
 from ..folder import CONTRACT, Folder, phase_of
 from ..plan import Plan, find_ahead, make_plan, make_status, read_state
 from ..results import MigrationResult
-from ..verify import verified
 from . import errors
 from .backfills import TenantBackfills
 from .bulk import BulkMigration, OnResult, TenantResult

@@ -9,8 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...errors import ActionableError
 from .. import errors as engine_errors
 from ..backends import backend
-from ..baseline import record
-from ..chain import chain_snapshot
+from ..checks.baseline import record
+from ..checks.chain import chain_snapshot
 from ..config import MigrationConfig, default_config
 from ..folder import Folder, name_of
 from ..lock import migration_lock

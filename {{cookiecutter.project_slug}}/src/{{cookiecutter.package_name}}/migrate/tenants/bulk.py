@@ -30,10 +30,10 @@ from ..backends import backend
 from ..config import MigrationConfig
 from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
-from ..other_runs import OtherRun, keep_run
 from ..plan import Plan
 from ..results import RunState
 from ..select import refuse_baseline
+from ..watch.other_runs import OtherRun, keep_run
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation import wait_for_creations

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ActionableError
 from ..backends import backend
-from ..chain import chain_snapshot
+from ..checks.chain import chain_snapshot
 from ..config import MigrationConfig, default_config
 from ..drift import Difference, Snapshot, compare
 from ..folder import Folder

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from . import errors
-from .backends import backend
+from .. import errors
+from ..backends import backend
+from ..config import MigrationConfig, default_config
+from ..drift import Difference, Snapshot, compare
+from ..snapshots import live_snapshot
 from .chain import chain_snapshot, models_snapshot
-from .config import MigrationConfig, default_config
-from .drift import Difference, Snapshot, compare
-from .snapshots import live_snapshot
 
 Connect = Callable[[str], Engine]
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, select, update
 
-from ..errors import ActionableError
-from .backends import backend
-from .config import MigrationConfig
-from .events import Observer
-from .history import BASELINE, HistoryWriter, history_table, read_columns
-from .results import RunState
+from ...errors import ActionableError
+from ..backends import backend
+from ..config import MigrationConfig
+from ..events import Observer
+from ..history import BASELINE, HistoryWriter, history_table, read_columns
+from ..results import RunState
 
 KEPT_RUNS = 10  # of each row
 PATIENCE_SECONDS = 1.0  # for whatever locks the history

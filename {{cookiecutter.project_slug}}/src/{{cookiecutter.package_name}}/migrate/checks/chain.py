@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.schema import CreateSchema
 
-from .backends import backend
-from .before_run import nothing
-from .config import MigrationConfig
-from .drift import Snapshot
-from .events import Observer
-from .plan import Plan
-from .runner import upgrade
-from .snapshots import live_snapshot
+from ..backends import backend
+from ..before_run import nothing
+from ..config import MigrationConfig
+from ..drift import Snapshot
+from ..events import Observer
+from ..plan import Plan
+from ..runner import upgrade
+from ..snapshots import live_snapshot
 
 if TYPE_CHECKING:
     from alembic.script import Script

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import ActionableError
-from ..words import count
-from . import errors
-from .backends import backend
-from .backends.common import check_engine
-from .chain import chain_applied
-from .config import MigrationConfig, default_config
-from .drift import Difference, Snapshot, compare, take_snapshot
-from .events import Silent
-from .folder import BACKFILL, Folder, name_of, parents, phase_of
+from ...errors import ActionableError
+from ...words import count
+from .. import errors
+from ..backends import backend
+from ..backends.common import check_engine
+from ..checks.chain import chain_applied
+from ..config import MigrationConfig, default_config
+from ..drift import Difference, Snapshot, compare, take_snapshot
+from ..events import Silent
+from ..folder import BACKFILL, Folder, name_of, parents, phase_of
+from ..plan import find
+from ..runner import upgrade
+from ..scope import Scope
+from ..select import all_pending
+from ..snapshots import schema_name
 from .make import format_file
-from .plan import find
-from .runner import upgrade
-from .scope import Scope
-from .select import all_pending
-from .snapshots import schema_name
 
 if TYPE_CHECKING:
     from alembic.script import Script

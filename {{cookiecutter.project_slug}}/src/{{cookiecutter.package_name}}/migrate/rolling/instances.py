@@ -28,13 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
-from . import errors
-from .backends import backend
-from .backends.common import writing
-from .config import MigrationConfig
-from .folder import CONTRACT, Folder
-from .history import Utc
-from .plan import DatabaseState, check_contracts_known, nothing_to_do, seen_by, state_on
+from .. import errors
+from ..backends import backend
+from ..backends.common import writing
+from ..config import MigrationConfig
+from ..folder import CONTRACT, Folder
+from ..history import Utc
+from ..plan import DatabaseState, check_contracts_known, nothing_to_do, seen_by, state_on
 
 TABLE = "service_instances"
 GONE_AFTER_SECONDS = 60.0

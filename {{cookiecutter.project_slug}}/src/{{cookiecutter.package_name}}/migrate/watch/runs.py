@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, or_, select
 
-from ..words import count
-from .backends import backend
-from .config import MigrationConfig, default_config
-from .history import BASELINE, history_table, read_columns
+from ...words import count
+from ..backends import backend
+from ..config import MigrationConfig, default_config
+from ..history import BASELINE, history_table, read_columns
+from ..results import RunState
 from .other_runs import FIRST, Kept, read_kept
-from .results import RunState
 
 RUNS_AT_ONCE = 100
 ERROR_KEYS = ("code", "problem", "impact", "solution")

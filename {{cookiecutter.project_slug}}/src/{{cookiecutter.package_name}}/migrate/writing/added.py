@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from .config import MigrationConfig
+from ..config import MigrationConfig
 
 
 def added_migrations(config: MigrationConfig) -> list[str] | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from alembic import op
 from sqlalchemy import text
 
-from .backends import backend
+from ..backends import backend
 
 
 def keep_in_step(

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import ActionableError
-from . import errors
-from .backends import backend
-from .backends.common import check_engine
+from ...errors import ActionableError
+from .. import errors
+from ..backends import backend
+from ..backends.common import check_engine
+from ..config import MigrationConfig, default_config
+from ..drift import Difference, Snapshot, compare
+from ..folder import Folder, name_of
+from ..history import HistoryWriter
+from ..lock import migration_lock
+from ..plan import Plan, find, make_plan, read_state
+from ..snapshots import live_snapshot, other_tools
 from .chain import chain_snapshot
-from .config import MigrationConfig, default_config
-from .drift import Difference, Snapshot, compare
-from .folder import Folder, name_of
-from .history import HistoryWriter
-from .lock import migration_lock
-from .plan import Plan, find, make_plan, read_state
-from .snapshots import live_snapshot, other_tools
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def record(
         fingerprint: of the schema as it is.
         note: what is kept with the last migration.
     """
-    from .alembic_bridge import stamp
+    from ..alembic_bridge import stamp
 
     last = plan.applied[-1].revision
     writer = HistoryWriter(config, plan.state.columns)

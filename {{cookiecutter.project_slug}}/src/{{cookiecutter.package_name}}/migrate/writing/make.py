@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from . import errors
-from .config import MigrationConfig
-from .folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
-from .history import DEFAULT_PHASE
-from .plan import make_plan, read_state
-from .results import NewMigration
-from .snapshots import other_tools
+from .. import errors
+from ..config import MigrationConfig
+from ..folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
+from ..history import DEFAULT_PHASE
+from ..plan import make_plan, read_state
+from ..results import NewMigration
+from ..snapshots import other_tools
 
 if TYPE_CHECKING:
     from alembic.script import Script

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from .backends import backend
-from .config import MigrationConfig, default_config
-from .history import history_table, read_columns
-from .results import RunState
+from ..backends import backend
+from ..config import MigrationConfig, default_config
+from ..history import history_table, read_columns
+from ..results import RunState
 from .runs import MigrationRun, read_runs
 
 SLOWEST_STATEMENTS = 10

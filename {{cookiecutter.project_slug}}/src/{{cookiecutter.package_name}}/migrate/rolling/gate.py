@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from ..words import count
-from .backends import backend
-from .backends.common import MigrationLock
-from .backfill import backfill_of, read_unfinished
-from .config import MigrationConfig
-from .folder import CONTRACT, Folder, fills_tenants, name_of, parents, phase_of
+from ...words import count
+from ..backends import backend
+from ..backends.common import MigrationLock
+from ..backfill import backfill_of, read_unfinished
+from ..config import MigrationConfig
+from ..folder import CONTRACT, Folder, fills_tenants, name_of, parents, phase_of
+from ..results import BackfillProgress, MigrationStatus
 from .instances import Instance, read_instances, remove_gone
-from .results import BackfillProgress, MigrationStatus
 
 if TYPE_CHECKING:
     from alembic.script import Script

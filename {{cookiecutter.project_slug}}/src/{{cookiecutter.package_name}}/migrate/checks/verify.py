@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import ActionableError
-from . import errors
-from .backends import backend
-from .backends.common import check_engine
+from ...errors import ActionableError
+from .. import errors
+from ..backends import backend
+from ..backends.common import check_engine
+from ..config import MigrationConfig, default_config
+from ..drift import Difference, compare
+from ..folder import Folder, name_of
+from ..plan import make_plan, read_state
+from ..results import MigrationResult
+from ..snapshots import live_snapshot
 from .chain import chain_snapshot
-from .config import MigrationConfig, default_config
-from .drift import Difference, compare
-from .folder import Folder, name_of
-from .plan import make_plan, read_state
-from .results import MigrationResult
-from .snapshots import live_snapshot
 
 
 @dataclass(frozen=True)

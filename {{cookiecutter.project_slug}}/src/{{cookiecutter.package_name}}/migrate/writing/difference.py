@@ -12,13 +12,13 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
-from .alembic_bridge import context_options
-from .backends import backend
-from .backends.common import Online
-from .config import MigrationConfig
-from .folder import Folder
-from .old_code import allow_old_code
-from .results import Difference
+from ..alembic_bridge import context_options
+from ..backends import backend
+from ..backends.common import Online
+from ..config import MigrationConfig
+from ..folder import Folder
+from ..results import Difference
+from ..rolling.old_code import allow_old_code
 
 LEFT_OUT = (
     "# No model has these tables, and no migration here made them. Remove the # to drop them."
