@@ -18,16 +18,15 @@ from my_service.migrate import (
     Instance,
     MigrationConfig,
     Registration,
-    gate,
     get_instances,
     get_migration_status,
-    instances,
     rollback_migrations,
     run_migrations,
 )
 from my_service.migrate.backends.common import MigrationLock
 from my_service.migrate.events import Observer
 from my_service.migrate.lock import migration_lock
+from my_service.migrate.rolling import gate, instances
 from my_service.migrations.target import can_serve
 from my_service.replica import Replica
 from my_service.settings import Settings

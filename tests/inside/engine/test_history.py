@@ -15,7 +15,6 @@ from my_service.migrate import (
     Observer,
     Registration,
     RunState,
-    get_migration_status,
     migrate_down,
     migrate_up,
     read_runs,
@@ -132,26 +131,16 @@ def test_the_same_failure_again_is_counted_and_others_are_bounded(
     assert "no" * (KEPT_RUNS + 2) in (failures[0].error or {})["problem"]
 
 
-def test_a_first_run_that_fails_is_kept_and_counts_as_nothing(
+def test_a_first_run_that_fails_leaves_the_database_as_it_was(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
     folder.add("bad", FAIL)
-    run_migrations(engine, config=folder.config())
-    assert database.tables() == set()
-    (failed,) = read_runs(engine, config=folder.config())
-    assert (failed.key, failed.migrations, failed.state) == ("0.1", ("002_bad",), RunState.FAILED)
-    assert get_migration_status(engine, config=folder.config()).completed == ()
-    folder.file("002_bad").unlink()
-    assert run_migrations(engine, config=folder.config()).batch == 1
-    runs = read_runs(engine, config=folder.config())
-    assert [(run.key, run.migrations) for run in runs] == [
-        ("1.0", ("001_a",)),
-        ("0.1", ("002_bad",)),
-    ]
-    assert [run.batch for run in runs] == [1, None]
-    stats = read_stats(engine, config=folder.config())
-    assert (stats.runs, stats.failed, len(stats.migrations)) == (1, 1, 1)
+    empty = database.schema()
+    result = run_migrations(engine, config=folder.config())
+    assert result.error is not None and "Nothing was changed" in result.error.impact
+    assert database.schema() == empty
+    assert read_runs(engine, config=folder.config()) == []
 
 
 def test_a_refusal_is_kept_where_there_is_a_history(
@@ -201,12 +190,14 @@ def test_who_waits_in_vain_for_another_hears_of_that_and_of_nothing_else(
 
 
 def test_an_interrupted_run_is_kept(engine: sa.Engine, folder: Folder) -> None:
+    folder.tables("done")
+    run_migrations(engine, config=folder.config())
     folder.add("quick", create("a"))
     folder.add("slow", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         run_migrations(engine, config=folder.config())
-    (run,) = read_runs(engine, config=folder.config())
-    assert (run.state, run.migrations) == (RunState.FAILED, ("002_slow",))
+    run, _ = read_runs(engine, config=folder.config())
+    assert (run.state, run.migrations) == (RunState.FAILED, ("003_slow",))
     assert (run.error or {})["code"] == "interrupted"
 
 

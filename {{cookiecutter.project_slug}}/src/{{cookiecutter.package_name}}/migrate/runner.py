@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 RETRY_SECONDS = 0.5
-# What failed is the database: nothing can be written there, and to try would only take time.
-LOST = ("database-away", "database-lost", "database-refuses", "lock-lost")
+# Not kept in the history: the database itself failed, or another's run, which is kept, took long.
+NOT_KEPT = ("database-away", "database-lost", "database-refuses", "lock-lost", "lock-timeout")
 
 
 def upgrade(
@@ -174,13 +174,12 @@ class _Run:
                 self._keep_failure(self._interrupted(), began)
             raise
         except ActionableError as error:
-            if (self.failed or self.choose is all_pending) and error.code not in LOST:
+            if (self.failed or self.choose is all_pending) and error.code not in NOT_KEPT:
                 self._keep_failure(error, began)
             raise
 
     def _keep_failure(self, error: ActionableError, began: float) -> None:
-        # Before anything ran, an empty database or another's stays as it is.
-        may_alter = bool(self.failed) and error.code != "tables-without-history"
+        may_alter = bool(self.failed)  # else this process may not have the lock
         self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
 
     def _keep(

@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from ...errors import ActionableError
 from ..backends import backend
 from ..config import MigrationConfig
 from ..events import Observer
-from ..history import BASELINE, HistoryWriter, history_table, read_columns
+from ..history import HistoryWriter, history_table, read_columns
 from ..results import RunState
 
 KEPT_RUNS = 10  # of each row
 PATIENCE_SECONDS = 1.0  # for whatever locks the history
-FIRST = 0  # the run of the row that carries what came before any migration was applied
 COMPARED = ("state", "migrations", "code", "problem")
 
 log = logging.getLogger(__name__)
@@ -80,10 +79,12 @@ def who() -> dict[str, Any]:
 def keep_run(
     engine: Engine, config: MigrationConfig, run: OtherRun, *, may_alter: bool = False
 ) -> None:
-    """Keep a run, if that can be done at once. Never raises; what the run itself says matters more.
+    """Keep a run, if that can be done at once, and if any migration was ever applied here.
+
+    Never raises; what the run itself says matters more.
 
     Args:
-        may_alter: make the table, or its column, where it is missing. Only under the lock: another
+        may_alter: add the column where it is missing. Only under the lock: another
             migrator may be about to do the same.
     """
     if not config.keeps_runs:
@@ -109,6 +110,8 @@ def read_kept(written: str | None) -> list[Kept]:
 
 def _write(connection: Connection, config: MigrationConfig, run: Kept, *, may_alter: bool) -> None:
     columns = read_columns(connection, config)
+    if not columns:  # nothing was ever applied here, and what changed nothing leaves no table
+        return
     if may_alter:
         HistoryWriter(config, columns).bring_table_forward(connection.execute, connection.dialect)
     elif "other_runs" not in columns:
@@ -117,25 +120,9 @@ def _write(connection: Connection, config: MigrationConfig, run: Kept, *, may_al
     newest = select(table.c.id, table.c.other_runs).order_by(table.c.id.desc()).limit(1)
     row = connection.execute(newest.with_for_update()).one_or_none()
     if row is None:
-        connection.execute(_carrier(table))
-        row = connection.execute(newest).one()
+        return
     kept = json.dumps(_with(read_kept(row.other_runs), run))
     connection.execute(update(table).where(table.c.id == row.id).values(other_runs=kept))
-
-
-def _carrier(table: Table) -> Insert:
-    """A row that is no migration, undone as it is written: nobody counts it as applied."""
-    now = datetime.now(UTC)
-    return table.insert().values(
-        run_id=FIRST,
-        batch=BASELINE,
-        revision="",
-        name="",
-        checksum="",
-        started_at=now,
-        duration=0.0,
-        rolled_back_at=now,
-    )
 
 
 def _with(kept: list[Kept], run: Kept) -> list[Kept]:

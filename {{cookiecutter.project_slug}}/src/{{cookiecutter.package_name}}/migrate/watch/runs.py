@@ -14,7 +14,7 @@ from ..backends import backend
 from ..config import MigrationConfig, default_config
 from ..history import BASELINE, history_table, read_columns
 from ..results import RunState
-from .other_runs import FIRST, Kept, read_kept
+from .other_runs import Kept, read_kept
 
 RUNS_AT_ONCE = 100
 ERROR_KEYS = ("code", "problem", "impact", "solution")
@@ -174,8 +174,7 @@ def _runs_of(number: int, rows: list[RowMapping]) -> Iterator[MigrationRun]:
     others = [kept for row in rows for kept in read_kept(row.get("other_runs"))]
     for kept in sorted(others, key=lambda kept: -int(kept["number"])):
         yield _other_run(number, kept)
-    if number != FIRST:
-        yield _run_of_rows(number, rows)
+    yield _run_of_rows(number, rows)
 
 
 def _run_of_rows(number: int, rows: list[RowMapping]) -> MigrationRun:
