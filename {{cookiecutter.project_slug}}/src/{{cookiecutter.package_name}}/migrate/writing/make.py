@@ -61,7 +61,8 @@ def make_migration(
     draft = None if empty or merge else _draft(engine, config, folder, plain=plain)
     files = list(draft.files) if draft else [{}]
     if phase == BACKFILL:
-        files[-1] = {"backfill": _example(config), "engine": __package__, **files[-1]}
+        engine_name = __package__.removesuffix(".writing")
+        files[-1] = {"backfill": _example(config), "engine": engine_name, **files[-1]}
     first, *rest = ({"phase": phase, **values} for values in files)
     written = _write(folder, slug, first)
     second = _write(Folder(config), f"{slug[:ROOM]}_online", rest[0]) if rest else None
