@@ -382,6 +382,8 @@ class _Reader:
                 target = self.package.method(target, "__init__")
             if isinstance(target, Function):
                 yield target
+        elif isinstance(node, ast.withitem):
+            yield from self._entered(node.context_expr)
         elif self.loose and isinstance(node, ast.Attribute):
             # What a call returns is an object: it has methods, and no functions of a module.
             is_object = isinstance(node.value, ast.Call)
@@ -394,6 +396,16 @@ class _Reader:
             target = self.package.method(self._type(node.value), node.attr)
             if target is not None and target.decorators & {"property", "cached_property"}:
                 yield target
+
+    def _entered(self, manager: ast.expr) -> Iterator[Function]:
+        """What enters a ``with``; loosely, whatever it could be where the class is not known."""
+        near = self.package.reach(self.module.name)
+        for name in ("__enter__", "__aenter__"):
+            if target := self.package.method(self._type(manager), name):
+                yield target
+            elif self.loose:
+                named = self.package.by_name.get(name, [])
+                yield from (function for function in named if function.module.name in near)
 
     def _resolve(self, node: ast.expr) -> Module | Function | tuple[Module, str] | None:
         if isinstance(node, ast.Name):

@@ -14,7 +14,7 @@ from my_service.migrate import (
     run_migrations,
 )
 
-from engine.support import Command, Database, Folder
+from engine.support import Command, Database, Folder, create
 
 
 def test_all_missing_files_are_named_before_anything_runs(
@@ -82,6 +82,23 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
     assert command("migrate latest --allow-changed")[0] == 0
     assert database.tables() == {"a", "b", "c"}
     assert "changed" not in command("migrate status")[1]
+
+
+def test_the_newest_migration_may_be_edited_and_run_anew(
+    folder: Folder, command: Command, database: Database
+) -> None:
+    folder.tables("a", "b")
+    command("migrate latest")
+    path = folder.file("002_b")
+    made = create("b")
+    path.write_text(path.read_text().replace(made, f"{made}; {create('more')}"))
+    assert "run it anew: migrate down, then migrate latest" in command("migrate latest")[2]
+    assert command("migrate down")[0] == 0
+    assert command("migrate latest")[0] == 0
+    assert database.tables() == {"a", "b", "more"}
+    older = folder.file("001_a")
+    older.write_text(older.read_text() + "CHANGED = True\n")
+    assert "run it anew" not in command("migrate latest")[2]
 
 
 def test_accepting_a_change_is_undone_with_the_run_that_failed(

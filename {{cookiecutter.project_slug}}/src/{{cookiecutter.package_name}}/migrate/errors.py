@@ -238,17 +238,19 @@ def contract_unknown(contracts: Sequence[str]) -> ActionableError:
     )
 
 
-def files_changed(names: Sequence[str]) -> ActionableError:
+def files_changed(names: Sequence[str], *, is_newest: bool) -> ActionableError:
     """An applied file was edited. Restore it and write a new migration.
 
     If the edit does not matter: ``migrate latest --allow-changed``. While you still write the newest
-    migration: ``migrate rollback``, then ``migrate latest``.
+    migration: ``migrate down``, then ``migrate latest``.
     """
+    anew = "If it was applied nowhere else, run it anew: migrate down, then migrate latest. "
     they_were = "it was" if len(names) == 1 else "they were"
     return ActionableError(
         "files-changed",
         f"{count(len(names), 'migration')} changed after {they_were} applied: {', '.join(names)}",
         "Nothing was run: this database no longer matches its files.",
+        f"{anew if is_newest else ''}"
         "Restore the files and write a new migration, or, if the change does not matter: "
         "migrate latest --allow-changed",
     )

@@ -200,7 +200,7 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
     pending = {name_of(s): phase_of(s) for s in folder.chain if s not in applied}
     changed = [migration.name for migration in completed if migration.changed]
     if changed and problem is None:
-        problem = errors.files_changed(changed)
+        problem = errors.files_changed(changed, is_newest=changed == [completed[-1].name])
     return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 

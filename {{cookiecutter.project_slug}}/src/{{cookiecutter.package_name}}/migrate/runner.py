@@ -491,4 +491,5 @@ def check_unchanged(plan: Plan) -> None:
         ActionableError: files-changed.
     """
     if changed := plan.changed():
-        raise errors.files_changed([row.name for row, _ in changed])
+        names = [row.name for row, _ in changed]
+        raise errors.files_changed(names, is_newest=names == [name_of(plan.applied[-1])])
