@@ -11,7 +11,7 @@ class DriftSettings(BasePart):
     """Comparing schemas."""
 
     migration_verify: Literal["off", "tenants", "after"] = Field(
-        "tenants",
+        "off",
         description="tenants: a run over tenants looks, by one query, whether all have the same schema "
         "as those that Alembic migrated; it exits 1 when one has not, and nothing is undone. after: it "
         "compares these and the shared schema with what the migrations make in an empty database.",
