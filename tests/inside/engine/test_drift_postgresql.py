@@ -273,9 +273,10 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
     [
         ("", []),  # nobody changed its privileges
         ("GRANT ALL ON SCHEMA public TO CURRENT_USER; GRANT USAGE ON SCHEMA public TO PUBLIC", []),
+        ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", []),  # as pg_dump writes the first
         (
-            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-            ["the schema grants PUBLIC nothing; the migrations grant PUBLIC what is usual"],
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            ["the schema grants PUBLIC CREATE, USAGE; the migrations grant PUBLIC what is usual"],
         ),
     ],
 )

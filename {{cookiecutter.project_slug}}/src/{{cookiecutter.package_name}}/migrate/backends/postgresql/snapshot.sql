@@ -881,7 +881,12 @@ SELECT s.nspname AS schema, o.kind,
                     string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE NOT a.now) AS usual
                 FROM (
                     SELECT DISTINCT true AS now, nullif(x.grantee, o.owner) AS grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
-                    FROM aclexplode(o.acl) AS x
+                    -- Nobody granted a public that was made anew what a new database's has; pg_dump writes that
+                    -- down as a REVOKE. Whether PUBLIC may use such a one is not told.
+                    FROM aclexplode(CASE WHEN o.acl_kind = 'public' AND o.oid >= 16384
+                        THEN o.acl || makeaclitem(0, o.owner, 'USAGE', false)
+                        ELSE o.acl
+                    END) AS x
                     UNION ALL
                     -- The owner granted what is usual, and may have been another one.
                     SELECT false, nullif(x.grantee, x.grantor), x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
