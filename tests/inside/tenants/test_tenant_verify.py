@@ -92,7 +92,7 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
 
 def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> None:
     service.ordinary_user()
-    on_server("ALTER ROLE tenants_service CREATEDB")  # for the scratch database
+    on_server(f"ALTER ROLE {service.engine.url.username} CREATEDB")  # for the scratch database
     service.roles()
     service.make("a", "b", "c", "d")
     found = verify_tenants(service.engine, config=service.config)
