@@ -125,6 +125,7 @@ def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> Non
 
 
 def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) -> None:
+    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
     code, out, _ = five.command("migrate latest")
@@ -152,6 +153,7 @@ def test_where_no_empty_database_can_be_made_tenants_are_compared_with_what_most
 
 def test_a_run_whose_tenants_are_alike_needs_no_empty_database(five: Service) -> None:
     made: list[object] = []
+    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.patch.setattr(verify, "chain_snapshot", lambda *arguments: made.append(arguments))
     five.add(TABLE, 'op.drop_table("notes")')
     assert five.command("migrate latest")[0] == 0
