@@ -73,6 +73,7 @@ def test_the_project_compiles_and_passes_ruff(
     service_environment.succeed(folder, "-m", "ruff", "format", "--check", "--no-cache")
 
 
+@pytest.mark.thorough
 def test_the_project_passes_its_own_tests(
     project: Bake, service_environment: ServiceEnvironment
 ) -> None:
