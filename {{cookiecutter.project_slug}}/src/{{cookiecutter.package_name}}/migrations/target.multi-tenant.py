@@ -106,7 +106,7 @@ def _tell_failed(run: AllTenantsResult) -> None:
 def bring_along(engine: Engine, config: MigrationConfig) -> None:
     """Migrate the tenants that an older release made after this one had migrated the others.
 
-    Where somebody else migrates now, it is his to do.
+    Does nothing while another process migrates: that one does it.
 
     Raises:
         ActionableError: the database does not answer, or the folder is not in order.

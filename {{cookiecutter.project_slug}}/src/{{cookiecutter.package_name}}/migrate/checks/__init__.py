@@ -1,7 +1,7 @@
 """Is the database what its migrations make? Verify, diff and baseline.
 
-Each compares two snapshots (:mod:`..drift`): of a database as it is, and of the chain of
-migrations, applied to a scratch database on the same server.
+Each compares two snapshots (see ``drift``): one of the database as it is, one of a scratch database
+on the same server to which the migrations were applied.
 
 Belongs here: what compares a schema with the chain. May import: ``drift``, ``runner`` and what is
 below it. Imported by: ``api``, ``tenants``, ``writing``.
