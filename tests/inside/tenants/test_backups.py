@@ -6,15 +6,17 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import drop_tenant
+from my_service.migrate import drop_tenant, run_migrations
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
+from my_service.migrate.tenants import bring_tenants_along
 
 from tenants.support import Service, create_database, drop_database, on_server
 
@@ -271,6 +273,48 @@ def test_a_run_saves_only_what_it_touches_and_only_once(
     assert (set(third["tenants"]), third["whole"]) == ({"acme", "beta", "gone"}, True)
     assert filled.command("migrate rollback")[0] == 0
     assert len(listed(filled)) == 4
+
+
+def test_tenants_that_are_taken_along_are_saved_once(service: Service) -> None:
+    service.make("a", "b")
+    service.add("pass")
+    run_migrations(service.engine, config=service.config).raise_for_error()
+    service.ask("UPDATE public.tenants SET updated_at = 'epoch'")
+    saved: list[tuple[Any, ...]] = []
+    config = replace(service.config, before_run=lambda _, *what: saved.append(what))
+    results = bring_tenants_along(service.engine, config=config)
+    assert [result.migrations for result in results] == [("003_change",)] * 2
+    assert saved == [(["tenant_a", "tenant_b"], "003")]
+
+
+def test_backups_of_tenants_leave_those_of_the_whole_and_of_others_alone(
+    filled: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_KEEP", "2")
+    whole, beta = made(filled), made(filled, "backup create --tenant beta")
+    acme = [made(filled, "backup create --tenant acme") for _ in range(4)]
+    names = [manifest["name"] for manifest in listed(filled)]
+    assert names == [one["name"] for one in (acme[3], acme[2], beta, whole)]
+
+
+def test_the_backup_from_before_the_first_failed_run_of_a_tenant_stays(
+    filled: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    monkeypatch.setenv("BACKUP_KEEP", "1")
+    filled.ask("DROP VIEW tenant_acme.moods")
+    filled.add(
+        ['op.execute("DELETE FROM notes")', 'op.execute("SELECT * FROM moods")'],
+        extra="transaction = False",
+    )
+    before = contents(filled, "acme")["notes"]
+    for _ in range(4):
+        assert filled.command("migrate latest")[0] == 1
+    newest, *_, first = listed(filled)
+    assert (first["whole"], newest["whole"], set(newest["tenants"])) == (True, False, {"acme"})
+    assert contents(filled, "acme")["notes"] == []
+    restored(filled, f"{first['name']} --tenant acme")
+    assert contents(filled, "acme")["notes"] == before
 
 
 def test_a_tenant_that_is_new_needs_no_backup(

@@ -216,7 +216,7 @@ class _Run:
         if chosen:
             scope = self.config.scope
             schemas = [scope.name] if scope.tenant else None
-            self.backup = self.config.before_run(self.engine, schemas)
+            self.backup = self.config.before_run(self.engine, schemas, self._target(plan, chosen))
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
@@ -239,6 +239,10 @@ class _Run:
         if self.is_upgrade:
             self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
         return chosen[: len(chosen) - len(self.held.migrations)]
+
+    def _target(self, plan: Plan, chosen: "Sequence[Script]") -> str:
+        left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
+        return left[-1].revision if left else ""
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))

@@ -36,12 +36,12 @@ def backup_options(settings: Settings) -> BackupOptions:
 def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
     """What is done before a run that has something to do: a backup, where the settings ask for it."""
 
-    def back_up(engine: Engine, schemas: Sequence[str] | None) -> str | None:
+    def back_up(engine: Engine, schemas: Sequence[str] | None, target: str) -> str | None:
         if not settings.backs_up:
             _tell_of_none(settings)
             return None
         options = backup_options(settings)
-        made = create_backup(engine, config, options, schemas)
+        made = create_backup(engine, config, options, schemas, target)
         if made is None:  # a tenant that is new has nothing to save
             return None
         log.info("Backed up: %s, %d bytes in %.1f s", made.name, made.size, made.duration)

@@ -22,7 +22,10 @@ class BackupSettings(DatabaseSettings):
         "for PostgreSQL.",
     )
     backup_keep: int = Field(
-        10, ge=1, description="Backups that are kept; older ones of this service are removed."
+        10,
+        ge=1,
+        description="How many of this service's newest backups are kept. The one before the first of "
+        "several runs that failed stays, too, until a run succeeds.",
     )
     backup_pg_dump: Path | None = Field(
         None,

@@ -31,7 +31,8 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
         None,
         description="all: a backup is one file. each: one file for each tenant and one for the rest, "
         "several written at a time. Default: each with TENANT_ROLES, since no login may read all "
-        "tenants then; else all.",
+        "tenants then; else all. BACKUP_KEEP counts those of the whole database, and those of a tenant, "
+        "apart.",
     )
     tenants_per_connection: int = Field(
         500,

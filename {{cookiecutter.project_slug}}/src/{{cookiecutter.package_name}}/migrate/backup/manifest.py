@@ -1,12 +1,13 @@
 """The manifest of a backup: what it holds, and how to tell that it is whole."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...errors import ActionableError
 from . import errors
 from .layout import TenantFacts
 from .store import Store
@@ -43,6 +44,7 @@ class Manifest:
         revision: the newest migration that was applied.
         fingerprint: of the service's schema, as ``migrate/drift`` makes it.
         whole: whether it holds the whole database, not only some tenants.
+        target: the revision that the run after it was to reach, "" for none; None when no run followed.
         created_at: in UTC. duration: seconds. size: bytes, of all files.
         needs: what the database must have before the files are loaded, as the backend tells it.
         tenants: those that it holds, by id.
@@ -55,6 +57,7 @@ class Manifest:
     revision: str | None
     fingerprint: str
     whole: bool
+    target: str | None
     created_at: datetime
     duration: float
     size: int
@@ -98,9 +101,16 @@ def read_manifest(store: Store, name: str) -> Manifest:
         raise errors.manifest_unreadable(name, error) from error
 
 
-def read_manifests(store: Store, names: Iterator[str]) -> list[Manifest]:
+def read_manifests(
+    store: Store, names: Iterable[str], on_unreadable: Callable[[ActionableError], object]
+) -> list[Manifest]:
     """The manifests of several backups, newest first."""
-    manifests = [read_manifest(store, name) for name in names]
+    manifests = []
+    for name in names:
+        try:
+            manifests.append(read_manifest(store, name))
+        except ActionableError as error:
+            on_unreadable(error)
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 

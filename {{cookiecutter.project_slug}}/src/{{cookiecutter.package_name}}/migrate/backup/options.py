@@ -13,7 +13,8 @@ class BackupOptions:
 
     Attributes:
         store: where they are kept.
-        keep: how many of the service's own stay; older ones are removed after a new one is made.
+        keep: how many of the service's own stay; older ones are removed after a new one is made. See
+            ``retention``.
         client: PostgreSQL's ``pg_dump``; None takes one of the wheel or of the PATH.
         layout: which files a backup has.
     """

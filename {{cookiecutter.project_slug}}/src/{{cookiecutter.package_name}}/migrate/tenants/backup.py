@@ -90,7 +90,7 @@ def create_tenant_backup(
         ActionableError: there is no such tenant; and as for ``create_backup``.
     """
     find_tenant(engine, tenant)
-    return create_backup(engine, config, options, [schema_of(tenant)], on_step)
+    return create_backup(engine, config, options, [schema_of(tenant)], on_step=on_step)
 
 
 def restore_tenant(
