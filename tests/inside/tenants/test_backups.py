@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from my_service.migrate import drop_tenant, run_migrations
+from my_service.migrate.backends.postgresql.backup import Dump
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
 from my_service.migrate.tenants import bring_tenants_along
@@ -171,6 +173,32 @@ def test_everything_comes_back(filled: Service, layout: str) -> None:
     assert {tenant: contents(filled, tenant) for tenant in before} == before
     assert filled.command("tenant audit")[0] == 0
     assert filled.command("migrate latest")[1] == "Already up to date\n"
+
+
+def test_four_files_are_written_at_a_time(
+    service: Service, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_TENANTS", "each")
+    service.make(*"abcdefghi")
+    write, turn = Dump.write, threading.Condition()
+    inside: list[int] = []
+    most = 0
+
+    def counted(dump: Dump, path: Path, schemas: Any = (), without: Any = ()) -> None:
+        nonlocal most
+        with turn:
+            inside.append(1)
+            most = max(most, len(inside))
+            turn.notify_all()
+            # The first file is written alone, the others together.
+            assert without or turn.wait_for(lambda: most >= 4, 60)
+        write(dump, path, schemas, without)
+        with turn:
+            inside.pop()
+
+    monkeypatch.setattr(Dump, "write", counted)
+    assert len(made(service)["files"]) == 10
+    assert most == 4
 
 
 def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, layout: str) -> None:
