@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fastapi.testclient import TestClient
@@ -82,6 +83,21 @@ def test_a_request_that_wakes_a_process_waits_for_its_beat(
     with TestClient(create_app(shared)) as client:
         client.app.state.replica._beat_at -= 31  # type: ignore[attr-defined]
         assert client.get("/nowhere").status_code == 404
+
+
+def test_a_process_that_counted_as_dead_answers_nobody_until_it_is_counted_again(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        row = client.app.state.replica._row  # type: ignore[attr-defined]
+        may, register = Event(), row.register
+        monkeypatch.setattr(row, "register", lambda: (may.wait(60), register()))
+        row.remove()
+        wait_until(lambda: client.get("/nowhere").status_code == 503)
+        may.set()
+        wait_until(lambda: client.get("/nowhere").status_code == 404)
 
 
 def test_a_process_that_counted_as_dead_registers_again(

@@ -14,12 +14,13 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import drop_tenant, run_migrations
+from my_service.migrate import BackupOptions, DirectoryStore, drop_tenant, run_migrations
 from my_service.migrate.backends.postgresql.backup import Dump
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
-from my_service.migrate.tenants import bring_tenants_along
+from my_service.migrate.tenants import bring_tenants_along, restore_tenant
 
+from engine.support import wait_until
 from tenants.support import Service, create_database, drop_database, on_server
 
 NOTES = [
@@ -243,6 +244,39 @@ def snapshot(service: Service, tenant: str) -> str:
     """All that the catalog says of a tenant's schema."""
     with service.engine.connect() as connection:
         return take_snapshot(connection, f"tenant_{tenant}").to_text()
+
+
+def test_what_is_written_to_a_tenant_while_it_is_restored_is_in_what_was_restored(
+    filled: Service, backups: Path
+) -> None:
+    name = made(filled)["name"]
+    insert = "INSERT INTO tenant_acme.notes (words) VALUES ('written meanwhile')"
+    writer = threading.Thread(target=filled.ask, args=(insert,))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE query = $$" + insert + "$$"
+    waits += " AND wait_event_type = 'Lock'"
+
+    def step(said: str) -> None:
+        if said.startswith("Comparing"):
+            writer.start()
+            wait_until(lambda: filled.ask(waits) == [(1,)], seconds=60)
+
+    options = BackupOptions(DirectoryStore(backups))
+    restore_tenant(filled.engine, filled.config, options, name, "acme", step)
+    writer.join(60)
+    found = filled.ask("SELECT words FROM tenant_acme.notes ORDER BY id DESC LIMIT 1")
+    assert found == [("written meanwhile",)]
+
+
+def test_a_tenant_that_a_transaction_uses_is_not_restored(filled: Service) -> None:
+    name = made(filled)["name"]
+    before = contents(filled, "acme"), identities(filled, "acme")
+    engine = sa.create_engine(filled.engine.url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT * FROM tenant_acme.notes")
+        code, _, err = filled.command(f"backup restore {name} --tenant acme --yes")
+    assert (code, "does not end uses a table of tenant_acme" in err) == (1, True), err
+    assert (contents(filled, "acme"), identities(filled, "acme")) == before
+    restored(filled, f"{name} --tenant acme")
 
 
 def test_a_tenant_that_was_dropped_comes_back(filled: Service) -> None:

@@ -143,7 +143,14 @@ def restore_tenant(
             on_step(f"Restoring {tenant} into a new schema")
             when = datetime.now(UTC)
             kept = replace_schema(
-                engine, options.client, file, schema, when, prepare=prepare, finish=finish
+                engine,
+                options.client,
+                file,
+                schema,
+                when,
+                lock_timeout=config.table_lock_timeout,
+                prepare=prepare,
+                finish=finish,
             )
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error

@@ -149,15 +149,22 @@ _ROLES = text(
 
 
 def live_instances(connection: Connection) -> int:
-    """How many instances of the service have said within a minute that they live."""
+    """How many instances of the service have said within a minute that they live.
+
+    The others are removed: one that wakes up must register again, and is kept from it meanwhile.
+    """
     # The table comes with the service's registration of instances; a database that is older than
     # that has none, and the swap then says who is connected.
     if connection.scalar(text("SELECT to_regclass('service_instances')")) is None:
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text("SELECT count(*) FROM service_instances WHERE beat_at > now() - interval '60 seconds'")
+_REMOVE_GONE = text(
+    "DELETE FROM service_instances WHERE beat_at <= now() - interval '60 seconds'"
+)
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:

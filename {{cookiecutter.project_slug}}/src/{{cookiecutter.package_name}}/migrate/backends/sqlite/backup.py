@@ -107,17 +107,22 @@ def path_of(engine: Engine) -> Path | None:
 
 
 def live_instances(connection: Connection) -> int:
-    """How many instances of the service have said within a minute that they live."""
+    """How many instances of the service have said within a minute that they live.
+
+    The others are removed: one that wakes up must register again, and is kept from it meanwhile.
+    """
     # The table comes with the service's registration of instances; a database that is older than
     # that has none, and SQLite itself then tells whether the file is in use.
     if not inspect(connection).has_table("service_instances"):
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text(
-    "SELECT count(*) FROM service_instances WHERE beat_at > datetime('now', '-60 seconds')"
+_REMOVE_GONE = text(
+    "DELETE FROM service_instances WHERE beat_at <= datetime('now', '-60 seconds')"
 )
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:
