@@ -81,9 +81,7 @@ def _explained() -> Iterator[None]:
         raise errors.not_restored(str(error).splitlines()[0]) from error
 
 
-def _set_aside(
-    session: Connection, schema: str, when: datetime, lock_timeout: float
-) -> str | None:
+def _set_aside(session: Connection, schema: str, when: datetime, lock_timeout: float) -> str | None:
     if not session.scalar(_IS_THERE, {"schema": schema}):
         return None
     kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S_%f}", schema)

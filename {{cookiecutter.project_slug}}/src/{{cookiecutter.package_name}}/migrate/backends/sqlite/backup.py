@@ -119,9 +119,7 @@ def live_instances(connection: Connection) -> int:
     return int(connection.scalar(_LIVE) or 0)
 
 
-_REMOVE_GONE = text(
-    "DELETE FROM service_instances WHERE beat_at <= datetime('now', '-60 seconds')"
-)
+_REMOVE_GONE = text("DELETE FROM service_instances WHERE beat_at <= datetime('now', '-60 seconds')")
 _LIVE = text("SELECT count(*) FROM service_instances")
 
 
