@@ -287,6 +287,21 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     assert "A backup may need 8796093.0 MB" in err
 
 
+@only_sqlite
+def test_what_is_only_in_the_log_beside_the_database_needs_room_too(
+    command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.engine().connect() as connection:  # the last one to close would empty the log
+        connection.exec_driver_sql("CREATE TABLE filler (content TEXT)")
+        connection.exec_driver_sql(f"INSERT INTO filler SELECT {NOISE[KIND]}")
+        connection.commit()
+        disk = shutil.disk_usage(backups.parent)._replace(free=300_000)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+        code, _, err = command("backup create")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert re.search(r"may need 0\.\d MB, and the disk of .* has 0\.3 MB", err)
+
+
 @only_postgresql
 def test_tables_that_the_disk_has_no_room_for_are_told_before_anything_is_written(
     command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch

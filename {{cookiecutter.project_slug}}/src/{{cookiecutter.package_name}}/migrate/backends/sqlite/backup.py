@@ -39,7 +39,9 @@ class Dump:
     def size(self) -> int:
         """The bytes that the copy takes at most."""
         path = path_of(self._engine)
-        return path.stat().st_size if path is not None and path.exists() else 0
+        # What was written last may be in the log beside it alone.
+        files = [] if path is None else [path, path.with_name(f"{path.name}-wal")]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def write(self, path: Path, schemas: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         """Write the database to a file, which is empty, and check it.
