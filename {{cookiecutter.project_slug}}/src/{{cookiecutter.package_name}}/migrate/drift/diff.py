@@ -91,7 +91,13 @@ _Items = dict[tuple[str, str], Item]
 
 # Kinds whose items may say of something that goes without saying only what is unusual about it:
 # the index of a constraint, a partition's copy of a trigger. A whole item has this fact.
-_WHOLE = {"schema": "", "default privileges": "", "index": "table", "trigger": "definition"}
+_WHOLE = {
+    "schema": "",
+    "default privileges": "",
+    "extension member": "",
+    "index": "table",
+    "trigger": "definition",
+}
 
 
 def _add_silent(items: _Items, others: _Items) -> None:

@@ -12,10 +12,12 @@ so that a body that names its schema and one that does not remain two.
 Left out, because no migration means it: rows, sequence values, statistics, physical order of
 columns (unless asked for), names that the server makes up (NOT NULL constraints of PostgreSQL 18,
 sequences of identity columns, constraints and indexes that a partition has from its parent), and
-whatever belongs to an extension.
+what belongs to an extension, except for privileges on it that the extension did not give.
 
-What belongs to the database rather than to a schema (event triggers, publications, foreign
-servers, default privileges without a schema) is told with the schema ``public``.
+What belongs to the database rather than to a schema (event triggers, publications, subscriptions,
+foreign servers, default privileges without a schema) is told with the schema ``public``. The database
+itself is no part of it: its settings (``ALTER DATABASE … SET``, ``ALTER ROLE … IN DATABASE``), privileges
+and comment, nor is what the server brings in ``pg_catalog``.
 """
 
 import re
@@ -83,7 +85,7 @@ def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
     # These would say nothing: the schema is there, and so is the index of a constraint.
     listed = (
         f"SELECT * FROM ({_BEFORE}{objects}{_AFTER}) AS listed WHERE definition <> ''"
-        " OR kind NOT IN ('schema', 'index', 'default privileges')"
+        " OR kind NOT IN ('schema', 'index', 'default privileges', 'extension member')"
     )
     rows = (
         f"SELECT kind, name, definition FROM ({listed}) AS rows"
