@@ -218,6 +218,7 @@ objects AS (
             'statistics target: ' || nullif(a.attstattarget, -1),
             'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
+                WHERE NOT starts_with(o, 'pg_attver=')  -- the server's own: PostgreSQL 15.20 counts there
             ) END,
             'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
