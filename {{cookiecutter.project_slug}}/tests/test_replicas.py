@@ -76,6 +76,17 @@ def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
         assert (answer.status_code, answer.json()["code"]) == (503, "database-unavailable")
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has this clock")
+def test_the_time_in_which_the_machine_slept_makes_a_process_stale(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        later = time.clock_gettime(time.CLOCK_BOOTTIME) + 31
+        monkeypatch.setattr(time, "clock_gettime", lambda _: later)
+        assert client.get("/nowhere").status_code == 503
+
+
 def test_a_request_that_wakes_a_process_waits_for_its_beat(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
