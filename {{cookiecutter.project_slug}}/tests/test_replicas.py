@@ -1,19 +1,30 @@
 """A process that serves is counted, and answers nobody while it may count as dead."""
 
 import re
+import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import StaticPool
+from sqlalchemy.exc import OperationalError
 
-from {{ cookiecutter.package_name }} import replica
+from {{ cookiecutter.package_name }} import migrations, replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.migrate import Instance, get_instances
+from {{ cookiecutter.package_name }}.errors import ActionableError
+from {{ cookiecutter.package_name }}.migrate import (
+    Instance,
+    Registration,
+    get_instances,
+    get_migration_status,
+)
+from {{ cookiecutter.package_name }}.migrations import config_for
+from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
@@ -37,7 +48,7 @@ def instances(settings: Settings) -> list[Instance]:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for what another thread is to do."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -92,3 +103,46 @@ def test_a_process_that_counted_as_dead_registers_again(
         client.app.state.replica._row.remove()  # type: ignore[attr-defined]
         wait_until(lambda: len(instances(shared)) == 1)
     assert "counted as dead, and registers again" in capsys.readouterr().err
+
+
+def test_what_fails_again_and_again_is_logged_and_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried: list[Exception] = []
+    away = OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+    refused = ActionableError("full", "The disk is full.", "Nothing works.", "Make room.")
+
+    def fail() -> None:
+        tried.append([away, refused][len(tried) % 2])
+        raise tried[-1]
+
+    configure_logging("INFO", as_json=False)
+    repeated = replica.Repeated("heartbeat", 0.01, fail)
+    wait_until(lambda: len(tried) > 3)
+    repeated.stop()
+    said = capsys.readouterr().err
+    assert "The heartbeat failed" in said and "reason=nobody listens" in said.replace("'", "")
+    assert "The disk is full." in said and "in detail" not in said
+
+
+def test_a_running_process_applies_a_contract_once_nobody_needs_what_it_removes(
+    shared: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = connect(shared)
+    older = Registration(engine, config_for(shared))
+    older.register()
+    copy = replace(migrations.config, directory=tmp_path / "migrations")
+    shutil.copytree(migrations.config.directory, copy.directory)
+    monkeypatch.setattr(migrations, "config", copy)
+    last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
+    (copy.versions / "999_drop.py").write_text(
+        f'revision = "999"\ndown_revision = "{last}"\nschemas = "all"\nphase = "contract"\n'
+        "def upgrade(): pass\ndef downgrade(): pass\n",
+        encoding="utf-8",
+    )
+    soon = shared.model_copy(update={"auto_contract": True, "auto_contract_interval": 0.05})
+    with TestClient(create_app(soon)):
+        assert get_migration_status(engine, config=copy).current == last
+        older.remove()
+        wait_until(lambda: get_migration_status(engine, config=copy).current == "999")
+    engine.dispose()
