@@ -1,68 +1,22 @@
 """A migration of your own on the command line: written, linted, run, edited, undone, squashed."""
 
 import json
-import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from {{ cookiecutter.package_name }} import migrations
-from {{ cookiecutter.package_name }}.cli.common import database
 from {{ cookiecutter.package_name }}.cli.progress import Bar
-from {{ cookiecutter.package_name }}.migrate import BackfillProgress, runner
+from {{ cookiecutter.package_name }}.migrate import runner
 from {{ cookiecutter.package_name }}.words import count
 
 from .client import Command
+from .own import add, execute, names
 from .schema import BEFORE_SEEDS
 
-BODY = """\
-revision = "{number}"
-down_revision = "{before}"
-schemas = "all"
-
-
-def upgrade() -> None:
-    {up}
-
-
-def downgrade() -> None:
-    {down}
-"""
 MAKE_PENS = """op.execute("CREATE TABLE pens (colour TEXT)")"""
 DROP_PENS = """op.execute("DROP TABLE pens")"""
-
-
-@pytest.fixture
-def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The service's migrations, copied to where a test may write."""
-    copy = replace(migrations.config, directory=tmp_path / "migrations")
-    shutil.copytree(migrations.config.directory, copy.directory)
-    monkeypatch.setattr(migrations, "config", copy)
-    return copy.versions
-
-
-def names(versions: Path) -> list[str]:
-    return sorted(path.stem for path in versions.glob("[0-9]*.py"))
-
-
-def add(versions: Path, name: str, up: str = MAKE_PENS, down: str = DROP_PENS) -> Path:
-    """Write a migration that comes last."""
-    before = names(versions)[-1].partition("_")[0]
-    number = f"{int(before) + 1:03}"
-    path = versions / f"{number}_{name}.py"
-    body = BODY.format(number=number, before=before, up=up, down=down)
-    path.write_text(f"from alembic import op\n\n{body}", encoding="utf-8")
-    return path
-
-
-def execute(*statements: str) -> None:
-    """In the database of the commands."""
-    with database() as (engine, _), engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 def test_a_migration_is_written_linted_run_and_undone(command: Command, versions: Path) -> None:
@@ -73,7 +27,7 @@ def test_a_migration_is_written_linted_run_and_undone(command: Command, versions
     assert (code, said.splitlines()[0].startswith("Created ")) == (0, True)
     assert "It is blank: " in said  # models and database agree
     path.unlink()
-    made = add(versions, "add_pens").stem
+    made = add(versions, "add_pens", MAKE_PENS, DROP_PENS).stem
     assert command("migrate lint")[0] == 0
     assert "CREATE TABLE pens" in command("migrate latest --sql")[1]
     assert command("migrate status")[1].splitlines()[-1].startswith(f"{made}\t\t\t\tpending")
@@ -96,7 +50,7 @@ def test_a_run_that_has_nothing_to_do_waits_for_nobody(
 def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is_accepted(
     command: Command, versions: Path
 ) -> None:
-    path = add(versions, "add_pens")
+    path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
     command("migrate latest")
     before = path.read_text(encoding="utf-8")
     path.write_text(before + "\n# A comment changes nothing.\n", encoding="utf-8")
@@ -113,8 +67,8 @@ def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is
 
 
 def test_a_file_that_is_gone_is_missed(command: Command, versions: Path) -> None:
-    path = add(versions, "add_pens")
-    add(versions, "do_nothing", up="pass", down="pass")
+    path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
+    add(versions, "do_nothing")
     command("migrate latest")
     path.unlink()
     code, said = command("migrate status")
@@ -155,7 +109,7 @@ def test_what_breaks_running_code_is_found_before_it_runs(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("migrate latest")
-    made = add(versions, "drop_names", up='op.drop_column("users", "name")', down="pass")
+    made = add(versions, "drop_names", up='op.drop_column("users", "name")')
     code, said = command("migrate lint")
     assert (code, made.stem in said) == (1, True)
     code, said = command("migrate lint --json")

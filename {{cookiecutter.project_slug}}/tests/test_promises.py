@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,9 @@ def test_only_a_database_that_is_away_is_an_outage(
         assert client.get("/broken").status_code == 500
 
 
-def test_the_server_lets_go_of_a_client_that_is_silent(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """A server that waits 0.2 s for a client, and its address."""
     monkeypatch.setenv("ENVIRONMENT", "test")
     if settings.test_database_url is not None:
         address = settings.test_database_url.get_secret_value()
@@ -124,16 +125,38 @@ def test_the_server_lets_go_of_a_client_that_is_silent(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        with socket.create_connection(listener.getsockname()) as client:
-            client.settimeout(60)
-            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-            said = b""
-            while received := _received(client):
-                said += received
+        yield server, listener.getsockname()
         server.should_exit = True
         thread.join()
+
+
+def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any]) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        said = b""
+        while received := _received(client):
+            said += received
     assert said.startswith(b"HTTP/1.1 200")
+
+
+def test_the_server_lets_go_of_a_client_that_asks_and_never_reads(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, address = impatient
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(60)
+        client.connect(address)
+        client.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        end = time.monotonic() + 60
+        while not server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        while server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 def _received(client: socket.socket) -> bytes:

@@ -1,10 +1,8 @@
 """A process that serves is counted, and answers nobody while it may count as dead."""
 
 import re
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import StaticPool
 from sqlalchemy.exc import OperationalError
 
-from {{ cookiecutter.package_name }} import migrations, replica
+from {{ cookiecutter.package_name }} import replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
 from {{ cookiecutter.package_name }}.errors import ActionableError
@@ -26,6 +24,8 @@ from {{ cookiecutter.package_name }}.migrate import (
 from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
+
+from .own import add, names
 
 
 @pytest.fixture
@@ -126,23 +126,21 @@ def test_what_fails_again_and_again_is_logged_and_tried_again(
 
 
 def test_a_running_process_applies_a_contract_once_nobody_needs_what_it_removes(
-    shared: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Settings, versions: Path
 ) -> None:
     engine = connect(shared)
     older = Registration(engine, config_for(shared))
     older.register()
-    copy = replace(migrations.config, directory=tmp_path / "migrations")
-    shutil.copytree(migrations.config.directory, copy.directory)
-    monkeypatch.setattr(migrations, "config", copy)
-    last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
-    (copy.versions / "999_drop.py").write_text(
-        f'revision = "999"\ndown_revision = "{last}"\nschemas = "all"\nphase = "contract"\n'
-        "def upgrade(): pass\ndef downgrade(): pass\n",
-        encoding="utf-8",
-    )
+    before = names(versions)[-1]
+    newer = add(versions, "drop", phase="contract").stem
+
+    def has_applied(name: str) -> bool:
+        status = get_migration_status(engine, config=config_for(shared))
+        return status.completed[-1].name == name
+
     soon = shared.model_copy(update={"auto_contract": True, "auto_contract_interval": 0.05})
     with TestClient(create_app(soon)):
-        assert get_migration_status(engine, config=copy).current == last
+        assert has_applied(before)
         older.remove()
-        wait_until(lambda: get_migration_status(engine, config=copy).current == "999")
+        wait_until(lambda: has_applied(newer))
     engine.dispose()

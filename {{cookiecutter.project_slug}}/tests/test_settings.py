@@ -115,7 +115,7 @@ def test_production_refuses_a_database_that_keeps_nothing_or_lets_anybody_in(
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", STRONG)
     monkeypatch.setenv("DATABASE_URL", address)
-    with pytest.raises(ActionableError, match="DATABASE_URL|password"):
+    with pytest.raises(ActionableError, match=r"DATABASE_URL|password"):
         load_settings(serving=False)
 
 

@@ -1,8 +1,6 @@
 """The service migrates when it starts, and does not start when that fails."""
 
-import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,22 +15,15 @@ from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.startup import stopped_by_signals, tell_what_is_pending
 
+from .own import add
+
+BREAK = "raise RuntimeError('no')"
+
 
 @pytest.fixture
-def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations with one more, which fails."""
-    copy = replace(migrations.config, directory=tmp_path)
-    shutil.copytree(migrations.config.versions, copy.versions)
-    monkeypatch.setattr(migrations, "config", copy)
-    last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
-    path = copy.versions / "999_broken.py"
-    path.write_text(
-        f'revision = "999"\ndown_revision = "{last}"\nschemas = "all"\n'
-        "def upgrade(): raise RuntimeError('no')\n"
-        "def downgrade(): pass\n",
-        encoding="utf-8",
-    )
-    return path
+def broken_migration(versions: Path) -> Path:
+    """One more migration, which fails."""
+    return add(versions, "broken", BREAK)
 
 
 def test_starting_creates_the_tables(client: TestClient) -> None:
@@ -73,14 +64,14 @@ def test_a_start_that_does_not_migrate_says_what_waits(
 def test_an_edited_migration_is_told_with_its_cure(
     settings: Settings, broken_migration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = broken_migration.read_text(encoding="utf-8").replace("raise RuntimeError('no')", "pass")
+    text = broken_migration.read_text(encoding="utf-8").replace(BREAK, "pass")
     broken_migration.write_text(text, encoding="utf-8")
     with TestClient(create_app(settings)) as client:
         broken_migration.write_text(text.replace("pass", "print()"), encoding="utf-8")
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
     said = capsys.readouterr().err
-    assert "999_broken changed after it was applied" in said
+    assert "_broken changed after it was applied" in said
     assert "migrate down, then migrate latest" in said
 
 
@@ -103,7 +94,10 @@ def test_a_database_that_goes_away_while_the_service_starts_is_told_the_same_way
         raise OperationalError("SELECT 1", {}, Exception("it is gone\nin detail"))
 
     monkeypatch.setattr(startup, "Replica", fail)
-    with pytest.raises(ActionableError, match="it is gone") as refused, TestClient(create_app(settings)):
+    with (
+        pytest.raises(ActionableError, match="it is gone") as refused,
+        TestClient(create_app(settings)),
+    ):
         pass
     assert refused.value.code == "database-unreachable-at-start"
 
@@ -124,15 +118,14 @@ def test_a_signal_stops_a_start_at_once_and_the_next_ones_are_for_the_server() -
 )
 def test_a_schema_that_a_newer_release_made_is_told(
     settings: Settings,
-    broken_migration: Path,
+    versions: Path,
     phase: str,
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = broken_migration.read_text(encoding="utf-8").replace("raise RuntimeError('no')", "pass")
-    broken_migration.write_text(f'{text}\nphase = "{phase}"\n', encoding="utf-8")
+    newer = add(versions, "newer", phase=phase)
     with TestClient(create_app(settings)) as client:
-        broken_migration.unlink()
+        newer.unlink()
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
     assert said in capsys.readouterr().err
