@@ -1,5 +1,6 @@
 """What a small slip would break and nothing else would notice."""
 
+import signal
 import smtplib
 import socket
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import OperationalError
@@ -96,21 +98,25 @@ def count_up(engine: Engine) -> None:
         session.commit()
 
 
-def test_only_a_database_that_is_away_is_an_outage(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_only_a_database_that_is_away_is_an_outage_and_the_log_says_why(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)
+    away, wrong = Exception("nobody listens\nin detail"), Exception("no such table")
 
-    @app.get("/broken")
-    async def broken() -> None:
-        raise OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+    @app.get("/broken/{how}")
+    async def broken(how: str) -> None:
+        raise OperationalError("SELECT 1", {}, away if how == "away" else wrong)
 
+    monkeypatch.setattr(outages, "is_away", lambda error: error.orig is away)
     with Client(app, raise_server_exceptions=False) as client:
-        monkeypatch.setattr(outages, "is_away", lambda _: True)
-        answer = client.get("/broken")
+        capsys.readouterr()
+        answer = client.get("/broken/away")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        monkeypatch.setattr(outages, "is_away", lambda _: False)
-        assert client.get("/broken").status_code == 500
+        logged = capsys.readouterr().err
+        assert "nobody listens" in logged
+        assert "in detail" not in logged and "Traceback" not in logged
+        assert client.get("/broken/wrong").status_code == 500
 
 
 @pytest.fixture
@@ -122,12 +128,35 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         monkeypatch.setenv("TEST_DATABASE_URL", address)
     patient = settings.model_copy(update={"client_timeout": 0.2})
     server = http_server.server_for("{{ cookiecutter.package_name }}.app:create_app", patient)
+    look = server._end_overdue
+    server.looks = 0  # type: ignore[attr-defined]
+
+    def count_and_look() -> None:
+        server.looks += 1  # type: ignore[attr-defined]
+        look()
+
+    monkeypatch.setattr(server, "_end_overdue", count_and_look)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         yield server, listener.getsockname()
         server.should_exit = True
         thread.join()
+
+
+def test_the_server_names_neither_itself_nor_whom_a_stranger_claims_to_be(
+    impatient: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        request = b"GET /errors HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+        client.sendall(request)
+        said = b""
+        while received := _received(client):
+            said += received
+    assert said.startswith(b"HTTP/1.1 200") and b"\r\nserver:" not in said.lower()
+    logged = capsys.readouterr().err
+    assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
 
 
 def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any]) -> None:
@@ -139,6 +168,45 @@ def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any
         while received := _received(client):
             said += received
     assert said.startswith(b"HTTP/1.1 200")
+
+
+def test_the_server_lets_go_of_a_client_that_stops_within_its_second_request(
+    impatient: tuple[Any, Any],
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /health/li")
+        assert _received(client) == b""
+
+
+def test_the_server_waits_for_a_client_that_is_not_overdue(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config.http, "patience", 60.0)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\n")
+        looks = server.looks + 2
+        while server.looks < looks:
+            time.sleep(0.01)
+        client.sendall(b"Host: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+
+
+def test_a_process_that_is_told_to_end_ends_once_its_time_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Semaphore(0)
+    monkeypatch.setattr(http_server, "_end", ended.release)
+    server = http_server.Server(uvicorn.Config(""), 0.01)
+    for _ in range(2):  # the second signal changes nothing
+        server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert ended.acquire(timeout=60)
+    assert not ended.acquire(timeout=0.1)
 
 
 def test_the_server_lets_go_of_a_client_that_asks_and_never_reads(
