@@ -51,7 +51,7 @@ COMMON: Checks = {
     ],
     "Enums": [("SELECT count(*) FROM users WHERE plan = 'free'", 2)],
     "Renaming a column": [("SELECT count(full_name) FROM users", 2)],
-    "Data migrations in portions": [
+    "Data migrations in chunks": [
         ("SELECT name FROM users WHERE email = 'grace@example.com'", "grace"),
         ("SELECT name FROM users WHERE email = 'ada@example.com'", "Ada"),
     ],
@@ -127,7 +127,7 @@ CHECKS: dict[str, Checks] = {
     },
 }
 # What these leave behind when they are rolled back, they are meant to.
-KEEPS_ROWS = {"Data migrations in portions"}
+KEEPS_ROWS = {"Data migrations in chunks"}
 
 
 def main(database: str, guide: str) -> None:

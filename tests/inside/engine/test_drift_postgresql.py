@@ -399,7 +399,7 @@ def test_what_reading_views_locks_is_let_go(database: sa.Engine) -> None:
         assert list(held) == []
 
 
-def test_schemas_with_many_views_are_read_in_portions(
+def test_schemas_with_many_views_are_read_in_chunks(
     database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service.migrate.backends.postgresql import snapshot
@@ -413,8 +413,8 @@ def test_schemas_with_many_views_are_read_in_portions(
             )
         at_once = read_fingerprints(connection, names)
         monkeypatch.setattr(snapshot, "_ROOM", sa.text("SELECT 4"))
-        portions = list(snapshot._portions(connection, names))
-        assert portions == [names[:2], names[2:4], names[4:]]
+        chunks = list(snapshot._chunks(connection, names))
+        assert chunks == [names[:2], names[2:4], names[4:]]
         assert read_fingerprints(connection, names) == at_once
     assert len(set(at_once.values())) == 1
 

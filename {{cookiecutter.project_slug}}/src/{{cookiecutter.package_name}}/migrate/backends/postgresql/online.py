@@ -66,7 +66,7 @@ def _move_index(change: "ops.CreateIndexOp", name: str, online: Online) -> None:
         postgresql_concurrently=True,
     )
     change.kw["postgresql_concurrently"] = True
-    # A build that failed leaves an invalid index behind: the next attempt starts clean.
+    # A failed build leaves an invalid index: drop it before the next attempt.
     online.upgrade.extend((drop, change))
     online.downgrade[:0] = [drop]
 

@@ -182,14 +182,14 @@ def read_hashes(
         column_order: as for :func:`read_rows`.
     """
     hashes: dict[str, str] = {}
-    for portion in _portions(connection, schemas):
-        values = _values(portion, excluded, column_order)
-        with _plain_settings(connection, portion) as (_, query):
+    for chunk in _chunks(connection, schemas):
+        values = _values(chunk, excluded, column_order)
+        with _plain_settings(connection, chunk) as (_, query):
             hashes.update((row[0], row[1]) for row in connection.execute(query, values))
     return hashes
 
 
-def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
     """Schemas that one query can read without filling the server's table of locks."""
     schemas = list(schemas)
     if len(schemas) == 1:
@@ -197,16 +197,16 @@ def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[s
         return
     room = int(connection.scalar(_ROOM) or 0)
     rows = connection.execute(_LOCKS, {"schemas": schemas}).all()
-    portion: list[str] = []
+    chunk: list[str] = []
     locks = 0
     for schema, needed in rows:
-        if portion and locks + needed > room:
-            yield portion
-            portion, locks = [], 0
-        portion.append(schema)
+        if chunk and locks + needed > room:
+            yield chunk
+            chunk, locks = [], 0
+        chunk.append(schema)
         locks += needed
-    if portion:
-        yield portion
+    if chunk:
+        yield chunk
 
 
 def version(connection: Connection) -> str:
