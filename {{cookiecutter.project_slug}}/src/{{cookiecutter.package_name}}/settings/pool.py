@@ -1,4 +1,4 @@
-"""How many connections the service keeps."""
+"""The number of the service's database connections."""
 
 from typing import Self
 
@@ -8,10 +8,10 @@ from .base import BasePart
 
 
 class PoolSettings(BasePart):
-    """The connection pool of either database."""
+    """The connection pool, for SQLite and PostgreSQL."""
 
-    db_pool_min: int = Field(2, ge=1, description="Connections kept open.")
-    db_pool_max: int = Field(10, ge=1, description="Connections open at most.")
+    db_pool_min: int = Field(2, ge=1, description="Database connections kept open.")
+    db_pool_max: int = Field(10, ge=1, description="Maximum number of open database connections.")
 
     @model_validator(mode="after")
     def _pool_has_room(self) -> Self:
