@@ -220,7 +220,7 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
     assert result.error.code == "backfill-failed"
     failed = "001_more: the chunk of t with id above 1000 and up to 1100 failed: IntegrityError"
     assert result.error.problem.startswith(failed)
-    assert "1000 rows done before it stay so" in result.error.impact
+    assert "1000 rows updated before it stay" in result.error.impact
     (backfill,) = get_migration_status(engine, config=folder.config()).backfills
     assert (backfill.done, backfill.total) == (1000, ROWS)
     assert "check" in (backfill.error or "").lower()

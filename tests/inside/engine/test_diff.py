@@ -78,7 +78,7 @@ def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
     folder.tables("a")
     code, out, err = command("migrate diff chain nowhere.txt")
     assert (code, out) == (1, "")
-    assert "nowhere.txt is nothing that can be compared" in err
+    assert "nowhere.txt cannot be compared" in err
     file = tmp_path / "old.txt"
     file.write_text("# Schema snapshot 1: PostgreSQL 9, schema public\n")
     assert "cannot be compared with" in command(f"migrate diff chain {file}")[2]

@@ -180,7 +180,7 @@ def test_a_database_that_is_behind_or_away_gets_no_file(
     code, out, err = command("migrate make c")
     assert (code, out) == (1, "")
     assert "The database is behind by 2 migrations: 001_a, 002_b" in err
-    assert "Solution: Apply them, then make it again: migrate latest" in err
+    assert "Solution: Apply them: migrate latest. Then repeat this command." in err
     nowhere = sa.create_engine("sqlite:////nowhere/at/all.db")
     if KIND == "postgresql":
         nowhere = sa.create_engine("postgresql+psycopg://127.0.0.1:1/nowhere")

@@ -92,13 +92,13 @@ def test_the_newest_migration_may_be_edited_and_run_anew(
     path = folder.file("002_b")
     made = create("b")
     path.write_text(path.read_text().replace(made, f"{made}; {create('more')}"))
-    assert "run it anew: migrate down, then migrate latest" in command("migrate latest")[2]
+    assert "run it again: migrate down, then migrate latest" in command("migrate latest")[2]
     assert command("migrate down")[0] == 0
     assert command("migrate latest")[0] == 0
     assert database.tables() == {"a", "b", "more"}
     older = folder.file("001_a")
     older.write_text(older.read_text() + "CHANGED = True\n")
-    assert "run it anew" not in command("migrate latest")[2]
+    assert "run it again" not in command("migrate latest")[2]
 
 
 def test_accepting_a_change_is_undone_with_the_run_that_failed(
@@ -149,7 +149,7 @@ def edit(old: str, new: str) -> Callable[[str], str]:
             edit("'002'\ndown_revision = '001'", "'001'\ndown_revision = None"),
             "001_a and 002_b have the same revision '001'.",
         ),
-        (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "too long for version_num"),
+        (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "which is too long or is not a text"),
         (edit("'001'", "'nowhere'"), "002_b follows revision 'nowhere', which no file has."),
         (edit("= '001'", "= '002'"), "form no chain"),
     ],

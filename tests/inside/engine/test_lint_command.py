@@ -366,7 +366,7 @@ def test_error_refuses_danger_and_lets_the_rest_through(
     before = database.all()
     code, _, err = command("migrate latest")
     assert code == 1
-    assert "Linting found what would hurt a live site in 003_drop_a." in err
+    assert "Linting has findings that would hurt a live site in 003_drop_a." in err
     assert database.all() == before
     (refused,) = printed_json(command("migrate history --failed --json")[1])
     assert refused["error"]["code"] == "lint-findings"

@@ -353,8 +353,8 @@ def test_orphans_that_were_there_before_blame_nobody(
     run_migrations(engine, config=folder.config()).raise_for_error()
     folder.add("breaks", 'op.execute("INSERT INTO child VALUES (8)")', extra=ALONE)
     error = run_migrations(engine, config=folder.config()).error
-    assert "1 row points to rows that are gone" in error.problem
-    assert "Not counted: 1 that did so before." in error.impact
+    assert "1 row refers to missing rows" in error.problem
+    assert "Not counted: 1 row orphaned before." in error.impact
     assert "runs outside a transaction: what it did before the error stays" in error.impact
     assert database.ask("SELECT count(*) FROM child") == [(2,)]
 
@@ -378,7 +378,7 @@ def test_orphans_that_are_removed_make_up_for_no_new_ones(
     folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
     error = run_migrations(engine, config=folder.config()).error
     assert (
-        "1 row points to rows that are gone, the first from replies to old_posts" in error.problem
+        "1 row refers to missing rows, the first from replies to old_posts" in error.problem
     )
     assert "Not counted" not in error.impact
     assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]

@@ -57,7 +57,7 @@ def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
     folder.tables("b")
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == (
-        "002_rebuild: 2 rows point to rows that are gone, the first from children to parents."
+        "002_rebuild: 2 rows refer to missing rows, the first from children to parents."
     )
     assert database.all() == before
     assert database.ask("SELECT count(*) FROM parents") == [(1,)]

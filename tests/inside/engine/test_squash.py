@@ -125,7 +125,7 @@ def test_a_database_that_has_only_some_of_them_is_refused(
     for line in ("migrate latest", "migrate up"):
         code, out, err = command(line)
         assert (code, out) == (1, "")
-        assert "The database is at 002_b, and has only some of the migrations" in err
+        assert "The database is at 002_b: it has only some of the migrations" in err
         assert "that 003_squashed replaces" in err
     status = json.loads(command("migrate status --json")[1])
     assert status["problem"]["code"] == "squash-half-applied"
@@ -213,7 +213,7 @@ def test_nothing_undoes_it_where_it_was_run_either(
     code, _, err = command("migrate down")
     assert (code, err.splitlines()[0]) == (
         1,
-        "Problem:  003_squashed: it was taken over as it was, or squashed.",
+        "Problem:  003_squashed: it was taken over without being run, or squashed.",
     )
     assert database.tables() == {"a", "c"}
 
@@ -276,7 +276,7 @@ def test_files_that_git_does_not_have_stay(command: Command, three: Folder) -> N
     three.tables("d")
     code, _, err = command("migrate squash d")
     assert code == 1
-    assert "Git does not have these files as they are: 002_b.py, 004_d.py" in err
+    assert "Git does not have the current content of these files: 002_b.py, 004_d.py" in err
     assert files(three) == {"001_a", "002_b", "003_c", "004_d"}
 
 

@@ -60,7 +60,7 @@ def test_latest_refuses_danger_for_tenants(service: Service) -> None:
     service.patch.setenv("MIGRATION_LINT", "error")
     code, _, err = service.command("migrate latest")
     assert code == 1
-    assert "Linting found what would hurt a live site in 003_change." in err
+    assert "Linting has findings that would hurt a live site in 003_change." in err
     assert service.stands() == {"a": ("ready", "002")}
 
 

@@ -102,5 +102,5 @@ def test_a_statement_that_names_the_tenant_s_schema_cannot_be_for_all(service: S
     before = sorted(service.versions.glob("*.py"))
     code, out, err = service.command("migrate squash 003")
     assert (code, out) == (1, "")
-    assert "names the schema of the tenant it runs for: CREATE TABLE tenant_scratch.notes" in err
+    assert "names the schema of its tenant: CREATE TABLE tenant_scratch.notes" in err
     assert sorted(service.versions.glob("*.py")) == before
