@@ -174,11 +174,11 @@ def check_what_is_said(browser: webdriver.Chrome, done: int) -> None:
     assert "005_drop_place" in text and "table strange is there" in text
     assert f"the backfill of visits: {done} of {ROWS} rows" in text
     assert {table.accessible_name for table in browser.find_elements(By.TAG_NAME, "table")} == {
-        "Those that are not finished",
-        "Processes that serve",
-        "What differs",
-        "The newest runs, newest first",
-        "How long each applied migration took",
+        "Unfinished backfills",
+        "Serving processes",
+        "Differences",
+        "Newest runs first",
+        "Duration of each applied migration",
     }
     drawn = [one.accessible_name for one in browser.find_elements(By.TAG_NAME, "svg")]
     assert drawn[0] == f"the backfill of visits: {done} of {ROWS} rows" and all(drawn)

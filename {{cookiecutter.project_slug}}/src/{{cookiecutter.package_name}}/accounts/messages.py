@@ -1,14 +1,14 @@
 """The mails of accounts.
 
-They repeat nothing that a stranger typed: anyone may register anyone's address. The fragment of a
-link (``Tokens.fragment``) is what its page gets; it reaches no server's log.
+They contain no text that a stranger typed, since anyone may register any address. A link carries
+its token in the fragment (``Tokens.fragment``): only the page gets it, and no server's log.
 """
 
 from .. import TITLE
 from ..mail import Mail
 from ..settings import Settings
 
-IGNORE = "If that was not you, ignore this mail: nothing happens."
+IGNORE = "If that was not you, ignore this mail: nothing will change."
 
 
 def verification(settings: Settings, email: str, fragment: str) -> Mail:
@@ -47,7 +47,7 @@ def already_registered(settings: Settings, email: str, fragment: str) -> Mail:
 
 
 def password_reset(settings: Settings, email: str, fragment: str) -> Mail:
-    """To whoever forgot."""
+    """To a user who forgot the password."""
     return Mail(
         email,
         f"Choose a new password for {TITLE}",
@@ -58,11 +58,11 @@ def password_reset(settings: Settings, email: str, fragment: str) -> Mail:
 
 
 def closed(settings: Settings, email: str) -> Mail:
-    """To the owner of an address whose account is closed, when it is registered again."""
+    """To the owner of a closed account whose address is registered again."""
     return Mail(
         email,
         f"Your account with {TITLE} is closed",
         f"Someone tried to register this address with {TITLE}, where its account is closed. "
-        f"Only the operators can open it again: write to them if you want that. {IGNORE}",
+        f"Only the operators can open it again: write to them if you want this. {IGNORE}",
         settings.frontend,
     )
