@@ -90,10 +90,10 @@ def test_an_address_in_use_is_an_error_in_three_lines(
         port = taken.getsockname()[1]
         code, said = command(f"serve --port {port}")
     assert code == 1
-    assert said.startswith(f"Problem:  Nothing can listen on 127.0.0.1, port {port}: ")
+    assert said.startswith(f"Problem:  The service cannot listen on 127.0.0.1, port {port}: ")
     assert f"serve --host 127.0.0.1 --port {port + 1}" in said
     code, said = command("serve --host 192.0.2.1")
-    assert (code, "Nothing can listen on 192.0.2.1" in said) == (1, True)
+    assert (code, "The service cannot listen on 192.0.2.1" in said) == (1, True)
 
 
 def test_every_command_that_looks_can_tell_people_and_programs(command: Command) -> None:

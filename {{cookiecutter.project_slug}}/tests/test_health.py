@@ -42,7 +42,7 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
         assert client.get("/health/live").status_code == 200
         answer = client.get("/health/ready")
     assert answer.status_code == 503
-    assert answer.json()["reason"].endswith("migrations are pending")
+    assert answer.json()["reason"].endswith(" pending")
     assert answer.json()["revision"] is None
 
 

@@ -167,7 +167,7 @@ def test_a_tenant_that_is_not_ready_answers_503_and_the_service_serves_the_other
     assert (answer.status_code, "failed" in answer.text) == (503, True)
     assert client.post("/auth/login", json=login).status_code == 401
     ready = client.get("/health/ready")
-    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenants are behind")
+    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenant is behind")
 
 
 def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Client) -> None:

@@ -350,7 +350,7 @@ def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> 
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        ("backfill = 3\n" + PHASE, "backfill is no Backfill"),
+        ("backfill = 3\n" + PHASE, "backfill is not a Backfill"),
         (state(ONE_MORE).replace(PHASE, ""), "its phase is not 'backfill'"),
         (state('Backfill(table="t", set={})'), "set names no column"),
         (state('Backfill(table="t", set={"id": "1"})'), "it sets its key, id"),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.support import Command, Database, Folder, create
 
-TAKEN_OVER = "No rollback undoes what was taken over, not even rollback --all\n"
+TAKEN_OVER = "No rollback undoes these migrations, not even rollback --all\n"
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_migrate_make_leaves_the_tables_of_other_tools_alone(
         sa.Table(table, folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     lines = command("migrate make nothing")[1].splitlines()
     assert [line for line in lines if "knex" in line] == [
-        "  Table knex_migrations belongs to Knex: left alone"
+        "  Table knex_migrations belongs to Knex: not touched"
     ]
     assert any("geo_points" in line for line in lines)
     [written] = folder.versions.glob("*_nothing.py")

@@ -151,7 +151,7 @@ def edit(old: str, new: str) -> Callable[[str], str]:
         ),
         (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "which is too long or is not a text"),
         (edit("'001'", "'nowhere'"), "002_b follows revision 'nowhere', which no file has."),
-        (edit("= '001'", "= '002'"), "form no chain"),
+        (edit("= '001'", "= '002'"), "do not form a chain"),
     ],
 )
 def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(

@@ -305,7 +305,7 @@ def test_every_command_that_applies_migrations_looks_first(
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "error")
     code, _, err = command(line)
-    assert (code, "what would hurt a live site in 003_drop_a" in err) == (1, True)
+    assert (code, "findings that would hurt a live site in 003_drop_a" in err) == (1, True)
     monkeypatch.setenv("MIGRATION_LINT", "warn")
     code, _, err = command(line)
     assert (code, "Old code asks for table a" in err) == (0, True)

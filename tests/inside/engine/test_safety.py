@@ -15,7 +15,7 @@ from engine.support import KIND, Command, Database, Folder
 
 pytestmark = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 
-AGAIN = "A table stayed locked; trying again"
+AGAIN = "A table is still locked; trying again"
 ALTER = "op.execute('ALTER TABLE a ADD COLUMN x INTEGER')"
 
 

@@ -77,7 +77,7 @@ def test_a_file_that_was_edited_after_it_was_applied_is_found(
     code, out, _ = command("migrate verify")
     assert code == 1
     assert out.startswith("column a.x is missing\n")
-    assert out.endswith("make. It is what the last run left.\n")
+    assert out.endswith("make. It has not changed since the last run.\n")
 
 
 @pytest.mark.usefixtures("migrated")

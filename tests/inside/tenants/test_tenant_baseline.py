@@ -38,7 +38,7 @@ def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) 
     ]
     assert lines[-2:] == [
         "Taken over: 2 tenants, 2 migrations recorded in each",
-        "No rollback undoes what was taken over, not even rollback --all",
+        "No rollback undoes these migrations, not even rollback --all",
     ]
     assert found.stands() == {"a": ("ready", "002"), "c": ("ready", "002")}
     rows = found.ask("SELECT batch, revision, fingerprint IS NULL FROM tenant_a.migration_history")

@@ -7,6 +7,7 @@ its token in the fragment (``Tokens.fragment``): only the page gets it, and no s
 from .. import TITLE
 from ..mail import Mail
 from ..settings import Settings
+from ..words import count
 
 IGNORE = "If that was not you, ignore this mail: nothing will change."
 
@@ -17,7 +18,7 @@ def verification(settings: Settings, email: str, fragment: str) -> Mail:
         email,
         f"Confirm your address for {TITLE}",
         f"Someone registered this address with {TITLE}. Follow the link to confirm it is yours; "
-        f"it is good for {settings.verification_hours} hours. {IGNORE}",
+        f"it is good for {count(settings.verification_hours, 'hour')}. {IGNORE}",
         f"{settings.frontend}/verify-email#{fragment}",
     )
 
@@ -28,7 +29,7 @@ def first_password(settings: Settings, email: str, fragment: str) -> Mail:
         email,
         f"Choose a password for {TITLE}",
         f"You confirmed this address with {TITLE}. Follow the link to choose a password; it is "
-        f"good for {settings.password_reset_minutes} minutes. A password that was chosen when the "
+        f"good for {count(settings.password_reset_minutes, 'minute')}. A password that was chosen when the "
         "address was registered does not work: somebody else may have chosen it.",
         f"{settings.frontend}/reset-password#{fragment}",
     )
@@ -41,7 +42,7 @@ def already_registered(settings: Settings, email: str, fragment: str) -> Mail:
         f"You have an account with {TITLE}",
         f"Someone tried to register this address with {TITLE}, where it has an account. "
         "Sign in as before, or follow the link to choose a new password; it is good for "
-        f"{settings.password_reset_minutes} minutes. {IGNORE}",
+        f"{count(settings.password_reset_minutes, 'minute')}. {IGNORE}",
         f"{settings.frontend}/reset-password#{fragment}",
     )
 
@@ -52,7 +53,7 @@ def password_reset(settings: Settings, email: str, fragment: str) -> Mail:
         email,
         f"Choose a new password for {TITLE}",
         f"Someone asked for a new password for {TITLE}. Follow the link to choose one; it is good "
-        f"for {settings.password_reset_minutes} minutes and works once. {IGNORE}",
+        f"for {count(settings.password_reset_minutes, 'minute')} and works once. {IGNORE}",
         f"{settings.frontend}/reset-password#{fragment}",
     )
 

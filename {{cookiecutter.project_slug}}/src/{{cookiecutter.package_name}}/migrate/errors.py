@@ -644,7 +644,7 @@ def lock_timeout(holder: object, seconds: float) -> ActionableError:
     """Another process migrates. Wait, raise MIGRATION_LOCK_TIMEOUT or see ``migrate unlock``."""
     return ActionableError(
         "lock-timeout",
-        f"Another migrator held the lock for {seconds:g} seconds: {holder}.",
+        f"Another migrator held the lock for {count(seconds, 'second')}: {holder}.",
         NOTHING_RUN,
         "Wait for it, raise MIGRATION_LOCK_TIMEOUT, or end it: migrate unlock --force",
     )

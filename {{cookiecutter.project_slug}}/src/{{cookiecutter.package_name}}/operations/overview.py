@@ -16,7 +16,7 @@ from ..migrate import (
     read_runs,
 )
 from ..migrations.target import count_tenants
-from ..words import count
+from ..words import are, count
 
 RUNS_SHOWN = 20
 
@@ -66,23 +66,19 @@ class Overview:
         if self.problem is not None:
             said.append(self.problem.problem.rstrip("."))
         if self.status.pending:
-            said.append(f"{_are(len(self.status.pending), 'migration')} pending")
+            said.append(are(len(self.status.pending), "migration", "pending"))
             if self.runs and self.runs[0].state is RunState.FAILED:
                 said.append("the last run failed")
         if self.status.held_back:
-            said.append(f"{_are(len(self.status.held_back), 'migration')} held back")
+            said.append(are(len(self.status.held_back), "migration", "held back"))
         if self.status.backfills:
             how = ", stopped by an error" if self.has_stopped else ""
-            said.append(f"{_are(len(self.status.backfills), 'backfill')} not finished{how}")
+            said.append(are(len(self.status.backfills), "backfill", f"not finished{how}"))
         if self.behind:
-            said.append(f"{_are(self.behind, 'tenant')} not up to date")
+            said.append(are(self.behind, "tenant", "not up to date"))
         if not said:
             said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
         return "; ".join(said) + "."
-
-
-def _are(many: int, thing: str) -> str:
-    return f"{count(many, thing)} {'is' if many == 1 else 'are'}"
 
 
 def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:

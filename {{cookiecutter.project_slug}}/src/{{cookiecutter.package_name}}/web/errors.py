@@ -1,6 +1,7 @@
 """Errors that any route may answer."""
 
 from ..errors import HttpError
+from ..words import count
 
 NOTHING_DONE = "The request did nothing."
 
@@ -112,7 +113,7 @@ def rate_limited(seconds: int) -> HttpError:
         "rate-limited",
         "There were too many attempts.",
         NOTHING_DONE,
-        f"Try again in {seconds} seconds.",
+        f"Try again in {count(seconds, 'second')}.",
         headers={"Retry-After": str(seconds)},
     )
 

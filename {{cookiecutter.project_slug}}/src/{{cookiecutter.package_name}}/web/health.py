@@ -15,6 +15,7 @@ from ..migrations import release
 from ..migrations.verification import Verifications
 from ..replica import Replica
 from ..startup import Readiness
+from ..words import count
 
 VERSION = release()
 
@@ -82,7 +83,7 @@ async def ready(request: Request, response: Response) -> Health:
     if await replica.wake():
         is_ready, reason = await readiness.ask()
     else:
-        is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
+        is_ready, reason = False, f"the last heartbeat was {count(round(replica.silence), 'second')} ago"
     if is_ready:
         verifications: Verifications = request.app.state.verifications
         notes = filter(None, [reason, verifications.notice])

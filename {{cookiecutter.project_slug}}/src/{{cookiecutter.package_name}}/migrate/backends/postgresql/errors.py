@@ -1,6 +1,7 @@
 """Errors that only PostgreSQL gives."""
 
 from ....errors import ActionableError
+from ....words import count
 from ...errors import cause
 
 
@@ -22,8 +23,8 @@ def pooler_too_small(seconds: float) -> ActionableError:
     """
     return ActionableError(
         "pooler-too-small",
-        f"While the migration lock held one connection, the pooler gave no other for {seconds:g}"
-        " seconds.",
+        "While the migration lock held one connection, the pooler gave no other for"
+        f" {count(seconds, 'second')}.",
         "Nothing was run: it needs two connections at once.",
         "Raise the pooler's default_pool_size to 2 or more, or set MIGRATION_DATABASE_URL to the"
         " address of the server itself.",
