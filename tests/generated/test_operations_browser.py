@@ -149,7 +149,7 @@ def test_an_operator_signs_in_and_sees_what_goes_on(
         browser = open_browser()
         sign_in(browser, service, "wrong")
         shown = WebDriverWait(browser, SECONDS)
-        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "not the key"))
+        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "key is wrong"))
         assert faults(browser, axe) == []
         sign_in(browser, service, ADMIN_KEY)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Held back"))

@@ -43,7 +43,7 @@ def test_what_is_pending_is_linted_and_the_database_stays_as_it_is(
     before = database.all()
     code, out, _ = command("migrate lint")
     assert code == 1
-    assert "Old code asks for table a" in out
+    assert "Old code uses table a" in out
     assert out.endswith("1 migration linted, 1 finding.\n")
     assert database.all() == before
 
@@ -286,7 +286,7 @@ def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: D
 def test_in_production_latest_warns_and_goes_on(command: Command, database: Database) -> None:
     code, out, err = command("migrate latest")
     assert (code, out) == (0, "Batch 2 run: 1 migration\n")
-    assert "Old code asks for table a" in err
+    assert "Old code uses table a" in err
     assert database.tables() == {"b"}
 
 
@@ -308,7 +308,7 @@ def test_every_command_that_applies_migrations_looks_first(
     assert (code, "findings that would hurt a live site in 003_drop_a" in err) == (1, True)
     monkeypatch.setenv("MIGRATION_LINT", "warn")
     code, _, err = command(line)
-    assert (code, "Old code asks for table a" in err) == (0, True)
+    assert (code, "Old code uses table a" in err) == (0, True)
 
 
 def test_up_looks_at_the_next_one_alone(
@@ -453,7 +453,7 @@ def test_make_prints_what_it_finds_in_what_it_wrote(
     migrate_up(engine, config=folder.config()).raise_for_error()
     code, out, _ = command("migrate make drop_c")
     assert code == 0
-    assert "Old code asks for a.c" in out
+    assert "Old code uses a.c" in out
     assert 'phase = "contract"' in out
 
 

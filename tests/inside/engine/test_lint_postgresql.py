@@ -108,8 +108,8 @@ def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
 def test_what_an_earlier_migration_broke_is_said_once(check: Callable[..., Report]) -> None:
     report = check(Case('op.drop_table("carts")'), Case('op.drop_table("tags")'))
     assert [finding.detail.split(",")[0] for finding in report.findings] == [
-        "Old code asks for table carts",
-        "Old code asks for table tags",
+        "Old code uses table carts",
+        "Old code uses table tags",
     ]
 
 
@@ -169,7 +169,7 @@ def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> Non
 
 def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> None:
     report = check(SAFE["a nullable column"])
-    assert "The downgrade drops users.nick, with what is in it." in as_text(report)
+    assert "The downgrade drops users.nick, with the data in it." in as_text(report)
 
 
 def test_what_is_accepted_is_shown_with_its_reason(check: Callable[..., Report]) -> None:

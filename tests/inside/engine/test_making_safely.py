@@ -200,7 +200,7 @@ def test_a_new_column_that_may_not_be_empty_gets_the_model_s_default(
     new = make(sa.Column("size", type_, nullable=False, default=default))
     text = new.path.read_text()
     assert "server_default" in text
-    assert "# The default of notes.size fills the rows that are there" in text
+    assert "# The default of notes.size fills the existing rows" in text
     assert is_safe(new)
     with engine.begin() as connection:
         assert connection.exec_driver_sql("SELECT size FROM notes").scalar() == stored
@@ -212,7 +212,7 @@ def test_a_new_column_without_a_default_may_be_empty_at_first(
     new = make(sa.Column("nick", sa.Text, nullable=False))
     text = new.path.read_text()
     assert "nullable=True" in text
-    assert "# notes.nick may be empty until every row has a value" in text
+    assert "# notes.nick is nullable until every row has a value" in text
     assert is_safe(new)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE notes SET nick = 'x'")

@@ -159,7 +159,7 @@ def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
     assert error is not None and error.code == "backfill-failed"
     failed = "004_change of tenant a: the chunk of t with id above 100 and up to 200 failed: "
     assert error.problem.startswith(failed)
-    assert error.problem.endswith(" It failed in 1 other tenant, too.")
+    assert error.problem.endswith(" It also failed in 1 other tenant.")
     each_once(filled, "b", "d")
     assert off_by(filled, "c")[1] == 100
     (backfill,) = get_migration_status(filled.engine, config=filled.config).backfills

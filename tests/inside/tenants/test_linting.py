@@ -72,4 +72,4 @@ def test_make_lints_in_a_tenant_s_schema(service: Service) -> None:
     service.all().public.raise_for_error()
     code, out, _ = service.command("migrate make drop_nick")
     assert code == 0
-    assert "Old code asks for users.nick" in out
+    assert "Old code uses users.nick" in out

@@ -10,7 +10,7 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
     for effect in linted.effects:
         for table, what in _lost(effect, dialect):
             if not _was_copied(linted, effect, table):
-                yield Hit(effect, f"{what} cannot be brought back.", table)
+                yield Hit(effect, f"{what} cannot be restored.", table)
 
 
 def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
@@ -29,7 +29,7 @@ def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
 
 
 def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
-    # A batch changes a table by building another, copying the rows, and giving it the old name.
+    # A batch operation creates a new table, copies the rows, and gives it the old name.
     comes_back = any(t.kind == "table" and t.name == table for t in linted.end.values())
     copied = any(table in e.rewritten or table in e.touched for e in linted.effects)
     return effect.command == "DROP TABLE" and comes_back and copied
@@ -42,7 +42,7 @@ def _narrows(old: Thing, new: Thing, dialect: Dialect) -> bool:
 RULE = Rule(
     code="lossy",
     title="Data is lost",
-    why="A rollback brings back the table or the column, but not what it held.",
+    why="A rollback restores the table or the column, but not its data.",
     instead='Keep it until no release needs it: phase = "contract", and a backup before the run.',
     check=check,
     family="contract",
