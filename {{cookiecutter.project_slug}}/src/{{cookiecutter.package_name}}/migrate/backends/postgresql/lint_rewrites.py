@@ -1,7 +1,7 @@
-"""Writes the safe form of a statement, with the names that it has, as Alembic code.
+"""Writes the safe form of a statement, with its own names, as Alembic code.
 
-It reads the catalog, not the statement: what changed is brought about again, each change in the
-form that PostgreSQL has for busy tables.
+It reads the catalog, not the statement: it makes each change again, in the
+form that PostgreSQL offers for busy tables.
 """
 
 import re
@@ -11,17 +11,17 @@ from typing import Any
 from ...lint.chunks import chunked, target
 from ...lint.model import Effect, Rewrite, Step, Thing, execute
 
-# Whole columns in their usual order, and no condition.
+# Only columns, in default order, without a condition.
 _PLAIN = re.compile(r' USING btree \(("[^"]+"|\w+)(, ("[^"]+"|\w+))*\)$')
 
 
 class _NoSafeForm(Exception):
-    """PostgreSQL has none, or none that could be written without knowing the table's use."""
+    """PostgreSQL has no safe form, or it depends on the use of the table."""
 
 
 @dataclass
 class _Steps:
-    """What goes into which migration."""
+    """The lines of each of the migrations."""
 
     expand: list[str] = field(default_factory=list)
     backfill: list[str] = field(default_factory=list)
@@ -35,12 +35,12 @@ class _Steps:
                 tuple(self.backfill),
                 transaction=False,
                 phase="backfill",
-                when="As a migration of its own, after the one above." if self.expand else "",
+                when="In a separate migration, after the one above." if self.expand else "",
             ),
             Step(
                 tuple(self.constrain),
                 transaction=False,
-                when="As a migration of its own, once every row has a value."
+                when="In a separate migration, when every row has a value."
                 if self.expand or self.backfill
                 else "",
             ),
@@ -48,19 +48,19 @@ class _Steps:
                 tuple(self.contract),
                 transaction=not _alone(self.contract),
                 phase="contract",
-                when="For the release after next: when no running code needs the old form.",
+                when="In the release after next, when no running code needs the old form.",
             ),
         ]
         return tuple(step for step in steps if step.lines)
 
 
 def _alone(lines: list[str]) -> bool:
-    # What goes by a moment's lock is one transaction, so that nobody sees half of it.
+    # Steps with only brief locks are one transaction, so that nobody sees an intermediate state.
     return any(re.search(r"CONCURRENTLY|concurrently|VALIDATE", line) for line in lines)
 
 
 def rewrite(effect: Effect) -> Rewrite:
-    """The safe form of a statement; nothing when there is none, or none that can be written."""
+    """The safe form of a statement; empty if there is none, or none that can be written."""
     steps = _Steps()
     try:
         if effect.touched:
@@ -89,7 +89,7 @@ def rewrite(effect: Effect) -> Rewrite:
 
 
 def undo(kind: str, thing: Thing) -> str:
-    """The line that drops what an upgrade left behind."""
+    """The line that drops an object that an upgrade created."""
     if kind in ("constraint", "column"):
         return execute(f"ALTER TABLE {thing.table} DROP {kind.upper()} {thing.name}")
     if kind in ("trigger", "policy"):
@@ -110,7 +110,7 @@ def _changes(effect: Effect, steps: _Steps) -> None:
     if effect.emptied or types:
         steps.contract.append(execute(effect.sql))
         return
-    # The definitions of indexes and constraints follow what they are about.
+    # The definitions of indexes and constraints change with their columns and tables.
     for kind in ("table", "column"):
         deep = [
             (old, new)
@@ -127,7 +127,7 @@ def _changes(effect: Effect, steps: _Steps) -> None:
         assert thing is not None
         if thing.kind in _WRITERS:
             _WRITERS[thing.kind](effect, old, new, steps)
-        elif thing.kind != "sequence":  # that comes and goes with its column
+        elif thing.kind != "sequence":  # a sequence comes and goes with its column
             steps.contract.append(execute(effect.sql))
 
 
@@ -137,7 +137,7 @@ def _is_deep(old: Thing | None, new: Thing | None) -> bool:
     return old.name != new.name or old.facts.get("type") != new.facts.get("type")
 
 
-# -- One function for each kind of thing that changes --------------------------------------------
+# -- One function for each kind of object --------------------------------------------------------
 
 
 _TAKE_AWAY = ("row_security", "row_security_of_owner", "unchecked")
@@ -215,7 +215,7 @@ def _new_column(effect: Effect, new: Thing, steps: _Steps) -> None:
 
 
 def _refuse_checked(effect: Effect, column: Thing) -> None:
-    # PostgreSQL writes the table anew to see whether a domain's check holds for the empty column.
+    # PostgreSQL rewrites the table to check a domain's constraint for the empty column.
     if any(
         t.kind == "constraint" and t.of == column.measures["type"] for t in effect.after.values()
     ):
@@ -340,7 +340,7 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
         return
     add = f"ALTER TABLE {new.table} ADD CONSTRAINT {new.name}"
     if new.facts["type"] == "x" or new.of.startswith("type:"):
-        raise _NoSafeForm  # to validate a domain takes a ShareLock, too
+        raise _NoSafeForm  # validating a domain takes a ShareLock too
     if new.measures["child"]:
         return
     if new.facts["type"] in ("c", "f"):
@@ -358,7 +358,13 @@ def _constraint(effect: Effect, old: Thing | None, new: Thing | None, steps: _St
     )
 
 
-_TYPES = ("type", "label", "function", "extension", "schema")  # what code names, tables aside
+_TYPES = (
+    "type",
+    "label",
+    "function",
+    "extension",
+    "schema",
+)  # objects that code names, except tables
 _WRITERS: dict[str, Any] = {
     "table": _table,
     "column": _column,
@@ -367,11 +373,11 @@ _WRITERS: dict[str, Any] = {
 }
 
 
-# -- Forms that several of them need -------------------------------------------------------------
+# -- Helpers -------------------------------------------------------------------------------------
 
 
 def _shrunk_partitions(effect: Effect) -> list[Thing]:
-    """Default partitions from which a new partition takes its range away."""
+    """Default partitions that lose a range to a new partition."""
     return [
         new
         for key, new in effect.after.items()
@@ -383,7 +389,7 @@ def _shrunk_partitions(effect: Effect) -> list[Thing]:
 
 
 def _checked_first(part: Thing, statement: str) -> list[str]:
-    """A statement that need not read a partition, whose rows were checked before it."""
+    """A statement that need not read a partition, because its rows were checked before."""
     table, check = part.name, _quoted(f"{_bare(part.name)}_bound")
     add = f"ADD CONSTRAINT {check} CHECK ({part.measures['partition_check']}) NOT VALID"
     return [
@@ -465,7 +471,7 @@ def _chunks(effect: Effect, sql: str) -> list[str]:
 
 
 def _key(effect: Effect, table: str) -> str | None:
-    """The one column that orders a table: of its primary key, else of a unique index."""
+    """The one column that orders a table: of its primary key, otherwise of a unique index."""
     columns = {(t.table, t.name): t for t in effect.before.values() if t.kind == "column"}
     found = [
         (not t.facts["backs"], _quoted(t.measures["columns"][0]))
