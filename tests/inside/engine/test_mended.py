@@ -394,7 +394,7 @@ def test_a_file_that_is_no_database_is_not_called_one_that_is_away(
     engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
     error = run_migrations(engine, config=folder.config()).error
     assert isinstance(error, ActionableError)
-    said = "Correct DATABASE_URL: the file is no SQLite database."
+    said = "Correct DATABASE_URL: the file is not a SQLite database."
     assert (error.code, error.solution) == ("database-refuses", said)
 
 
@@ -420,7 +420,7 @@ def test_what_the_database_refuses_is_not_blamed_on_the_file(
     ("schema", "solution"),
     [
         ("USAGE", "Grant this user the permission; the owner of the schema or table can."),
-        ("CREATE", "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
+        ("CREATE", "Create the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
     ],
 )
 def test_a_permission_that_lacks_is_named(

@@ -120,7 +120,7 @@ def test_wherever_a_removal_dies_it_can_be_continued(
             assert refused.error is not None and "is being removed" in refused.error.problem
             assert service.stands()["acme"][0] == "dropping"
             assert [f.problem for f in audit_tenants(service.engine, repair=True)] == [
-                "its removal was cut short"
+                "its removal was interrupted"
             ]
             drop_tenant(service.engine, "acme", config=service.config)
             assert service.stands() == {}
@@ -236,7 +236,7 @@ def test_an_audit_beside_removals_finds_nothing_wrong(service: Service) -> None:
     finally:
         over.set()
         auditor.join()
-    assert set(findings) <= {"its removal was cut short"}
+    assert set(findings) <= {"its removal was interrupted"}
     assert service.stands() == {}
 
 

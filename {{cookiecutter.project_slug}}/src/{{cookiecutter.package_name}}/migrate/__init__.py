@@ -5,7 +5,7 @@ and a :class:`MigrationConfig`. Functions that change the database do not raise 
 migration; they return a :class:`MigrationResult`.
 
 Belongs here: everything about applying, undoing and making migrations. May import: ``errors``.
-Imported by: ``migrations``, ``startup``, ``cli``; they import names from this face alone.
+Imported by: ``migrations``, ``startup``, ``cli``; they import names only from this package.
 """
 
 from typing import TYPE_CHECKING
