@@ -62,7 +62,7 @@ def test_what_is_known_is_passed_on(
         ("migrate:rollback all=no", "all= is 1, or left out"),
         ("dev host=0.0.0.0 port=1", "dev takes no host=. It takes port="),
         ("database=postgresql", "help takes no database="),
-        ("migrate:make", "Say which one: make migrate-make name=add_avatar"),
+        ("migrate:make", "Name one: make migrate-make name=add_avatar"),
     ],
 )
 def test_what_is_unknown_is_refused_and_nothing_runs(

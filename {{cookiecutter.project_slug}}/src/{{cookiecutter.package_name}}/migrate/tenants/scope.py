@@ -264,7 +264,7 @@ class ChunkScope(TenantScope):
     def commit(self, connection: Connection) -> None:
         """There is no row to update."""
 
-        @contextmanager
+    @contextmanager
     def left(self, connection: Connection) -> Iterator[None]:
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
