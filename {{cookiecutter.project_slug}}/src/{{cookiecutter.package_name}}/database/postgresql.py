@@ -63,8 +63,9 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     engine = create_engine(
         address or _embedded_server(),
         poolclass=QueuePool,
-        pool_size=settings.db_pool_min,
-        max_overflow=settings.db_pool_max - settings.db_pool_min,
+        pool_size=settings.kept_connections,
+        max_overflow=settings.db_pool_max - settings.kept_connections,
+        pool_use_lifo=True,  # one used lately need not be asked whether it still answers
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_reset_on_return=None,  # _reset does it
         hide_parameters=True,  # so that an error in the log contains no parameters
