@@ -95,7 +95,7 @@ def squawk(cases: dict[str, Any], folder: Path, *options: str) -> dict[str, dict
 
 
 def rows(options: Iterable[str], paths: Iterable[Path]) -> Any:
-    """squawk's output for files."""
+    """The output of squawk for files."""
     command = [uv(), "tool", "run", "--quiet", "--from", SQUAWK, "squawk", "--reporter", "json"]
     command += ["--pg-version", "18.0", *options, *map(str, paths)]
     ran = subprocess.run(command, capture_output=True, text=True)

@@ -1,9 +1,8 @@
-"""The time of linting one migration after 100 others: a whole process, compared with Python's
-start.
+"""The time of linting one migration after 100 others, as a whole process.
 
-Each of the 100 makes a table with an index, like a service's own migrations. Read the difference;
-the seconds are from one machine on one day. Processor time, with the database server's,
-is more reliable than the clock if the machine has other work.
+Each of the 100 makes a table with an index, like a service's own migrations. Read the difference to
+Python's own start; the seconds are from one machine on one day. Processor time, with the database
+server's, is more reliable than the clock if the machine has other work.
 """
 
 import csv

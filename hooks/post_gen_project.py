@@ -181,8 +181,7 @@ def print_next_commands(answers: Answers) -> None:
 
 
 def only_compared(answers: Answers) -> bool:
-    """Whether cruft makes this project only to compare it: update and diff make two, and remove
-    them.
+    """Whether cruft makes this project only for a comparison, as in update and diff.
 
     cruft passes its commit. It makes projects for comparison in a temporary folder.
     """

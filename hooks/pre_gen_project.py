@@ -165,8 +165,7 @@ def main() -> int:
 
 
 def remove_folders(context: dict[str, object], slug: str) -> None:
-    """Remove the folders that cookiecutter made for a slug that is a path: it removes only the last
-    one.
+    """Remove all folders that cookiecutter made for a slug with slashes: it removes only the last.
 
     Folders that contain a file stay.
     """

@@ -221,8 +221,10 @@ def print_steps(
 
 
 def _write_exactly(context: Any, output: TextIO, *, without: str) -> None:
-    """Write each statement unchanged. Alembic would turn tabs into spaces, also inside values, and
-    would put the semicolon into a comment at the end.
+    """Write each statement unchanged.
+
+    Alembic would turn tabs into spaces, also inside values, and would put the semicolon into a
+    comment at the end.
 
     Args:
         without: the existing table, which is not created.

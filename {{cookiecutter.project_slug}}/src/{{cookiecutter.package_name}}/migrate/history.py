@@ -259,8 +259,7 @@ class HistoryWriter:
     def note_replaced(
         self, execute: Execute, rows: Iterable[HistoryRow], squashed: str, revision: str
     ) -> None:
-        """Turn the migrations that a squashed one replaces into a baseline, which no rollback
-        undoes.
+        """Turn migrations that a squashed one replaces into a baseline, which no rollback undoes.
 
         Apart from that the rows do not change: a release from before the squash reads them.
 

@@ -22,8 +22,7 @@ _KEY = advisory_key("creation of tenants")
 def check_release(
     connection: Connection, tenant: str, known: Collection[str], version_table: str
 ) -> None:
-    """Refuse to create a tenant if this release does not know public's revision. Call before
-    commit.
+    """Refuse to create a tenant if this release lacks public's revision. Call it before the commit.
 
     Raises:
         ActionableError: newer-release-began.

@@ -293,8 +293,7 @@ _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 
 
 def grant_role(schema: str, dialect: Dialect) -> str:
-    """The statement that lets the service's role switch to a tenant's, without inheriting its
-    rights.
+    """The statement that lets the service's role switch to a tenant's without inheriting rights.
 
     Before PostgreSQL 16 the role also inherits them, unless it is NOINHERIT.
     """

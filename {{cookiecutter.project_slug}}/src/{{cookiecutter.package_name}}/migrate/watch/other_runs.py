@@ -1,5 +1,4 @@
-"""Runs that wrote no row: they are stored on the history's newest row, in the column
-``other_runs``.
+"""Runs that wrote no row. The newest row of the history stores them in its ``other_runs``.
 
 They failed, were held back, or migrated tenants. They have no separate rows, because each reader of
 the table, older versions too, counts rows as applied migrations.

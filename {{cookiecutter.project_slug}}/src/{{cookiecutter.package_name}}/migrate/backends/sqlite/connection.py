@@ -152,8 +152,7 @@ def _refuse_begun(connection: Connection) -> None:
 
 @contextmanager
 def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
-    """Alembic's ``on_version_apply`` hook: with foreign keys off, SQLite does not check them
-    itself.
+    """Alembic's ``on_version_apply`` hook: SQLite does not check foreign keys while they are off.
 
     Rows that were orphaned before do not count, since this run did not cause them. The hook
     raises orphaned-rows.
