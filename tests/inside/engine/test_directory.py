@@ -149,7 +149,10 @@ def edit(old: str, new: str) -> Callable[[str], str]:
             edit("'002'\ndown_revision = '001'", "'001'\ndown_revision = None"),
             "001_a and 002_b have the same revision '001'.",
         ),
-        (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "which is too long or is not a text"),
+        (
+            edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"),
+            "which is too long or is not a text",
+        ),
         (edit("'001'", "'nowhere'"), "002_b follows revision 'nowhere', which no file has."),
         (edit("= '001'", "= '002'"), "do not form a chain"),
     ],

@@ -377,9 +377,7 @@ def test_orphans_that_are_removed_make_up_for_no_new_ones(
     ids = "SELECT id FROM old_users"
     folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
     error = run_migrations(engine, config=folder.config()).error
-    assert (
-        "1 row refers to missing rows, the first from replies to old_posts" in error.problem
-    )
+    assert "1 row refers to missing rows, the first from replies to old_posts" in error.problem
     assert "Not counted" not in error.impact
     assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]
 

@@ -259,7 +259,10 @@ def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder)
     code, out, err = command("migrate squash rebuilds")
     assert (code, err) == (0, "")
     assert "It writes no rows" not in out
-    assert "As far as observed, none of them reads or writes rows." in folder.file("002_squashed").read_text()
+    assert (
+        "As far as observed, none of them reads or writes rows."
+        in folder.file("002_squashed").read_text()
+    )
 
 
 def test_what_comes_after_must_run_without_the_rows(command: Command, three: Folder) -> None:
