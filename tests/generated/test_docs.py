@@ -1,4 +1,4 @@
-"""The pages of a generated service are true: commands run, tables and errors are the code's."""
+"""The pages of a generated service are true: commands run, tables and errors match the code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ each_database = pytest.mark.parametrize("database", DATABASES)
 GUIDE = "src/my_service/migrations/README.md"
 PATTERNS = INSIDE / "guide_patterns.py"
 
-# What a page shows and nobody can run here: docker needs its daemon, and what takes a database over
-# needs one that was there before (tests/inside/engine/test_adoption.py has some).
+# Blocks that cannot run here: docker needs its daemon, and a baseline needs an existing
+# database (tests/inside/engine/test_adoption.py has some).
 TENANTS = "A schema for each tenant"
 ADOPTION = {"From Knex, from Django, or made by hand", "From Alembic", TENANTS}
 NOT_RUN = {"README.md": {"Deploy"}, GUIDE: {"10. Production", *ADOPTION}}
@@ -117,7 +117,7 @@ def sources(folder: Path) -> list[Path]:
 
 
 def codes_made(path: Path) -> list[str]:
-    """The codes of the errors that a file makes; one that passes on another's code makes none."""
+    """The codes of the errors that a file makes, without passed-on codes."""
     places = {"ActionableError": 0, "HttpError": 1}
     codes = [
         node.args[places[node.func.id]]
@@ -157,7 +157,7 @@ def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page can name."""
+    """The anchors of a page."""
     titles = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 

@@ -1,4 +1,4 @@
-"""The generated Makefile takes what it knows, and refuses the rest."""
+"""The generated Makefile accepts known variables, and refuses others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="needs sh and make
 
 @pytest.fixture
 def uv(tmp_path: Path) -> dict[str, str]:
-    """A PATH on which uv only says what it was given."""
+    """A PATH with a uv that only prints its arguments."""
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "uv"

@@ -110,7 +110,7 @@ def test_what_fails_at_the_commit_blames_all_that_it_undid(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
-        # SQLite's own check comes after each migration, so it can name the one.
+        # SQLite's check runs after each migration, so the error can name the one.
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
         expected = "001_a: 1 row refers to missing rows, the first from child to a."
     else:

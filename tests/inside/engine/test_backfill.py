@@ -1,4 +1,4 @@
-"""A backfill updates a large table in chunks: each row once, whatever dies, and nobody waits for it."""
+"""A backfill updates a large table in chunks: each row once, even after kills, and nobody waits."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
 CONTRACT = 'phase = "contract"\n'
 ROWS = 3000
 QUICK = {"backfill_pause": 0.0, "table_lock_retries": 0}
-# Chunks grow up to half a second of work: a small table would be done in two or three of them.
+# Chunks grow up to half a second of work: a small table would need only two or three.
 SLOW = {"MIGRATION_BACKFILL_PAUSE": "0.02"}
 
 
 def state(stated: str) -> str:
-    """The lines of a file that state a backfill."""
+    """The lines of a file that declare a backfill."""
     return f"from my_service.migrate import Backfill\n\n{PHASE}backfill = {stated}\n"
 
 
 def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
-    """Rows 1 to so many, the n of each its id."""
+    """Rows from 1 to this number; the n of each is its id."""
     database.ask(f"CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, n INTEGER NOT NULL {check})")
     database.ask(
         f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {rows})"
@@ -58,7 +58,7 @@ def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
 
 @pytest.fixture
 def table(database: Database, folder: Folder) -> Iterator[None]:
-    """A table with rows, and a migration that wants one more in each."""
+    """A table with rows, and a migration that adds one to each."""
     fill(database)
     folder.add("more", extra=state(ONE_MORE))
     yield
@@ -71,19 +71,19 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def off_by(database: Database) -> dict[int, int]:
-    """How many rows were updated how often."""
+    """The number of rows by number of updates."""
     return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))
 
 
 def done(database: Database) -> int:
-    """Rows that the database says are done; 0 before it says anything."""
+    """Finished rows according to the database; 0 without a row of progress."""
     if "migration_progress" not in database.tables():
         return 0
     return sum(row[0] for row in database.ask("SELECT done FROM migration_progress"))
 
 
 class Told(Observer):
-    """Remembers what it hears."""
+    """Remembers the events."""
 
     def __init__(self) -> None:
         self.heard: list[BackfillProgress] = []
@@ -133,7 +133,7 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
     chance = random.Random(5)
     fill(database, 8_000)
     # Each process begins with small chunks and pauses between them: none gets far before it is
-    # killed, however busy the machine is. A chunk takes long enough for kills to meet it.
+    # killed, even on a busy machine. A chunk is long enough to be hit by kills.
     slow = (
         "n + 1 + 0 * length(hex(zeroblob(20000)))"
         if KIND == "sqlite"
@@ -151,7 +151,7 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
         updated = off_by(database)
         assert set(updated) <= {0, 1}
         assert updated.get(1, 0) == seen[-1]
-    assert seen[-1] < 8_000  # they met it at work
+    assert seen[-1] < 8_000  # the kills came during the work
     migrate(database, folder, "latest")
     assert off_by(database) == {1: 8_000}
 
@@ -235,7 +235,7 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
 
 
 class Tried(Observer):
-    """Counts how often something was tried again."""
+    """Counts retries."""
 
     def __init__(self) -> None:
         self.again: list[int] = []
@@ -265,7 +265,7 @@ def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
 
 
 def engine_that_waits_briefly(database: Database) -> sa.Engine:
-    """On SQLite, whose patience is the connection's, one with little of it."""
+    """On SQLite, where the connection has the time limit, an engine with a short one."""
     if KIND != "sqlite":
         return database.engine()
     patience = {"timeout": 0.1}

@@ -1,4 +1,4 @@
-"""``migrate baseline``: a database that was there before is taken over as it is, or not at all."""
+"""``migrate baseline``: an existing database is taken over unchanged, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches are Knex's."""
+"""Batches work like Knex's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``migrate diff``: any two schemas; and the committed file that holds the migrations' own."""
+"""``migrate diff``: any two schemas; and the committed file of the migrations' schema."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_make_and_latest_keep_the_committed_file_current(command: Command, folde
     file = folder.path / f"schema.{backend.DIALECT}.txt"
     folder.tables("a")
     command("migrate latest")
-    assert not file.exists()  # a service that does not want it has none
+    assert not file.exists()  # a service without the file does not get one
     file.write_text("")
     folder.tables("b")
     out = command("migrate latest")[1]

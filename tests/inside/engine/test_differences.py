@@ -1,4 +1,4 @@
-"""``migrate make`` writes what the models and the database differ in, and says it."""
+"""``migrate make`` writes and prints the differences between the models and the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def key() -> sa.Column[int]:
 
 
 def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
-    """Make a migration; give its text."""
+    """Make a migration; return its text."""
     new = make_migration(engine, name, config=folder.config())
     neat(new.path)
     text: str = new.path.read_text()
@@ -34,7 +34,7 @@ def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
 
 
 def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
-    """What an ordinary day does with a migration."""
+    """The usual commands on a migration."""
     run_migrations(engine, config=folder.config()).raise_for_error()
     rollback_migrations(engine, config=folder.config()).raise_for_error()
     run_migrations(engine, config=folder.config()).raise_for_error()
@@ -43,7 +43,7 @@ def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
 
 
 class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc, unused-ignore]
-    """A class of the service over a type of one database."""
+    """A class of the service that wraps a type of one database."""
 
     impl = postgresql.JSONB if KIND == "postgresql" else sqlite.JSON
     cache_ok = True

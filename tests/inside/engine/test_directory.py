@@ -1,4 +1,4 @@
-"""The folder is checked whole before anything of it runs."""
+"""All files of the folder are checked before one of them runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to a SQLite database by hand is seen and said; spelling and upkeep are not."""
+"""Manual changes of a SQLite database are found and described; spelling and maintenance are not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SPELLINGS = [
     ("WITHOUT ROWID, STRICT", "STRICT, without rowid"),
     ("code TEXT PRIMARY KEY, n INT", 'n INT, "code" TEXT, PRIMARY KEY ("code")'),
 ]
-# What else has to change so that the second way is not there twice.
+# Other replacements, so that the second form does not exist twice.
 _ALSO = {
     "state TEXT DEFAULT 'new'\n": (", CHECK (1)", ""),
     "    id INTEGER NOT NULL,": ("    CONSTRAINT orders_pk PRIMARY KEY (id),\n", ""),

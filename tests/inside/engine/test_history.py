@@ -1,4 +1,4 @@
-"""``migrate history`` and ``migrate stats`` tell every run, also those that failed."""
+"""``migrate history`` and ``migrate stats`` show every run, failed ones too."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_same_failure_again_is_counted_and_others_are_bounded(
     assert failed.times == 3
     text = folder.file("002_bad").read_text()
     for number in range(1, KEPT_RUNS + 3):
-        # Of another length each time: Python tells files of one second apart by that.
+        # Each time with another length: Python distinguishes files of the same second by it.
         folder.file("002_bad").write_text(text.replace("this is no SQL", "no" * number))
         run_migrations(engine, config=folder.config())
     failures = read_runs(engine, config=folder.config(), failed=True)
@@ -331,7 +331,7 @@ def test_timings_keep_the_slowest_alone() -> None:
 
 
 class Heard(Observer):
-    """Notes what it hears."""
+    """Records the events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""``migrate lint``: which migrations, where, and what comes of it."""
+"""``migrate lint``: the choice of migrations, the database, and the results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAKE = create("a")
 
 @pytest.fixture
 def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
-    """Two tables that are applied, and a pending migration that drops one."""
+    """Two applied tables, and a pending migration that drops one."""
     folder.tables("a", "b")
     run_migrations(engine, config=folder.config()).raise_for_error()
     folder.add("drop_a", DROP, MAKE)
@@ -103,7 +103,7 @@ def git(folder: Folder, *arguments: str) -> None:
 
 @pytest.fixture
 def branch(folder: Folder) -> Folder:
-    """A branch that left main, where two tables are made, and then drops one of them."""
+    """A branch of main: main makes two tables, the branch drops one of them."""
     git(folder, "init", "--initial-branch=main")
     folder.tables("a", "b")
     git(folder, "add", ".")
@@ -127,7 +127,7 @@ def test_only_what_the_branch_adds_is_linted(
 def test_a_hook_of_a_linked_worktree_lints_only_what_the_branch_adds(
     branch: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git tells such a hook
+    monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git does for such a hook
     assert added_migrations(branch.config()) == ["003_drop_a"]
 
 
@@ -261,7 +261,7 @@ def test_it_is_made_on_the_server_of_lint_database_url(
     monkeypatch.setenv("LINT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     assert command("migrate lint")[0] == 1
     assert "127.0.0.1:1" in command("migrate lint")[2]
-    # Without a look at what is pending the service's own database need not be there.
+    # If the pending migrations are not needed, the service's database need not exist.
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("LINT_DATABASE_URL", database.address)
     assert command("migrate lint drop_a")[1].endswith("1 migration linted, 1 finding.\n")
@@ -273,7 +273,7 @@ def test_it_is_made_on_the_server_of_lint_database_url(
 @pytest.fixture
 def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     """Settings with which a production service migrates this database."""
-    # The command's own fixture asks for development.
+    # The command's own fixture sets development.
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("MIGRATION_BACKUP", "off")
     if KIND == "postgresql":

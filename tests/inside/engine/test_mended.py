@@ -1,4 +1,4 @@
-"""What broke in version 0.1.0 outside the ordinary path, and must not break again."""
+"""Errors of version 0.1.0 in unusual cases, which must not come back."""
 
 from __future__ import annotations
 

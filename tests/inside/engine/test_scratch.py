@@ -1,4 +1,4 @@
-"""An empty database beside the service's own, to try migrations in."""
+"""An empty database to try migrations in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots in files, and what is said of two that differ."""
+"""Snapshots in files, and the differences of two of them."""
 
 from __future__ import annotations
 

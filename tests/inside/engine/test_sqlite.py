@@ -1,4 +1,4 @@
-"""SQLite rebuilds tables to alter them; the rows that point to them live on."""
+"""SQLite rebuilds tables to alter them; the rows that refer to them stay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REBUILD = [
 
 @pytest.fixture
 def families(database: Database) -> None:
-    """Parents whose children die with them."""
+    """Parents with ON DELETE CASCADE children."""
     for statement in (
         "CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9))",
         "CREATE TABLE children (id INTEGER PRIMARY KEY,"

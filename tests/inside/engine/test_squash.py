@@ -1,4 +1,4 @@
-"""``migrate squash``: one migration in place of many, and databases that had the many go on."""
+"""``migrate squash``: one migration replaces many, and existing databases go on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INDEX = 'op.create_index("a_name_idx", "a", ["name"])'
 
 @pytest.fixture
 def three(folder: Folder) -> Folder:
-    """Three migrations, of which the second also writes a row; git has them."""
+    """Three committed migrations; the second also writes a row."""
     folder.add(
         "a",
         'op.create_table("a", sa.Column("id", sa.Integer, primary_key=True),'
@@ -34,7 +34,7 @@ def files(folder: Folder) -> set[str]:
 
 
 def notes(database: Database) -> list[tuple[str, int, bool]]:
-    """Name, batch, and whether something is noted, of every row that applies."""
+    """Name, batch, and whether there is a note, of every applied row."""
     rows = database.ask(
         "SELECT name, batch, note IS NOT NULL FROM migration_history"
         " WHERE rolled_back_at IS NULL ORDER BY id"
@@ -185,7 +185,7 @@ def test_nothing_is_written_where_the_schema_would_be_another(
 ) -> None:
     from my_service.migrate.backends import backend
 
-    # One statement is lost on the way: what the snapshots find must stop it.
+    # One statement is lost on purpose: the snapshots must find it.
     recreate = backend.recreate
     monkeypatch.setattr(
         backend,

@@ -1,4 +1,4 @@
-"""What the commands print: tables on a terminal, plain text in a pipe, JSON for programs."""
+"""The output of the commands: tables on a terminal, plain text in a pipe, JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``migrate lint`` runs a migration where it would run: in ``public``, in a tenant's schema, or both."""
+"""``migrate lint`` runs a migration in its schemas: ``public``, a tenant's, or both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ INDEX = 'op.create_index("i", "{}", ["{}"])'
 
 
 def linted(service: Service) -> list[str]:
-    """Lint what is pending; the findings' first lines."""
+    """Lint the pending migrations; return the findings' first lines."""
     code, out, err = service.command("migrate lint")
     assert code in {0, 1}, err
     lines = [line for line in out.splitlines() if line.count(".py:")]
@@ -61,7 +61,7 @@ def test_latest_refuses_danger_for_tenants(service: Service) -> None:
     code, _, err = service.command("migrate latest")
     assert code == 1
     assert "Linting has findings that would hurt a live site in 003_change." in err
-    assert service.stands() == {"a": ("ready", "002")}
+    assert service.statuses() == {"a": ("ready", "002")}
 
 
 def test_make_lints_in_a_tenant_s_schema(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""``tenant verify``: all tenants by one query, and what a replayed tenant's run leaves behind."""
+"""``tenant verify``: all tenants by one query, and the fingerprints of replayed tenants."""
 
 from __future__ import annotations
 

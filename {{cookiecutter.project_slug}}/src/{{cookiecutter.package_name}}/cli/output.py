@@ -160,7 +160,8 @@ def _backfill(progress: "BackfillProgress") -> str:
     """A backfill's progress, its speed, and the error that stopped it."""
     parts = [f"{progress.migration}: {progress}"]
     if progress.rate is not None and progress.left is not None:
-        parts.append(f"{count(round(progress.rate), 'row')} per second, {count(round(progress.left), 'second')} left")
+        rate, left = count(round(progress.rate), "row"), count(round(progress.left), "second")
+        parts.append(f"{rate} per second, {left} left")
     if progress.error is not None:
         parts.append(f"stopped by {progress.error.splitlines()[0]}")
     return "; ".join(parts)

@@ -83,7 +83,8 @@ async def ready(request: Request, response: Response) -> Health:
     if await replica.wake():
         is_ready, reason = await readiness.ask()
     else:
-        is_ready, reason = False, f"the last heartbeat was {count(round(replica.silence), 'second')} ago"
+        ago = count(round(replica.silence), "second")
+        is_ready, reason = False, f"the last heartbeat was {ago} ago"
     if is_ready:
         verifications: Verifications = request.app.state.verifications
         notes = filter(None, [reason, verifications.notice])
