@@ -524,7 +524,9 @@ def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
     assert {result.tenant for result in run.failed} == with_rows
     assert all("violates foreign key" in str(result.error) for result in run.failed)
     statuses = service.statuses()
-    assert {tenant for tenant, status in statuses.items() if status == ("failed", "002")} == with_rows
+    assert {
+        tenant for tenant, status in statuses.items() if status == ("failed", "002")
+    } == with_rows
 
 
 def test_what_is_undone_comes_out_as_alembic_undoes_it(service: Service) -> None:
