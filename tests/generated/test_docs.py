@@ -44,7 +44,7 @@ def test_every_shell_block_runs(
 
 
 @each_database
-def test_what_is_not_run_is_marked_as_such(bake: Bake, database: str) -> None:
+def test_blocks_that_are_not_run_are_marked(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     for page, headings in NOT_RUN.items():
         shown = {block.heading for block in blocks(folder / page, "console")}
@@ -53,7 +53,7 @@ def test_what_is_not_run_is_marked_as_such(bake: Bake, database: str) -> None:
 
 
 @each_database
-def test_each_make_target_is_the_command_beside_it(
+def test_each_make_target_is_the_command_in_the_same_row(
     project: Bake, shell: Shell, database: str
 ) -> None:
     folder = project(database=database)
@@ -136,7 +136,7 @@ def test_the_guide_has_its_eleven_sections(bake: Bake, database: str) -> None:
 
 
 @each_database
-def test_the_tree_shows_what_is_there(bake: Bake, database: str) -> None:
+def test_the_tree_shows_the_existing_files(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
     shown = {line.split()[0].rstrip("/") for line in tree.code.splitlines() if line[0] == " "}

@@ -161,7 +161,7 @@ def becomes_ready(address: str) -> None:
         time.sleep(0.1)
 
 
-def test_write_read_see_the_sql_and_apply_beside_make_dev(
+def test_write_read_see_the_sql_and_apply_while_make_dev_runs(
     dev: tuple[Desk, Running], address: str
 ) -> None:
     desk, running = dev

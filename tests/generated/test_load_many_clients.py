@@ -47,7 +47,7 @@ def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
 
 
 @each_database
-def test_what_is_too_much_is_refused_at_once_and_told_when_to_come_again(
+def test_too_many_requests_are_refused_at_once_with_retry_after(
     serve: Serve, empty_database: Any, database: str
 ) -> None:
     limits = {"MAX_WAITING_REQUESTS": "5", "MAX_WAITING_SIGN_INS": "5", "DB_POOL_MAX": "2"}

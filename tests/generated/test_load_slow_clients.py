@@ -45,7 +45,7 @@ def test_a_client_that_does_not_go_on_is_let_go_and_others_are_served(
             wait_for_connections(process, 0)
 
 
-def test_a_signal_ends_the_process_whoever_still_talks_to_it(
+def test_a_signal_ends_the_process_in_spite_of_open_connections(
     serve: Serve, empty_database: Any
 ) -> None:
     variables = {"CLIENT_TIMEOUT": "600", "SHUTDOWN_TIMEOUT": "4"}

@@ -46,7 +46,7 @@ def uv(tmp_path: Path) -> dict[str, str]:
         ("dev port=9000 UV=uv LOG_LEVEL=DEBUG", "serve --reload --port 9000"),
     ],
 )
-def test_what_is_known_is_passed_on(
+def test_known_variables_are_passed_on(
     bake: Bake, uv: dict[str, str], typed: str, command: str
 ) -> None:
     done = run("make", *typed.split(), cwd=bake(database="sqlite"), variables=uv)
@@ -65,7 +65,7 @@ def test_what_is_known_is_passed_on(
         ("migrate:make", "Name one: make migrate-make name=add_avatar"),
     ],
 )
-def test_what_is_unknown_is_refused_and_nothing_runs(
+def test_unknown_variables_are_refused_and_nothing_runs(
     bake: Bake, uv: dict[str, str], typed: str, reason: str
 ) -> None:
     done = run("make", *typed.split(), cwd=bake(database="sqlite"), variables=uv)

@@ -106,7 +106,7 @@ def close(session: Session, user_id: UUID) -> bool:
 
 
 @each_database
-def test_what_is_documented_can_be_raised(bake: Bake, database: str) -> None:
+def test_documented_errors_can_be_raised(bake: Bake, database: str) -> None:
     package = Package(bake(database=database) / "src" / "my_service")
     assert sum(bool(function.raises_section) for function in package.functions) > 20
     assert list(lies(package)) == []

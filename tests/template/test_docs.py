@@ -37,7 +37,7 @@ def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> S
     return Shell(service_environment, uv, tmp_path)
 
 
-def test_what_is_not_run_is_marked_as_such() -> None:
+def test_blocks_that_are_not_run_are_marked() -> None:
     shown = {
         (page, block.heading) for page in PAGES for block in blocks(TEMPLATE / page, "console")
     }

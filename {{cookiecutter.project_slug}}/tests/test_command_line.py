@@ -1,4 +1,4 @@
-"""The command line speaks Knex's words."""
+"""The command line has Knex's commands."""
 
 import json
 import socket
@@ -85,7 +85,7 @@ def test_knex_s_spellings_work(command: Command) -> None:
 def test_an_address_in_use_is_an_error_in_three_lines(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is no setting
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is not a setting
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, said = command(f"serve --port {port}")

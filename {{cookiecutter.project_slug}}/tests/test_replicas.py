@@ -1,4 +1,4 @@
-"""A process that serves is counted, and answers nobody while it may count as dead."""
+"""A serving process is registered, and answers no request while it may count as dead."""
 
 import re
 import time
@@ -19,7 +19,7 @@ from {{ cookiecutter.package_name }}.settings import Settings
 
 @pytest.fixture
 def shared(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of a database that several processes can open."""
+    """Settings for a database that several processes can open."""
     if not isinstance(connect(settings).pool, StaticPool):
         return settings
     address = SecretStr(f"sqlite:///{tmp_path}/shared.db")
@@ -27,7 +27,7 @@ def shared(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def instances(settings: Settings) -> list[Instance]:
-    """Who serves."""
+    """The registered instances."""
     engine = connect(settings)
     try:
         return get_instances(engine)
@@ -36,7 +36,7 @@ def instances(settings: Settings) -> list[Instance]:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is to do."""
+    """Wait for an effect of another thread."""
     end = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < end

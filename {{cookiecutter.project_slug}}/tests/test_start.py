@@ -1,4 +1,4 @@
-"""The service migrates when it starts, and does not start when that fails."""
+"""The service migrates when it starts, and does not start if that fails."""
 
 import shutil
 from dataclasses import replace
@@ -17,7 +17,7 @@ from {{ cookiecutter.package_name }}.startup import tell_what_is_pending
 
 @pytest.fixture
 def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations with one more, which fails."""
+    """A copy of the migrations with an additional one that fails."""
     copy = replace(migrations.config, directory=tmp_path)
     shutil.copytree(migrations.config.versions, copy.versions)
     monkeypatch.setattr(migrations, "config", copy)

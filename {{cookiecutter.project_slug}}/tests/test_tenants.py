@@ -1,4 +1,4 @@
-"""Tenants over HTTP: administrators make and remove them, and each request sees its own."""
+"""Tenants over HTTP: administrators create and remove them, and each request sees its own."""
 
 import json
 from collections.abc import Iterator

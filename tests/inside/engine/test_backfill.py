@@ -306,7 +306,7 @@ def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_on
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_rollback_removes_what_is_known_of_it_and_it_begins_anew(
+def test_a_rollback_removes_its_progress_and_it_begins_again(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     config = folder.config(**QUICK)
@@ -390,7 +390,7 @@ def test_what_cannot_pass_is_told_at_once(
     assert (error.code, tried.again) == ("backfill-failed", [])
 
 
-def test_linting_runs_no_chunk_and_finds_what_is_misspelt(
+def test_linting_runs_no_chunk_and_finds_misspelt_names(
     folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database)

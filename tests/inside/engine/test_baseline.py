@@ -42,9 +42,7 @@ def test_a_database_that_equals_the_chain_is_taken_over_and_nothing_is_run(
     assert json.loads(command("migrate verify --json")[1])["changed_since_run"] is False
 
 
-def test_what_was_taken_over_is_never_undone(
-    command: Command, grown: Database, folder: Folder
-) -> None:
+def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: Folder) -> None:
     command("migrate baseline")
     folder.tables("c")
     assert command("migrate latest")[0] == 0

@@ -73,7 +73,7 @@ def test_an_enum_goes_up_and_down_and_up_again(engine: sa.Engine, folder: Folder
 
 
 @on_postgresql
-def test_an_enum_is_made_before_a_column_of_a_table_that_is_there(
+def test_an_enum_is_made_before_a_column_of_an_existing_table(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("notes")
@@ -102,7 +102,7 @@ def test_a_type_that_no_column_has_any_more_goes_with_the_last_one(
     assert types == [("somebody_elses",)]
 
 
-def test_what_was_found_is_listed(engine: sa.Engine, folder: Folder, command: Command) -> None:
+def test_differences_are_listed(engine: sa.Engine, folder: Folder, command: Command) -> None:
     folder.add("a", "op.execute('CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER)')")
     folder.add("gone", "op.execute('CREATE TABLE gone (id INTEGER PRIMARY KEY)')")
     run_migrations(engine, config=folder.config())

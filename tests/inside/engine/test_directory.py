@@ -84,7 +84,7 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
     assert "changed" not in command("migrate status")[1]
 
 
-def test_the_newest_migration_may_be_edited_and_run_anew(
+def test_the_newest_migration_may_be_edited_and_run_again(
     folder: Folder, command: Command, database: Database
 ) -> None:
     folder.tables("a", "b")

@@ -251,7 +251,7 @@ def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
 
 
 @pytest.mark.parametrize(("statement", "said"), drifts("postgresql"))
-def test_what_is_done_by_hand_is_seen_and_said(
+def test_manual_changes_are_found_and_described(
     connection: sa.Connection, right: Snapshot, statement: str, said: list[str]
 ) -> None:
     connection.exec_driver_sql(statement)
@@ -280,7 +280,9 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
         ),
     ],
 )
-def test_public_may_be_made_anew(connection: sa.Connection, given: str, said: list[str]) -> None:
+def test_public_may_be_created_again(
+    connection: sa.Connection, given: str, said: list[str]
+) -> None:
     connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
     right = take_snapshot(connection, "public")
     connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")

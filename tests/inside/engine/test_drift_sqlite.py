@@ -96,7 +96,7 @@ def said(right: Snapshot, found: Snapshot) -> list[str]:
 
 
 @pytest.mark.parametrize(("statement", "sentences"), drifts("sqlite"))
-def test_what_is_done_by_hand_is_seen_and_said(
+def test_manual_changes_are_found_and_described(
     take: Take, statement: str, sentences: list[str]
 ) -> None:
     if statement.startswith("INSTEAD of "):

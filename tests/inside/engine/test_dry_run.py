@@ -96,7 +96,7 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_what_was_stamped_is_adopted_in_print_too(
+def test_stamped_migrations_are_adopted_in_print_too(
     twins: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.tables("a", "b")

@@ -60,7 +60,7 @@ def age(database: Database, registration: Registration, seconds: float) -> None:
     database.ask(f"UPDATE service_instances SET beat_at = {moment} WHERE id = '{registration.id}'")
 
 
-def test_a_contract_waits_for_the_instance_that_lacks_it_and_says_for_whom(
+def test_a_contract_waits_for_an_instance_that_lacks_it_and_names_the_instance(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -78,7 +78,7 @@ def test_a_contract_waits_for_the_instance_that_lacks_it_and_says_for_whom(
     assert status.held_by == result.held_by
 
 
-def test_what_is_held_back_keeps_nobody_from_being_ready_unless_it_adds_something(
+def test_a_held_back_migration_affects_readiness_only_if_it_adds_something(
     engine: sa.Engine, folder: Folder
 ) -> None:
     expand_and_contract(folder)
@@ -201,7 +201,7 @@ def test_migrate_contract_waits_is_refused_and_forces(
     assert finish(waiting)[:2] == (0, "Batch 2 run: 1 migration\n")
 
 
-def test_force_runs_a_contract_beside_an_instance_that_lacks_it(
+def test_force_runs_a_contract_in_spite_of_an_instance_that_lacks_it(
     engine: sa.Engine, folder: Folder, command: Command, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -277,7 +277,7 @@ def test_the_gate_works_through_a_pooler(
         engine.dispose()
 
 
-def test_whoever_registers_between_the_look_and_the_lock_is_seen(
+def test_an_instance_that_registers_between_the_look_and_the_lock_is_seen(
     engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expand_and_contract(folder)

@@ -37,7 +37,7 @@ def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
 # -- Which migrations ----------------------------------------------------------------------------
 
 
-def test_what_is_pending_is_linted_and_the_database_stays_as_it_is(
+def test_pending_migrations_are_linted_and_the_database_does_not_change(
     command: Command, database: Database, dangerous: Folder
 ) -> None:
     before = database.all()
@@ -338,7 +338,7 @@ def test_where_nothing_is_to_be_linted_the_linter_is_not_imported(
 
 @pytest.mark.usefixtures("in_production", "dangerous")
 @pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
-def test_a_linter_that_fails_stops_only_who_insists_on_it(
+def test_a_failing_linter_stops_a_run_only_with_error(
     command: Command, monkeypatch: pytest.MonkeyPatch, level: str, code: int
 ) -> None:
     def check(*_: object) -> None:

@@ -172,7 +172,7 @@ def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> No
     assert "The downgrade drops users.nick, with the data in it." in as_text(report)
 
 
-def test_what_is_accepted_is_shown_with_its_reason(check: Callable[..., Report]) -> None:
+def test_accepted_findings_are_shown_with_their_reason(check: Callable[..., Report]) -> None:
     report = check(SAFE["what is accepted, with a reason"])
     assert report.success
     assert "accepted: While an index of users is built" in as_text(report)

@@ -436,7 +436,7 @@ def test_a_permission_that_lacks_is_named(
 
 
 @on_postgresql
-def test_a_user_who_is_not_there_is_no_database_that_is_not_there(
+def test_a_missing_user_is_not_reported_as_a_missing_database(
     database: Database, folder: Folder
 ) -> None:
     nobody = sa.create_engine(sa.make_url(database.address).set(username="nobody_of_that_name"))

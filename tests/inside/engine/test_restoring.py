@@ -146,7 +146,7 @@ def spoil(database: Database) -> None:
     database.ask("UPDATE parents SET name = 'spoiled'")
 
 
-def test_everything_comes_back_and_what_was_there_is_kept(
+def test_everything_comes_back_and_the_old_database_is_kept(
     command: Command, database: Database, filled: str
 ) -> None:
     before = contents(database)
@@ -213,7 +213,7 @@ def test_a_store_of_four_methods_is_all_that_a_backup_elsewhere_needs(
     assert contents(database) == before
 
 
-def test_what_is_kept_goes_when_it_is_told_to(
+def test_kept_databases_are_removed_on_request(
     command: Command, database: Database, filled: str
 ) -> None:
     restored(command, filled)

@@ -100,7 +100,7 @@ def test_a_database_that_has_them_all_adopts_it_and_runs_nothing(
     assert command("migrate verify")[0] == 0
 
 
-def test_no_rollback_undoes_what_was_adopted(
+def test_no_rollback_undoes_an_adopted_migration(
     command: Command, three: Folder, database: Database
 ) -> None:
     three.tables("d")
@@ -167,7 +167,7 @@ def test_what_alembic_stamped_away_is_gone_whole_and_can_be_taken_over(
     assert database.ask("SELECT id FROM a") == [(1,)]
 
 
-def test_what_was_squashed_is_squashed_again(
+def test_a_squashed_migration_can_be_squashed_again(
     command: Command, three: Folder, database: Database
 ) -> None:
     command("migrate latest")
@@ -233,7 +233,7 @@ def test_what_a_called_function_made_is_found_to_be_missing(
     assert files(folder) == {"001_function", "002_call"}
 
 
-def test_a_replaced_contract_is_known_to_who_serves(
+def test_a_replaced_contract_is_known_to_serving_instances(
     command: Command, folder: Folder, database: Database
 ) -> None:
     from my_service.migrate import Registration

@@ -59,7 +59,7 @@ def test_each_difference_is_told_with_a_cause_and_a_cure(
     ]
 
 
-def test_what_is_pending_is_not_compared(
+def test_pending_migrations_are_not_compared(
     command: Command, migrated: Folder, database: Database
 ) -> None:
     migrated.tables("c")

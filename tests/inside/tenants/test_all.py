@@ -72,7 +72,7 @@ def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
     assert statuses.count(("failed", "002")) == 2 and statuses.count(("ready", "002")) == 4
 
 
-def test_an_older_version_leaves_alone_what_is_ahead_of_it(service: Service) -> None:
+def test_an_older_version_does_not_touch_newer_tenants(service: Service) -> None:
     service.make(*NAMES[:4])
     newest = service.add(ADD)
     service.register("late")

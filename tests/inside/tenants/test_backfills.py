@@ -218,7 +218,7 @@ def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_rolled_back_it_is_forgotten_and_begins_anew(filled: Service) -> None:
+def test_a_rolled_back_backfill_is_forgotten_and_begins_again(filled: Service) -> None:
     assert filled.all().success
     rollback_tenant(filled.engine, "a", config=filled.config).raise_for_error()
     assert filled.all().success
@@ -230,7 +230,7 @@ def test_rolled_back_it_is_forgotten_and_begins_anew(filled: Service) -> None:
     assert off_by(filled, "d") == {2: ROWS}
 
 
-def test_who_undoes_it_waits_for_the_chunk_that_runs_before_it_locks_a_table(
+def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
     filled: Service,
 ) -> None:
     down = 'op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")'

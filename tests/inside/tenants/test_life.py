@@ -218,7 +218,7 @@ def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> 
     assert service.statuses()["t6"] == ("dropping", "002")
 
 
-def test_an_audit_beside_removals_finds_nothing_wrong(service: Service) -> None:
+def test_an_audit_during_removals_finds_nothing_wrong(service: Service) -> None:
     names = [f"t{n}" for n in range(12)]
     service.make(*names)
     over = threading.Event()
@@ -254,7 +254,7 @@ def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: S
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler"])
-def test_a_concurrent_index_waits_for_nobody_who_makes_a_tenant_or_wants_to(
+def test_a_concurrent_index_does_not_wait_for_creations_of_tenants(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     paused, go_on = tmp_path / "paused", tmp_path / "go on"
@@ -429,7 +429,7 @@ def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> 
     assert service.command("tenant audit")[:2] == (0, "Registry and schemas agree\n")
 
 
-def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) -> None:
+def test_a_schema_that_was_dropped_by_hand_is_never_created_again(service: Service) -> None:
     service.make("a", "b", "c", "d")
     service.ask("DROP SCHEMA tenant_c CASCADE")
     service.add('op.add_column("users", sa.Column("nick", sa.Text))')

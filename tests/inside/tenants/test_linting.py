@@ -31,7 +31,7 @@ def test_a_shared_table_is_linted_in_public(service: Service) -> None:
     assert "blocks-writes: While an index of tenants is built" in found
 
 
-def test_what_is_for_all_schemas_is_told_once(service: Service) -> None:
+def test_a_finding_for_all_schemas_is_reported_once(service: Service) -> None:
     service.all().public.raise_for_error()
     service.add('op.execute("SELECT nothing")', schemas="all")
     (found,) = linted(service)

@@ -529,7 +529,7 @@ def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
     } == with_rows
 
 
-def test_what_is_undone_comes_out_as_alembic_undoes_it(service: Service) -> None:
+def test_a_replayed_rollback_equals_alembics(service: Service) -> None:
     loop = SEEING["a loop until no row is left"]
     service.add('op.execute("ALTER TABLE items ADD n int")', loop)
     service.add(

@@ -388,7 +388,7 @@ def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
         "from my_service.migrate import tenant_only", "print(__name__)", "import collections.abc",
     ],
 )  # fmt: skip
-def test_what_is_the_same_for_all_tenants_is_no_input(tmp_path: Path, line: str) -> None:
+def test_values_that_are_the_same_for_all_tenants_are_no_input(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert find_outside_input(file) is None
 

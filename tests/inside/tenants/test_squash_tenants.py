@@ -52,7 +52,7 @@ def test_each_schema_takes_its_own_part_and_others_replay_it(five: Service) -> N
     assert five.command("tenant verify") == (0, "Tenants: 5 as expected, 0 different\n", "")
 
 
-def test_who_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
+def test_a_tenant_that_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
     five.make(*"abcde")
     before = [tables(five, schema) for schema in ("public", "tenant_a")]
     squash(five)

@@ -55,7 +55,7 @@ def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) 
     assert found.command("tenant audit")[0] == 1  # tenant_empty
 
 
-def test_what_comes_later_is_run_and_undone_and_what_was_taken_over_is_not(found: Service) -> None:
+def test_later_migrations_are_run_and_undone_and_a_baseline_is_not(found: Service) -> None:
     found.add(TABLE, 'op.drop_table("notes")')
     found.all()
     assert found.command("tenant baseline --at 002")[0] == 0
