@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 
 def run(session: Session) -> None:
-    """Add rows. Running it twice must change nothing the second time."""
+    """Add rows. A second run must change nothing."""
 '''
 
 

@@ -121,7 +121,7 @@ def bring_along(engine: Engine, config: MigrationConfig) -> None:
         return
     for result in results:
         if result.success:
-            _log().info("A tenant was behind, and was migrated", tenant=result.tenant)
+            _log().info("A tenant that was behind was migrated", tenant=result.tenant)
         else:
             _tell_one_failed(result)
 

@@ -113,7 +113,7 @@ def _summary(stats: "MigrationStats") -> str:
     if stats.waited >= 1:
         lines.append(f"Longest wait for another migrator: {stats.waited:.1f} seconds.")
     if stats.retries:
-        lines.append(f"Tables that stayed locked: {count(stats.retries, 'retry', 'retries')}.")
+        lines.append(f"Because of locked tables: {count(stats.retries, 'retry', 'retries')}.")
     if stats.held_back:
         lines.append(f"Held back: {count(stats.held_back, 'time')}.")
     if stats.tenants_per_second is not None:

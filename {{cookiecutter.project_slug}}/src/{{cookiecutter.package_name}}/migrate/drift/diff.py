@@ -191,15 +191,13 @@ _WORDS: Mapping[str, _Words] = {
     "partition": _Words("is the partition {}", "is no partition"),
     "partitioned by": _Words("is partitioned by {}", "is not partitioned"),
     "row security": _Words("has row security {}", "has row security off"),
-    "security definer": _Words(
-        "runs with its owner's rights", "runs with the rights of who calls it"
-    ),
+    "security definer": _Words("runs with its owner's rights", "runs with its caller's rights"),
     "statistics target": _Words("has statistics target {}", "has the usual statistics target"),
     "storage": _Words("is stored {}", "is stored as usual"),
-    "strict": _Words("gives null for null", "is also called with null"),
+    "strict": _Words("returns null for null", "is also called with null"),
     "strict types": _Words("checks its types", "does not check its types"),
     "table": _Words("is on table {}", "is on no table"),
-    "table is clustered on it": _Words("is what CLUSTER sorts by", "is not what CLUSTER sorts by"),
+    "table is clustered on it": _Words("is used by CLUSTER", "is not used by CLUSTER"),
     "unique": _Words("is unique", "is not unique"),
     "unlogged": _Words("is unlogged: a crash empties it", "is logged"),
     "valid": _Words("is not valid", "is valid"),
@@ -222,7 +220,7 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "ALTER TABLE {holder} VALIDATE CONSTRAINT {local};",
     ),
     "enabled": (
-        "ALTER TABLE … DISABLE TRIGGER, or ENABLE with another word; a bulk load may have left it.",
+        "ALTER TABLE … DISABLE TRIGGER, or another form of ENABLE; a bulk load may have left it.",
         "ALTER TABLE {holder} ENABLE TRIGGER {local}; or write a migration that switches it.",
     ),
     "enforced": (

@@ -168,7 +168,7 @@ class _Runner:
             if name not in after:
                 one.undo.append(f"{' '.join(filter(None, name))} does not come back")
             elif before[name].facts != after[name].facts:
-                one.undo.append(f"{' '.join(filter(None, name))} is not what it was")
+                one.undo.append(f"{' '.join(filter(None, name))} has changed")
 
         if self.snapshots and not one.undo:
             one.undo += self.snapshots.compare(one.snapshot, self._snapshot())

@@ -82,7 +82,7 @@ class Recording:
         if self._has_body:
             self.transactions.append(self._begun)
         elif self._begun:
-            self.refuse("the tenant's history was brought in line")
+            self.refuse("the tenant's history was updated to alembic_version")
         self._begun, self._has_body = [], False
 
     def refuse(self, reason: str) -> None:
@@ -100,7 +100,7 @@ class Recording:
         if self._executed > 1:  # by a default, or other code that gets the real connection
             self.refuse("a statement of a migration causes other statements")
         if is_several(str(query)):
-            self.refuse("a string holds several statements")
+            self.refuse("a string contains several statements")
         elif uses_session(str(query)):
             self.refuse("a statement uses the state of the session, or ends the transaction")
 
