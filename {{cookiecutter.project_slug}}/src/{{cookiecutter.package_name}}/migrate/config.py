@@ -26,7 +26,7 @@ class MigrationConfig:
             it waits, every query on that table waits behind it.
             table_lock_retries: number of retries when a table is still locked after that time.
         scope: the part of the database that is migrated.
-        tenant_roles: whether each tenant's schema belongs to a role of its own.
+        tenant_roles: whether each tenant's schema belongs to its own role.
         tenants_per_connection: number of tenants after which a connection is replaced.
         history_table: name of the table of applied migrations.
         version_table: name of Alembic's table.

@@ -79,7 +79,7 @@ class Change(NamedTuple):
 
     @property
     def thing(self) -> Thing:
-        """The object as it is now or, where it is gone, as it was."""
+        """The current object or, if it is gone, the former one."""
         thing = self.new or self.old
         assert thing is not None
         return thing

@@ -343,7 +343,7 @@ def _constraint(effect: Effect, change: Change, steps: _Steps) -> None:
         _dropped_constraint(change.thing, steps)
     elif old is None:
         if new.facts["type"] == "x" or new.of.startswith("type:"):
-            raise NoSafeForm  # to validate a domain takes a ShareLock, too
+            raise NoSafeForm  # validating a domain takes a ShareLock too
         if not new.measures["child"]:
             _new_constraint(effect, new, steps)
 

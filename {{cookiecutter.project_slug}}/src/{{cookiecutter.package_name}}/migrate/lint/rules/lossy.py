@@ -25,7 +25,7 @@ def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
             if not old.facts.get("generated"):
                 yield old.table, f"What {old.table}.{old.name} holds"
         elif old.kind == "column" and new is not None and _narrows(old, new, dialect):
-            yield old.table, f"What does not fit into {new.facts['type']} any more"
+            yield old.table, f"Data that no longer fits into {new.facts['type']}"
 
 
 def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
