@@ -174,7 +174,7 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     assert client.post("/auth/reset-password", json=reset).status_code == 400
     assert client.get("/users/me", headers=before).status_code == 401
     assert sign_in(client, password="staple battery horse").status_code == 200
-    # A token is good for what it was issued for, and for nothing else.
+    # A token is valid only for its purpose.
     stolen = {"Authorization": f"Bearer {token}"}
     assert client.get("/users/me", headers=stolen).status_code == 401
 

@@ -1,4 +1,4 @@
-"""Every error has a code, and the code leads to its explanation."""
+"""Every error has a code, and the code links to its explanation."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Guessing passwords gets slow for who guesses, and keeps no owner out."""
+"""Guessing passwords becomes slow, and does not lock the owner out."""
 
 import itertools
 import time
@@ -25,7 +25,7 @@ ACCOUNT = ("ada@example.com",)
 
 @pytest.fixture
 def limited(settings: Settings) -> Iterator[TestClient]:
-    """The service with the limits it has, behind a proxy that names the client."""
+    """The service with its default limits, behind a proxy that names the client."""
     names = ("rate_limit_per_account", "rate_limit_mails", "wrong_passwords_before_delay")
     standard = {name: Settings.model_fields[name].default for name in names}
     app = create_app(settings.model_copy(update={**standard, "trusted_proxies": ("testclient",)}))

@@ -1,4 +1,4 @@
-"""What a small slip would break and nothing else would notice."""
+"""Promises that a small mistake could break unnoticed."""
 
 import signal
 import smtplib
@@ -84,7 +84,7 @@ def test_connections_that_were_needed_stay_open(
 def test_those_who_read_and_then_write_at_once_all_succeed(
     settings: Settings, tmp_path: Path
 ) -> None:
-    # Two, as in two processes: each queues its own writers.
+    # Two engines, as in two processes: each queues its own writers.
     engines = [connect(with_connections(settings, tmp_path)) for _ in range(2)]
     prepare(engines[0])
     with open_session(engines[0]) as session:

@@ -1,4 +1,4 @@
-"""A process that serves is counted, and answers nobody while it may count as dead."""
+"""A serving process is registered, and answers no request while it may count as dead."""
 
 import re
 import time
@@ -30,7 +30,7 @@ from .own import add, names
 
 @pytest.fixture
 def shared(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of a database that several processes can open."""
+    """Settings for a database that several processes can open."""
     if not isinstance(connect(settings).pool, StaticPool):
         return settings
     address = SecretStr(f"sqlite:///{tmp_path}/shared.db")
@@ -38,7 +38,7 @@ def shared(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def instances(settings: Settings) -> list[Instance]:
-    """Who serves."""
+    """The registered instances."""
     engine = connect(settings)
     try:
         return get_instances(engine)
@@ -47,7 +47,7 @@ def instances(settings: Settings) -> list[Instance]:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is to do."""
+    """Wait for an effect of another thread."""
     end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end

@@ -43,7 +43,7 @@ def test_production_refuses_a_missing_or_weak_secret(
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
     monkeypatch.setenv("METRICS_PORT", "9090")
-    with pytest.raises(ActionableError, match="METRICS_PORT is PORT") as refused:
+    with pytest.raises(ActionableError, match="METRICS_PORT is the same as PORT") as refused:
         load_settings()
     assert refused.value.code == "settings-invalid"
 
