@@ -1,4 +1,4 @@
-"""The hooks by themselves: what they refuse, what they advise, and what they leave alone."""
+"""The hooks alone: refusals, suggestions, and accepted answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ post = load_hook("post_gen_project")
 
 
 def refusals(**answers: str) -> list[Any]:
-    """What the validators say of the defaults with these answers in their place."""
+    """The refusals of the defaults with these answers."""
     every = {**DEFAULTS, **answers}
     return [refusal for validate in pre.VALIDATORS for refusal in validate(every)]
 

@@ -1,4 +1,4 @@
-"""How much is done at once: who has a place, who waits for one, and who is refused."""
+"""The limit of parallel work: places, waiting requests, and refusals."""
 
 import asyncio
 

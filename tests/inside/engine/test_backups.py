@@ -1,4 +1,4 @@
-"""Backups: made, listed, kept in number, and what stops one."""
+"""Backups: making, listing, the number to keep, and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOISE = {
 
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
-    """Let every write of this process fail that is behind so many bytes, as on a full disk."""
+    """Let writes of this process fail after this number of bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -50,7 +50,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
 
 
 def client(folder: Path, script: str) -> Path:
-    """A program in place of pg_dump, which says that it is of the newest version."""
+    """A program instead of pg_dump, which claims the newest version."""
     path = folder / "pg_dump"
     path.write_text(
         f'#!/bin/sh\nif [ "$1" = --version ]; then echo "{NEWEST}"; exit; fi\n{script}\n'
@@ -64,7 +64,7 @@ NEWEST = "pg_dump (PostgreSQL) 99.1"
 
 @contextmanager
 def role_with_password(database: Database, password: str) -> Iterator[str]:
-    """A role that the server asks for its password, as it asks no other here."""
+    """A role that needs a password, unlike the others here."""
     role = f"asked_{uuid4().hex}"
     ((path,),) = database.ask("SHOW hba_file")
     hba = Path(path)
@@ -232,7 +232,7 @@ def test_the_backup_from_before_the_first_of_many_failed_runs_stays_until_one_su
     assert first not in listed(command)
 
 
-def test_a_manifest_that_cannot_be_understood_stops_neither_a_run_nor_the_list(
+def test_a_manifest_that_cannot_be_read_stops_neither_a_run_nor_the_list(
     command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = made(command)
@@ -243,7 +243,7 @@ def test_a_manifest_that_cannot_be_understood_stops_neither_a_run_nor_the_list(
     assert command("migrate latest")[0] == 0
     code, out, err = command("backup list --json")
     assert (code, len(json.loads(out))) == (0, 1)
-    assert err.startswith(f"The manifest of {name} cannot be understood")
+    assert err.startswith(f"The manifest of {name} cannot be read")
     assert (backups / f"{name}.json").exists()
 
 
@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     code, _, err = command("backup create")
     assert code == 1
     assert "/proc/backups cannot be written" in err
-    assert len(err.splitlines()) > 3  # the steps, and then the three lines
+    assert len(err.splitlines()) > 3  # the steps, then the three lines of the error
 
 
 @only_sqlite

@@ -1,4 +1,4 @@
-"""Batches are Knex's."""
+"""Batches work like Knex's."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_each_refusal_has_its_own_sentence(
     assert database.all() == before
 
 
-def test_what_is_so_already_is_nothing_to_do(
+def test_a_reached_goal_is_nothing_to_do(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.tables("a", "b")

@@ -1,4 +1,4 @@
-"""What is done to a PostgreSQL schema by hand is seen and said; what changes nothing is not."""
+"""Manual changes of a PostgreSQL schema are found and described; statements without an effect are not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ QUIET = [
     " REVOKE SELECT ON child FROM drift_reader",
     "ALTER TABLE parts DETACH PARTITION parts_1;"
     " ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES FROM (0) TO (10)",
-    # A partition's own names for what it has from its parent are made up.
+    # The names of a partition's objects from its parent are generated.
     "ALTER INDEX parts_1_v_idx RENAME TO made_up",
     "ALTER TABLE orders OWNER TO drift_owner; ALTER TABLE orders OWNER TO CURRENT_USER",
     "GRANT INSERT ON orders TO drift_reader; REVOKE INSERT ON orders FROM drift_reader",
@@ -90,7 +90,7 @@ QUIET = [
     "DROP POLICY own ON users; CREATE POLICY own ON users AS PERMISSIVE FOR UPDATE TO PUBLIC"
     " USING ((name = current_user)) WITH CHECK (age > 2)",
     "ALTER PUBLICATION feed DROP TABLE orders; ALTER PUBLICATION feed ADD TABLE orders",
-    # Rows, and what is known of them.
+    # Rows and statistics.
     "INSERT INTO users (email) VALUES ('a@b.c'); INSERT INTO base VALUES (1); DELETE FROM base",
     "TRUNCATE users CASCADE",
     "SELECT nextval('tickets'), setval('users_number_seq', 99)",
@@ -113,10 +113,10 @@ QUIET = [
     "ANALYZE",
     "REINDEX TABLE users",
     "LOCK TABLE users",
-    # Another schema is another schema, even by a name that begins alike.
+    # Another schema, even if its name begins with the same letters.
     "CREATE SCHEMA publi; CREATE SCHEMA public_x; CREATE TABLE public_x.users (id integer);"
     " CREATE VIEW public_x.v AS SELECT * FROM public.users; CREATE TYPE publi.mood AS ENUM ('a')",
-    # Bookkeeping of those who migrate, with all that hangs on it.
+    # Bookkeeping tables of migrators, with all their parts.
     "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
     " CREATE TABLE migration_history (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (id > 0));"
     " CREATE INDEX history_idx ON migration_history (name);"
@@ -124,7 +124,7 @@ QUIET = [
     " ALTER TABLE migration_history OWNER TO drift_owner",
     "CREATE TABLE knex_migrations (id serial); CREATE TABLE knex_migrations_lock (a integer);"
     " CREATE TABLE flyway_schema_history (a integer); CREATE TABLE django_migrations (id serial)",
-    # What a session sets.
+    # Settings of a session.
     "CREATE TEMP TABLE users (x integer); CREATE TEMP TABLE pg_class (x integer)",
     "SET LOCAL search_path = ''",
     "SET LOCAL search_path = public, pg_catalog, pg_temp",
@@ -136,7 +136,7 @@ QUIET = [
 ]
 SCHEMAS = ["s", "publi", "users", "mood", "order", "Sch ema", 'qu"ote', "o'brien", "a.b", "naïve"]
 SCHEMAS += ["x" * 63]
-# What makes the first thing of a kind in a database that has nothing.
+# Statements that create the first object of a kind in an empty database.
 ALONE = {
     "view": "CREATE VIEW x AS SELECT 1 AS a",
     "materialized view": "CREATE MATERIALIZED VIEW x AS SELECT 1 AS a",
@@ -227,7 +227,7 @@ SPELLINGS = [
 ]
 
 # A migration outside a transaction, or an operator.
-UPKEEP = [
+MAINTENANCE = [
     "VACUUM",
     "VACUUM FULL",
     "ANALYZE",
@@ -239,7 +239,7 @@ UPKEEP = [
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[sa.Engine]:
-    """A database with the schema in it."""
+    """A database with the schema."""
     name = f"drift_{uuid4().hex}"
     on_server(f"CREATE DATABASE {name}")
     engine = sa.create_engine(server_url(name), poolclass=sa.NullPool)
@@ -261,28 +261,28 @@ def kept_bare_connection() -> Iterator[sa.Connection]:
 
 @pytest.fixture
 def bare_connection(kept_bare_connection: sa.Connection) -> Iterator[sa.Connection]:
-    """The same; the work on it is undone."""
+    """The same; changes are undone."""
     yield kept_bare_connection
     kept_bare_connection.rollback()
 
 
 @pytest.fixture(scope="module")
 def right(database: sa.Engine) -> Snapshot:
-    """The schema as the migrations left it."""
+    """The schema after the migrations."""
     with database.connect() as connection:
         return take_snapshot(connection, "public")
 
 
 @pytest.fixture(scope="module")
 def kept_connection(database: sa.Engine) -> Iterator[sa.Connection]:
-    """One connection for many tests: it plans the long query only once."""
+    """One connection for many tests, which plans the long query only once."""
     with database.connect() as connection:
         yield connection
 
 
 @pytest.fixture
 def connection(kept_connection: sa.Connection) -> Iterator[sa.Connection]:
-    """A connection whose work is undone."""
+    """A connection whose changes are undone."""
     yield kept_connection
     kept_connection.rollback()
 
@@ -294,7 +294,7 @@ def fill(engine: sa.Engine) -> None:
 
 
 def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
-    """What is said of the schema; the hash must say the same."""
+    """The differences of the schema; the hash must agree."""
     found = take_snapshot(connection, "public")
     assert read_fingerprints(connection, ["public"]) == {"public": found.fingerprint}
     differences = [str(difference) for difference in compare(right, found)]
@@ -303,7 +303,7 @@ def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
 
 
 @pytest.mark.parametrize(("statement", "said"), drifts("postgresql"))
-def test_what_is_done_by_hand_is_seen_and_said(
+def test_manual_changes_are_found_and_described(
     connection: sa.Connection, right: Snapshot, statement: str, said: list[str]
 ) -> None:
     connection.exec_driver_sql(statement)
@@ -332,7 +332,9 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
         ),
     ],
 )
-def test_public_may_be_made_anew(connection: sa.Connection, given: str, said: list[str]) -> None:
+def test_public_may_be_created_again(
+    connection: sa.Connection, given: str, said: list[str]
+) -> None:
     connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
     right = take_snapshot(connection, "public")
     connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")
@@ -359,7 +361,7 @@ def test_what_a_database_has_nothing_else_of_is_seen(
 
 def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for line in UPKEEP:
+        for line in MAINTENANCE:
             for statement in line.split("; "):
                 connection.exec_driver_sql(statement)
         assert seen(connection, right) == []
@@ -451,7 +453,7 @@ def test_what_reading_views_locks_is_let_go(database: sa.Engine) -> None:
         assert list(held) == []
 
 
-def test_schemas_with_many_views_are_read_in_portions(
+def test_schemas_with_many_views_are_read_in_chunks(
     database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service.migrate.backends.postgresql import snapshot
@@ -465,8 +467,8 @@ def test_schemas_with_many_views_are_read_in_portions(
             )
         at_once = read_fingerprints(connection, names)
         monkeypatch.setattr(snapshot, "_ROOM", sa.text("SELECT 4"))
-        portions = list(snapshot._portions(connection, names))
-        assert portions == [names[:2], names[2:4], names[4:]]
+        chunks = list(snapshot._chunks(connection, names))
+        assert chunks == [names[:2], names[2:4], names[4:]]
         assert read_fingerprints(connection, names) == at_once
     assert len(set(at_once.values())) == 1
 
@@ -583,7 +585,7 @@ def client(engine: sa.Engine, program: str, *arguments: str) -> str:
 
 @pytest.fixture
 def folder_of_all() -> Iterator[Path]:
-    """A folder that the server's own user may enter: each run of pytest shuts the others' out."""
+    """A folder that the server's user may enter, unlike pytest's own."""
     with TemporaryDirectory(prefix="drift-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""What is done to a SQLite database by hand is seen and said; spelling and upkeep are not."""
+"""Manual changes of a SQLite database are found and described; spelling and maintenance are not."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ OTHER_SPELLINGS = [
         " CASCADE, t INT PRIMARY KEY, b INT, FOREIGN KEY (b) REFERENCES t (t))",
     ),
 ]
-# What else has to change so that the second way is not there twice.
+# Other replacements, so that the second form does not exist twice.
 _ALSO = {
     "state TEXT DEFAULT 'new'\n": (", CHECK (1)", ""),
     "    id INTEGER NOT NULL,": ("    CONSTRAINT orders_pk PRIMARY KEY (id),\n", ""),
@@ -119,7 +119,7 @@ def said(right: Snapshot, found: Snapshot) -> list[str]:
 
 
 @pytest.mark.parametrize(("statement", "sentences"), drifts("sqlite"))
-def test_what_is_done_by_hand_is_seen_and_said(
+def test_manual_changes_are_found_and_described(
     take: Take, statement: str, sentences: list[str]
 ) -> None:
     if statement.startswith("INSTEAD of "):

@@ -1,4 +1,4 @@
-"""Restores that are tried: everything comes back, and whatever goes wrong leaves all as it was."""
+"""Real restores: everything comes back, and a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def filled(command: Command, database: Database, folder: Folder, backups: Path) -> Iterator[str]:
-    """A database with something of everything; gives the name of its backup."""
+    """A database with objects of every kind; returns the name of its backup."""
     if KIND == "postgresql":
         database.ask("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
         database.ask("DROP SCHEMA IF EXISTS other CASCADE")
@@ -140,20 +140,20 @@ def contents(database: Database) -> dict[str, Any]:
 
 
 def restored(command: Command, line: str) -> str:
-    """Restore; return what is printed."""
+    """Restore; return the output."""
     code, out, err = command(f"backup restore {line} --yes")
     assert code == 0, err
     return out
 
 
 def spoil(database: Database) -> None:
-    """Do to the database what a backup is there for."""
+    """Damage the database."""
     database.ask("DELETE FROM children")
     database.ask("DROP TABLE a")
     database.ask("UPDATE parents SET name = 'spoiled'")
 
 
-def test_everything_comes_back_and_what_was_there_is_kept(
+def test_everything_comes_back_and_the_old_database_is_kept(
     command: Command, database: Database, filled: str
 ) -> None:
     before = contents(database)
@@ -170,14 +170,14 @@ def test_everything_comes_back_and_what_was_there_is_kept(
 
 
 def named(database: Database, name: str) -> Database:
-    """A database of another name at the same place."""
+    """A database with another name on the same server or in the same folder."""
     url = sa.make_url(database.address)
     where = name if KIND == "postgresql" else str(Path(str(url.database)).with_name(name))
     return Database(url.set(database=where).render_as_string(hide_password=False))
 
 
 class Memory:
-    """A store as a fork may write one, which keeps its files elsewhere."""
+    """A store that a fork could write, with files in another place."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -220,14 +220,14 @@ def test_a_store_of_four_methods_is_all_that_a_backup_elsewhere_needs(
     assert contents(database) == before
 
 
-def test_what_is_kept_goes_when_it_is_told_to(
+def test_kept_databases_are_removed_on_request(
     command: Command, database: Database, filled: str
 ) -> None:
     restored(command, filled)
     (kept,) = command("backup forget")[1].split()
     code, _, err = command("backup forget parents --yes")
     assert (code, "Nothing is kept as 'parents'" in err) == (1, True)
-    assert command(f"backup forget {kept}")[0] == 1  # nobody can be asked here
+    assert command(f"backup forget {kept}")[0] == 1  # there is no terminal here
     assert command(f"backup forget {kept} --yes") == (0, f"Removed {kept}\n", "")
     assert command("backup forget")[1] == "Nothing is kept\n"
 
@@ -256,7 +256,7 @@ def drop(database: Database, name: str) -> None:
 
 
 def refused(command: Command, database: Database, line: str) -> str:
-    """Restore in vain; return what is said. The database is as it was, and nothing else is left."""
+    """A restore that fails; return its error. The database is unchanged, and nothing else is left."""
     before, others = contents(database), neighbours(database)
     code, _, err = command(f"backup restore {line}")
     assert code == 1
@@ -266,7 +266,7 @@ def refused(command: Command, database: Database, line: str) -> str:
 
 
 def neighbours(database: Database) -> set[str]:
-    """Databases on the server that are named after this one, or other files in the folder."""
+    """Other databases on the server with this one's prefix, or other files in the folder."""
     if KIND == "postgresql":
         own = str(sa.make_url(database.address).database)
         names = {name for (name,) in database.ask("SELECT datname FROM pg_database")}
@@ -295,7 +295,7 @@ def test_a_damaged_file_is_not_restored(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert "its checksum is another" in refused(command, database, f"{filled} --yes")
+    assert "its checksum differs" in refused(command, database, f"{filled} --yes")
 
 
 def test_what_is_not_what_was_saved_is_not_put_in_place(
@@ -334,7 +334,7 @@ def test_while_somebody_migrates_nothing_is_restored(
 
 
 def start_restore(database: Database, name: str, folder: Folder | None = None) -> Any:
-    """Start the restore in a process of its own."""
+    """Start the restore in a separate process."""
     folder = folder or Folder(Path(os.environ["BACKUP_DIRECTORY"]).parent / "none")
     return start_backup(database, folder, "restore", name, "--yes")
 
@@ -399,7 +399,7 @@ def test_while_somebody_is_connected_nothing_is_restored(
 
 @contextmanager
 def connected(database: Database) -> Iterator[None]:
-    """A connection of somebody else, which does nothing."""
+    """An idle connection of another client."""
     engine = sa.create_engine(database.address, poolclass=sa.NullPool)
     with engine.connect() as connection:
         if KIND == "sqlite":

@@ -1,4 +1,4 @@
-"""Backups of tenants: what a run saves, and one tenant restored among others."""
+"""Backups of tenants: the content of a run's backup, and the restore of a single tenant."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def filled(service: Service, backups: Path) -> Iterator[Service]:
 
 
 def fill(service: Service, tenant: str) -> None:
-    """Give a tenant rows that are its own."""
+    """Give a tenant its own rows."""
     service.ask(
         f"INSERT INTO tenant_{tenant}.notes (mood, words, bytes, parts, numbers) VALUES"
         f" ('bad', E'{tenant}\\nline\\t\\\\.', '\\x00ff', '{{\"a\": 1}}', '{{1,NULL}}'),"
@@ -105,7 +105,7 @@ def fill(service: Service, tenant: str) -> None:
 
 
 def contents(service: Service, tenant: str) -> dict[str, Any]:
-    """Everything that a tenant has, its row in the registry included."""
+    """All data of a tenant, with its row in the registry."""
     schema = f"tenant_{tenant}"
     tables = service.ask(
         f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1"
@@ -128,7 +128,7 @@ def contents(service: Service, tenant: str) -> dict[str, Any]:
 
 
 def identities(service: Service, tenant: str) -> list[Any]:
-    """What tells a table from another one of the same name."""
+    """The identity of a table, which differs from another one of the same name."""
     return service.ask(
         "SELECT oid, relfilenode FROM pg_class"
         f" WHERE relnamespace = to_regnamespace('tenant_{tenant}') ORDER BY 1"
@@ -150,14 +150,14 @@ def listed(service: Service) -> list[dict[str, Any]]:
 
 
 def restored(service: Service, line: str) -> str:
-    """Restore; return what is printed."""
+    """Restore; return the output."""
     code, out, err = service.command(f"backup restore {line} --yes")
     assert code == 0, err
     return out
 
 
 def spoil(service: Service, tenant: str) -> None:
-    """Do to a tenant what a backup is there for."""
+    """Damage a tenant."""
     service.ask(f"DROP TABLE tenant_{tenant}.notes CASCADE")
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
@@ -241,7 +241,7 @@ def test_a_tenant_with_something_of_everything_comes_back(
 
 
 def snapshot(service: Service, tenant: str) -> str:
-    """All that the catalog says of a tenant's schema."""
+    """The catalog of a tenant's schema."""
     with service.engine.connect() as connection:
         return take_snapshot(connection, f"tenant_{tenant}").to_text()
 
@@ -297,10 +297,10 @@ def test_a_tenant_whose_backup_is_older_than_public_is_behind_until_it_is_migrat
     filled.add('op.execute("CREATE TABLE more (id integer)")', 'op.execute("DROP TABLE more")')
     assert filled.all().success
     restored(filled, f"{name} --tenant acme")
-    assert filled.stands()["acme"] == ("behind", "003")
-    assert filled.stands()["beta"] == ("ready", "004")
+    assert filled.statuses()["acme"] == ("behind", "003")
+    assert filled.statuses()["beta"] == ("ready", "004")
     assert filled.all().success
-    assert filled.stands()["acme"] == ("ready", "004")
+    assert filled.statuses()["acme"] == ("ready", "004")
 
 
 def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
@@ -309,9 +309,9 @@ def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
     assert (set(manifest["tenants"]), manifest["whole"]) == ({"acme"}, False)
     spoil(filled, "acme")
     code, _, err = filled.command(f"backup restore {manifest['name']} --tenant beta --yes")
-    assert (code, "does not hold the tenant 'beta'" in err) == (1, True)
+    assert (code, "does not contain the tenant 'beta'" in err) == (1, True)
     code, _, err = filled.command(f"backup restore {manifest['name']} --yes")
-    assert (code, "holds 1 tenant and not the whole database" in err) == (1, True)
+    assert (code, "contains 1 tenant and not the whole database" in err) == (1, True)
     restored(filled, f"{manifest['name']} --tenant acme")
     assert contents(filled, "acme") == before
 
@@ -513,7 +513,7 @@ def fill_as_role(service: Service, tenant: str) -> None:
 
 
 def as_superuser(service: Service, tenant: str) -> dict[str, Any]:
-    """Everything that a tenant has, looked at by one who may see everything."""
+    """All data of a tenant, read by a superuser."""
     former = service.engine
     service.engine = sa.create_engine(former.url.set(username="postgres"))
     try:

@@ -73,9 +73,7 @@ def theirs() -> Iterator[str]:
 def test_tenants_of_another_tool_are_taken_over(service: Service, theirs: str) -> None:
     service.config = replace(service.config, load_metadata=models)
     service.patch.setattr(migrations, "config", service.config)
-    second = re.search(
-        r"^2\. (.*?)^3\. ", section("From Knex, from Django, or made by hand"), re.M | re.S
-    )
+    second = re.search(r"^2\. (.*?)^3\. ", section("From Knex, Django or manual SQL"), re.M | re.S)
     assert second is not None
     told = re.findall(r"`((?:migrate|tenant) [^`]+)`", second[1])
     assert told == ["migrate latest", "tenant create demo", "migrate make create_my_tables"]
@@ -95,12 +93,12 @@ def test_tenants_of_another_tool_are_taken_over(service: Service, theirs: str) -
     )
     assert service.command(first)[0] == 0
     code, out, _ = service.command(baseline)
-    assert (code, "index by_hand is there" in out, set(service.stands())) == (1, True, {"acme"})
+    assert (code, "index by_hand is there" in out, set(service.statuses())) == (1, True, {"acme"})
     service.ask("DROP INDEX tenant_beta.by_hand")
     for line in (baseline, *others):
         code, out, err = service.command(line)
         assert code == 0, line + out + err
-    assert set(service.stands().values()) == {("ready", "002")}
+    assert set(service.statuses().values()) == {("ready", "002")}
     assert service.command("migrate rollback --all --tenant beta")[0] == 0
     assert service.ask("SELECT name FROM tenant_beta.people") == [("Ada of customer_beta",)]
 

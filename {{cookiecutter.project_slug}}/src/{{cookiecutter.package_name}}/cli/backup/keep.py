@@ -1,4 +1,4 @@
-"""The commands of ``backup`` that list, and that remove what restores have kept."""
+"""The commands ``backup list`` and ``backup forget``."""
 
 import json
 from typing import Annotated
@@ -41,11 +41,11 @@ def backup_list(as_json: Json = False) -> None:
 @group.command("forget")
 def backup_forget(
     name: Annotated[
-        str | None, typer.Argument(help="What restore said. Default: list what is kept.")
+        str | None, typer.Argument(help="The name that restore printed. Default: list all.")
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Remove what a restore has kept of the time before it; without a name, list it."""
+    """Remove the old database that a restore has kept; without a name, list them."""
     from ...migrate import forget_kept, list_kept
 
     with backups() as (engine, _, _):

@@ -1,4 +1,4 @@
-"""Makes backups, lists them, and removes those that are too many."""
+"""Makes backups, lists them, and deletes old ones."""
 
 import hashlib
 import re
@@ -41,19 +41,19 @@ def create_backup(
     target: str | None = None,
     on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
-    """Save the database, or some tenants' schemas, as they are at one moment.
+    """Save the database, or some tenants' schemas, all from the same moment.
 
     Args:
-        schemas: those to save; None saves the whole database.
-        target: the revision that a run is about to take them to; None when there is no run.
+        schemas: the schemas to save; None saves the whole database.
+        target: the revision to which the next run takes them, "" for none; None without a run.
         on_step: called with a sentence for each step.
 
     Returns:
-        What was saved; None when none of the schemas is there.
+        The backup; None if none of the schemas exists.
 
     Raises:
-        ActionableError: no client that is new enough, a disk that is full, a folder that cannot be
-            written, a database that does not answer. There is no half backup then.
+        ActionableError: no new enough client, a full disk, a folder without write permission, a
+            database that does not answer. Then no partial backup is left.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     try:
@@ -86,7 +86,7 @@ def list_backups(
 
 
 def checksum_of(store: Store, name: str) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, as the store gives it."""
+    """Size in bytes and SHA-256 of a file in the store."""
     digest, size = hashlib.sha256(), 0
     with store.open(name) as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -100,7 +100,7 @@ def _prefix(config: MigrationConfig) -> str:
 
 
 class _Creation:
-    """One backup on its way."""
+    """The creation of one backup."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Creation:
             with self.dump.connection(path) as connection:
                 self.manifest = self._describe(connection, parts, whole=whole)
 
-        # The first is written alone: where there is not room for all, nothing is begun.
+        # The first file is written alone, so that a lack of space is found at once.
         first, *others = parts
         files = [self._write(first, describe, needed=self.dump.size())]
         with ThreadPoolExecutor(WORKERS) as threads:
@@ -177,7 +177,7 @@ class _Creation:
         return SavedFile(part.name, schema, name, *checksum_of(self.store, name))
 
     def _describe(self, connection: Connection, parts: Sequence[Part], *, whole: bool) -> Manifest:
-        """The manifest of what the connection sees, except for the files."""
+        """The manifest of the connection's snapshot, without the files."""
         facts = describe_schema(connection, self.config)
         return Manifest(
             name=self.name,
@@ -198,7 +198,7 @@ class _Creation:
 
 
 class SchemaFacts(NamedTuple):
-    """What tells whether the service's schema is the one that was saved."""
+    """Facts to compare the service's schema with the saved one."""
 
     database: str
     revision: str | None
