@@ -46,6 +46,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/settings/postgresql.py",
         "src/<package>/settings/postgresql_errors.py",
         "tests/database.postgresql.py",
+        "tests/test_postgresql.py",
         "compose.yaml",
     ),
     "multi-tenant": (

@@ -1,7 +1,9 @@
 """Fixtures: an empty database, a migrated one, the service itself."""
 
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from {{ cookiecutter.package_name }} import migrations
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.cli import main
 from {{ cookiecutter.package_name }}.database.backend import connect
@@ -49,6 +52,15 @@ def session(engine: Engine) -> Iterator[Session]:
     prepare(engine)
     with open_session(engine) as session:
         yield session
+
+
+@pytest.fixture
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the service's migrations, which this test may write to: a copy."""
+    copy = replace(migrations.config, directory=tmp_path / "migrations")
+    shutil.copytree(migrations.config.directory, copy.directory)
+    monkeypatch.setattr(migrations, "config", copy)
+    return copy.versions
 
 
 @pytest.fixture

@@ -4,17 +4,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
+from {{ cookiecutter.package_name }}.accounts import auth_routes
 from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
+from {{ cookiecutter.package_name }}.accounts.service import Accounts
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.errors import rate_limited
 
 from .accounts import (
     ADA,
@@ -174,19 +179,30 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     assert client.get("/users/me", headers=stolen).status_code == 401
 
 
-def test_an_account_that_is_closed_meanwhile_gets_no_new_password(
-    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("path", ["change-password", "reset-password", "login"])
+def test_an_account_that_is_closed_meanwhile_is_given_nothing(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     headers = authorize(register(client, outbox))
-    hashed = Passwords.hash
+    client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    verify, new = Passwords.verify, "staple battery horse"
+    sent = {
+        "change-password": {"current_password": PASSWORD, "password": new},
+        "reset-password": {"token": token_in(outbox.mails[-1]), "password": new},
+        "login": {"email": ADA["email"], "password": PASSWORD},
+    }[path]
 
-    def close_and_hash(self: Passwords, password: str) -> str:
+    def close_and_verify(self: Passwords, *given: Any) -> bool:
         change(client, is_active=False)
-        return hashed(self, password)
+        return verify(self, *given)
 
-    monkeypatch.setattr(Passwords, "hash", close_and_hash)
-    sent = {"current_password": PASSWORD, "password": "staple battery horse"}
-    assert client.post("/auth/change-password", json=sent, headers=headers).status_code == 401
+    monkeypatch.setattr(Passwords, "verify", close_and_verify)
+    monkeypatch.setattr(Passwords, "check", lambda *_: change(client, is_active=False))
+    before = users(client)[0].password_hash
+    answer = client.post(f"/auth/{path}", json=sent, headers=headers)
+    assert answer.status_code == {"reset-password": 400}.get(path, 401)
+    assert users(client)[0].password_hash == before
+    assert client.post("/auth/change-password", json=sent, headers=headers).status_code >= 400
 
 
 def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
@@ -281,3 +297,15 @@ def test_mail_that_fails_loses_no_registration(
     monkeypatch.undo()
     client.post("/auth/request-verification", json={"email": ADA["email"]})
     assert confirm(client, outbox.mails[-1]).status_code == 200
+
+
+def test_mails_that_cannot_be_made_are_logged(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = OperationalError("SELECT 1", {}, Exception("nobody listens"))
+    monkeypatch.setattr(auth_routes, "is_away", lambda error: error is away)
+    for error, said in ((rate_limited(1), "rate-limited"), (away, "does not answer")):
+        monkeypatch.setattr(Accounts, "send_password_reset", Mock(side_effect=error))
+        answer = client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+        assert answer.status_code == 202
+        assert said in capsys.readouterr().err

@@ -150,3 +150,13 @@ def test_the_api_s_description_names_a_code_for_each_error(client: TestClient) -
                     assert described["example"]["code"] in codes
                     found += 1
     assert found > 20
+
+
+def test_values_that_cannot_be_taken_are_named_and_not_repeated(client: TestClient) -> None:
+    answer = client.post("/auth/login", json={"email": "hunter2", "password": 7})
+    told = answer.json()
+    assert [fault["where"] for fault in told["errors"]] == ["body.email", "body.password"]
+    assert all(
+        f"{fault['where']}: {fault['problem']}" in told["problem"] for fault in told["errors"]
+    )
+    assert "hunter2" not in answer.text

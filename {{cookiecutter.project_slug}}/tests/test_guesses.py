@@ -1,8 +1,12 @@
 """Guessing passwords becomes slow, and does not lock the owner out."""
 
+import itertools
+import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
@@ -106,6 +110,32 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     come_from(limited, "192.0.2.1")
     limited.post("/auth/request-password-reset", json=forgotten)
     assert len(outbox.mails) == 4
+
+
+def test_whatever_is_asked_for_a_victim_gets_few_mails_a_day(
+    limited: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    began, numbers = time.time(), itertools.count()
+    for hour in range(24):
+        monkeypatch.setattr(time, "time", Mock(return_value=began + hour * 3600))
+        for _ in range(4):
+            for path in ("register", "request-verification", "request-password-reset"):
+                come_from(limited, f"198.51.100.{next(numbers) % 250}")
+                limited.post(f"/auth/{path}", json=ADA)
+    assert {mail.to for mail in outbox.mails} == {ADA["email"]}
+    kinds = Counter(mail.subject for mail in outbox.mails)
+    assert sorted(kinds.values()) == [10, 10, 10]
+
+
+def test_a_victim_gets_few_mails_a_day_however_many_tenants_are_asked(settings: Settings) -> None:
+    limiter = RateLimiter(settings.model_copy(update={"rate_limit_mails": "2/day"}))
+    sent = [
+        limiter.may_mail("forgotten", "192.0.2.1", (f"tenant{tenant}", *ACCOUNT))
+        for tenant in range(20)
+        for _ in range(3)
+    ]
+    assert sent == [True, True, False] * 5 + [False] * 45
 
 
 @pytest.mark.parametrize(

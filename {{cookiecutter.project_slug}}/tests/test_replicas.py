@@ -9,12 +9,23 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import StaticPool
+from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }} import replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.migrate import Instance, get_instances
+from {{ cookiecutter.package_name }}.errors import ActionableError
+from {{ cookiecutter.package_name }}.migrate import (
+    Instance,
+    Registration,
+    get_instances,
+    get_migration_status,
+)
+from {{ cookiecutter.package_name }}.migrations import config_for
+from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
+
+from .own import add, names
 
 
 @pytest.fixture
@@ -37,7 +48,7 @@ def instances(settings: Settings) -> list[Instance]:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for an effect of another thread."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -92,3 +103,44 @@ def test_a_process_that_counted_as_dead_registers_again(
         client.app.state.replica._row.remove()  # type: ignore[attr-defined]
         wait_until(lambda: len(instances(shared)) == 1)
     assert "counted as dead, and registers again" in capsys.readouterr().err
+
+
+def test_what_fails_again_and_again_is_logged_and_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried: list[Exception] = []
+    away = OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+    refused = ActionableError("full", "The disk is full.", "Nothing works.", "Make room.")
+
+    def fail() -> None:
+        tried.append([away, refused][len(tried) % 2])
+        raise tried[-1]
+
+    configure_logging("INFO", as_json=False)
+    repeated = replica.Repeated("heartbeat", 0.01, fail)
+    wait_until(lambda: len(tried) > 3)
+    repeated.stop()
+    said = capsys.readouterr().err
+    assert "The heartbeat failed" in said and "reason=nobody listens" in said.replace("'", "")
+    assert "The disk is full." in said and "in detail" not in said
+
+
+def test_a_running_process_applies_a_contract_once_nobody_needs_what_it_removes(
+    shared: Settings, versions: Path
+) -> None:
+    engine = connect(shared)
+    older = Registration(engine, config_for(shared))
+    older.register()
+    before = names(versions)[-1]
+    newer = add(versions, "drop", phase="contract").stem
+
+    def has_applied(name: str) -> bool:
+        status = get_migration_status(engine, config=config_for(shared))
+        return status.completed[-1].name == name
+
+    soon = shared.model_copy(update={"auto_contract": True, "auto_contract_interval": 0.05})
+    with TestClient(create_app(soon)):
+        assert has_applied(before)
+        older.remove()
+        wait_until(lambda: has_applied(newer))
+    engine.dispose()

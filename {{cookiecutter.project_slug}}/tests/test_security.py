@@ -104,6 +104,8 @@ def test_host_names_can_be_those_below_a_domain(settings: Settings) -> None:
     with serve(settings, allowed_hosts=("*.example.com",)) as client:
         for host, status in (("a.example.com", 401), ("example.org", 400), ("", 400)):
             assert client.get("/users/me", headers={"Host": host}).status_code == status
+        client.headers["Host"] = "a.example.com"
+        assert sign_in(client).status_code == 401  # what it sends arrives too
 
 
 def test_other_origins_are_let_in_by_name_only(settings: Settings) -> None:

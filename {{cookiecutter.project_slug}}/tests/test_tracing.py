@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from sqlalchemy import text
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.cli.common import database
@@ -95,6 +96,41 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert "INSERT" in {span.name for span in statements}
     told = "".join(map(str, collector.spans))
     assert ADA["email"] not in told and ADA["password"] not in told
+
+
+def test_what_fails_is_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+    app = create_app(traced)
+
+    @app.get("/broken")
+    def broken() -> None:
+        with app.state.engine.connect() as connection:
+            connection.execute(text("SELECT 1 FROM nowhere"))
+
+    with Client(app, raise_server_exceptions=False) as client:
+        assert client.get("/broken").status_code == 500
+    (request,) = collector.named("GET /broken")
+    (statement,) = [span for span in collector.spans if span.parent_span_id == request.span_id]
+    failed = Status.STATUS_CODE_ERROR
+    assert (request.status.code, statement.name, statement.status.code) == (
+        failed,
+        "SELECT",
+        failed,
+    )
+
+
+def test_a_chunk_of_a_backfill_is_a_trace_of_its_own(
+    traced: Settings, collector: Collector
+) -> None:
+    tracing = tracing_for(traced)
+    assert tracing is not None
+    for failed in (False, True):
+        tracing.observer().chunk_finished("003_fill", 0.5, failed=failed)
+    tracing.close()
+    chunks = collector.named("chunk of 003_fill")
+    states = [Status.STATUS_CODE_UNSET, Status.STATUS_CODE_ERROR]
+    assert [chunk.status.code for chunk in chunks] == states
+    seconds = [(chunk.end_time_unix_nano - chunk.start_time_unix_nano) / 1e9 for chunk in chunks]
+    assert seconds == pytest.approx([0.5, 0.5])
 
 
 def test_probes_are_not_traced(traced: Settings, collector: Collector) -> None:

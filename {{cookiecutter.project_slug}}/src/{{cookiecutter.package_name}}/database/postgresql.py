@@ -28,6 +28,15 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
+# A firewall drops idle connections without telling anybody, and so does a machine without power. The
+# probes keep the connection alive; without an answer it fails within a minute (Linux: two hours).
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE
+NOTICE_SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 LOOKED_UP = "looked_up"
 TRUSTED_SECONDS = 1.0  # a connection that answered within this time is not checked again
 
@@ -59,18 +68,22 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     Raises:
         ActionableError: DATABASE_URL is not a PostgreSQL URL.
     """
-    address = settings.migration_address if migrating else settings.database_address
+    named = settings.migration_address if migrating else settings.database_address
+    address = named or _embedded_server()
     engine = create_engine(
-        address or _embedded_server(),
+        address,
         poolclass=QueuePool,
         pool_size=settings.kept_connections,
         max_overflow=settings.db_pool_max - settings.kept_connections,
-        pool_use_lifo=True,  # one used lately need not be asked whether it still answers
+        pool_use_lifo=True,  # a connection that was just used needs no check
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_reset_on_return=None,  # _reset does it
         hide_parameters=True,  # so that an error in the log contains no parameters
-        # Prepared statements do not survive PgBouncer's transaction mode.
-        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        connect_args={
+            "prepare_threshold": None,  # prepared statements fail in PgBouncer's transaction mode
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **{name: value for name, value in NOTICE_SILENCE.items() if name not in address.query},
+        },
     )
     if settings.default_search_path is not None and not migrating:
         _set_default_path(engine, settings.default_search_path)

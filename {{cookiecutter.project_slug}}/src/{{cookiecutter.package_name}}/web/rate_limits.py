@@ -24,6 +24,7 @@ from .client import network_of
 LONGEST_DELAY_SECONDS = 15 * 60
 FORGOTTEN_SECONDS = 60 * 60
 KNOWN_SECONDS = 30 * 24 * 60 * 60
+ALL_TENANTS = 5  # so many times the mails of one, to one address
 STORAGE_TIMEOUT_SECONDS = 1.0
 STORAGE_AGAIN_SECONDS = 5.0
 
@@ -123,12 +124,19 @@ class RateLimiter:
 
         Known networks, see :meth:`guess`, have a separate count: nobody else can use up the owner's
         mails.
+
+        Args:
+            account: its last part is the address.
         """
 
         def count(storage: Storage) -> bool:
             known = "known" if storage.get(_key("known", network, *account)) else "stranger"
-            keys = [(item.key_for("mail", kind, known, *account), item) for item in self._mails]
-            return all(storage.incr(key, item.get_expiry()) <= item.amount for key, item in keys)
+            of_all = ("mails of all tenants", kind, known, account[-1])
+            return all(
+                storage.incr(item.key_for(*who), item.get_expiry()) <= item.amount * times
+                for who, times in ((("mail", kind, known, *account), 1), (of_all, ALL_TENANTS))
+                for item in self._mails
+            )
 
         return self.counters.use(count)
 
