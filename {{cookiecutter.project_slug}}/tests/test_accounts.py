@@ -114,7 +114,7 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
     assert confirm(client, outbox.mails[-1]).status_code == 200
 
 
-def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
+def test_every_failed_sign_in_gets_the_same_answer(client: TestClient, outbox: Outbox) -> None:
     headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
     change(client, is_active=False)
@@ -232,7 +232,7 @@ def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confi
     assert sign_in(client, password="the stranger's own words").status_code == 401
 
 
-def test_the_password_of_whoever_confirms_with_it_stays(client: TestClient, outbox: Outbox) -> None:
+def test_a_password_stays_if_the_address_is_confirmed_with_it(client: TestClient, outbox: Outbox) -> None:
     client.post("/auth/register", json=ADA)
     assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
     assert confirm(client, outbox.mails[-1]).status_code == 200

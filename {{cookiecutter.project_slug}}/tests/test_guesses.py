@@ -112,7 +112,7 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     assert len(outbox.mails) == 4
 
 
-def test_whatever_is_asked_for_a_victim_gets_few_mails_a_day(
+def test_a_victim_gets_few_mails_a_day_by_any_request(
     limited: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]

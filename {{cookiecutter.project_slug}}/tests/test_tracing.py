@@ -98,7 +98,7 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert ADA["email"] not in told and ADA["password"] not in told
 
 
-def test_what_fails_is_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
     app = create_app(traced)
 
     @app.get("/broken")
