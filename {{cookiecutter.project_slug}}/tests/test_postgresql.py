@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
@@ -126,3 +127,18 @@ def test_a_user_of_the_embedded_server_that_was_killed_does_not_keep_it_running(
     pids.write_text(json.dumps([os.getpid(), os.getppid(), 2**22 + 1]), encoding="utf-8")
     embedded._forget_dead_users(pids)
     assert json.loads(pids.read_text(encoding="utf-8")) == [os.getppid()]
+
+
+def test_silence_on_a_connection_is_noticed_within_a_minute_unless_its_address_says_otherwise(
+    engine: Engine, settings: Settings
+) -> None:
+    patient = engine.url.update_query_dict({"keepalives_idle": "600"})
+    for url, idle in ((engine.url, "30"), (patient, "600")):
+        secret = SecretStr(url.render_as_string(hide_password=False))
+        own = connect(settings.model_copy(update={"test_database_url": secret}))
+        with own.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            said = raw.info.get_parameters()
+        own.dispose()
+        assert (said["keepalives_idle"], said["tcp_user_timeout"]) == (idle, "30000")

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, QueuePool, select, update
 from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }}.accounts.models import User
@@ -64,6 +65,20 @@ def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.Mo
     with pytest.raises(OSError, match="enough"):
         SmtpMailer(settings).send(Mail("ada@example.com", "", "", ""))
     assert seen[0].verify_mode is ssl.CERT_REQUIRED and seen[0].check_hostname
+
+
+@pytest.mark.parametrize(("least", "kept"), [(None, 5), (2, 2)])
+def test_connections_that_were_needed_stay_open(
+    settings: Settings, tmp_path: Path, least: int | None, kept: int
+) -> None:
+    several = with_connections(settings, tmp_path).model_copy(update={"db_pool_min": least})
+    engine = connect(several)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(engine.connect())
+    pool = engine.pool
+    assert isinstance(pool, QueuePool) and pool.checkedin() == kept
+    engine.dispose()
 
 
 def test_those_who_read_and_then_write_at_once_all_succeed(

@@ -28,6 +28,15 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
+# Firewalls forget idle connections, and machines vanish, without a word. After a minute of silence a
+# connection fails, where Linux waits for two hours; until then the probes keep it known.
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE
+NOTICE_SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 LOOKED_UP = "looked_up"
 TRUSTED_SECONDS = 1.0  # a connection that answered so lately is not asked whether it still does
 
@@ -59,17 +68,22 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     Raises:
         ActionableError: DATABASE_URL is no PostgreSQL address.
     """
-    address = settings.migration_address if migrating else settings.database_address
+    named = settings.migration_address if migrating else settings.database_address
+    address = named or _embedded_server()
     engine = create_engine(
-        address or _embedded_server(),
+        address,
         poolclass=QueuePool,
-        pool_size=settings.db_pool_min,
-        max_overflow=settings.db_pool_max - settings.db_pool_min,
+        pool_size=settings.kept_connections,
+        max_overflow=settings.db_pool_max - settings.kept_connections,
+        pool_use_lifo=True,  # one used lately need not be asked whether it still answers
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_reset_on_return=None,  # _reset does it
         hide_parameters=True,  # an error that reaches the log must not bring them along
-        # Prepared statements do not survive PgBouncer's transaction mode.
-        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        connect_args={
+            "prepare_threshold": None,  # such statements do not survive PgBouncer's transaction mode
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **{name: value for name, value in NOTICE_SILENCE.items() if name not in address.query},
+        },
     )
     if settings.default_search_path is not None and not migrating:
         _set_default_path(engine, settings.default_search_path)

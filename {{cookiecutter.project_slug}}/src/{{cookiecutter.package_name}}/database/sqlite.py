@@ -77,8 +77,8 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         how = {
             "poolclass": QueuePool,
-            "pool_size": settings.db_pool_min,
-            "max_overflow": settings.db_pool_max - settings.db_pool_min,
+            "pool_size": settings.kept_connections,
+            "max_overflow": settings.db_pool_max - settings.kept_connections,
         }
     engine = create_engine(
         url,

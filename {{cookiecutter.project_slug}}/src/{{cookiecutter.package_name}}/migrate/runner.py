@@ -8,18 +8,19 @@ recorded, read again after each unit.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ActionableError
 from . import errors
+from .attempt import Attempt
 from .backends import backend
-from .backends.common import MigrationLock, check_engine, in_autocommit
+from .backends.common import MigrationLock, check_engine
 from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
@@ -38,7 +39,7 @@ from .plan import (
 from .results import MigrationResult, RunState
 from .rolling.gate import Held, pass_gate
 from .select import Choice, all_pending
-from .snapshots import FingerprintWriter, other_tools
+from .snapshots import other_tools
 from .watch.other_runs import OtherRun, keep_run, who
 from .watch.timings import Timings
 
@@ -204,35 +205,44 @@ class _Run:
         # Another migrator may have been at work while this one waited.
         if self._is_ahead(folder, read_state(self.engine, self.config)):
             return
-        plan = self._plan(folder)
-        if self.is_upgrade and not self.allow_changed:
-            check_unchanged(plan)
-        # A tenant's rows keep their names: noting it, one by one, would end replaying.
-        replaced = plan.state.replaced and not self.config.scope.tenant
-        if plan.unrecorded() or plan.gone() or replaced:
-            self._take_over(plan, lock)
-            plan = self._plan(folder)
-        chosen = self._passing_gate(plan, lock)
-        if chosen:
-            scope = self.config.scope
-            schemas = [scope.name] if scope.tenant else None
-            self.backup = self.config.before_run(self.engine, schemas)
+        plan = self._settled_plan(folder, lock)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
-            self.batch = plan.batch_of(chosen[0]) if chosen else None
-        together = self.is_upgrade and not any(map(runs_alone, chosen))
-        units = [chosen] if together else [[script] for script in chosen]
+        chosen = self._passing_gate(plan, lock)
         if chosen:
-            names = list(map(name_of, chosen))
-            self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
-        for unit in filter(None, units):
+            self._begin(plan, chosen)
+        for unit in self._units(chosen):
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
         if self.held.migrations:
             names = list(map(name_of, self.held.migrations))
             self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
+
+    def _settled_plan(self, folder: Folder, lock: MigrationLock) -> Plan:
+        """The plan, once history says what was taken over, squashed or replaced."""
+        plan = self._plan(folder)
+        if self.is_upgrade and not self.allow_changed:
+            check_unchanged(plan)
+        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if not (plan.unrecorded() or plan.gone() or replaced):
+            return plan
+        self._take_over(plan, lock)
+        return self._plan(folder)
+
+    def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
+        scope, names = self.config.scope, list(map(name_of, chosen))
+        self.backup = self.config.before_run(self.engine, [scope.name] if scope.tenant else None)
+        if not self.is_upgrade:
+            self.batch = plan.batch_of(chosen[0])
+        self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
+
+    def _units(self, chosen: "list[Script]") -> "list[list[Script]]":
+        if chosen and self.is_upgrade and not any(map(runs_alone, chosen)):
+            return [chosen]
+        return [[script] for script in chosen]
 
     def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
         chosen = list(self.choose(plan))
@@ -248,7 +258,7 @@ class _Run:
     def _run_unit(self, plan: Plan, unit: "list[Script]", lock: MigrationLock) -> None:
         retries = self.config.table_lock_retries
         while True:
-            attempt = _Attempt(self.config, unit, is_upgrade=self.is_upgrade)
+            attempt = Attempt(self.config, unit, is_upgrade=self.is_upgrade)
             writer = HistoryWriter(
                 self.config,
                 self.columns,
@@ -327,7 +337,7 @@ class _Run:
         is_there = backend.is_there_already(error)
         return is_there and not read_state(self.engine, self.config).heads
 
-    def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
+    def _failure(self, error: Exception, attempt: Attempt) -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
@@ -354,7 +364,7 @@ class _Run:
         how = {"waited": round(self.waited, 3), "retries": self.retries, "backup": self.backup}
         return json.dumps(who() | how | {"statements": timings.take()})
 
-    def _impact(self, attempt: "_Attempt") -> str:
+    def _impact(self, attempt: Attempt) -> str:
         number = len(self.done)
         if number == 1:
             impact = "1 migration before it is done and stays so."
@@ -367,121 +377,6 @@ class _Run:
         if attempt.left_transaction:
             impact += f" {attempt.left_transaction}: what it did before the error stays."
         return impact
-
-
-class _Attempt:
-    """One attempt to run a unit.
-
-    Attributes:
-        left_transaction: in what way a body left its transaction, if one did: then what ran before
-            cannot be undone.
-        timings: of the statements of the migration that runs now.
-    """
-
-    def __init__(
-        self, config: MigrationConfig, unit: "Sequence[Script]", *, is_upgrade: bool
-    ) -> None:
-        self.left_transaction: str | None = None
-        self.timings = Timings()
-        self._config = config
-        self._unit = unit
-        self._is_upgrade = is_upgrade
-        self._current: Script | None = None  # from the start of its body until it is recorded
-        self._in_body = False
-        self._statement_began = 0.0
-
-    def execute(
-        self, engine: Engine, plan: Plan, lock: MigrationLock, writer: HistoryWriter
-    ) -> None:
-        """Run the bodies, and record each, in one transaction."""
-        from .alembic_bridge import context_options, run_steps
-
-        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
-        with (
-            backend.migrating(engine, self._config, lock.verify) as connection,
-            backend.row_checks(connection) as check_rows,
-        ):
-            self._watch(connection)
-            run_steps(
-                connection,
-                plan.folder.directory,
-                [(script, self._body(script, connection, writer)) for script in self._unit],
-                is_upgrade=self._is_upgrade,
-                options=context_options(
-                    self._config, check_rows, writer, fingerprint, self._recorded
-                ),
-            )
-            # A body that committed by itself left Alembic with a transaction that had ended; what
-            # followed, the record included, is in one that nobody else commits.
-            if connection.in_transaction():
-                connection.commit()
-
-    def failed(self, done: "Sequence[Script]") -> "Sequence[Script]":
-        """The migration that failed, or all that were to be committed when the commit did."""
-        if self._current is not None:
-            return [self._current]
-        return [script for script in self._unit if script not in done] or self._unit[-1:]
-
-    def _body(
-        self, script: "Script", connection: Connection, writer: HistoryWriter
-    ) -> Callable[..., None]:
-        module = script.module
-        body = self._config.scope.wrap(module.upgrade if self._is_upgrade else module.downgrade)
-        observer, name = self._config.observer, name_of(script)
-
-        def run(**arguments: object) -> None:
-            began = time.perf_counter()
-            self._current = script
-            if getattr(module, "transaction", True) is False:
-                self.left_transaction = "It runs outside a transaction"
-            observer.migration_started(name, is_upgrade=self._is_upgrade)
-            writer.start_watch()
-            self._in_body = True
-            try:
-                body(**arguments)
-                self._look_at_transaction(connection)
-            except SystemExit as error:
-                raise errors.called_exit(name, error.code) from error
-            finally:
-                self._in_body = False
-            if not in_autocommit(connection):
-                self._config.scope.restore(connection)
-            seconds = time.perf_counter() - began
-            observer.migration_finished(name, seconds, is_upgrade=self._is_upgrade)
-
-        return run
-
-    def _recorded(self, **_: object) -> None:
-        self._current = None
-
-    def _watch(self, connection: Connection) -> None:
-        event.listen(connection, "commit", self._ended_transaction)
-        event.listen(connection, "rollback", self._ended_transaction)
-        # Before as well: the driver begins the next transaction by itself, with that statement.
-        for moment in ("before_cursor_execute", "after_cursor_execute"):
-            event.listen(
-                connection, moment, lambda connection, *_: self._look_at_transaction(connection)
-            )
-        event.listen(connection, "before_cursor_execute", self._statement_begins)
-        event.listen(connection, "after_cursor_execute", self._statement_ended)
-
-    def _statement_begins(self, *_: object) -> None:
-        self._statement_began = time.perf_counter()
-
-    def _statement_ended(self, _: object, cursor: Any, statement: str, *__: object) -> None:
-        if self._in_body:
-            seconds = time.perf_counter() - self._statement_began
-            rows = cursor.rowcount if cursor.rowcount >= 0 else None
-            self.timings.add(statement, seconds, rows)
-            self._config.observer.statement_finished(statement, seconds, rows)
-
-    def _look_at_transaction(self, connection: Connection) -> None:
-        if in_autocommit(connection) or backend.ended_transaction(connection):
-            self._ended_transaction(connection)
-
-    def _ended_transaction(self, _connection: Connection) -> None:
-        if self._in_body and self.left_transaction is None:
-            self.left_transaction = "It ended its own transaction"
 
 
 def check_unchanged(plan: Plan) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -69,7 +69,20 @@ class Thing:
 
 
 Catalog = Mapping[str, Thing]  # by an identity that a rename does not change
-Change = tuple[Thing | None, Thing | None]
+
+
+class Change(NamedTuple):
+    """An object before and after a statement; None where it is not there."""
+
+    old: Thing | None
+    new: Thing | None
+
+    @property
+    def thing(self) -> Thing:
+        """The object as it is now or, where it is gone, as it was."""
+        thing = self.new or self.old
+        assert thing is not None
+        return thing
 
 
 @dataclass(frozen=True)
@@ -116,15 +129,17 @@ class Effect:
     def changes(self, *kinds: str) -> list[Change]:
         """What differs on tables that were there before, by its identity."""
         keys = {**self.before, **self.after}
-        pairs = [(self.before.get(key), self.after.get(key)) for key in keys]
-        return [
-            (old, new)
-            for old, new in pairs
-            if (thing := old or new) is not None
-            and (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
+        changes = [Change(self.before.get(key), self.after.get(key)) for key in keys]
+        return [change for change in changes if self._counts(change, kinds)]
+
+    def _counts(self, change: Change, kinds: tuple[str, ...]) -> bool:
+        old, new = change
+        thing = old or change.thing
+        return (
+            (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
             and (thing.of in self.existing or not thing.of.startswith("table:"))
             and (old is None or new is None or (old.name, old.facts) != (new.name, new.facts))
-        ]
+        )
 
 
 _NOT_MADE = {"lock", "setting"}
