@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from {{ cookiecutter.package_name }} import migrations
+from {{ cookiecutter.package_name }}.cli.common import database
 from {{ cookiecutter.package_name }}.cli.progress import Bar
-from {{ cookiecutter.package_name }}.migrate import runner
+from {{ cookiecutter.package_name }}.migrate import Registration, runner
 from {{ cookiecutter.package_name }}.words import count
 
 from .client import Command
@@ -119,6 +120,22 @@ def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
     assert command("migrate latest")[0] == 1
     for wrong in ("--since 001 001", "--json --format github"):
         assert command(f"migrate lint {wrong}")[0] == 2
+
+
+def test_a_contract_waits_for_older_instances_or_is_forced(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    with database() as (engine, config):
+        Registration(engine, config).register()
+    made = add(versions, "take_away", phase="contract").stem
+    code, said = command("migrate latest")
+    assert (code, said.startswith(f"Held back: {made}, by the instance on ")) == (0, True)
+    said = command("migrate status")[1]
+    assert f"Held back: {made}" in said and said.splitlines()[-1].endswith("held back (contract)")
+    code, said = command("migrate contract")
+    assert (code, f"{made} is held back by the instance on " in said) == (1, True)
+    assert command("migrate contract --force") == (0, "Batch 2 run: 1 migration")
 
 
 def test_a_schema_that_was_changed_by_hand_is_told_in_words_lines_and_json(
