@@ -882,7 +882,6 @@ SELECT s.nspname AS schema, o.kind,
                 FROM (
                     SELECT DISTINCT true AS now, nullif(x.grantee, o.owner) AS grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
                     -- A public that was created again lacks the grants of a new database's; pg_dump writes this
-                    
                     -- as a REVOKE. The usage by PUBLIC is not listed for such a schema.
                     FROM aclexplode(CASE WHEN o.acl_kind = 'public' AND o.oid >= 16384
                         THEN o.acl || makeaclitem(0, o.owner, 'USAGE', false)
