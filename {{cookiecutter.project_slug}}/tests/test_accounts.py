@@ -232,7 +232,9 @@ def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confi
     assert sign_in(client, password="the stranger's own words").status_code == 401
 
 
-def test_a_password_stays_if_the_address_is_confirmed_with_it(client: TestClient, outbox: Outbox) -> None:
+def test_a_password_stays_if_the_address_is_confirmed_with_it(
+    client: TestClient, outbox: Outbox
+) -> None:
     client.post("/auth/register", json=ADA)
     assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
     assert confirm(client, outbox.mails[-1]).status_code == 200

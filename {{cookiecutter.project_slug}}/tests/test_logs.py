@@ -50,9 +50,7 @@ def test_a_requests_line_has_the_user_and_the_client(
     assert (line["client"], line["user"]) == ("192.0.2.7", user.json()["id"])
 
 
-def test_probes_are_logged_at_debug(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     for level, logged in (("INFO", ["/nowhere"]), ("DEBUG", [*PROBES, "/nowhere"])):
         loud = {"log_level": level, "log_format": "json"}
         with Client(create_app(settings.model_copy(update=loud))) as client:

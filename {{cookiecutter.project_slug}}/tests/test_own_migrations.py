@@ -77,9 +77,7 @@ def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
     assert command("migrate latest")[0] == 1
 
 
-def test_a_migration_without_a_record_is_a_failure(
-    command: Command, versions: Path
-) -> None:
+def test_a_migration_without_a_record_is_a_failure(command: Command, versions: Path) -> None:
     command("migrate latest")
     undone = 'event.listen(op.get_bind(), "commit", lambda one: one.connection.rollback())'
     made = add(versions, "undo_itself", up=f"from sqlalchemy import event\n\n    {undone}").stem
