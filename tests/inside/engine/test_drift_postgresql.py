@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
@@ -173,7 +174,58 @@ ALONE = {
     "foreign server": "CREATE FOREIGN DATA WRAPPER x; CREATE SERVER y FOREIGN DATA WRAPPER x",
     "access method": "CREATE ACCESS METHOD x TYPE TABLE HANDLER heap_tableam_handler",
     "language": "REVOKE USAGE ON LANGUAGE sql FROM PUBLIC",
+    "extension member": "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+    "transform": "CREATE TRANSFORM FOR integer LANGUAGE sql"
+    " (FROM SQL WITH FUNCTION prsd_lextype(internal))",
+    "subscription": "CREATE SUBSCRIPTION x CONNECTION 'dbname=x' PUBLICATION y"
+    " WITH (connect = false)",
 }
+# Two ways to write the same thing.
+SPELLINGS = [
+    (
+        "CREATE TABLE t (k text) PARTITION BY LIST (k);"
+        " CREATE TABLE t1 PARTITION OF t FOR VALUES IN ('a', NULL, 'b, ''NULL'', ', 'c\\d')",
+        "CREATE TABLE t (k text) PARTITION BY LIST (k);"
+        " CREATE TABLE t1 PARTITION OF t FOR VALUES IN ('c\\d', 'b, ''NULL'', ', NULL, 'a')",
+    ),
+    (
+        "CREATE TABLE t (a int, b int); CREATE TRIGGER x BEFORE INSERT OR UPDATE OF a, b ON t"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE TABLE t (a int, b int); CREATE TRIGGER x BEFORE UPDATE OF b, a OR INSERT ON t"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    ),
+    (
+        "CREATE TABLE t (id serial PRIMARY KEY)",
+        "CREATE SEQUENCE t_id_seq AS integer; CREATE TABLE t (id integer NOT NULL"
+        " DEFAULT nextval('t_id_seq'), CONSTRAINT t_pkey PRIMARY KEY (id));"
+        " ALTER SEQUENCE t_id_seq OWNED BY t.id",
+    ),
+    (
+        "CREATE TYPE e AS ENUM ('a', 'b', 'c')",
+        "CREATE TYPE e AS ENUM ('c'); ALTER TYPE e ADD VALUE 'a' BEFORE 'c';"
+        " ALTER TYPE e ADD VALUE 'b' AFTER 'a'",
+    ),
+    (
+        "CREATE TABLE p (k int PRIMARY KEY, v int) PARTITION BY RANGE (k); CREATE INDEX i ON p (v);"
+        " CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO (10)",
+        "CREATE TABLE p (k int PRIMARY KEY, v int) PARTITION BY RANGE (k);"
+        " CREATE TABLE p1 (v int, k int CONSTRAINT mine PRIMARY KEY); CREATE INDEX own ON p1 (v);"
+        " ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (MINVALUE) TO (10);"
+        " CREATE INDEX i ON ONLY p (v); ALTER INDEX i ATTACH PARTITION own",
+    ),
+    (
+        "CREATE TABLE t (a int); GRANT SELECT, INSERT ON t TO drift_reader",
+        "CREATE TABLE t (a int); ALTER TABLE t OWNER TO drift_owner;"
+        " GRANT INSERT ON t TO drift_reader; ALTER TABLE t OWNER TO CURRENT_USER;"
+        " GRANT SELECT ON t TO drift_reader",
+    ),
+    (
+        "CREATE TABLE b (a int NOT NULL CHECK (a > 0)); CREATE TABLE c () INHERITS (b)",
+        "CREATE TABLE b (a int); CREATE TABLE c () INHERITS (b);"
+        " ALTER TABLE b ALTER a SET NOT NULL, ADD CHECK (a > 0)",
+    ),
+]
+
 # A migration outside a transaction, or an operator.
 MAINTENANCE = [
     "VACUUM",
@@ -451,19 +503,70 @@ def test_the_order_of_creation_does_not_matter(database: sa.Engine) -> None:
     assert found["one"] == found["other"]
 
 
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_two_ways_to_write_the_same_are_the_same(
+    connection: sa.Connection, one: str, other: str
+) -> None:
+    for name, statements in (("one", one), ("other", other)):
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}; SET LOCAL search_path = {name}")
+        connection.exec_driver_sql(statements)
+    first, second = (take_snapshot(connection, name) for name in ("one", "other"))
+    assert [str(difference) for difference in compare(first, second)] == []
+    assert len(set(read_fingerprints(connection, ["one", "other"]).values())) == 1
+
+
 def test_a_dump_restored_into_a_new_database_is_the_same(
     database: sa.Engine, right: Snapshot, tmp_path: Path
 ) -> None:
+    with copied(database, tmp_path) as connection:
+        assert seen(connection, right) == []
+
+
+@contextmanager
+def copied(engine: sa.Engine, folder: Path) -> Iterator[sa.Connection]:
+    """A new database with what a dump has of another one's schema."""
+    file = str(folder / "dump.sql")
+    client(engine, "pg_dump", "--schema-only", "--file", file)
+    with new_database() as restored:
+        client(restored, "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", file)
+        with restored.connect() as connection:
+            yield connection
+
+
+@contextmanager
+def new_database() -> Iterator[sa.Engine]:
+    """An empty database."""
     name = f"drift_{uuid4().hex}"
     on_server(f"CREATE DATABASE {name}")
     try:
-        dump = client(database, "pg_dump", "--schema-only", "--file", str(tmp_path / "dump.sql"))
-        restored = sa.create_engine(server_url(name), poolclass=sa.NullPool)
-        client(restored, "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "dump.sql"))
-        with restored.connect() as connection:
-            assert seen(connection, right) == [], dump
+        yield sa.create_engine(server_url(name), poolclass=sa.NullPool)
     finally:
         on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_privileges_on_what_an_extension_brought_are_seen_and_what_it_gave_itself_is_not(
+    tmp_path: Path,
+) -> None:
+    changes = {
+        "REVOKE EXECUTE ON FUNCTION vector_norm(vector) FROM PUBLIC": "vector_norm(vector) grants PUBLIC"
+        " nothing; the migrations grant PUBLIC what is usual",
+        "GRANT USAGE ON TYPE vector TO drift_reader": "vector grants drift_reader USAGE; the"
+        " migrations grant drift_reader nothing",
+    }
+    with new_database() as engine, engine.begin() as connection:
+        connection.exec_driver_sql(ROLES + "; CREATE EXTENSION vector")
+        right = take_snapshot(connection, "public")
+        assert {item.kind for item in right.items} == {"extension"}
+        for statement, said in changes.items():
+            with connection.begin_nested() as savepoint:
+                connection.exec_driver_sql(statement)
+                assert seen(connection, right) == [f"extension member {said}"]
+                savepoint.rollback()
+        connection.exec_driver_sql("; ".join(changes))
+        changed = take_snapshot(connection, "public")
+        connection.commit()
+        with copied(engine, tmp_path) as other:
+            assert seen(other, changed) == []
 
 
 def client(engine: sa.Engine, program: str, *arguments: str) -> str:

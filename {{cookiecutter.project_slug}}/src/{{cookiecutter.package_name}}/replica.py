@@ -65,7 +65,8 @@ class Replica:
         self._is_alone = isinstance(engine.pool, StaticPool)
         self._engine = apart(engine)
         self._row = Registration(self._engine, self._config)
-        self._beat_at = time.monotonic()
+        self._beat_at = _now()
+        self._is_counted = True
         self._repeated: list[Repeated] = []
         if self._is_alone:
             return
@@ -84,12 +85,12 @@ class Replica:
     @property
     def silence(self) -> float:
         """Seconds since the last beat, by this process's clock."""
-        return 0.0 if self._is_alone else time.monotonic() - self._beat_at
+        return 0.0 if self._is_alone else _now() - self._beat_at
 
     @property
     def is_stale(self) -> bool:
         """Whether it counts as dead, or may do so soon."""
-        return self.silence > STALE_AFTER_SECONDS
+        return not self._is_counted or self.silence > STALE_AFTER_SECONDS
 
     async def wake(self) -> bool:
         """Whether it is not stale, after a moment for a process that slept to send a heartbeat."""
@@ -114,10 +115,12 @@ class Replica:
         self._engine.dispose()
 
     def _beat(self) -> None:
-        began = time.monotonic()
-        if not self._row.beat():
+        began = _now()
+        self._is_counted = self._row.beat()
+        if not self._is_counted:
             log.warning("This instance counted as dead, and registers again")
             self._row.register()
+            self._is_counted = True
         self._beat_at = began
 
     def _try_contracts(self) -> None:
@@ -162,6 +165,12 @@ class Repeated:
                 log.error(error.problem, impact=error.impact, solution=error.solution)
             except SQLAlchemyError as error:
                 log.warning(f"The {self._name} failed", reason=_first_line(error))
+
+
+def _now() -> float:
+    """Seconds, those included in which the machine slept, where one of its clocks counts them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _first_line(error: SQLAlchemyError) -> str:

@@ -6,12 +6,13 @@ from sqlalchemy import Engine
 
 from ..errors import ActionableError
 
-# Gets the schemas that the run will change, None for the whole database; returns the name of the
-# backup, if it made one. If it raises, the run ends before anything is changed.
-BeforeRun = Callable[[Engine, Sequence[str] | None], str | None]
+# Gets the schemas that the run will change, None for the whole database, and the revision to which it
+# goes, "" for none; returns the name of the backup, if it made one. If it raises, the run ends before
+# anything is changed.
+BeforeRun = Callable[[Engine, Sequence[str] | None, str], str | None]
 
 
-def nothing(engine: Engine, schemas: Sequence[str] | None) -> None:
+def nothing(engine: Engine, schemas: Sequence[str] | None, target: str) -> None:
     """The default: do nothing."""
 
 
@@ -23,9 +24,9 @@ class OncePerRun:
         self._was_called = False
         self._backup: str | None = None
 
-    def __call__(self, engine: Engine, schemas: Sequence[str] | None) -> str | None:
+    def __call__(self, engine: Engine, schemas: Sequence[str] | None, target: str) -> str | None:
         if not self._was_called:
-            self._backup = self._before_run(engine, schemas)
+            self._backup = self._before_run(engine, schemas, target)
             self._was_called = True
         return self._backup
 

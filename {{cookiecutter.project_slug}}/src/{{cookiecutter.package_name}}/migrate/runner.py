@@ -236,7 +236,8 @@ class _Run:
 
     def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
         scope, names = self.config.scope, list(map(name_of, chosen))
-        self.backup = self.config.before_run(self.engine, [scope.name] if scope.tenant else None)
+        schemas = [scope.name] if scope.tenant else None
+        self.backup = self.config.before_run(self.engine, schemas, self._target(plan, chosen))
         if not self.is_upgrade:
             self.batch = plan.batch_of(chosen[0])
         self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
@@ -251,6 +252,10 @@ class _Run:
         if self.is_upgrade:
             self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
         return chosen[: len(chosen) - len(self.held.migrations)]
+
+    def _target(self, plan: Plan, chosen: "Sequence[Script]") -> str:
+        left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
+        return left[-1].revision if left else ""
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))

@@ -36,12 +36,12 @@ def backup_options(settings: Settings) -> BackupOptions:
 def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
     """The function to call before a run: it makes a backup, if the settings ask for it."""
 
-    def back_up(engine: Engine, schemas: Sequence[str] | None) -> str | None:
+    def back_up(engine: Engine, schemas: Sequence[str] | None, target: str) -> str | None:
         if not settings.backs_up:
             _tell_of_none(settings)
             return None
         options = backup_options(settings)
-        made = create_backup(engine, config, options, schemas)
+        made = create_backup(engine, config, options, schemas, target)
         if made is None:  # a new tenant has nothing to save
             return None
         log.info("Backed up: %s, %d bytes in %.1f s", made.name, made.size, made.duration)

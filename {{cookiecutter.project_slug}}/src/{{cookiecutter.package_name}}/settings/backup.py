@@ -22,7 +22,10 @@ class BackupSettings(DatabaseSettings):
         "data/backups for PostgreSQL.",
     )
     backup_keep: int = Field(
-        10, ge=1, description="Number of backups to keep; older ones of this service are deleted."
+        10,
+        ge=1,
+        description="Number of backups to keep; older ones of this service are deleted. The backup "
+        "from before the first of several failed runs stays as well, until a run succeeds.",
     )
     backup_pg_dump: Path | None = Field(
         None,

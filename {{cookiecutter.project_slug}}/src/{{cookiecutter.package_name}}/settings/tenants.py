@@ -31,7 +31,8 @@ class DatabaseSettings(postgresql.DatabaseSettings, WebSettings):
         None,
         description="all: a backup is one file. each: one file for each tenant and one for the "
         "rest; several are written in parallel. Default: each with TENANT_ROLES, because then no "
-        "login may read all tenants; otherwise all.",
+        "login may read all tenants; otherwise all. BACKUP_KEEP counts backups of the whole "
+        "database and of each tenant separately.",
     )
     tenants_per_connection: int = Field(
         500,

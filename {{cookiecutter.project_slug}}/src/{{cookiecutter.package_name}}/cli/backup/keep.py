@@ -8,7 +8,7 @@ import typer
 from ..common import Json
 from ..output import print_rows
 from . import group
-from .common import Yes, backups, confirm, size
+from .common import Yes, backups, confirm, say, size
 from .errors import not_kept
 
 COLUMNS = ("Backup", "Made (UTC)", "Revision", "Tenants", "Size", "Version")
@@ -20,7 +20,7 @@ def backup_list(as_json: Json = False) -> None:
     from ...migrate import list_backups
 
     with backups() as (_, config, options):
-        found = list_backups(config, options)
+        found = list_backups(config, options, lambda error: say(error.problem))
     if as_json:
         print(json.dumps([manifest.as_dict() for manifest in found], default=str))
         return

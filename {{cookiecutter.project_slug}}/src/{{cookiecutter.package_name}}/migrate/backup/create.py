@@ -23,6 +23,7 @@ from ..history import read_heads
 from .layout import Part
 from .manifest import SUFFIX, Manifest, SavedFile, read_manifests
 from .options import BackupOptions
+from .retention import superfluous
 from .store import Store
 
 WORKERS = 4  # files that are written at the same time
@@ -37,12 +38,14 @@ def create_backup(
     config: MigrationConfig,
     options: BackupOptions,
     schemas: Sequence[str] | None = None,
+    target: str | None = None,
     on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
     """Save the database, or some tenants' schemas, all from the same moment.
 
     Args:
         schemas: the schemas to save; None saves the whole database.
+        target: the revision to which the next run takes them, "" for none; None without a run.
         on_step: called with a sentence for each step.
 
     Returns:
@@ -55,24 +58,31 @@ def create_backup(
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     try:
         with backend.backup.Dump(engine, options.client) as dump:
-            manifest = _Creation(dump, config, options, on_step).run(schemas)
+            manifest = _Creation(dump, config, options, target, on_step).run(schemas)
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
-    for old in list_backups(config, options)[options.keep :]:
+    for old in superfluous(list_backups(config, options), options.keep):
         on_step(f"Removing {old.name}")
         old.remove(options.store)
     return manifest
 
 
-def list_backups(config: MigrationConfig, options: BackupOptions) -> list[Manifest]:
+def list_backups(
+    config: MigrationConfig,
+    options: BackupOptions,
+    on_unreadable: Callable[[ActionableError], object] = lambda _: None,
+) -> list[Manifest]:
     """The service's own backups, newest first.
 
+    Args:
+        on_unreadable: called with the error of a manifest that cannot be read; it is left out.
+
     Raises:
-        ActionableError: backup-not-read, backup-manifest-unreadable.
+        ActionableError: backup-not-read, of the folder.
     """
     own = re.compile(re.escape(_prefix(config)) + _TIME + re.escape(SUFFIX))
-    names = (name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name))
-    return read_manifests(options.store, names)
+    names = [name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name)]
+    return read_manifests(options.store, names, on_unreadable)
 
 
 def checksum_of(store: Store, name: str) -> tuple[int, str]:
@@ -97,12 +107,14 @@ class _Creation:
         dump: "backend.backup.Dump",
         config: MigrationConfig,
         options: BackupOptions,
+        target: str | None,
         on_step: OnStep,
     ) -> None:
         self.dump = dump
         self.config = config
         self.store = options.store
         self.layout = options.layout
+        self.target = target
         self.on_step = on_step
         self.created_at = datetime.now(UTC)
         self.name = f"{_prefix(config)}{self.created_at:-%Y%m%d-%H%M%S-%f}"
@@ -175,6 +187,7 @@ class _Creation:
             revision=facts.revision,
             fingerprint=facts.fingerprint,
             whole=whole,
+            target=self.target,
             created_at=self.created_at,
             duration=0.0,
             size=0,

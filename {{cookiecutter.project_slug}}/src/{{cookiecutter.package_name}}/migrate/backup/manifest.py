@@ -1,12 +1,13 @@
 """The manifest of a backup: its content, and the data to check that it is complete."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...errors import ActionableError
 from . import errors
 from .layout import TenantFacts
 from .store import Store
@@ -43,6 +44,7 @@ class Manifest:
         revision: the newest applied migration.
         fingerprint: of the service's schema, computed by ``migrate/drift``.
         whole: whether it contains the whole database, not only some tenants.
+        target: the revision to which the run after it was to go, "" for none; None without a run.
         created_at: in UTC. duration: seconds. size: bytes, of all files.
         needs: the backend's requirements of the database before the files are loaded.
         tenants: the tenants in it, by id.
@@ -55,6 +57,7 @@ class Manifest:
     revision: str | None
     fingerprint: str
     whole: bool
+    target: str | None
     created_at: datetime
     duration: float
     size: int
@@ -98,9 +101,16 @@ def read_manifest(store: Store, name: str) -> Manifest:
         raise errors.manifest_unreadable(name, error) from error
 
 
-def read_manifests(store: Store, names: Iterator[str]) -> list[Manifest]:
+def read_manifests(
+    store: Store, names: Iterable[str], on_unreadable: Callable[[ActionableError], object]
+) -> list[Manifest]:
     """The manifests of several backups, newest first."""
-    manifests = [read_manifest(store, name) for name in names]
+    manifests = []
+    for name in names:
+        try:
+            manifests.append(read_manifest(store, name))
+        except ActionableError as error:
+            on_unreadable(error)
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 

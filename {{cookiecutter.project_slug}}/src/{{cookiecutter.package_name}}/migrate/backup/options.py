@@ -14,7 +14,8 @@ class BackupOptions:
     Attributes:
         store: the store of the files.
         keep: number of the service's backups to keep; older ones are deleted after a new one is
-        made. client: path of PostgreSQL's ``pg_dump``; None uses one of the wheel or the PATH.
+            made. See ``retention``.
+        client: path of PostgreSQL's ``pg_dump``; None uses one of the wheel or the PATH.
         layout: the division into files.
     """
 

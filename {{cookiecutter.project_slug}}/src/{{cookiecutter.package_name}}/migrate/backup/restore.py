@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..backends import backend
-from ..backends.common import check_engine
+from ..backends.common import check_engine, writing
 from ..config import MigrationConfig
 from ..lock import migration_lock
 from . import errors
@@ -121,10 +121,13 @@ def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Ite
     """
     with migration_lock(engine, 0, scope) as lock:
         is_closed = bool(scope) or lock.close_gate()
-        with backend.reading(engine, config.scope) as connection:
+        if not is_closed:
+            raise errors.instances_live(1)
+        with writing(engine) as connection:
+            config.scope.enter(connection)
             number = backend.backup.live_instances(connection)
-        if number or not is_closed:
-            raise errors.instances_live(max(number, 1))
+        if number:
+            raise errors.instances_live(number)
         yield
 
 

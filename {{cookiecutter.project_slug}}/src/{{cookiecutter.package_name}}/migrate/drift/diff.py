@@ -92,7 +92,13 @@ _Items = dict[tuple[str, str], Item]
 
 # Kinds with implicit items, of which only unusual facts are listed: the index of a constraint, a
 # partition's copy of a trigger. A complete item has this fact.
-_WHOLE = {"schema": "", "default privileges": "", "index": "table", "trigger": "definition"}
+_WHOLE = {
+    "schema": "",
+    "default privileges": "",
+    "extension member": "",
+    "index": "table",
+    "trigger": "definition",
+}
 
 
 def _add_silent(items: _Items, others: _Items) -> None:

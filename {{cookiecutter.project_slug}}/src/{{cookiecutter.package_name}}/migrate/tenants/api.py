@@ -150,7 +150,7 @@ def fill_tenants(
     Raises:
         ActionableError: as :func:`run_backfills`.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     if not read_unfinished(engine, config) or run_backfills(engine, config, stopped=stopped):
         return None
     return _migrate_all(engine, config, _nothing)
@@ -223,7 +223,7 @@ def bring_tenants_along(
         ActionableError: another migrator holds the lock, for which this does not wait; the folder
             has errors; or the database does not answer.
     """
-    config = replace(config or default_config(), lock_timeout=0)
+    config = replace(_backed_up_once(config or default_config()), lock_timeout=0)
     with backend.reading(engine) as connection:
         registry = Registry(connection)
         tenants = registry.left_behind(config.version_table) if registry.exists() else []

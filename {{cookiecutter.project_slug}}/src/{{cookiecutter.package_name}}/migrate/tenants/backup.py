@@ -90,7 +90,7 @@ def create_tenant_backup(
         ActionableError: there is no such tenant; and as for ``create_backup``.
     """
     find_tenant(engine, tenant)
-    return create_backup(engine, config, options, [schema_of(tenant)], on_step)
+    return create_backup(engine, config, options, [schema_of(tenant)], on_step=on_step)
 
 
 def restore_tenant(
@@ -145,7 +145,14 @@ def restore_tenant(
             on_step(f"Restoring {tenant} into a new schema")
             when = datetime.now(UTC)
             kept = replace_schema(
-                engine, options.client, file, schema, when, prepare=prepare, finish=finish
+                engine,
+                options.client,
+                file,
+                schema,
+                when,
+                lock_timeout=config.table_lock_timeout,
+                prepare=prepare,
+                finish=finish,
             )
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error

@@ -121,7 +121,8 @@ class BulkMigration:
             waiting = self.backfills.unfinished(self.engine) if tenants else set()
             tenants.sort(key=lambda tenant: tenant.id in waiting)
             if tenants:
-                backup = self.config.before_run(self.engine, self._touched(tenants))
+                touched, target = self._touched(tenants), self.target or ""
+                backup = self.config.before_run(self.engine, touched, target)
             began = time.perf_counter()
             progress = _Progress(len(tenants), max_failures, on_result)
             alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))

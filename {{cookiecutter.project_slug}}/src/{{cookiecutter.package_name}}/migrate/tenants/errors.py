@@ -145,6 +145,18 @@ def tenant_without_role(tenant: str) -> ActionableError:
     )
 
 
+def schema_in_use(schema: str) -> ActionableError:
+    """A transaction uses a table of the tenant, for longer than MIGRATION_TABLE_LOCK_TIMEOUT: that of
+    a replica that was suspended, a report, a session that somebody left open. End it.
+    """
+    return ActionableError(
+        "backup-tenant-in-use",
+        f"A transaction that does not end uses a table of {schema}.",
+        NOTHING_DONE,
+        "Stop the service and whatever else uses it, and run it again.",
+    )
+
+
 def tenant_not_in_backup(tenant: str, backup: str) -> ActionableError:
     """The backup contains other tenants: those that the run after it was going to change, or those
     that existed at that time. Choose another one.

@@ -21,6 +21,7 @@ from ..backends.postgresql import backup_errors as errors
 from ..backends.postgresql.backup import KEPT, KEPT_COMMENT, NO_TIMEOUTS, named, server_major
 from ..backends.postgresql.client import Client, find_client
 from ..backends.postgresql.connection import connect_apart, reading
+from .errors import schema_in_use
 
 Raw = psycopg.Connection[tuple[object, ...]]
 
@@ -38,14 +39,17 @@ def replace_schema(
     schema: str,
     when: datetime,
     *,
+    lock_timeout: float,
     prepare: Callable[[Connection], None],
     finish: Callable[[Connection], None],
 ) -> str | None:
     """Restore a schema from a file; return the name under which the old one is kept.
 
-    Nobody sees a change before the commit; a failed or killed restore changes nothing.
+    Nobody sees a change before the commit; a failed or killed restore changes nothing. Statements
+    that use a table of the old schema meanwhile wait, and then use the new one.
 
     Args:
+        lock_timeout: seconds to wait for transactions that use the old one.
         prepare: called at the beginning of the transaction.
         finish: called before the commit; if it raises, nothing is committed.
 
@@ -60,7 +64,7 @@ def replace_schema(
         with session.begin(), _explained():
             session.execute(NO_TIMEOUTS)
             prepare(session)
-            kept = _set_aside(session, schema, when)
+            kept = _set_aside(session, schema, when, lock_timeout)
             load.run(driver_connection(session))
             finish(session)
         return kept
@@ -77,11 +81,12 @@ def _explained() -> Iterator[None]:
         raise errors.not_restored(str(error).splitlines()[0]) from error
 
 
-def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
+def _set_aside(session: Connection, schema: str, when: datetime, lock_timeout: float) -> str | None:
     if not session.scalar(_IS_THERE, {"schema": schema}):
         return None
     kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S_%f}", schema)
     raw = driver_connection(session)
+    _lock_tables(raw, schema, lock_timeout)
     names = sql.Identifier(schema), sql.Identifier(kept)
     raw.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(*names))
     comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
@@ -89,6 +94,27 @@ def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
     return kept
 
 
+def _lock_tables(raw: Raw, schema: str, lock_timeout: float) -> None:
+    """Keep everybody from the tables: what is written into the old ones would be set aside with them.
+
+    Whoever waits for such a lock looks the name up again when it is free.
+    """
+    names = [sql.Identifier(schema, str(name)) for (name,) in raw.execute(_TABLES, [schema])]
+    if not names:
+        return
+    raw.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(int(lock_timeout * 1000)))
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
+    try:
+        raw.execute(lock.format(sql.SQL(", ").join(names)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise schema_in_use(schema) from error
+    raw.execute("SET LOCAL lock_timeout TO DEFAULT")
+
+
+_TABLES = (
+    "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+    " WHERE nspname = %s AND relkind IN ('r', 'p') ORDER BY relname"
+)
 _IS_THERE = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
 
 

@@ -170,10 +170,8 @@ class TenantScope(Scope):
             ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used
             here.
         """
-        tenant = TenantScope(
-            "scratch", None, display_name="scratch", version_table=self.version_table
-        )
-        return (SharedScope(), tenant)
+        # What was there before the service may come before the migration that makes the registry.
+        return (SharedScope(), ScratchTenantScope())
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)

@@ -149,15 +149,20 @@ _ROLES = text(
 
 
 def live_instances(connection: Connection) -> int:
-    """The number of instances of the service with a heartbeat within the last minute."""
+    """The number of instances of the service with a heartbeat within the last minute.
+
+    The rows of the others are deleted: an instance that wakes up must register again, which waits.
+    """
     # The first registration of an instance creates the table. An older database has none; then the
     # swap detects connections.
     if connection.scalar(text("SELECT to_regclass('service_instances')")) is None:
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text("SELECT count(*) FROM service_instances WHERE beat_at > now() - interval '60 seconds'")
+_REMOVE_GONE = text("DELETE FROM service_instances WHERE beat_at <= now() - interval '60 seconds'")
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:

@@ -12,10 +12,12 @@ so that a body with its schema's name differs from a body without it.
 Left out, because migrations do not define them: rows, sequence values, statistics, the physical
 order of columns (unless asked for), names that the server generates (NOT NULL constraints of
 PostgreSQL 18, sequences of identity columns, constraints and indexes that a partition has from its
-parent), and all objects of an extension.
+parent), and all objects of an extension, except for privileges on them that were changed.
 
-Objects that belong to the database and not to a schema (event triggers, publications, foreign
-servers, default privileges without a schema) are listed with the schema ``public``.
+Objects that belong to the database and not to a schema (event triggers, publications, subscriptions,
+foreign servers, default privileges without a schema) are listed with the schema ``public``. The
+database's own settings (``ALTER DATABASE … SET``, ``ALTER ROLE … IN DATABASE … SET``), privileges and
+comment are left out, and so are the objects of ``pg_catalog``.
 """
 
 import re
@@ -83,7 +85,7 @@ def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
     # These rows have no information: the schema exists, and so does the index of a constraint.
     listed = (
         f"SELECT * FROM ({_BEFORE}{objects}{_AFTER}) AS listed WHERE definition <> ''"
-        " OR kind NOT IN ('schema', 'index', 'default privileges')"
+        " OR kind NOT IN ('schema', 'index', 'default privileges', 'extension member')"
     )
     rows = (
         f"SELECT kind, name, definition FROM ({listed}) AS rows"

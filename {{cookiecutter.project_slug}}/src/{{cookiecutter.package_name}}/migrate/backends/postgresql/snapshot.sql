@@ -124,7 +124,11 @@ objects AS (
                 SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)
                 FROM pg_inherits AS i WHERE i.inhrelid = c.oid
             ),
-            'partition: ' || pg_get_expr(c.relpartbound, c.oid),
+            'partition: ' || CASE WHEN starts_with(bound.line, 'FOR VALUES IN (') THEN format('FOR VALUES IN (%s)', (
+                -- As they were given; their order means nothing.
+                SELECT string_agg(v[1], ', ' ORDER BY v[1] COLLATE "C")
+                FROM regexp_matches(substr(bound.line, 16), 'E?''(?:[^'']|'''')*''|[^'', )]+', 'g') AS v
+            )) ELSE bound.line END,
             CASE WHEN c.relispartition AND EXISTS (
                 SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND i.inhdetachpending
             ) THEN 'being detached: yes' END,
@@ -164,6 +168,7 @@ objects AS (
         NULL, 'pg_class'::regclass, c.oid, 0, c.relowner, c.relacl, 'r'
     FROM relations AS r
     JOIN pg_class AS c ON c.oid = r.oid
+    CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS line) AS bound
     LEFT JOIN pg_foreign_table AS f ON f.ftrelid = r.oid
     WHERE r.relkind IN ('r', 'p', 'f')
 
@@ -213,6 +218,7 @@ objects AS (
             'statistics target: ' || nullif(a.attstattarget, -1),
             'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
+                WHERE NOT starts_with(o, 'pg_attver=')  -- the server's own: PostgreSQL 15.20 counts there
             ) END,
             'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
@@ -466,9 +472,9 @@ objects AS (
     -- only if: there WHERE relhastriggers
     SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
         concat_ws(E'\n',
-            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(
+            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(replace(
                 regexp_replace(pg_get_triggerdef(tg.oid), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'), E'\n', E'\n  '
-            ) END,
+            ), ' UPDATE OF ' || columns.given, ' UPDATE OF ' || columns.sorted) END,
             'enabled: ' || CASE tg.tgenabled
                 WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
                 ELSE CASE WHEN tg.tgparentid <> 0 THEN 'yes' END
@@ -478,6 +484,12 @@ objects AS (
     FROM relations AS r
     JOIN pg_trigger AS tg ON tg.tgrelid = r.oid
     LEFT JOIN pg_trigger AS original ON original.oid = tg.tgparentid
+    CROSS JOIN LATERAL (  -- "" where there are none
+        SELECT coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY of.place), '') AS given,
+            coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C"), '') AS sorted
+        FROM unnest(tg.tgattr) WITH ORDINALITY AS of(attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = tg.tgrelid AND a.attnum = of.attnum
+    ) AS columns
     WHERE NOT tg.tgisinternal
         AND (original.oid IS NULL OR original.tgenabled <> tg.tgenabled)
 
@@ -699,9 +711,26 @@ objects AS (
     UNION ALL  -- Extensions installed here
     -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
     SELECT s.nsp, 'extension', quote_ident(e.extname), 'version: ' || e.extversion,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, 'pg_extension'::regclass, e.oid, 0, NULL, NULL, NULL
     FROM pg_extension AS e
     JOIN schemas AS s ON s.nsp = e.extnamespace
+
+    UNION ALL  -- Privileges on what extensions brought
+    -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
+    SELECT s.nsp, 'extension member', one.name, '', NULL, m.class, m.oid, 0, one.owner, one.acl, one.acl_kind
+    FROM members AS m
+    CROSS JOIN LATERAL (
+        SELECT p.pronamespace AS nsp, p.proowner AS owner, p.proacl AS acl, 'f' AS acl_kind,
+            format('%s(%s)', quote_ident(p.proname), pg_get_function_identity_arguments(p.oid)) AS name
+        FROM pg_proc AS p WHERE m.class = 'pg_proc'::regclass AND p.oid = m.oid AND p.proacl IS NOT NULL
+        UNION ALL
+        SELECT c.relnamespace, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END, quote_ident(c.relname)
+        FROM pg_class AS c WHERE m.class = 'pg_class'::regclass AND c.oid = m.oid AND c.relacl IS NOT NULL
+        UNION ALL
+        SELECT t.typnamespace, t.typowner, t.typacl, 'T', quote_ident(t.typname)
+        FROM pg_type AS t WHERE m.class = 'pg_type'::regclass AND t.oid = m.oid AND t.typacl IS NOT NULL
+    ) AS one
+    JOIN schemas AS s ON s.nsp = one.nsp
 
     UNION ALL  -- Extensions that something here needs
     -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
@@ -822,19 +851,43 @@ objects AS (
 
     UNION ALL  -- Languages
     -- only if: pg_catalog.pg_language WHERE oid >= 16384 OR lanacl IS NOT NULL
-    SELECT s.nsp, 'language', quote_ident(l.lanname),
-        concat_ws(E'\n',
+    SELECT s.nsp, CASE WHEN own.oid IS NULL THEN 'language' ELSE 'extension member' END, quote_ident(l.lanname),
+        CASE WHEN own.oid IS NULL THEN concat_ws(E'\n',
             CASE WHEN l.lanpltrusted THEN 'trusted: yes' END,
             'handler: ' || nullif(l.lanplcallfoid, 0)::regproc
-        ),
+        ) ELSE '' END,
         NULL, 'pg_language'::regclass, l.oid, 0, l.lanowner, l.lanacl, 'l'
     FROM schemas AS s
     JOIN pg_language AS l ON s.shared AND (l.oid >= 16384 OR l.lanacl IS NOT NULL)
+    LEFT JOIN members AS own ON own.class = 'pg_language'::regclass AND own.oid = l.oid
+
+    UNION ALL  -- Transforms
+    -- only if: pg_catalog.pg_transform
+    SELECT s.nsp, 'transform', format('of %s for %s', format_type(tr.trftype, NULL), quote_ident(l.lanname)),
+        concat_ws(E'\n',
+            'from SQL: ' || nullif(tr.trffromsql, 0)::regprocedure,
+            'to SQL: ' || nullif(tr.trftosql, 0)::regprocedure
+        ),
+        NULL, 'pg_transform'::regclass, tr.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_transform AS tr ON s.shared
+    JOIN pg_language AS l ON l.oid = tr.trflang
+
+    UNION ALL  -- Subscriptions
+    -- only if: pg_catalog.pg_subscription
+    SELECT s.nsp, 'subscription', quote_ident(su.subname),
+        'publications: ' || (
+            SELECT string_agg(quote_ident(o), ', ' ORDER BY o COLLATE "C") FROM unnest(su.subpublications) AS o
+        ),
+        NULL, 'pg_subscription'::regclass, su.oid, 0, su.subowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_subscription AS su ON s.shared
+        AND su.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
 
 SELECT s.nspname AS schema, o.kind,
     -- Types in a name are the server's text; other names have no prefix.
-    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator') OR strpos(o.name, s.needle) = 0
+    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator', 'transform', 'extension member') OR strpos(o.name, s.needle) = 0
         THEN o.name ELSE (
         SELECT string_agg(CASE WHEN token = s.prefix THEN '' ELSE token END, '' ORDER BY place)
         FROM regexp_matches(o.name, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
@@ -867,7 +920,7 @@ SELECT s.nspname AS schema, o.kind,
             regexp_replace(o.source, s.name_in_source, '\1{schema}.', 'g'),
             quote_literal(s.nspname), '''{schema}'''
         ) END,
-        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind <> 'default privileges'
+        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind NOT IN ('default privileges', 'extension member')
             THEN E'\nowner: ' || quote_ident(pg_get_userbyid(o.owner)) END,
         CASE WHEN o.acl IS NOT NULL THEN (
             SELECT string_agg(format(E'\ngranted to %s: %s', g.who, coalesce(g.granted, 'nothing')), '' ORDER BY g.who COLLATE "C")
@@ -905,7 +958,7 @@ SELECT s.nspname AS schema, o.kind,
             ) AS g
             WHERE g.granted IS DISTINCT FROM g.usual
         ) END,
-        E'\ncomment: ' || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
+        CASE WHEN o.kind <> 'extension member' THEN E'\ncomment: ' END || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
     ), E'\n') AS definition
 FROM (
     SELECT nsp, kind, name, source, class, oid, sub, owner, acl, acl_kind,
@@ -924,6 +977,6 @@ CROSS JOIN LATERAL (
 JOIN usual_owners AS uo ON uo.nsp = o.nsp
 LEFT JOIN pg_description AS c ON c.objoid = o.oid AND c.classoid = o.class AND c.objsubid = o.sub
     AND NOT (o.kind = 'schema' AND c.description = 'standard public schema')
-WHERE NOT EXISTS (SELECT FROM members AS m WHERE m.class = o.class AND m.oid = o.oid)
+WHERE (o.kind = 'extension member' OR NOT EXISTS (SELECT FROM members AS m WHERE m.class = o.class AND m.oid = o.oid))
     -- "relations" left out the others already.
     AND (o.kind IN ('table', 'column', 'constraint', 'index') OR NOT o.name LIKE ANY (CAST(:excluded AS text[])))

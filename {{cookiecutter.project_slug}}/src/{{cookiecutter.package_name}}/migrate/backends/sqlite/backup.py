@@ -39,7 +39,9 @@ class Dump:
     def size(self) -> int:
         """The maximum size of the copy in bytes."""
         path = path_of(self._engine)
-        return path.stat().st_size if path is not None and path.exists() else 0
+        # What was written last may be in the log beside it alone.
+        files = [] if path is None else [path, path.with_name(f"{path.name}-wal")]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def write(self, path: Path, schemas: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         """Write the database to a file, which is empty, and check it.
@@ -107,17 +109,20 @@ def path_of(engine: Engine) -> Path | None:
 
 
 def live_instances(connection: Connection) -> int:
-    """The number of instances of the service with a heartbeat within the last minute."""
+    """The number of instances of the service with a heartbeat within the last minute.
+
+    The rows of the others are deleted: an instance that wakes up must register again, which waits.
+    """
     # The first registration of an instance creates the table. An older database has none; then
     # SQLite itself detects that the file is in use.
     if not inspect(connection).has_table("service_instances"):
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text(
-    "SELECT count(*) FROM service_instances WHERE beat_at > datetime('now', '-60 seconds')"
-)
+_REMOVE_GONE = text("DELETE FROM service_instances WHERE beat_at <= datetime('now', '-60 seconds')")
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:

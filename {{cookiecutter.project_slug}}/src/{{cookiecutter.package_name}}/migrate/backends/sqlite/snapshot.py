@@ -54,7 +54,7 @@ def read_rows(
         names = {fold(name), fold(table)}
         if names.isdisjoint(hidden) and not _matches(names, excluded):
             rows += _read(kind, tokens(sql), column_order)
-    return sorted(rows)
+    return sorted(_with_parents_keys(rows))
 
 
 def read_hashes(
@@ -110,7 +110,9 @@ def _read(kind: str, sql: Sequence[str], column_order: bool) -> Iterator[Row]:
 
 
 def _trigger(rest: list[str]) -> list[str]:
-    # FOR EACH ROW is left out: it is the only form.
+    # BEFORE is the default. FOR EACH ROW is left out: it is the only form.
+    if rest[0] not in ("before", "after", "instead"):
+        rest = ["before", *rest]
     for place in range(len(rest) - 2):
         if rest[place : place + 3] == ["for", "each", "row"]:
             return rest[:place] + rest[place + 3 :]
@@ -159,6 +161,26 @@ class _Table:
             short = _short(definition)
             name = short if uses[short] == 1 else definition
             yield "constraint", f"{self.name}.{name}", f"definition: {definition}"
+
+
+def _with_parents_keys(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows; a foreign key that names no columns of its parent names those of its primary key."""
+    rows = list(rows)
+    keys: dict[str, str] = {}
+    for kind, name, definition in rows:
+        if kind == "constraint" and (primary := _PRIMARY_KEY.match(definition)):
+            keys[name.partition(".")[0]] = primary[1]
+    for kind, name, definition in rows:
+        found = _BARE_REFERENCE.match(definition) if kind == "constraint" else None
+        if found and (columns := keys.get(found[1])):
+            definition = f"{found[0]}({columns}){definition[found.end() :]}"
+        yield kind, name, definition
+
+
+_PRIMARY_KEY = re.compile(r"definition: PRIMARY KEY \(([^()]*)\)")
+_BARE_REFERENCE = re.compile(
+    r"definition: FOREIGN KEY \([^()]*\) REFERENCES (\w+|\"[^\"]*\")(?= |$)"
+)
 
 
 def _short(definition: str) -> str:
@@ -230,16 +252,21 @@ def _column(table: _Table, part: list[str]) -> None:
             table.constraint(f"FOREIGN KEY ({column}) {_references(clause)}", name)
         elif word == "not":
             facts["not null"] = "yes" + _behind(behind[1:])
-        elif word == "default":
+        elif word == "default" and behind != ["null"]:
             facts["default"] = _default(behind)
-        elif word == "collate":
+        elif word == "collate" and behind != ["binary"]:  # which is usual
             facts["collation"] = behind[0].upper()
         elif word == "as":
             stop = group(behind, 0)
             stored = "stored" in behind[stop:]
             facts["generated" if stored else "generated when read"] = join(bare(behind[:stop]))
         name = ""
-    table.rows.append(("column", f"{table.name}.{column}", _facts(facts)))
+    in_order = _facts({fact: facts.get(fact) for fact in _FACTS})
+    table.rows.append(("column", f"{table.name}.{column}", in_order))
+
+
+# Of a column, in this order, however its clauses are written.
+_FACTS = ("type", "not null", "default", "collation", "generated", "generated when read")
 
 
 def _clauses(parts: list[str]) -> Iterator[list[str]]:
@@ -301,7 +328,8 @@ def _default(parts: list[str]) -> str:
 
 
 def _behind(parts: Sequence[str]) -> str:
-    return f" {join(parts)}" if parts else ""
+    # What is done about a conflict where nothing is said.
+    return f" {text}" if (text := join(parts).replace("on conflict abort", "").strip()) else ""
 
 
 def _facts(facts: dict[str, str | None]) -> str:
