@@ -112,6 +112,19 @@ def test_what_ran_and_was_not_kept_by_the_database_is_no_success(
     assert made in said
 
 
+def test_a_migration_that_commits_by_itself_is_recorded_all_the_same(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    made = add(versions, "add_pens", f"{MAKE_PENS}\n    op.get_bind().commit()", DROP_PENS).stem
+    assert command("migrate latest --verbose")[1].splitlines()[:2] == [
+        "Batch 2 run: 1 migration",
+        made,
+    ]
+    assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
+    assert command("migrate latest") == (0, "Already up to date")
+
+
 def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
     command: Command, versions: Path
 ) -> None:
