@@ -171,7 +171,9 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     guessable = client.post("/auth/reset-password", json={**reset, "password": "password1"})
     assert guessable.json()["code"] == "password-guessable"
     assert client.post("/auth/reset-password", json=reset).status_code == 200
-    assert client.post("/auth/reset-password", json=reset).status_code == 400
+    again = client.post("/auth/reset-password", json=reset)
+    assert (again.status_code, again.json()["code"]) == (400, "link-not-valid")
+    assert again.json()["solution"].endswith("POST /auth/request-password-reset")
     assert client.get("/users/me", headers=before).status_code == 401
     assert sign_in(client, password="staple battery horse").status_code == 200
     # A token is valid only for its purpose.
@@ -203,6 +205,21 @@ def test_an_account_that_is_closed_meanwhile_is_given_nothing(
     assert answer.status_code == {"reset-password": 400}.get(path, 401)
     assert users(client)[0].password_hash == before
     assert client.post("/auth/change-password", json=sent, headers=headers).status_code >= 400
+
+
+def test_a_link_that_is_used_meanwhile_confirms_nothing(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/auth/register", json=ADA)
+    verify = Passwords.verify
+
+    def use_and_verify(self: Passwords, *given: Any) -> bool:
+        change(client, verification_token=None)
+        return verify(self, *given)
+
+    monkeypatch.setattr(Passwords, "verify", use_and_verify)
+    assert confirm(client, outbox.mails[-1]).status_code == 400
+    assert [user.email_verified for user in users(client)] == [False]
 
 
 def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
