@@ -376,9 +376,8 @@ def closest(answer: str, choices: tuple[str, ...]) -> str:
 def report(refusals: list[Refusal], command: str) -> None:
     """Print problem, impact and solution for each refusal, then one command that corrects all."""
     sys.stdout.flush()
-    if hasattr(
-        sys.stderr, "reconfigure"
-    ):  # So that a terminal that cannot show a character does not fail.
+    # A terminal that cannot show a character must not fail.
+    if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(errors="backslashreplace")
     for refusal in refusals:
         print(f"Problem:  {refusal.problem}", file=sys.stderr)

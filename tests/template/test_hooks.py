@@ -194,7 +194,7 @@ def test_a_package_that_cannot_be_imported_as_itself_is_refused(package: str) ->
         *("Ann <a@c.de>", "{{a}}@c.de", f"{'a' * 250}@c.de"),
     ],
 )
-def test_what_is_no_email_address_is_refused(email: str) -> None:
+def test_an_invalid_email_address_is_refused(email: str) -> None:
     assert [refusal.question for refusal in refusals(author_email=email)] == ["author_email"]
 
 

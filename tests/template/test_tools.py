@@ -133,7 +133,7 @@ def test_only_is_otherwise_what_pytest_calls_a_keyword() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_what_is_typed_to_make_is_data(tmp_path: Path) -> None:
+def test_values_for_make_are_data(tmp_path: Path) -> None:
     typed = f"""a"'$(shell touch {tmp_path}/made)`touch {tmp_path}/made`"""
     done = run("make", "test-service", f"database={typed}", cwd=TEMPLATE)
     assert done.returncode == 2

@@ -10,12 +10,15 @@ from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
+from limits.errors import StorageError
+from limits.storage import Storage
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.web.rate_limits import RateLimiter
+from {{ cookiecutter.package_name }}.web import rate_limits
+from {{ cookiecutter.package_name }}.web.rate_limits import Counters, RateLimiter
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client
@@ -112,7 +115,7 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     assert len(outbox.mails) == 4
 
 
-def test_whatever_is_asked_for_a_victim_gets_few_mails_a_day(
+def test_a_victim_gets_few_mails_a_day_by_any_request(
     limited: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
@@ -208,6 +211,24 @@ def test_a_storage_that_is_away_is_replaced_by_this_process(
     with Client(create_app(away)) as client:
         assert [sign_in(client).status_code for _ in range(3)] == [401, 401, 429]
     assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
+
+
+def test_a_storage_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "STORAGE_AGAIN_SECONDS", 60.0)
+    counters = Counters("memory://")
+    assert not counters.are_here and Counters(None).are_here
+    shared, asked = counters._shared, []
+
+    def ask(storage: Storage) -> bool:
+        asked.append(storage)
+        if storage is shared and len(asked) == 1:
+            raise StorageError(ConnectionRefusedError("nobody listens"))
+        return storage is shared
+
+    assert [counters.use(ask), counters.use(ask)] == [False, False]
+    assert asked == [shared, counters._here, counters._here]  # not asked again for a while
+    counters._again = 0.0
+    assert counters.use(ask) is True
 
 
 def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(

@@ -219,7 +219,7 @@ def test_several_processes_add_up(tmp_path: Path) -> None:
     assert [metric(samples, name, **labels) for samples in counted] == [1, 2, 3]
 
 
-def test_what_is_undone_is_pending_at_the_next_look(client: Client, fresh: None) -> None:
+def test_an_undone_migration_is_pending_at_the_next_check(client: Client, fresh: None) -> None:
     before = metric(read(client.get("/metrics").text), "migrations_applied")
     assert migrate_down(client.state.engine).success
     samples = read(client.get("/metrics").text)

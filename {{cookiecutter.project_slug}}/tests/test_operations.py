@@ -6,6 +6,8 @@ import platform
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,7 +15,9 @@ from httpx2 import Response
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.migrate import (
+    BackfillProgress,
     Registration,
     get_instances,
     migrate_down,
@@ -22,9 +26,11 @@ from {{ cookiecutter.package_name }}.migrate import (
 )
 from {{ cookiecutter.package_name }}.migrations import config_for, release
 from {{ cookiecutter.package_name }}.operations import sign_in
+from {{ cookiecutter.package_name }}.operations.overview import read_overview
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
+from .own import add
 
 KEY = "a key with thirty-two letters, or more"
 HEADER = {"X-Admin-Key": KEY}
@@ -58,6 +64,27 @@ def test_migrations_are_told_with_status_and_runs(operator: Client) -> None:
     names = [name for run in told["items"] for name in run["migrations"]]
     assert "001_create_users_table" in names and told["next"] is None
     assert {run["state"] for run in told["items"]} == {"applied"}
+
+
+def test_what_is_not_well_is_told_in_a_sentence(operator: Client, versions: Path) -> None:
+    add(versions, "broken", "raise RuntimeError('no')")
+    config = config_for(operator.state.settings)
+    assert not run_migrations(operator.state.engine, config=config).success
+    overview = read_overview(operator.state.engine, config)
+    assert overview.sentence == "1 migration is pending; the last run failed."
+    assert not overview.is_well
+    filling = BackfillProgress("004_fill", "004", "users", done=5, error="disk full")
+    status = replace(
+        overview.status,
+        problem=ActionableError("files-missing", "A file is missing.", "", ""),
+        pending=(),
+        held_back=("a", "b"),
+        backfills=(filling,),
+    )
+    assert replace(overview, status=status).sentence == (
+        "A file is missing; 2 migrations are held back; "
+        "1 backfill is not finished, stopped by an error."
+    )
 
 
 def test_runs_come_in_pages(operator: Client) -> None:

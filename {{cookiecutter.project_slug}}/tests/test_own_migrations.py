@@ -1,4 +1,4 @@
-"""A migration of your own on the command line: written, linted, run, edited, undone, squashed."""
+"""A new migration on the command line: written, linted, run, edited, undone, squashed."""
 
 import json
 import sys
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from {{ cookiecutter.package_name }} import migrations
+from {{ cookiecutter.package_name }}.cli.common import database
 from {{ cookiecutter.package_name }}.cli.progress import Bar
-from {{ cookiecutter.package_name }}.migrate import runner
+from {{ cookiecutter.package_name }}.migrate import Registration, runner
 from {{ cookiecutter.package_name }}.words import count
 
 from .client import Command
@@ -66,7 +67,7 @@ def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is
     assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
 
 
-def test_a_file_that_is_gone_is_missed(command: Command, versions: Path) -> None:
+def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
     path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
     add(versions, "do_nothing")
     command("migrate latest")
@@ -76,15 +77,50 @@ def test_a_file_that_is_gone_is_missed(command: Command, versions: Path) -> None
     assert command("migrate latest")[0] == 1
 
 
-def test_what_ran_and_was_not_kept_by_the_database_is_no_success(
+def test_an_older_release_goes_on_with_a_newer_schema_unless_something_was_taken_away(
     command: Command, versions: Path
 ) -> None:
+    newer = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
+    contract = add(versions, "take_away", phase="contract")
+    taken_away = contract.read_text(encoding="utf-8")
+    contract.unlink()
+    command("migrate latest")
+    kept = newer.read_text(encoding="utf-8")
+    newer.unlink()
+    assert command("migrate latest") == (0, "Already up to date")
+    ahead = f"The schema is ahead of this release by 1 migration: {newer.stem}"
+    assert ahead in command("migrate status")[1].splitlines()
+    newer.write_text(kept, encoding="utf-8")
+    contract.write_text(taken_away, encoding="utf-8")
+    assert command("migrate latest")[0] == 0
+    newer.unlink()
+    contract.unlink()
+    code, said = command("migrate latest --json")
+    assert (code, "contract-unknown" in said, contract.stem in said) == (1, True, True)
+    code, said = command("migrate status")
+    assert (code, "This release does not have 1 applied contract" in said) == (1, True)
+
+
+def test_a_migration_without_a_record_is_a_failure(command: Command, versions: Path) -> None:
     command("migrate latest")
     undone = 'event.listen(op.get_bind(), "commit", lambda one: one.connection.rollback())'
     made = add(versions, "undo_itself", up=f"from sqlalchemy import event\n\n    {undone}").stem
     code, said = command("migrate latest --json")
     assert (code, json.loads(said.splitlines()[0])["error"]["code"]) == (1, "not-recorded")
     assert made in said
+
+
+def test_a_migration_that_commits_by_itself_is_recorded_all_the_same(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    made = add(versions, "add_pens", f"{MAKE_PENS}\n    op.get_bind().commit()", DROP_PENS).stem
+    assert command("migrate latest --verbose")[1].splitlines()[:2] == [
+        "Batch 2 run: 1 migration",
+        made,
+    ]
+    assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
+    assert command("migrate latest") == (0, "Already up to date")
 
 
 def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
@@ -94,7 +130,8 @@ def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
     broken = f"{MAKE_PENS}\n    op.execute('SELECT 1 FROM nowhere')"
     made = add(versions, "add_pens", up=broken)
     code, said = command("migrate latest")
-    assert (code, made.stem in said, "Nothing was changed" in said) == (1, True, True)
+    assert (code, "Nothing was changed" in said) == (1, True)
+    assert said.startswith(f"Problem:  {made.stem} failed: ")
     failed = command("migrate history --failed")[1]
     assert "failed" in failed and made.stem in failed and "nowhere" in failed
     made.write_text(made.read_text(encoding="utf-8").replace(broken, MAKE_PENS), encoding="utf-8")
@@ -102,10 +139,11 @@ def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
     runs = json.loads(command("migrate history --json")[1])
     assert [run["state"] for run in runs] == ["applied", "failed", "applied"]
     assert len(command("migrate history --limit 1")[1].splitlines()) == 1
-    assert command("migrate stats")[1].startswith("2 runs, 0 rolled back since, 1 failed.")
+    stats = command("migrate stats")[1]
+    assert stats.startswith("2 runs, 0 rolled back since, 1 failed.") and "CREATE TABLE" in stats
 
 
-def test_what_breaks_running_code_is_found_before_it_runs(
+def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("migrate latest")
@@ -119,6 +157,22 @@ def test_what_breaks_running_code_is_found_before_it_runs(
     assert command("migrate latest")[0] == 1
     for wrong in ("--since 001 001", "--json --format github"):
         assert command(f"migrate lint {wrong}")[0] == 2
+
+
+def test_a_contract_waits_for_older_instances_or_is_forced(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    with database() as (engine, config):
+        Registration(engine, config).register()
+    made = add(versions, "take_away", phase="contract").stem
+    code, said = command("migrate latest")
+    assert (code, said.startswith(f"Held back: {made}, by the instance on ")) == (0, True)
+    said = command("migrate status")[1]
+    assert f"Held back: {made}" in said and said.splitlines()[-1].endswith("held back (contract)")
+    code, said = command("migrate contract")
+    assert (code, f"{made} is held back by the instance on " in said) == (1, True)
+    assert command("migrate contract --force") == (0, "Batch 2 run: 1 migration")
 
 
 def test_a_schema_that_was_changed_by_hand_is_told_in_words_lines_and_json(
@@ -147,14 +201,16 @@ def test_a_database_that_was_there_before_is_taken_over_and_never_undone(
     command("migrate latest")
     execute("DROP TABLE migration_history", "DROP TABLE alembic_version")
     number = len(names(migrations.config.versions))
-    assert command("migrate latest")[0] == 1
+    code, said = command("migrate latest --json")
+    error = json.loads(said.splitlines()[0])["error"]
+    assert (code, error["code"], "migrate baseline" in said) == (1, "tables-without-history", True)
     said = f"Taken over: {count(number, 'migration')} recorded, none run."
     assert command("migrate baseline")[1].splitlines()[0] == said
     stay = f"{count(number, 'migration')} were taken over or squashed, and stay"
     assert command("migrate rollback") == (0, f"Already at the base migration: {stay}")
 
 
-def test_what_git_does_not_have_is_not_squashed(command: Command, versions: Path) -> None:
+def test_files_outside_of_git_are_not_squashed(command: Command, versions: Path) -> None:
     command("migrate latest")
     before = names(versions)
     for words in ("squash", "squash --json"):

@@ -132,7 +132,7 @@ def test_a_process_that_counted_as_dead_registers_again(
     assert "counted as dead, and registers again" in capsys.readouterr().err
 
 
-def test_what_fails_again_and_again_is_logged_and_tried_again(
+def test_a_repeated_failure_is_logged_and_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tried: list[Exception] = []

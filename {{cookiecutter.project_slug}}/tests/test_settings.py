@@ -100,7 +100,7 @@ def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
         ("RATE_LIMIT_MAILS", "often", "RATE_LIMIT_MAILS"),
     ],
 )
-def test_what_cannot_work_is_refused_at_the_start(
+def test_settings_that_cannot_work_are_refused_at_the_start(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)

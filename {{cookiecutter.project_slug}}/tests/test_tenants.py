@@ -268,7 +268,7 @@ def test_a_terminal_shows_how_many_tenants_are_done(
     assert "Revision" in command("tenant list")[1]
 
 
-def test_whatever_a_cursor_executes_is_inside_the_tenant(client: Client) -> None:
+def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     with tenant_session(client.state.engine, "globex") as session:
         raw = session.connection().connection.driver_connection

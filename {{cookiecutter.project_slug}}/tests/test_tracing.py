@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from fastapi import HTTPException
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from sqlalchemy import text
@@ -98,7 +99,7 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert ADA["email"] not in told and ADA["password"] not in told
 
 
-def test_what_fails_is_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
     app = create_app(traced)
 
     @app.get("/broken")
@@ -106,9 +107,15 @@ def test_what_fails_is_marked_in_the_trace(traced: Settings, collector: Collecto
         with app.state.engine.connect() as connection:
             connection.execute(text("SELECT 1 FROM nowhere"))
 
+    @app.get("/busy")
+    def busy() -> None:
+        raise HTTPException(503)
+
     with Client(app, raise_server_exceptions=False) as client:
         assert client.get("/broken").status_code == 500
+        assert client.get("/busy").status_code == 503
     (request,) = collector.named("GET /broken")
+    assert collector.named("GET /busy")[0].status.code == Status.STATUS_CODE_ERROR
     (statement,) = [span for span in collector.spans if span.parent_span_id == request.span_id]
     failed = Status.STATUS_CODE_ERROR
     assert (request.status.code, statement.name, statement.status.code) == (

@@ -136,7 +136,7 @@ def test_alembic_asks_before_it_undoes_where_the_service_says_so(
     settings.write_text(settings.read_text().replace("sa.MetaData))", asking))
     folder.tables("a")
     alembic("upgrade", "head")
-    with pytest.raises(AssertionError, match="If you mean it: alembic -x yes=1 downgrade"):
+    with pytest.raises(AssertionError, match="To confirm: alembic -x yes=1 downgrade"):
         alembic("downgrade", "base")
     assert database.tables() == {"a"}
     alembic("-x", "yes=1", "downgrade", "base")

@@ -157,7 +157,7 @@ def test_a_name_that_two_migrations_have_is_refused(engine: sa.Engine, folder: F
     folder.add("same")
     folder.add("same")
     result = migrate_up(engine, "same", config=folder.config())
-    assert result.error.problem == "'same' names 2 migrations: 001_same, 002_same"
+    assert result.error.problem == "'same' matches 2 migrations: 001_same, 002_same"
 
 
 def test_status_lists_completed_oldest_first_and_pending_next_first(

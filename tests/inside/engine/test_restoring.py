@@ -312,6 +312,16 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(
         assert said in refused(command, database, f"{filled} --yes")
 
 
+def test_a_backup_whose_manifest_lacks_a_later_key_is_restored(
+    command: Command, filled: str, backups: Path
+) -> None:
+    path = backups / f"{filled}.json"
+    manifest = json.loads(path.read_text())
+    del manifest["target"]
+    path.write_text(json.dumps(manifest))
+    assert command(f"backup restore {filled} --yes")[0] == 0
+
+
 def test_another_services_backup_is_not_restored(
     database: Database, folder: Folder, filled: str, backups: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_another_text_is_refused(text: str) -> None:
 
 
 def test_a_line_that_names_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="names nothing: 'nonsense'"):
+    with pytest.raises(ValueError, match="has no name: 'nonsense'"):
         Snapshot.from_text(SNAPSHOT.to_text() + "nonsense\n")
 
 

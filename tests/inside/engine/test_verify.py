@@ -12,7 +12,7 @@ from my_service.migrate import Snapshot, run_migrations, verify_schema
 
 from engine.support import Command, Database, Folder
 
-IN_STEP = "No differences: the schema is what its migrations make"
+IN_STEP = "In step: the schema is what its migrations make"
 
 
 @pytest.fixture

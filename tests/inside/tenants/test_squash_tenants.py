@@ -49,7 +49,7 @@ def test_each_schema_takes_its_own_part_and_others_replay_it(five: Service) -> N
         assert tables(five, f"tenant_{tenant}") == {"users", "notes", "log"}
     assert set(five.statuses().values()) == {("ready", "005")}
     assert five.command("migrate verify")[0] == 0
-    assert five.command("tenant verify") == (0, "Tenants: 5 as expected, 0 different\n", "")
+    assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
 
 
 def test_a_tenant_that_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:

@@ -66,14 +66,14 @@ def test_a_tenant_that_is_behind_is_not_compared(five: Service) -> None:
     assert (code, out.splitlines()) == (
         0,
         [
-            "Tenants: 4 as expected, 0 different",
+            "Tenants: 4 in step, 0 differ",
             "1 tenant not compared, because not at the shared schema's revision: tenant list",
         ],
     )
 
 
 def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
-    assert five.command("tenant verify") == (0, "Tenants: 5 as expected, 0 different\n", "")
+    assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
     five.ask("DROP TABLE tenant_c.users CASCADE")
     code, out, err = five.command("tenant verify")
     assert (code, err) == (1, "")
@@ -81,7 +81,7 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
         "Tenant c changed since its last run:",
         "table users is missing",
     ]
-    assert out.splitlines()[-1] == "Tenants: 4 as expected, 1 different"
+    assert out.splitlines()[-1] == "Tenants: 4 in step, 1 differ"
     assert five.command("tenant verify a")[0] == 0
     assert five.command("tenant verify nobody")[0] == 1
     found = json.loads(five.command("tenant verify --json")[1])

@@ -227,7 +227,7 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
             print(f"Tenant {one.tenant}{_SINCE_RUN[one.changed_since_run]}:")
             print_differences(one.differences)
         drifted = len(verified.drifted)
-        print(f"Tenants: {verified.compared - drifted} as expected, {drifted} different")
+        print(f"Tenants: {verified.compared - drifted} in step, {drifted} differ")
         if verified.not_compared:
             behind = count(len(verified.not_compared), "tenant")
             print(

@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
-# A firewall drops idle connections without telling anybody, and so does a machine without power. The
-# probes keep the connection alive; without an answer it fails within a minute (Linux: two hours).
-# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE
+# A firewall drops idle connections without telling anybody, and so does a machine without power.
+# The probes keep the connection alive; without an answer it fails within a minute (Linux: two
+# hours). https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE
 NOTICE_SILENCE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,

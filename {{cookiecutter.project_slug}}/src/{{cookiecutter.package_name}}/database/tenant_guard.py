@@ -102,9 +102,8 @@ class TenantGuard:
         if self.connection.autocommit:
             raise errors.tenant_in_autocommit()
         words = _first_words(_text(query, self.connection))
-        if (
-            self._shared and "listen" in words
-        ):  # an UNLISTEN would take effect only at the next commit
+        # An UNLISTEN would take effect only at the next commit.
+        if self._shared and "listen" in words:
             raise errors.tenant_listens_behind_pooler()
         self.enter()
         self._is_certain = _PLAIN.issuperset(words)

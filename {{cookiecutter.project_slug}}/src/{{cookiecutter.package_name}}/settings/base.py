@@ -28,7 +28,10 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class BasePart(BaseSettings):
-    """The environment. Each feature has its own part of the settings; ``Settings`` joins them."""
+    """The environment of the service.
+
+    It is the base of the settings: each feature has its own part, and ``Settings`` joins them.
+    """
 
     # Empty variables count as unset.
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)

@@ -26,7 +26,7 @@ def migrate_verify(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(shown(result)))
     elif result.success:
-        print(f"No differences: the schema is what its migrations make{_behind(result)}")
+        print(f"In step: the schema is what its migrations make{_behind(result)}")
     elif result.error is None:
         print_differences(result.differences)
         print(f"The schema differs from what its migrations make{_behind(result)}{_since(result)}")

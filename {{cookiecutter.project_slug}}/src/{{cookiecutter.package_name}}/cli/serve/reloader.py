@@ -50,9 +50,8 @@ class Reloader(BaseReload):
             tell_what_is_pending(self.engine, self.settings)
             self.told_of += migrations
             changed = [path for path in changed if path not in migrations]
-        if (
-            not self.process.is_alive()
-        ):  # the start failed, perhaps because this migration was missing
+        # The start failed, perhaps because this migration was missing.
+        if not self.process.is_alive():
             changed += self.told_of
         return changed or None
 

@@ -44,10 +44,10 @@ class Manifest:
         revision: the newest applied migration.
         fingerprint: of the service's schema, computed by ``migrate/drift``.
         whole: whether it contains the whole database, not only some tenants.
-        target: the revision to which the run after it was to go, "" for none; None without a run.
         created_at: in UTC. duration: seconds. size: bytes, of all files.
         needs: the backend's requirements of the database before the files are loaded.
         tenants: the tenants in it, by id.
+        target: the revision to which the run after it was to go, "" for none; None without a run.
     """
 
     name: str
@@ -57,13 +57,13 @@ class Manifest:
     revision: str | None
     fingerprint: str
     whole: bool
-    target: str | None
     created_at: datetime
     duration: float
     size: int
     files: tuple[SavedFile, ...]
     needs: dict[str, Any] = field(default_factory=dict)
     tenants: dict[str, TenantFacts] = field(default_factory=dict)
+    target: str | None = None  # older manifests do not have it
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON."""

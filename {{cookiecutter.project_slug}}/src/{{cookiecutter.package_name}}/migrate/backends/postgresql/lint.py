@@ -195,9 +195,8 @@ class _Measured:
         touched = self._touched(plan, scanned) - rewritten
         if plan is not None:
             scanned &= self._defined()  # scans of other tables are bounded, or count as touched
-        elif (
-            self.command == "SELECT" and not self.alone
-        ):  # CREATE … AS: PostgreSQL does not show its plan
+        elif self.command == "SELECT" and not self.alone:
+            # CREATE … AS: PostgreSQL does not show its plan.
             scanned |= {key for key in self.tables if self._is_read(key)}
         changed = {
             (old or new).of
@@ -288,9 +287,8 @@ class _Measured:
         return self.tables[table].facts["kind"] != "p" or not any(parts)
 
     def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
-        if (
-            self.alone
-        ):  # its locks are gone by now; only these two keep the identity and change the storage
+        # Its locks are gone by now; only these two keep the identity and change the storage.
+        if self.alone:
             moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
             return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
         found: dict[str, str] = {}

@@ -26,9 +26,8 @@ def _hit(linted: Linted, effect: Effect, dialect: Dialect, meanwhile: str) -> Hi
     held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
     what = f"Its transaction holds {held} {meanwhile}."
     names = {thing.name for thing in effect.before.values() if thing.kind == "table"}
-    if not names.issuperset(
-        effect.held
-    ):  # dropped and created again: between two transactions it would be missing
+    # Dropped and created again: between two transactions it would be missing.
+    if not names.issuperset(effect.held):
         what += " Create the new one under another name first, and swap the names at the end."
         return Hit(effect, what, table, lock, rewrite=())
     return Hit(
