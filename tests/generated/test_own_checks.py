@@ -1,4 +1,4 @@
-"""Each generated service passes its own checks, as it stands."""
+"""Each generated service passes its own checks without a change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_service_passes_its_own_tests_on_the_newest_python(
 
 
 def test_every_service_passes_mypy_strict(service_environment: ServiceEnvironment) -> None:
-    # One after the other: mypy reads the packages once and keeps what it knows of them.
+    # One after the other: mypy reads the packages once and caches the result.
     cache = str(CACHE / "mypy")
     for database in DATABASES:
         with warm_copy(database) as project:

@@ -25,7 +25,7 @@ from .schema import open_session, prepare
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer's shell has set must not decide a test."""
+    """Variables of the developer's shell must not affect a test."""
     for name in Settings.model_fields:
         if name != "test_database_url":
             monkeypatch.delenv(name.upper(), raising=False)
@@ -84,12 +84,12 @@ def command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
-    """Runs a command line on an empty database: gives exit code and output."""
+    """Runs a command line on an empty database: returns exit code and output."""
     address = settings.test_database_url
     url = address.get_secret_value() if address else f"sqlite:///{tmp_path}/test.db"
     monkeypatch.setenv("ENVIRONMENT", "test")
     monkeypatch.setenv("TEST_DATABASE_URL", url)
-    for name in ("LISTEN_HOST", "PORT"):  # what "serve" sets ends with the test
+    for name in ("LISTEN_HOST", "PORT"):  # the values that "serve" sets end with the test
         monkeypatch.setenv(name, "")
 
     def run(line: str) -> tuple[int, str]:

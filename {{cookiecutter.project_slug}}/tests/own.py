@@ -1,4 +1,4 @@
-"""Migrations of a test's own."""
+"""Helpers to add migrations in a test."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ def downgrade() -> None:
 
 
 def names(versions: Path) -> list[str]:
-    """Of the migrations in this folder, in order."""
+    """Names of the migrations in this folder, in order."""
     return sorted(path.stem for path in versions.glob("[0-9]*.py"))
 
 
 def add(
     versions: Path, name: str, up: str = "pass", down: str = "pass", phase: str = "expand"
 ) -> Path:
-    """Write a migration that comes last."""
+    """Write a migration after the last one."""
     before = names(versions)[-1].partition("_")[0]
     number = f"{int(before) + 1:03}"
     path = versions / f"{number}_{name}.py"
@@ -42,7 +42,7 @@ def add(
 
 
 def execute(*statements: str) -> None:
-    """In the database of the commands."""
+    """Execute statements in the commands' database."""
     with database() as (engine, _), engine.begin() as connection:
         for statement in statements:
             connection.execute(text(statement))

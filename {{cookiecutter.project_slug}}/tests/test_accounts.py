@@ -114,7 +114,7 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
     assert confirm(client, outbox.mails[-1]).status_code == 200
 
 
-def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
+def test_every_failed_sign_in_gets_the_same_answer(client: TestClient, outbox: Outbox) -> None:
     headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
     change(client, is_active=False)
@@ -176,7 +176,7 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     assert again.json()["solution"].endswith("POST /auth/request-password-reset")
     assert client.get("/users/me", headers=before).status_code == 401
     assert sign_in(client, password="staple battery horse").status_code == 200
-    # A token is good for what it was issued for, and for nothing else.
+    # A token is valid only for its purpose.
     stolen = {"Authorization": f"Bearer {token}"}
     assert client.get("/users/me", headers=stolen).status_code == 401
 
@@ -249,7 +249,9 @@ def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confi
     assert sign_in(client, password="the stranger's own words").status_code == 401
 
 
-def test_the_password_of_whoever_confirms_with_it_stays(client: TestClient, outbox: Outbox) -> None:
+def test_a_password_stays_if_the_address_is_confirmed_with_it(
+    client: TestClient, outbox: Outbox
+) -> None:
     client.post("/auth/register", json=ADA)
     assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
     assert confirm(client, outbox.mails[-1]).status_code == 200

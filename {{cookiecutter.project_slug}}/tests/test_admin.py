@@ -1,4 +1,4 @@
-"""Administrators find, let in and keep out."""
+"""Administrators find, activate and deactivate users."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The command line speaks Knex's words."""
+"""The command line has Knex's commands."""
 
 import json
 import signal
@@ -92,15 +92,15 @@ def test_knex_s_spellings_work(command: Command) -> None:
 def test_an_address_in_use_is_an_error_in_three_lines(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is no setting
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is not a setting
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, said = command(f"serve --port {port}")
     assert code == 1
-    assert said.startswith(f"Problem:  Nothing can listen on 127.0.0.1, port {port}: ")
+    assert said.startswith(f"Problem:  The service cannot listen on 127.0.0.1, port {port}: ")
     assert f"serve --host 127.0.0.1 --port {port + 1}" in said
     code, said = command("serve --host 192.0.2.1")
-    assert (code, "Nothing can listen on 192.0.2.1" in said) == (1, True)
+    assert (code, "The service cannot listen on 192.0.2.1" in said) == (1, True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Guessing passwords gets slow for who guesses, and keeps no owner out."""
+"""Guessing passwords becomes slow, and does not lock the owner out."""
 
 import itertools
 import time
@@ -28,7 +28,7 @@ ACCOUNT = ("ada@example.com",)
 
 @pytest.fixture
 def limited(settings: Settings) -> Iterator[TestClient]:
-    """The service with the limits it has, behind a proxy that names the client."""
+    """The service with its default limits, behind a proxy that names the client."""
     names = ("rate_limit_per_account", "rate_limit_mails", "wrong_passwords_before_delay")
     standard = {name: Settings.model_fields[name].default for name in names}
     app = create_app(settings.model_copy(update={**standard, "trusted_proxies": ("testclient",)}))
@@ -115,7 +115,7 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     assert len(outbox.mails) == 4
 
 
-def test_whatever_is_asked_for_a_victim_gets_few_mails_a_day(
+def test_a_victim_gets_few_mails_a_day_by_any_request(
     limited: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]

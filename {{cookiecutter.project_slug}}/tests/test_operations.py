@@ -1,4 +1,4 @@
-"""What operators see: JSON behind the admin key, and a page that they sign in to."""
+"""The views for operators: JSON with the admin key, and a page with a sign-in."""
 
 import base64
 import hashlib
@@ -38,7 +38,7 @@ HEADER = {"X-Admin-Key": KEY}
 
 @pytest.fixture
 def operator(settings: Settings) -> Iterator[Client]:
-    """The running service, which has an admin key."""
+    """The running service with an admin key."""
     with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
     with Client(create_app(with_key), follow_redirects=False) as client:
         yield client
@@ -102,7 +102,7 @@ def test_runs_come_in_pages(operator: Client) -> None:
 
 
 def test_instances_are_told(operator: Client) -> None:
-    # A database in memory has no instances; so another one registers.
+    # A service on a database in memory does not register, so the test registers an instance.
     state = operator.state
     Registration(state.engine, config_for(state.settings)).register()
     told = operator.get("/operations/instances", headers=HEADER).json()
@@ -124,7 +124,7 @@ def test_a_database_whose_backfills_are_finished_tells_none(operator: Client) ->
 
 def test_the_page_draws_how_long_the_runs_took_and_says_it(operator: Client) -> None:
     enter(operator)
-    assert "<figure>" not in operator.get("/operations").text  # one run is no curve
+    assert "<figure>" not in operator.get("/operations").text  # one run gives no curve
     migrate_down(operator.state.engine).raise_for_error()
     run_migrations(operator.state.engine).raise_for_error()
     page = operator.get("/operations").text
@@ -161,7 +161,7 @@ def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
     with Client(create_app(settings.model_copy(update=few))) as client:
         for _ in range(2):
             answer = enter(client, "wrong")
-            assert answer.status_code == 403 and "not the key" in answer.text
+            assert answer.status_code == 403 and "key is wrong" in answer.text
             assert "Set-Cookie" not in answer.headers
         assert enter(client, "wrong").json()["code"] == "rate-limited"
 

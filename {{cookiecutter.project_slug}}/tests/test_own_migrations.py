@@ -1,4 +1,4 @@
-"""A migration of your own on the command line: written, linted, run, edited, undone, squashed."""
+"""A new migration on the command line: written, linted, run, edited, undone, squashed."""
 
 import json
 import sys
@@ -67,7 +67,7 @@ def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is
     assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
 
 
-def test_a_file_that_is_gone_is_missed(command: Command, versions: Path) -> None:
+def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
     path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
     add(versions, "do_nothing")
     command("migrate latest")
@@ -101,9 +101,7 @@ def test_an_older_release_goes_on_with_a_newer_schema_unless_something_was_taken
     assert (code, "This release does not have 1 applied contract" in said) == (1, True)
 
 
-def test_what_ran_and_was_not_kept_by_the_database_is_no_success(
-    command: Command, versions: Path
-) -> None:
+def test_a_migration_without_a_record_is_a_failure(command: Command, versions: Path) -> None:
     command("migrate latest")
     undone = 'event.listen(op.get_bind(), "commit", lambda one: one.connection.rollback())'
     made = add(versions, "undo_itself", up=f"from sqlalchemy import event\n\n    {undone}").stem
@@ -145,7 +143,7 @@ def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
     assert stats.startswith("2 runs, 0 rolled back since, 1 failed.") and "CREATE TABLE" in stats
 
 
-def test_what_breaks_running_code_is_found_before_it_runs(
+def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("migrate latest")
@@ -212,7 +210,7 @@ def test_a_database_that_was_there_before_is_taken_over_and_never_undone(
     assert command("migrate rollback") == (0, f"Already at the base migration: {stay}")
 
 
-def test_what_git_does_not_have_is_not_squashed(command: Command, versions: Path) -> None:
+def test_files_outside_of_git_are_not_squashed(command: Command, versions: Path) -> None:
     command("migrate latest")
     before = names(versions)
     for words in ("squash", "squash --json"):

@@ -1,4 +1,4 @@
-"""PostgreSQL: connections that are as new each time, errors that repeat no row, a server of one's own."""
+"""PostgreSQL: connections without leftovers, errors without rows, the embedded server."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a small slip would break and nothing else would notice."""
+"""Promises that a small mistake could break unnoticed."""
 
 import signal
 import smtplib
@@ -81,10 +81,10 @@ def test_connections_that_were_needed_stay_open(
     engine.dispose()
 
 
-def test_those_who_read_and_then_write_at_once_all_succeed(
+def test_parallel_transactions_that_read_and_then_write_all_succeed(
     settings: Settings, tmp_path: Path
 ) -> None:
-    # Two, as in two processes: each queues its own writers.
+    # Two engines, as in two processes: each queues its own writers.
     engines = [connect(with_connections(settings, tmp_path)) for _ in range(2)]
     prepare(engines[0])
     with open_session(engines[0]) as session:
@@ -96,7 +96,7 @@ def test_those_who_read_and_then_write_at_once_all_succeed(
         engine.dispose()
 
 
-def test_who_is_looked_up_waits_for_nobody_who_writes(settings: Settings, tmp_path: Path) -> None:
+def test_looking_up_a_user_does_not_wait_for_writers(settings: Settings, tmp_path: Path) -> None:
     with Client(create_app(with_connections(settings, tmp_path))) as client:
         client.state.mailer = outbox = Outbox()
         headers = authorize(register(client, outbox))

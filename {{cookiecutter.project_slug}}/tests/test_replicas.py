@@ -1,9 +1,10 @@
-"""A process that serves is counted, and answers nobody while it may count as dead."""
+"""A serving process is registered, and answers no request while it may count as dead."""
 
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fastapi.testclient import TestClient
@@ -30,7 +31,7 @@ from .own import add, names
 
 @pytest.fixture
 def shared(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of a database that several processes can open."""
+    """Settings for a database that several processes can open."""
     if not isinstance(connect(settings).pool, StaticPool):
         return settings
     address = SecretStr(f"sqlite:///{tmp_path}/shared.db")
@@ -38,7 +39,7 @@ def shared(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def instances(settings: Settings) -> list[Instance]:
-    """Who serves."""
+    """The registered instances."""
     engine = connect(settings)
     try:
         return get_instances(engine)
@@ -47,7 +48,7 @@ def instances(settings: Settings) -> list[Instance]:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is to do."""
+    """Wait for an effect of another thread."""
     end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
@@ -86,6 +87,17 @@ def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
         assert (answer.status_code, answer.json()["code"]) == (503, "database-unavailable")
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has this clock")
+def test_the_time_in_which_the_machine_slept_makes_a_process_stale(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        later = time.clock_gettime(time.CLOCK_BOOTTIME) + 31
+        monkeypatch.setattr(time, "clock_gettime", lambda _: later)
+        assert client.get("/nowhere").status_code == 503
+
+
 def test_a_request_that_wakes_a_process_waits_for_its_beat(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +105,21 @@ def test_a_request_that_wakes_a_process_waits_for_its_beat(
     with TestClient(create_app(shared)) as client:
         client.app.state.replica._beat_at -= 31  # type: ignore[attr-defined]
         assert client.get("/nowhere").status_code == 404
+
+
+def test_a_process_that_counted_as_dead_answers_nobody_until_it_is_counted_again(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        row = client.app.state.replica._row  # type: ignore[attr-defined]
+        may, register = Event(), row.register
+        monkeypatch.setattr(row, "register", lambda: (may.wait(60), register()))
+        row.remove()
+        wait_until(lambda: client.get("/nowhere").status_code == 503)
+        may.set()
+        wait_until(lambda: client.get("/nowhere").status_code == 404)
 
 
 def test_a_process_that_counted_as_dead_registers_again(
@@ -105,7 +132,7 @@ def test_a_process_that_counted_as_dead_registers_again(
     assert "counted as dead, and registers again" in capsys.readouterr().err
 
 
-def test_what_fails_again_and_again_is_logged_and_tried_again(
+def test_a_repeated_failure_is_logged_and_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tried: list[Exception] = []

@@ -1,4 +1,4 @@
-"""Middleware refuses what no route should see."""
+"""Middleware refuses requests that no route should get."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .database import fresh_database
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
-    """One database for all: nothing here depends on what is in it."""
+    """One database for all tests: none depends on its content."""
     with fresh_database() as settings:
         yield settings.model_copy(update=QUICK)
 
@@ -194,7 +194,7 @@ def test_a_wrong_method_hears_of_all_that_the_path_knows(client: TestClient) -> 
 def test_an_endless_name_is_refused_before_it_is_read(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Putting combining characters in order takes the square of their number: 20 s for 1 MB.
+    # Normalising combining characters takes quadratic time: 20 s for 1 MB.
     hostile = "a" + "\u0301\u0316" * 30_000
     read: list[int] = []
     normalize = unicodedata.normalize

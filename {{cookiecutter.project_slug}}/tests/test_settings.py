@@ -43,7 +43,7 @@ def test_production_refuses_a_missing_or_weak_secret(
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
     monkeypatch.setenv("METRICS_PORT", "9090")
-    with pytest.raises(ActionableError, match="METRICS_PORT is PORT") as refused:
+    with pytest.raises(ActionableError, match="METRICS_PORT is the same as PORT") as refused:
         load_settings()
     assert refused.value.code == "settings-invalid"
 
@@ -100,7 +100,7 @@ def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
         ("RATE_LIMIT_MAILS", "often", "RATE_LIMIT_MAILS"),
     ],
 )
-def test_what_cannot_work_is_refused_at_the_start(
+def test_settings_that_cannot_work_are_refused_at_the_start(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)

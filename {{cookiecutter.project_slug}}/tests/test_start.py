@@ -1,4 +1,4 @@
-"""The service migrates when it starts, and does not start when that fails."""
+"""The service migrates when it starts, and does not start if that fails."""
 
 import signal
 from pathlib import Path
@@ -22,7 +22,7 @@ BREAK = "raise RuntimeError('no')"
 
 @pytest.fixture
 def broken_migration(versions: Path) -> Path:
-    """One more migration, which fails."""
+    """An additional migration that fails."""
     return add(versions, "broken", BREAK)
 
 

@@ -1,4 +1,4 @@
-"""Tenants over HTTP: administrators make and remove them, and each request sees its own."""
+"""Tenants over HTTP: administrators create and remove them, and each request sees its own."""
 
 import json
 import sys
@@ -173,7 +173,7 @@ def test_a_tenant_that_is_not_ready_answers_503_and_the_service_serves_the_other
     assert (answer.status_code, "failed" in answer.text) == (503, True)
     assert client.post("/auth/login", json=login).status_code == 401
     ready = client.get("/health/ready")
-    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenants are behind")
+    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenant is behind")
 
 
 def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Client) -> None:
@@ -268,7 +268,7 @@ def test_a_terminal_shows_how_many_tenants_are_done(
     assert "Revision" in command("tenant list")[1]
 
 
-def test_whatever_a_cursor_executes_is_inside_the_tenant(client: Client) -> None:
+def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     with tenant_session(client.state.engine, "globex") as session:
         raw = session.connection().connection.driver_connection

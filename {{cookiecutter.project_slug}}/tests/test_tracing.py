@@ -1,4 +1,4 @@
-"""Traces reach a collector by OTLP; without the extra nothing of them is imported."""
+"""Traces reach a collector by OTLP; without the extra nothing is imported."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Collector(HTTPServer):
-    """Keeps the spans that are sent to it.
+    """A collector that keeps the received spans.
 
     Attributes:
         spans: in the order in which they ended.
@@ -61,7 +61,7 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert ADA["email"] not in told and ADA["password"] not in told
 
 
-def test_what_fails_is_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
     app = create_app(traced)
 
     @app.get("/broken")
@@ -166,7 +166,7 @@ def test_a_collector_that_is_away_keeps_nobody_waiting(settings: Settings) -> No
     with Client(create_app(settings.model_copy(update=away))) as client:
         assert client.get("/errors").status_code == 200
         began = time.monotonic()
-    # The exporter by itself would try again for a minute.
+    # By default the exporter would retry for a minute.
     assert time.monotonic() - began < SECONDS_TO_SEND + 20
 
 

@@ -24,9 +24,9 @@ class Attempt:
     """One attempt to run a unit.
 
     Attributes:
-        left_transaction: in what way a body left its transaction, if one did: then what ran before
+        left_transaction: how a body left its transaction, if one did: then the earlier statements
             cannot be undone.
-        timings: of the statements of the migration that runs now.
+        timings: of the statements of the running migration.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Attempt:
                     self._config, check_rows, writer, fingerprint, self._recorded
                 ),
             )
-            # A body that committed by itself left Alembic with a transaction that had ended; what
-            # followed, the record included, is in one that nobody else commits.
+            # If a body committed by itself, Alembic's transaction has already ended. The statements
+            # after it, the record included, are in a transaction that only this line commits.
             if connection.in_transaction():
                 connection.commit()
 
     def failed(self, done: "Sequence[Script]") -> "Sequence[Script]":
-        """The migration that failed, or all that were to be committed when the commit did."""
+        """The failed migration, or all of the transaction if its commit failed."""
         if self._current is not None:
             return [self._current]
         return [script for script in self._unit if script not in done] or self._unit[-1:]
@@ -108,7 +108,7 @@ class Attempt:
     def _watch(self, connection: Connection) -> None:
         event.listen(connection, "commit", self._ended_transaction)
         event.listen(connection, "rollback", self._ended_transaction)
-        # Before as well: the driver begins the next transaction by itself, with that statement.
+        # Also before each statement: the driver begins the next transaction with it.
         for moment in ("before_cursor_execute", "after_cursor_execute"):
             event.listen(
                 connection, moment, lambda connection, *_: self._look_at_transaction(connection)

@@ -1,9 +1,9 @@
 """Runs and undoes migrations: under the lock, plan, execute, record.
 
-A run is one or several units; a unit is a transaction. Applying is one unit, unless a migration
-must leave its transaction; then each migration is a unit, as it always is when undoing: a rollback
-keeps what it did, and goes on where it stopped. What a run reports is what the database has
-recorded, read again after each unit.
+A run has one or several units; a unit is one transaction. Applying is one unit, unless a migration
+must leave its transaction; then each migration is a unit. When undoing, each migration is always a
+unit: after a failure a new rollback continues where the last one stopped. The result of a run is
+read from the database after each unit.
 """
 
 import json
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 RETRY_SECONDS = 0.5
-# Not kept in the history: the database itself failed, or another's run, which is kept, took long.
+# Errors that are not recorded in the history: the database failed, or another run, which is itself
+# recorded, held the lock too long.
 NOT_KEPT = ("database-away", "database-lost", "database-refuses", "lock-lost", "lock-timeout")
 
 
@@ -75,18 +76,18 @@ class _Run:
     """One run, from taking the lock to the result.
 
     Attributes:
-        done: what the database has recorded as run, in order.
+        done: the migrations that the database has recorded, in order.
         batch: the batch that was run or rolled back.
-        columns: those of the history table.
-        backup: the one that was made before, if one was.
-        baseline: names of what was taken over, where something is undone.
-        failed: names of the migrations that failed.
-        is_kept: whether history has it, though it wrote no row.
-        waited: seconds until the lock was free.
-        retries: how often a table stayed locked.
-        ahead: what a newer release has applied.
-        held: what waits at the gate.
-        phases: of what the database has applied.
+        columns: the columns of the history table.
+        backup: the backup that was made before, if any.
+        baseline: names of migrations that were taken over, when undoing.
+        failed: names of the failed migrations.
+        is_kept: whether the run is recorded in history although it wrote no row.
+        waited: seconds of waiting for the lock.
+        retries: number of retries because a table was locked.
+        ahead: migrations that a newer release has applied.
+        held: migrations that wait at the gate.
+        phases: the phases of the applied migrations.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class _Run:
     def _run_if_needed(self) -> None:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
-        # How a service usually starts. It needs neither the lock nor Alembic.
+        # The usual start of a service. It needs neither the lock nor Alembic.
         state = read_state(self.engine, self.config)
         self.phases = {row.phase for row in state.history}
         if self.choose is all_pending and nothing_to_do(folder, state):
@@ -163,9 +164,10 @@ class _Run:
 
     @contextmanager
     def _kept_if_it_fails(self) -> Iterator[None]:
-        """Keep in the history that what is in the block failed, or was interrupted or refused.
+        """Record in the history if the block fails, or is interrupted or refused.
 
-        A refusal only of a run for which nobody chose migrations: of a start, or ``migrate latest``.
+        Refusals are recorded only for runs without a chosen migration: a start, or ``migrate
+        latest``.
         """
         began = time.perf_counter()
         try:
@@ -180,20 +182,20 @@ class _Run:
             raise
 
     def _keep_failure(self, error: ActionableError, began: float) -> None:
-        may_alter = bool(self.failed)  # else this process may not have the lock
+        may_alter = bool(self.failed)  # otherwise this process may not have the lock
         self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
 
     def _keep(
         self, state: RunState, names: Sequence[str], began: float, *, may_alter: bool, **what: Any
     ) -> None:
-        if not self.is_kept and not self.config.scope.name:  # of tenants, see BulkMigration
+        if not self.is_kept and not self.config.scope.name:  # for tenants see BulkMigration
             seconds = time.perf_counter() - began
             run = OtherRun(state, names, seconds, backup=self.backup, **what)
             keep_run(self.engine, self.config, run, may_alter=may_alter)
         self.is_kept = True
 
     def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
-        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        """Whether a newer release has applied more; then this release applies nothing."""
         self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
         check_contracts_known(self.ahead)
         if self.ahead:
@@ -202,7 +204,7 @@ class _Run:
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
         began = time.perf_counter()
-        # Another migrator may have been at work while this one waited.
+        # Another migrator may have changed the database while this one waited.
         if self._is_ahead(folder, read_state(self.engine, self.config)):
             return
         plan = self._settled_plan(folder, lock)
@@ -221,11 +223,11 @@ class _Run:
             self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
 
     def _settled_plan(self, folder: Folder, lock: MigrationLock) -> Plan:
-        """The plan, once history says what was taken over, squashed or replaced."""
+        """The plan, after history has a row for everything taken over, squashed or replaced."""
         plan = self._plan(folder)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
-        # A tenant's rows keep their names: noting it, one by one, would end replaying.
+        # A tenant's rows keep their names: changing them one by one would prevent replaying.
         replaced = plan.state.replaced and not self.config.scope.tenant
         if not (plan.unrecorded() or plan.gone() or replaced):
             return plan
@@ -234,7 +236,8 @@ class _Run:
 
     def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
         scope, names = self.config.scope, list(map(name_of, chosen))
-        self.backup = self.config.before_run(self.engine, [scope.name] if scope.tenant else None)
+        schemas = [scope.name] if scope.tenant else None
+        self.backup = self.config.before_run(self.engine, schemas, self._target(plan, chosen))
         if not self.is_upgrade:
             self.batch = plan.batch_of(chosen[0])
         self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
@@ -249,6 +252,10 @@ class _Run:
         if self.is_upgrade:
             self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
         return chosen[: len(chosen) - len(self.held.migrations)]
+
+    def _target(self, plan: Plan, chosen: "Sequence[Script]") -> str:
+        left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
+        return left[-1].revision if left else ""
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))
@@ -311,7 +318,7 @@ class _Run:
             yield connection
 
     def _note_done(self, unit: "list[Script]", error: BaseException | None = None) -> None:
-        """Read what the database has recorded of a unit: it knows best what was committed."""
+        """Read the database's record of a unit: only the database knows what was committed."""
         try:
             state = read_state(self.engine, self.config)
         except ActionableError as silence:
@@ -333,7 +340,7 @@ class _Run:
             raise errors.not_recorded(lost, in_memory)
 
     def _met_tables(self, error: Exception) -> bool:
-        """Whether it failed on tables that were there before any migration was recorded."""
+        """Whether it failed because tables existed before any migration was recorded."""
         is_there = backend.is_there_already(error)
         return is_there and not read_state(self.engine, self.config).heads
 
@@ -358,7 +365,7 @@ class _Run:
         return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
 
     def _details(self, timings: Timings) -> str | None:
-        """What history keeps of a migration beside its row; of a tenant's, nothing."""
+        """The details of a migration for history; none for a tenant's."""
         if self.config.scope.name:
             return None
         how = {"waited": round(self.waited, 3), "retries": self.retries, "backup": self.backup}
@@ -380,7 +387,7 @@ class _Run:
 
 
 def check_unchanged(plan: Plan) -> None:
-    """Refuse applied migrations whose files do something else than they did.
+    """Refuse applied migrations whose code has changed.
 
     Raises:
         ActionableError: files-changed.

@@ -1,16 +1,16 @@
-"""Statements in the form that PostgreSQL has for busy tables, as lines of Alembic code."""
+"""Statements in PostgreSQL's form for busy tables, as lines of Alembic code."""
 
 import re
 
 from ...lint.chunks import chunked, target
 from ...lint.model import Effect, Thing, execute
 
-# Whole columns in their usual order, and no condition.
+# Only columns, in default order, without a condition.
 _PLAIN = re.compile(r' USING btree \(("[^"]+"|\w+)(, ("[^"]+"|\w+))*\)$')
 
 
 class NoSafeForm(Exception):
-    """PostgreSQL has none, or none that could be written without knowing how the table is used."""
+    """PostgreSQL has no safe form, or it depends on the use of the table."""
 
 
 def not_null(table: str, column: str) -> list[str]:
@@ -26,7 +26,7 @@ def not_null(table: str, column: str) -> list[str]:
 
 
 def checked_first(part: Thing, line: str) -> list[str]:
-    """The line, which then need not read a partition: its rows were checked before."""
+    """The line, after a check of the rows, so that the line itself need not read the partition."""
     table, check = part.name, quoted(f"{bare(part.name)}_bound")
     add = f"ADD CONSTRAINT {check} CHECK ({part.measures['partition_check']}) NOT VALID"
     return [
@@ -74,7 +74,7 @@ def drop_index(index: Thing) -> str:
 
 
 def create_moved_index(index: Thing, old: str, new: str) -> str:
-    """Build an index like another, of the column ``new`` in place of ``old``."""
+    """Build an index like another one, with the column ``new`` instead of ``old``."""
     head, columns = index.facts["definition"].split(" USING ", 1)
     moved = re.sub(rf"(?<![\w\"]){re.escape(old)}(?![\w\"])", new, columns)
     head = re.sub(r"INDEX (\S+) ON", f"INDEX CONCURRENTLY {moved_index(index)} ON", head)
@@ -82,7 +82,7 @@ def create_moved_index(index: Thing, old: str, new: str) -> str:
 
 
 def moved_index(index: Thing) -> str:
-    """The name of what :func:`create_moved_index` builds."""
+    """The name of the index that :func:`create_moved_index` builds."""
     return quoted(f"{bare(index.name)}_new")
 
 
@@ -98,7 +98,7 @@ def create_trigger(table: str, column: str, body: str) -> list[str]:
 
 
 def drop_trigger(table: str, column: str) -> list[str]:
-    """Drop what :func:`create_trigger` made."""
+    """Drop the trigger of :func:`create_trigger`."""
     name = _trigger(table, column)
     return [execute(f"DROP TRIGGER {name} ON {table}"), execute(f"DROP FUNCTION {name}()")]
 
@@ -121,7 +121,7 @@ def chunks(effect: Effect, sql: str) -> list[str]:
 
 
 def _key(effect: Effect, table: str) -> str | None:
-    """The one column that orders a table: of its primary key, else of a unique index."""
+    """The one column that orders a table: of its primary key, otherwise of a unique index."""
     columns = {(t.table, t.name): t for t in effect.before.values() if t.kind == "column"}
     found = [
         (not t.facts["backs"], quoted(t.measures["columns"][0]))
@@ -165,5 +165,5 @@ def bare(name: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it."""
+    """A name in SQL, quoted if necessary."""
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else f'"{name}"'

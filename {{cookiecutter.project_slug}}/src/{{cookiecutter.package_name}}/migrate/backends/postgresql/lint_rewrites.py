@@ -1,7 +1,7 @@
-"""Writes the safe form of a statement, with the names that it has, as Alembic code.
+"""Writes the safe form of a statement, with its own names, as Alembic code.
 
-It reads the catalog, not the statement: what changed is brought about again, each change in the
-form that PostgreSQL has for busy tables.
+It reads the catalog, not the statement: it makes each change again, in the
+form that PostgreSQL offers for busy tables.
 """
 
 import re
@@ -15,7 +15,7 @@ from .lint_forms import NoSafeForm, bare, quoted
 
 @dataclass
 class _Steps:
-    """What goes into which migration."""
+    """The lines of each of the migrations."""
 
     expand: list[str] = field(default_factory=list)
     backfill: list[str] = field(default_factory=list)
@@ -30,30 +30,30 @@ class _Steps:
                 tuple(self.backfill),
                 transaction=False,
                 phase="backfill",
-                when="As a migration of its own, after the one above." if self.expand else "",
+                when="In a separate migration, after the one above." if self.expand else "",
             ),
             Step(
                 tuple(self.constrain),
                 transaction=False,
-                when="As a migration of its own, once every row has a value." if filled else "",
+                when="In a separate migration, when every row has a value." if filled else "",
             ),
             Step(
                 tuple(self.contract),
                 transaction=not _alone(self.contract),
                 phase="contract",
-                when="For the release after next: when no running code needs the old form.",
+                when="In the release after next, when no running code needs the old form.",
             ),
         ]
         return tuple(step for step in steps if step.lines)
 
 
 def _alone(lines: list[str]) -> bool:
-    # What goes by a moment's lock is one transaction, so that nobody sees half of it.
+    # Steps with only brief locks are one transaction, so that nobody sees an intermediate state.
     return any(re.search(r"CONCURRENTLY|concurrently|VALIDATE", line) for line in lines)
 
 
 def rewrite(effect: Effect) -> Rewrite:
-    """The safe form of a statement; nothing when there is none, or none that can be written."""
+    """The safe form of a statement; empty if there is none, or none that can be written."""
     steps = _Steps()
     try:
         _write(effect, steps)
@@ -63,7 +63,7 @@ def rewrite(effect: Effect) -> Rewrite:
 
 
 def undo(kind: str, thing: Thing) -> str:
-    """The line that drops what an upgrade left behind."""
+    """The line that drops an object that an upgrade created."""
     if kind in ("constraint", "column"):
         return execute(f"ALTER TABLE {thing.table} DROP {kind.upper()} {thing.name}")
     if kind in ("trigger", "policy"):
@@ -89,7 +89,7 @@ def _write(effect: Effect, steps: _Steps) -> None:
 
 
 def _shrunk_partitions(effect: Effect) -> list[Thing]:
-    """Default partitions from which a new partition takes its range away."""
+    """Default partitions that lose a range to a new partition."""
     return [
         new
         for key, new in effect.after.items()
@@ -100,7 +100,13 @@ def _shrunk_partitions(effect: Effect) -> list[Thing]:
     ]
 
 
-_NAMED = ("type", "label", "function", "extension", "schema")  # what code names, tables aside
+_NAMED = (
+    "type",
+    "label",
+    "function",
+    "extension",
+    "schema",
+)  # objects that code names, except tables
 
 
 def _write_changes(effect: Effect, steps: _Steps) -> None:
@@ -142,7 +148,7 @@ def _is_deep(change: Change) -> bool:
     return old.name != new.name or old.facts.get("type") != new.facts.get("type")
 
 
-# -- One function for each kind of thing that changes --------------------------------------------
+# -- One function for each kind of object --------------------------------------------------------
 
 
 _TAKE_AWAY = ("row_security", "row_security_of_owner", "unchecked")
@@ -228,7 +234,7 @@ def _give_default(effect: Effect, new: Thing, steps: _Steps) -> None:
 
 
 def _refuse_checked(effect: Effect, column: Thing) -> None:
-    # PostgreSQL writes the table anew to see whether a domain's check holds for the empty column.
+    # PostgreSQL rewrites the table to check a domain's constraint for the empty column.
     constraints = [thing for thing in effect.after.values() if thing.kind == "constraint"]
     if any(constraint.of == column.measures["type"] for constraint in constraints):
         raise NoSafeForm
@@ -337,7 +343,7 @@ def _constraint(effect: Effect, change: Change, steps: _Steps) -> None:
         _dropped_constraint(change.thing, steps)
     elif old is None:
         if new.facts["type"] == "x" or new.of.startswith("type:"):
-            raise NoSafeForm  # to validate a domain takes a ShareLock, too
+            raise NoSafeForm  # validating a domain takes a ShareLock too
         if not new.measures["child"]:
             _new_constraint(effect, new, steps)
 
