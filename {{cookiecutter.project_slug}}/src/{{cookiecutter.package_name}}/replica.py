@@ -77,8 +77,8 @@ class Replica:
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
         if settings.auto_migrate:
             seconds = settings.auto_contract_interval
-            self._repeated.append(Repeated("backfills", seconds, self._try_backfills))
-            for name, act in REPEATED.items():
+            work_off = partial(fill, stopped=self._closing.is_set)
+            for name, act in {"backfills": work_off, **REPEATED}.items():
                 self._repeated.append(Repeated(name, seconds, partial(self._migrate, act)))
 
     @property
@@ -126,9 +126,6 @@ class Replica:
     def _migrate(self, act: Callable[[Engine, MigrationConfig], None]) -> None:
         with for_migrations(self._pool, self._settings) as engine:
             act(engine, self._config)
-
-    def _try_backfills(self) -> None:
-        fill(self._pool, self._config, self._closing.is_set)
 
 
 class Repeated:
