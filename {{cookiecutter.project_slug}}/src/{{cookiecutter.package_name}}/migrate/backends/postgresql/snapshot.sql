@@ -211,8 +211,10 @@ objects AS (
             END,
             'compression: ' || CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
             'statistics target: ' || nullif(a.attstattarget, -1),
-            'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
+            -- Servers of November 2026 and later keep a number of their own here, a new one at each change.
+            'options: ' || CASE WHEN cardinality(a.attoptions) > 1 OR NOT starts_with(a.attoptions[1], 'pg_attver=') THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
+                WHERE NOT starts_with(o, 'pg_attver=')
             ) END,
             'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
