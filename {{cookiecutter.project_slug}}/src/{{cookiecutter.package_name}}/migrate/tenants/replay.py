@@ -18,7 +18,7 @@ from ..config import MigrationConfig
 from ..folder import name_of
 from .backfills import TenantBackfills
 from .recording import Recording, Statement
-from .registry import follow_schema, must_have, note_revision
+from .registry import follow_schema, must_have
 from .scope import NEW_SESSION, create_schema, enter_schema, grant_role, schema_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class Replay:
         self._backfills = backfills
         # Applying is one transaction; undoing is one for each migration.
         starts = [start] if is_upgrade else [script.revision for script in scripts]
-        self._recorded = list(zip(starts, recording.transactions, strict=True))
+        before = [script.down_revision for script in scripts]
+        ends = [scripts[-1].revision] if is_upgrade else before
+        self._recorded = list(zip(starts, recording.transactions, ends, strict=True))
         self._after = [_durations(config, scripts)] if is_upgrade else []
 
     def transactions(self, tenant: str) -> "Iterator[list[Statement]]":
@@ -75,7 +77,7 @@ class Replay:
         create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
         enter = [*map(Statement, enter_schema(schema, role=config.tenant_roles))]
         now = datetime.now(UTC)
-        for start, recorded in self._recorded:
+        for start, recorded, end in self._recorded:
             yield [
                 *map(Statement, NEW_SESSION),
                 # By this name ``unlock --force`` finds it.
@@ -89,10 +91,14 @@ class Replay:
                 *([] if start is None else [_must_be_at(start, config)]),
                 *_entering_after_bodies(recorded, enter, now),
                 *self._after,
-                note_revision(config.version_table),
+                _must_be_at(end, config),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
-                follow_schema(tenant, self._target),
-                *([self._backfills.follow(tenant, is_new=self.is_new)] if self._backfills else []),
+                follow_schema(tenant, end, self._target),
+                *(
+                    [self._backfills.follow(tenant, end, is_new=self.is_new)]
+                    if self._backfills
+                    else []
+                ),
             ]
 
 
@@ -121,9 +127,9 @@ def _must_lock(schema: str) -> Statement:
     return Statement(query, advisory_key(schema))
 
 
-def _must_be_at(revision: str, config: MigrationConfig) -> Statement:
+def _must_be_at(revision: str | None, config: MigrationConfig) -> Statement:
     # Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
-    query = f'SELECT 1 / count(*) FROM "{config.version_table}" WHERE version_num = %s'
+    query = f'SELECT 1 / (max(version_num) IS NOT DISTINCT FROM %s)::int FROM "{config.version_table}"'
     return Statement(query, (revision,))
 
 

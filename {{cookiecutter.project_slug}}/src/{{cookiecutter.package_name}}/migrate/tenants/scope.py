@@ -13,7 +13,7 @@ from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
 from .creation import check_release
 from .recording import Recording
-from .registry import Registry, TenantStatus, follow_schema, note_revision
+from .registry import Registry, TenantStatus, follow_schema
 
 PREFIX = "tenant_"
 NAME_BYTES = 63  # PostgreSQL cuts longer names, silently
@@ -234,15 +234,18 @@ class TenantScope(Scope):
         if self.recording is not None:
             self.recording.commit()
         registry = Registry(connection)
-        registry.execute(note_revision(self.version_table))
+        # Read here and written below: Citus runs a statement on one machine, the tenant's or this one.
+        revision = connection.exec_driver_sql(
+            f'SELECT version_num FROM "{self.version_table}"'
+        ).scalar()
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
         if self.known_revisions is not None:
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
-        follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
-        registry.execute(follow)
+        otherwise = self.status_when_not_at_target
+        registry.execute(follow_schema(self.tenant, revision, self.target, otherwise))
         if self.backfills:
-            registry.execute(self.backfills.follow(self.tenant, is_new=self.is_new))
+            registry.execute(self.backfills.follow(self.tenant, revision, is_new=self.is_new))
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
