@@ -27,6 +27,11 @@ REFUSED = {
     "a function": re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re.I),
     "a trigger": re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?(CONSTRAINT\s+)?TRIGGER\b", re.I),
     "a subquery in VALUES": re.compile(r"\bVALUES\s*\([^;]*\bSELECT\b", re.I),
+    "a volatile function in an UPDATE": re.compile(
+        r"^\s*UPDATE\b[^;]*\b(clock_timestamp|random|gen_random_uuid|nextval|set_config)\(", re.I
+    ),
+    # It is not refused: it is done on the table's machine, and does nothing on this one.
+    "a setting made of a table's rows": re.compile(r"\bset_config\([^;]*\bFROM\s+\"", re.I),
 }
 
 
@@ -43,6 +48,8 @@ def refused(statement: str) -> str | None:
         "DO $$ BEGIN END $$", "SELECT 1; SELECT 2", "call p()", "CREATE FUNCTION f() RETURNS int",
         "INSERT INTO a (b, c) VALUES (1, (SELECT max(c) FROM a) + 1)",
         "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON a",
+        "UPDATE a SET b = extract(epoch FROM clock_timestamp() - now())",
+        "SELECT set_config('a.b', (SELECT version_num FROM \"alembic_version\"), true)",
     ],
 )  # fmt: skip
 def test_refused_shapes_are_recognised(statement: str) -> None:
@@ -51,8 +58,12 @@ def test_refused_shapes_are_recognised(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["INSERT INTO a (b) SELECT max(b) + 1 FROM a", "INSERT INTO a VALUES (1)", "SELECT 'DO; DO'"],
-)
+    [
+        "INSERT INTO a (b) SELECT max(b) + 1 FROM a", "INSERT INTO a VALUES (1)", "SELECT 'DO; DO'",
+        "UPDATE a SET b = statement_timestamp() - now()",
+        "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'x'",
+    ],
+)  # fmt: skip
 def test_other_shapes_are_not_refused(statement: str) -> None:
     assert refused(statement) is None
 

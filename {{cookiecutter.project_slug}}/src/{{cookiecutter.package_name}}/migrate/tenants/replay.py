@@ -155,9 +155,10 @@ def _dated(statement: Statement, now: datetime) -> Statement:
 
 
 def _durations(config: MigrationConfig, scripts: "Sequence[Script]") -> Statement:
+    # Not clock_timestamp(): Citus lets no UPDATE of a tenant's table call what is volatile.
     query = (
         f'UPDATE "{config.history_table}"'
-        " SET duration = extract(epoch FROM clock_timestamp() - now())"
+        " SET duration = extract(epoch FROM statement_timestamp() - now())"
         " WHERE rolled_back_at IS NULL AND revision = ANY(%s)"
     )
     return Statement(query, ([script.revision for script in scripts],))
