@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from my_service import migrations
 from my_service.database.tenant_session import tenant_session
 from my_service.errors import ActionableError
 from my_service.migrate.tenants import audit_tenants, make_tenant_roles, roles
@@ -88,6 +89,17 @@ def test_a_run_before_the_roles_are_made_says_so_and_marks_nobody_as_failed(
     assert set(service.stands().values()) == {("ready", "002")}
     assert service.command("tenant roles")[0] == 0
     assert service.all().success
+
+
+def test_a_tenant_that_could_not_be_made_says_why(service: Service) -> None:
+    service.roles()
+    service.make("a")
+    service.add('op.execute("SELECT nothing")')
+    service.patch.setattr(migrations, "config", service.config)
+    service.all()
+    result = service.one("b")
+    assert result.error is not None
+    assert 'column "nothing" does not exist' in result.error.problem
 
 
 def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> None:

@@ -77,8 +77,7 @@ class Replica:
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
         if settings.auto_migrate:
             seconds = settings.auto_contract_interval
-            work_off = partial(fill, stopped=self._closing.is_set)
-            for name, act in {"backfills": work_off, **REPEATED}.items():
+            for name, act in {"backfills": self._fill, **REPEATED}.items():
                 self._repeated.append(Repeated(name, seconds, partial(self._migrate, act)))
 
     @property
@@ -126,6 +125,9 @@ class Replica:
     def _migrate(self, act: Callable[[Engine, MigrationConfig], None]) -> None:
         with for_migrations(self._pool, self._settings) as engine:
             act(engine, self._config)
+
+    def _fill(self, engine: Engine, config: MigrationConfig) -> None:
+        fill(engine, config, self._closing.is_set)
 
 
 class Repeated:

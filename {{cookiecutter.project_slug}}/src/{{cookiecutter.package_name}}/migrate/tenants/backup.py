@@ -18,7 +18,7 @@ from ..drift import read_fingerprints
 from . import backfills, errors
 from .registry import Registry, check_registry, find_tenant
 from .replace_schema import replace_schema
-from .scope import grant_role, schema_of
+from .scope import SPREAD, grant_role, has_citus, schema_of
 
 
 class TenantLayout(Layout):
@@ -123,6 +123,8 @@ def restore_tenant(
     def prepare(connection: Connection) -> None:
         backfills.forget(connection, tenant)  # first: a chunk that runs locks it before its table
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
+        if has_citus(connection):
+            connection.exec_driver_sql(SPREAD)
 
     def finish(connection: Connection) -> None:
         nonlocal is_compared

@@ -145,6 +145,18 @@ def tenant_without_role(tenant: str) -> ActionableError:
     )
 
 
+def roles_on_citus() -> ActionableError:
+    """The machines of a Citus cluster connect with each other as the role that runs a statement, and
+    a tenant's role may not log in. Turn ``TENANT_ROLES`` off there.
+    """
+    return ActionableError(
+        "roles-on-citus",
+        "A tenant can have no role on a Citus cluster: its machines let no role in that may not log in.",
+        NOTHING_DONE,
+        "Set TENANT_ROLES=false",
+    )
+
+
 def tenant_not_in_backup(tenant: str, backup: str) -> ActionableError:
     """The backup holds other tenants: those that the run after it was to touch, or those that there
     were at that time. Choose another one.

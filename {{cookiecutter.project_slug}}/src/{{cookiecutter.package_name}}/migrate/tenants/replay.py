@@ -64,9 +64,9 @@ class Replay:
         self._dialect = dialect
         self._backfills = backfills
         # Applying is one transaction; undoing is one for each migration.
-        starts = [start] if is_upgrade else [script.revision for script in scripts]
-        before = [script.down_revision for script in scripts]
-        ends = [scripts[-1].revision] if is_upgrade else before
+        revisions = [script.revision for script in scripts]
+        starts = [start] if is_upgrade else revisions
+        ends = revisions[-1:] if is_upgrade else [*revisions[1:], target]
         self._recorded = list(zip(starts, recording.transactions, ends, strict=True))
         self._after = [_durations(config, scripts)] if is_upgrade else []
 

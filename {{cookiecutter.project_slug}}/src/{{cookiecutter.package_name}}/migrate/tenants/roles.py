@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, text
 from ..backends import backend
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
+from . import errors
 from .registry import Registry
-from .scope import grant_role, schema_of
+from .scope import grant_role, has_citus, schema_of
 
 CHUNK = 100  # tables locked by one transaction
 
@@ -49,12 +50,15 @@ def make_tenant_roles(
         The tenants that were not in order before.
 
     Raises:
-        ActionableError: a tenant is being migrated, or the database does not answer.
+        ActionableError: roles-on-citus; a tenant is being migrated, or the database does not answer.
         sqlalchemy.exc.ProgrammingError: the service's role may not: it needs CREATEROLE, and must
             own what it gives away.
     """
     config = config or default_config()
     lacking = tenants_without_role(engine)
+    with backend.reading(engine) as connection:
+        if has_citus(connection):
+            raise errors.roles_on_citus()
     for tenant in lacking:
         with migration_lock(engine, config.lock_timeout, schema_of(tenant)):
             _make_role(engine, tenant)

@@ -182,7 +182,7 @@ class TenantScope(Scope):
         """Look the tenant up, and make its schema where it is missing.
 
         Raises:
-            ActionableError: no-such-tenant, tenant-being-removed, schema-missing.
+            ActionableError: no-such-tenant, tenant-being-removed, schema-missing, roles-on-citus.
         """
         registry = Registry(connection)
         if self.display_name is not None:
@@ -204,16 +204,18 @@ class TenantScope(Scope):
             if row.revision is not None:
                 raise errors.schema_missing(self.tenant, self.name)
             grant = None
+            citus = has_citus(connection)
+            if self.role and citus:
+                raise errors.roles_on_citus()
             if self.role and not self._role_exists(connection):
                 grant = grant_role(self.name, connection.dialect)
-            citus = has_citus(connection)
             for statement in create_schema(self.name, owned=self.role, grant=grant, citus=citus):
                 connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
-        # Of a tenant that is not there yet nothing can be read, whoever asks.
-        role = self.role and (self.has_begun or self._role_exists(connection))
+        # Of a tenant that is not there, or whose making was undone, nothing can be read, whoever asks.
+        role = self.role and self._role_exists(connection)
         for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
         if self.recording is not None:
@@ -307,7 +309,7 @@ def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -
         owned: whether the schema belongs to a role of its own.
         grant: what follows the making of that role; None where it is there.
     """
-    statements = ["SET LOCAL citus.enable_schema_based_sharding TO on"] if citus else []
+    statements = [SPREAD] if citus else []
     if grant is not None:
         statements += [f'CREATE ROLE "{schema}" NOLOGIN', grant]
     owner = f' AUTHORIZATION "{schema}"' if owned else ""
@@ -330,6 +332,10 @@ NEW_SESSION = (
     "SELECT pg_advisory_unlock_all()",
     *FORGET_SESSION,
 )
+
+
+# On Citus: a schema that the transaction makes from now on goes to one of the machines.
+SPREAD = "SET LOCAL citus.enable_schema_based_sharding TO on"
 
 
 def has_citus(connection: Connection) -> bool:

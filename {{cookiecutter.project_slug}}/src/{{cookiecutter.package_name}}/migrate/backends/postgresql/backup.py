@@ -169,7 +169,7 @@ class Restore:
         when: when the restore began; it dates the name of what is kept.
 
     Raises:
-        ActionableError: as for :class:`Dump`.
+        ActionableError: as for :class:`Dump`; backup-on-citus.
     """
 
     def __init__(self, engine: Engine, client: Path | None, when: datetime) -> None:
@@ -185,6 +185,10 @@ class Restore:
         with reading(self._server) as connection:
             self._client = find_client(client, server_major(connection))
             self.exists = bool(connection.scalar(_EXISTS, {"name": self._name}))
+        if self.exists:
+            with reading(engine) as connection:
+                if connection.scalar(_ON_CITUS):
+                    raise errors.on_citus()
 
     def __enter__(self) -> Self:
         self._drop_new()  # of a restore that was killed
@@ -310,6 +314,7 @@ class Restore:
 
 
 _EXISTS = text("SELECT count(*) FROM pg_database WHERE datname = :name")
+_ON_CITUS = text("SELECT count(*) FROM pg_extension WHERE extname = 'citus'")
 # PostgreSQL 15 and 17 named the column for the locale anew.
 _PROPERTIES = """
     SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding),

@@ -717,7 +717,9 @@ objects AS (
         LEFT JOIN pg_index AS i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
         LEFT JOIN pg_attrdef AS ad ON d.classid = 'pg_attrdef'::regclass AND ad.oid = d.objid
         LEFT JOIN pg_constraint AS con ON d.classid = 'pg_constraint'::regclass AND con.oid = d.objid
-        LEFT JOIN pg_trigger AS tg ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid
+        -- Citus puts an internal trigger on each table that it spreads.
+        LEFT JOIN pg_trigger AS tg
+            ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid AND NOT tg.tgisinternal
         LEFT JOIN pg_rewrite AS rw ON d.classid = 'pg_rewrite'::regclass AND rw.oid = d.objid
         LEFT JOIN relations AS r ON r.oid = coalesce(
             i.indrelid, ad.adrelid, con.conrelid, tg.tgrelid, rw.ev_class,
