@@ -18,7 +18,7 @@ from ..drift import read_fingerprints
 from . import backfills, errors
 from .registry import Registry, check_registry, find_tenant
 from .replace_schema import replace_schema
-from .scope import SPREAD, grant_role, has_citus, schema_of
+from .scope import SPREAD, grant_role, has_citus, make_role, role_exists, schema_of
 
 
 class TenantLayout(Layout):
@@ -154,11 +154,9 @@ def restore_tenant(
 
 def _own(connection: Connection, schema: str, *, with_role: bool) -> None:
     """Have all rights of the tenant's role until the transaction ends, where it has one."""
-    exists = connection.scalar(_ROLE_EXISTS, {"schema": schema})
-    if with_role and not exists:
-        connection.exec_driver_sql(f'CREATE ROLE "{schema}" NOLOGIN')
-        connection.exec_driver_sql(grant_role(schema, connection.dialect))
-    if (with_role or exists) and role_apart(connection, schema):
+    if with_role:
+        make_role(connection, schema)
+    if role_exists(connection, schema) and role_apart(connection, schema):
         connection.exec_driver_sql(f'GRANT "{schema}" TO CURRENT_USER WITH INHERIT TRUE')
 
 
@@ -167,7 +165,6 @@ def _disown(connection: Connection, schema: str) -> None:
         connection.exec_driver_sql(grant_role(schema, connection.dialect))
 
 
-_ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 # By a grant to the service's own role, which ``_own`` gave; a superuser needs none.
 _INHERITS = text(
     "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"

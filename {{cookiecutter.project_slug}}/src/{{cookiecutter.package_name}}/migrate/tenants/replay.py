@@ -129,7 +129,8 @@ def _must_lock(schema: str) -> Statement:
 
 def _must_be_at(revision: str | None, config: MigrationConfig) -> Statement:
     # Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
-    query = f'SELECT 1 / (max(version_num) IS NOT DISTINCT FROM %s)::int FROM "{config.version_table}"'
+    table = config.version_table
+    query = f'SELECT 1 / (max(version_num) IS NOT DISTINCT FROM %s)::int FROM "{table}"'
     return Statement(query, (revision,))
 
 

@@ -15,7 +15,7 @@ from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
 from . import errors
 from .registry import Registry
-from .scope import grant_role, has_citus, schema_of
+from .scope import grant_role, has_citus, make_role, schema_of
 
 CHUNK = 100  # tables locked by one transaction
 
@@ -69,8 +69,7 @@ def make_tenant_roles(
 def _make_role(engine: Engine, tenant: str) -> None:
     schema = schema_of(tenant)
     with engine.begin() as connection:
-        if not connection.scalar(_ROLE_EXISTS, {"schema": schema}):
-            connection.exec_driver_sql(f'CREATE ROLE "{schema}" NOLOGIN')
+        make_role(connection, schema)
         connection.exec_driver_sql(grant_role(schema, connection.dialect))
         if connection.scalar(_OWNS_SCHEMA, {"schema": schema}):
             connection.exec_driver_sql(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{schema}"')
@@ -99,7 +98,6 @@ BECOME_OWNER = text(
     " WHERE n.nspname = :schema AND pg_get_userbyid(n.nspowner) = n.nspname"
 )
 
-_ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 _OWNS_SCHEMA = text(
     "SELECT count(*) FROM pg_namespace WHERE nspname = :schema"
     " AND pg_get_userbyid(nspowner) <> nspname"

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from psycopg.errors import DuplicateObject, UniqueViolation
 from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
-from ..backends.common import in_autocommit
+from ..backends.common import driver_connection, in_autocommit
 from ..scope import Fills, Scope
 from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
@@ -203,19 +204,18 @@ class TenantScope(Scope):
         if owner is None:
             if row.revision is not None:
                 raise errors.schema_missing(self.tenant, self.name)
-            grant = None
             citus = has_citus(connection)
             if self.role and citus:
                 raise errors.roles_on_citus()
-            if self.role and not self._role_exists(connection):
-                grant = grant_role(self.name, connection.dialect)
-            for statement in create_schema(self.name, owned=self.role, grant=grant, citus=citus):
+            if self.role:
+                make_role(connection, self.name)
+            for statement in create_schema(self.name, owned=self.role, grant=None, citus=citus):
                 connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
         # Of a tenant that is not there, or whose making was undone, nothing can be read, whoever asks.
-        role = self.role and self._role_exists(connection)
+        role = self.role and role_exists(connection, self.name)
         for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
         if self.recording is not None:
@@ -252,9 +252,6 @@ class TenantScope(Scope):
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
 
-    def _role_exists(self, connection: Connection) -> bool:
-        return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
-
 
 class ChunkScope(TenantScope):
     """One tenant's schema while a backfill works in it: the registry's row stays as it is."""
@@ -289,8 +286,26 @@ class ScratchTenantScope(TenantScope):
 
 
 _OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")
-# A role belongs to the whole server: a tenant of that name in another database may have made it.
 _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
+
+
+def role_exists(connection: Connection, schema: str) -> bool:
+    """Whether there is a role of this name."""
+    return bool(connection.scalar(_ROLE_EXISTS, {"schema": schema}))
+
+
+def make_role(connection: Connection, schema: str) -> None:
+    """Make a tenant's role, unless it is there.
+
+    A role belongs to the whole server: a tenant of that name in another database may have made it,
+    or make it at this moment.
+    """
+    if role_exists(connection, schema):
+        return
+    raw = driver_connection(connection)
+    with suppress(DuplicateObject, UniqueViolation), raw.transaction():  # a savepoint
+        raw.execute(f'CREATE ROLE "{schema}" NOLOGIN'.encode())
+        raw.execute(grant_role(schema, connection.dialect).encode())
 
 
 def grant_role(schema: str, dialect: Dialect) -> str:
