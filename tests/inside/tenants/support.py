@@ -197,9 +197,8 @@ class Service:
     def ordinary_user(self) -> None:
         """Be no superuser: one who owns the database, and may make roles."""
         user = user_of(str(self.engine.url.database))
+        self.ask(f"CREATE ROLE {user} LOGIN CREATEROLE")  # a cluster's workers get it as well
         for server in machines():
-            if not on_server(f"SELECT 1 FROM pg_roles WHERE rolname = '{user}'", server):
-                on_server(f"CREATE ROLE {user} LOGIN CREATEROLE", server)
             on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO {user}", server)
         self.ask(f"ALTER SCHEMA public OWNER TO {user}")
         self.engine.dispose()
