@@ -1,1 +1,1 @@
-"""Measures the generated service beside its peers. Ratios of one run; the tests check no speed."""
+"""Compares the generated service with its peers. Read ratios of one run; tests check no speed."""

@@ -1,4 +1,4 @@
-"""Fingerprints: 100, 1,000 and 10,000 tenants in one query, beside single snapshots and pg_dump.
+"""Fingerprints: 100, 1,000 and 10,000 tenants in one query, compared with snapshots and pg_dump.
 
 One server, one run. The goal: 10,000 tenants in the time of 100 single snapshots.
 """
@@ -29,7 +29,7 @@ def main() -> None:
     """Measure, and write ``results/fingerprints.*``."""
     service = bake()
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-fingerprints-"))
-    scratch.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    scratch.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root
     server = get_server(scratch / "postgres")
     try:
         python = service / ".venv" / "bin" / "python"
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def dumped(schema: str, uri: str, database: str) -> Row:
-    """How long ``pg_dump`` takes for some tenants, each by itself."""
+    """The time of ``pg_dump`` for some tenants, one by one."""
     program = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "pg_dump"
     address = uri.replace("/postgres?", f"/{database}?")
     start = time.perf_counter()
@@ -78,7 +78,7 @@ def write(rows: list[Row]) -> None:
 
 
 def section(schema: str, rows: list[Row]) -> list[str]:
-    """What was measured on one kind of schema."""
+    """The measurements of one kind of schema."""
     [single] = [row["seconds"] for row in rows if row["task"] == "single"]
     lines = [
         f"## {schema.capitalize()}",
@@ -94,5 +94,9 @@ def section(schema: str, rows: list[Row]) -> list[str]:
                 f" | {row['seconds']:.2f} | {row['seconds'] / single:.2f} |"
             )
     [found] = [row for row in rows if row["task"] == "found"]
-    lines += ["", f"One altered tenant of {found['tenants']:,} was found, and said:", ""]
+    lines += [
+        "",
+        f"One altered tenant of {found['tenants']:,} was found, with these differences:",
+        "",
+    ]
     return lines + [f"- {sentence}" for sentence in found["said"]]

@@ -1,7 +1,7 @@
-"""Linting: what is found of what hurts, beside squawk; and what writers wait with its safe forms.
+"""Linting compared with squawk: found problems; and the waits of writers with the safe forms.
 
-The migrations are those of the tests. squawk reads the very statements that they run. Read the
-counts and the ratios; the seconds are those of one machine on one day.
+The migrations are those of the tests. squawk reads the statements that they run. Read the
+counts and the ratios; the seconds are from one machine on one day.
 """
 
 import csv
@@ -25,14 +25,14 @@ from benchmarks.startup import RESULTS, TEMPLATE, bake, uv
 HERE = Path(__file__).parent / "linting"
 ROWS = int(os.environ.get("LINT_ROWS", "1000000"))
 SQUAWK = "squawk-cli==2.70.0"
-# Rules of taste, and those that the engine answers for (it sets timeouts itself): switched off, so
-# that what is left are squawk's rules about live sites.
+# Rules of style, and rules about timeouts, which the engine sets itself: they are off, so
+# that only squawk's rules about live sites are left.
 TASTE = (
     "prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,prefer-identity,"
     "prefer-robust-stmts,prefer-timestamp-tz,ban-char-field,require-lock-timeout,"
     "require-statement-timeout"
 )
-# What no statement shows: downgrades, phases, what is silenced.
+# Problems that no statement shows: downgrades, phases, silenced findings.
 NOT_IN_SQL = {
     "cannot-be-undone", "mixed-phases", "unused-ignore", "ignore-without-reason", "fails",
 }  # fmt: skip
@@ -42,7 +42,7 @@ def main() -> None:
     """Measure, and write ``results/lint.*``."""
     service = bake("postgresql")
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-lint-"))
-    scratch.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    scratch.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root
     server = get_server(scratch / "postgres")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
@@ -51,7 +51,7 @@ def main() -> None:
         cases = json.loads(inside(service, "ours.py", address))
         squawks = {
             "squawk": squawk(cases, scratch / "default"),
-            "squawk, without rules of taste": squawk(cases, scratch / "tuned", "--exclude", TASTE),
+            "squawk, without rules of style": squawk(cases, scratch / "tuned", "--exclude", TASTE),
         }
         lines = inside(service, "writers.py", address, str(ROWS)).splitlines() if ROWS else []
     finally:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def inside(service: Path, script: str, *arguments: str) -> str:
-    """Run a script with the service's Python; return what it prints."""
+    """Run a script with the service's Python; return its output."""
     path = os.pathsep.join(["src", str(TEMPLATE / "tests" / "inside")])
     python = service / ".venv" / "bin" / "python"
     ran = subprocess.run(
@@ -75,7 +75,7 @@ def inside(service: Path, script: str, *arguments: str) -> str:
 
 
 def squawk(cases: dict[str, Any], folder: Path, *options: str) -> dict[str, dict[str, list[str]]]:
-    """Names of the rules that squawk finds broken, for each migration."""
+    """Names of squawk's findings for each migration."""
     folder.mkdir()
     files: dict[bool, dict[Path, tuple[str, str]]] = {True: {}, False: {}}
     for kind, these in cases.items():
@@ -95,14 +95,14 @@ def squawk(cases: dict[str, Any], folder: Path, *options: str) -> dict[str, dict
 
 
 def rows(options: Iterable[str], paths: Iterable[Path]) -> Any:
-    """What squawk says of files."""
+    """The output of squawk for files."""
     command = [uv(), "tool", "run", "--quiet", "--from", SQUAWK, "squawk", "--reporter", "json"]
     command += ["--pg-version", "18.0", *options, *map(str, paths)]
     ran = subprocess.run(command, capture_output=True, text=True)
     return json.loads(ran.stdout) if ran.stdout else sys.exit(f"squawk failed:\n{ran.stderr}")
 
 
-# -- What is written -----------------------------------------------------------------------------
+# -- Output --------------------------------------------------------------------------------------
 
 
 def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str, Any]]) -> None:
@@ -124,14 +124,14 @@ def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str,
         "",
         f"`python -m benchmarks lint` on Python {python}, {cores} cores, {SQUAWK}.",
         "",
-        "## What is found of what hurts",
+        "## Found problems",
         "",
-        f"The {len(cases['risky'])} risky and {len(cases['safe'])} safe migrations of"
-        " `tests/inside/engine/lint_cases.py`. They were written together with this linter: of"
-        " migrations that it has not seen, expect fewer to be found. Of the risky ones"
-        f" {len(visible)} show in the statements that they run, which is all that squawk reads.",
+        f"The {len(cases['risky'])} risky and {len(cases['safe'])} safe migrations of "
+        "`tests/inside/engine/lint_cases.py`. They were written together with this linter: for "
+        f"other migrations expect a lower rate. The problem of {len(visible)} risky ones is "
+        "visible in their statements, which is all that squawk reads.",
         "",
-        "| Linter | Found, of those in statements | Found, of all | False alarms |",
+        "| Linter | Found, of those visible in statements | Found, of all | False alarms |",
         "|---|--:|--:|--:|",
     ]
     for name, tool in tools.items():
@@ -155,8 +155,9 @@ def waiting(waits: list[dict[str, Any]]) -> list[str]:
         "",
         f"## The longest wait of a writer, {ROWS:,} rows",
         "",
-        "One session writes to the table without a pause while the migration runs; beside it the"
-        " safe form that the finding prints, all its files one after the other. Seconds.",
+        "One session writes to the table without a pause while the migration runs; the other "
+        "columns are for the safe form that the finding prints, all its files one after the "
+        "other. Seconds.",
         "",
         "| Migration | Finding | Wait | Safe: wait | Runs | Safe: runs |",
         "|---|---|--:|--:|--:|--:|",

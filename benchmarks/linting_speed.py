@@ -1,8 +1,8 @@
-"""How long linting one migration takes, after 100 others: a whole process, beside Python's start.
+"""The time of linting one migration after 100 others, as a whole process.
 
-Each of the 100 makes a table with an index, as a service's own migrations do. Read the difference;
-the seconds are those of one machine on one day. Processor time, the database server's included,
-tells more than the clock where the machine has other work.
+Each of the 100 makes a table with an index, like a service's own migrations. Read the difference to
+Python's own start; the seconds are from one machine on one day. Processor time, with the database
+server's, is more reliable than the clock if the machine has other work.
 """
 
 import csv
@@ -50,7 +50,7 @@ class Times:
     Attributes:
         python, lint: Python alone, and linting, by the clock.
         cpu: processor time of linting.
-        server: processor time of the database server meanwhile.
+        server: processor time of the database server during it.
 
     """
 
@@ -63,7 +63,7 @@ class Times:
 def main() -> None:
     """Measure, and write ``results/linting_speed.*``."""
     folder = Path(tempfile.mkdtemp(prefix="saasquatch-linting-speed-"))
-    folder.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    folder.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root
     server = get_server(folder / "postgres")
     postmaster = psutil.Process(server.get_pid())
     addresses = {
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(database: str, address: str, folder: Path, of_server: Callable[[], float]) -> Times:
-    """Time Python alone, and linting, in turn."""
+    """Measure Python alone, and linting, alternately."""
     made = bake(database)
     service = folder / database
     shutil.copytree(made / "src", service / "src")
@@ -114,11 +114,11 @@ def measure(database: str, address: str, folder: Path, of_server: Callable[[], f
 
 
 def spent(postmaster: psutil.Process) -> float:
-    """Processor seconds of a server and all its processes, those that ended included."""
+    """Processor seconds of a server and all its processes, including ended ones."""
     own = postmaster.cpu_times()
     total = float(own.user + own.system + own.children_user + own.children_system)
     for child in postmaster.children():
-        with suppress(psutil.NoSuchProcess):  # it ended a moment ago
+        with suppress(psutil.NoSuchProcess):  # it has just ended
             total += sum(child.cpu_times()[:2])
     return total
 
@@ -133,13 +133,13 @@ def report(rows: dict[str, Times]) -> None:
         for name, t in rows.items():
             table.writerow((name, *(f"{n:.3f}" for n in (t.python, t.lint, t.cpu, t.server))))
     lines = [
-        "# How long linting takes",
+        "# The time of linting",
         "",
         f"`python -m benchmarks linting_speed` on Python {platform.python_version()},"
         f" {os.cpu_count()} cores: `migrate lint` of one migration that follows {BEFORE} others,"
         f" median of {ROUNDS} whole processes.",
         "",
-        "| Database | Python alone (s) | migrate lint (s) | More (s) | Processor time (s)"
+        "| Database | Python alone (s) | migrate lint (s) | Difference (s) | Processor time (s)"
         " | The server's (s) |",
         "|---|--:|--:|--:|--:|--:|",
     ]

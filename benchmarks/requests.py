@@ -1,8 +1,8 @@
-"""Requests a second, beside a FastAPI application of thirty lines and a well-known template.
+"""Requests per second, compared with a FastAPI application of thirty lines and a known template.
 
-All run at once, and are asked in turn for a few seconds each, so that a busy machine is busy for
-all of them. Read the ratios; the rates are those of one machine on one day. ``wrk`` asks
-(Debian: apt install wrk), ``py-spy`` says where the time goes (uv fetches it).
+All servers run at once, and get requests in turn for a few seconds each, so that other load of the
+machine affects all of them. Read the ratios; the rates are from one machine on one day. ``wrk``
+sends the requests (Debian: apt install wrk), ``py-spy`` measures the layers (uv fetches it).
 """
 
 import csv
@@ -48,7 +48,7 @@ SECRET = "a secret of thirty-two letters, or more"
 OURS, THIRTY, SILENT, TEMPLATE = "ours", "30 lines", "30 lines, no log", "full-stack template"
 PEER_NAMES = (THIRTY, SILENT, TEMPLATE)
 
-# As production has it, but for mail and TLS: hosts are checked, a line of JSON for each request.
+# As in production, except mail and TLS: hosts are checked, a line of JSON for each request.
 OUR_VARIABLES = {
     "ALLOWED_HOSTS": "127.0.0.1",
     "DOCS_ENABLED": "false",
@@ -57,7 +57,7 @@ OUR_VARIABLES = {
     "METRICS_ENABLED": "false",
 }
 
-# Whose code a line of the profile is: the innermost of these that it runs in.
+# The layer of a line of the profile: the innermost of these.
 LAYERS = (
     ("the pool, sessions, statements and rows (SQLAlchemy)", "/sqlalchemy/"),
     ("the driver (psycopg)", "/psycopg"),
@@ -86,7 +86,7 @@ REST = "the event loop and threads (uvloop, asyncio, threading)"
 
 @dataclass
 class App:
-    """An application that runs, and the request that asks who one is."""
+    """A running application, and the request for the current user."""
 
     process: psutil.Process
     address: str
@@ -107,7 +107,7 @@ class Case:
     profiles: dict[str, Counter[str]] = field(default_factory=dict)
 
     def measure(self, clients: int, *, is_counted: bool) -> None:
-        """Ask each application once, in turn."""
+        """Measure each application once, in turn."""
         for name, path in self.paths.items():
             app = self.apps[name]
             before = cpu_of(app)
@@ -120,14 +120,14 @@ class Case:
             self.failed[clients, name] += failed
 
     def ratio(self, clients: int, peer: str) -> float | None:
-        """Our rate by the peer's: the median of the rounds. None where the peer did not answer."""
+        """Our rate divided by the peer's: the median of the rounds. None without an answer."""
         pairs = zip(self.rates[clients, OURS], self.rates[clients, peer], strict=True)
         if median(self.rates[clients, peer]) < 1:
             return None
         return median(ours / theirs if theirs else float("inf") for ours, theirs in pairs)
 
     def microseconds(self, name: str) -> dict[str, float]:
-        """The processor's time for one request, by layer."""
+        """The processor time of one request, by layer."""
         lines = self.profiles[name]
         whole = median(self.cpu[CLIENTS[0], name])
         return {layer: whole * count / lines.total() for layer, count in lines.items()}
@@ -136,7 +136,7 @@ class Case:
 def main() -> None:
     """Measure, and write ``results/requests.*``."""
     if shutil.which("wrk") is None:
-        sys.exit("wrk asks: install it (Debian: apt install wrk).")
+        sys.exit("wrk is missing: install it (Debian: apt install wrk).")
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-requests-"))
     try:
         with ExitStack() as running:
@@ -153,18 +153,18 @@ def main() -> None:
 
 
 def measure(cases: list[Case], clients: int) -> None:
-    """All rounds; one more before them, which fills caches, is not counted."""
+    """All rounds; a first round, which fills caches, is not counted."""
     for number in range(ROUNDS + 1):
         print(f"{clients} clients, round {number} of {ROUNDS}", file=sys.stderr)
         for case in cases:
             case.measure(clients, is_counted=number > 0)
 
 
-# -- What is measured ----------------------------------------------------------------------------
+# -- Servers and requests ------------------------------------------------------------------------
 
 
 def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
-    """Start everything; the cases to measure."""
+    """Start everything; return the cases to measure."""
     python = services.environment(newest_python.find())
     server = running.enter_context(services.postgresql())
     names = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "postgresql-multi-tenant": "a tenant"}
@@ -210,12 +210,12 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
 
 
 def all_same(path: str) -> dict[str, str]:
-    """One path for those who have it."""
+    """One path for all applications that have it."""
     return dict.fromkeys((OURS, THIRTY, SILENT), path)
 
 
 def full_stack(running: ExitStack, server: str) -> App | None:
-    """The backend of full-stack-fastapi-template; None, and why is printed, where it cannot be."""
+    """The backend of full-stack-fastapi-template; None, with a message, if it cannot run."""
     interpreter = newest_python.find()
     if interpreter is None:
         print(f"{TEMPLATE}: needs Python {newest_python.VERSION}", file=sys.stderr)
@@ -234,7 +234,7 @@ def full_stack(running: ExitStack, server: str) -> App | None:
             succeed(*install, "-r", "pyproject.toml", cwd=backend)
         address = new_database(running, server, "full_stack", backend)
         variables = {
-            # Its settings want a host; the folder of the socket, which the address names, counts.
+            # Its settings need a host; the socket's folder in the address is used instead.
             "DATABASE_URL": address.replace(
                 "postgresql+psycopg://postgres:@/", "postgresql://postgres@localhost/"
             ),
@@ -243,7 +243,7 @@ def full_stack(running: ExitStack, server: str) -> App | None:
             "PROJECT_NAME": "peer",
             "SECRET_KEY": SECRET,
         }
-        # Its migrations want the extension uuid-ossp, which the wheel's server lacks.
+        # Its migrations need the extension uuid-ossp, which the wheel's server lacks.
         variables["PYTHONPATH"] = str(backend)
         succeed(python, "-c", CREATE_ALL, cwd=backend, variables=variables)
         succeed(python, "app/initial_data.py", cwd=backend, variables=variables)
@@ -261,7 +261,7 @@ def full_stack(running: ExitStack, server: str) -> App | None:
 
 
 def new_database(running: ExitStack, server: str, name: str, folder: Path) -> str:
-    """The address of an empty database, which goes when the run ends."""
+    """The address of an empty database, which is dropped at the end."""
     if name == "sqlite":
         return f"sqlite:///{folder / 'bench.db'}"
     name = f"bench_{name.replace('-', '_')}"
@@ -292,7 +292,7 @@ def start(
 def served(
     command: list[str | Path], folder: Path, variables: dict[str, str]
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A server's process, and its port. Its log goes to a file, as it would."""
+    """A server's process, and its port. Its log goes to a file, as in production."""
     port = free_port()
     with tempfile.TemporaryFile("w+") as log:
         words = [*map(str, command), str(port)]
@@ -314,7 +314,7 @@ def served(
 
 
 def wait_for(address: str, process: "subprocess.Popen[str]") -> None:
-    """Wait until somebody answers there, whatever it is."""
+    """Wait until the server answers anything."""
     for _ in range(600):
         try:
             urlopen(address, timeout=5).close()
@@ -328,14 +328,14 @@ def wait_for(address: str, process: "subprocess.Popen[str]") -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def ask(app: App, path: str, clients: int, seconds: float = SECONDS) -> tuple[int, int, float]:
-    """How many answers were good, how many were not or never came, and the seconds it took."""
+    """The number of good answers, of failed or missing ones, and the seconds."""
     headers = [word for name, text in app.headers.items() for word in ("-H", f"{name}: {text}")]
     ran = subprocess.run(
         ["wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", *headers, f"{app.address}{path}"],
@@ -356,7 +356,7 @@ def cpu_of(app: App) -> float:
 
 
 def profile(app: App, path: str, scratch: Path) -> Counter[str]:
-    """Samples by layer, of the thread that runs Python at the time."""
+    """Samples by layer, of the thread that is running Python."""
     out = scratch / "stacks.txt"
     spy = subprocess.Popen(
         [
@@ -377,7 +377,7 @@ def profile(app: App, path: str, scratch: Path) -> Counter[str]:
 
 
 def layer_of(stack: str) -> str:
-    """The innermost frame that is somebody's; the standard library works for whoever called it."""
+    """The layer of the innermost known frame; the standard library counts for its caller."""
     for frame in reversed(stack.split(";")):
         for name, part in LAYERS:
             if part in frame:
@@ -385,7 +385,7 @@ def layer_of(stack: str) -> str:
     return REST
 
 
-# -- What is written -----------------------------------------------------------------------------
+# -- Output --------------------------------------------------------------------------------------
 
 
 def report(cases: list[Case]) -> None:
@@ -402,16 +402,16 @@ def report(cases: list[Case]) -> None:
     lines = [
         "# Requests",
         "",
-        f"`python -m benchmarks requests` on Python {version()}, {os.cpu_count()} cores that were",
+        f"`python -m benchmarks requests` on Python {version()}, {os.cpu_count()} cores,",
         f"shared with wrk, PostgreSQL and others: medians of {ROUNDS} rounds of {SECONDS:g} s,",
-        "asked in turn.",
+        "in turn.",
         "",
         "`30 lines` is `request_peers/thirty_lines.py` (FastAPI, SQLAlchemy, the same query and",
-        "answer), as `uvicorn thirty_lines:app` starts it, with a line of log for each request, as",
-        "ours has; and once more without. Ours runs with production's middleware. The template is",
-        "full-stack-fastapi-template's backend, which looks users up by key alone.",
+        "answer), started by `uvicorn thirty_lines:app`, with a log line for each request, as in",
+        "ours; and once more without. Ours runs with production's middleware. The template is",
+        "full-stack-fastapi-template's backend, which only looks users up by key.",
         "",
-        "## Our rate by theirs",
+        "## Our rate divided by theirs",
         "",
         "| Request | Clients | Ours /s | " + " | ".join(f"Ours / {n}" for n in PEER_NAMES) + " |",
         "|---|--:|--:|" + "--:|" * len(PEER_NAMES),
@@ -423,7 +423,7 @@ def report(cases: list[Case]) -> None:
             if case.failed[clients, OURS]:
                 rate += f" ({case.failed[clients, OURS]} failed)"
             lines.append(f"| {case.name} | {clients} | {rate} | {' | '.join(cells)} |")
-    lines += ["", "## Where the processor's time goes", ""]
+    lines += ["", "## Processor time by layer", ""]
     lines += [
         "Microseconds of one request at 16 clients: the process's own time, by the share of its"
     ]
@@ -442,7 +442,7 @@ def cell(case: Case, clients: int, peer: str) -> str:
         return ""
     ratio, failed = case.ratio(clients, peer), case.failed[clients, peer]
     if ratio is None:
-        return "it answers nothing"
+        return "no answer"
     return f"{ratio:.2f}" + (f" ({failed} of its requests failed)" if failed else "")
 
 

@@ -1,7 +1,7 @@
-"""How long nothing takes: the command line with nothing to migrate, and the service's start.
+"""The time of doing nothing: the command line with nothing to migrate, and the service's start.
 
-Each command is a whole process, run in turn with its peers so that a busy machine is busy for all
-of them. Read the ratios; the milliseconds are those of one machine on one day.
+Each command is a whole process, run in turn with its peers, so that other load of the machine
+affects all of them. Read the ratios; the milliseconds are from one machine on one day.
 """
 
 import csv
@@ -60,7 +60,7 @@ exports.up = (knex) => knex.schema.createTable("users", (table) => {
 exports.down = (knex) => knex.schema.dropTable("users");
 """
 
-# From inside the process: opening the lifespan is all that AUTO_MIGRATE changes.
+# Measured inside the process: AUTO_MIGRATE changes only the opening of the lifespan.
 START = """
 import asyncio, json, statistics, time
 from my_service.app import create_app
@@ -97,7 +97,7 @@ asyncio.run(start())
 
 @dataclass
 class Command:
-    """A process to measure, and what it took, in milliseconds."""
+    """A process to measure, and its times in milliseconds."""
 
     arguments: list[str]
     folder: Path
@@ -111,7 +111,7 @@ class Command:
         ran = subprocess.run(
             self.arguments,
             cwd=self.folder,
-            # An empty PYTHONDONTWRITEBYTECODE is none: everybody runs what is compiled.
+            # An empty PYTHONDONTWRITEBYTECODE counts as unset: all run compiled code.
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **self.variables},
             capture_output=True,
             text=True,
@@ -125,7 +125,7 @@ class Command:
         return ran.stdout
 
     def forget(self) -> None:
-        """Begin anew: the first run fills caches."""
+        """Forget the first run, which fills caches."""
         self.wall.clear()
         self.cpu.clear()
 
@@ -136,7 +136,7 @@ def main() -> None:
     starts: dict[str, dict[int, dict[str, float]]] = {}
     knex = install_knex()
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-startup-"))
-    scratch.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    scratch.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root
     try:
         with postgresql(scratch) as new_database:
 
@@ -170,7 +170,7 @@ def interleave(commands: list[Command]) -> None:
 
 
 def peers(service: Path, knex: Path, address: Callable[[str], str]) -> dict[str, Command]:
-    """The commands to compare, by name, each with a database that is up to date."""
+    """The commands to compare, by name, each with an up-to-date database."""
     python = str(service / ".venv" / "bin" / "python")
     ours, theirs = address("ours"), address("knex")
     settings = {"PYTHONPATH": "src", "DATABASE_URL": ours}
@@ -202,7 +202,7 @@ def peers(service: Path, knex: Path, address: Callable[[str], str]) -> dict[str,
 
 
 def start_up(service: Path, address: str) -> dict[str, float]:
-    """Milliseconds that the lifespan takes to open, with AUTO_MIGRATE and without, and ready's."""
+    """Milliseconds to open the lifespan, with and without AUTO_MIGRATE, and of readiness."""
     python = str(CACHE / service.parent.name / "my-service" / ".venv" / "bin" / "python")
     settings = {"PYTHONPATH": "src", "DATABASE_URL": address}
     Command([python, "-m", "my_service", "migrate", "latest"], service, settings).run()
@@ -216,11 +216,11 @@ def start_up(service: Path, address: str) -> dict[str, float]:
     return {name: median(times) for name, times in took.items()}
 
 
-# -- What is measured ----------------------------------------------------------------------------
+# -- Services and servers ------------------------------------------------------------------------
 
 
 def bake(database: str) -> Path:
-    """The service as the template makes it now, and what it depends on."""
+    """The current service of the template, with its dependencies."""
     folder = CACHE / database
     service = folder / "my-service"
     for part in ("src", "tests"):
@@ -232,7 +232,7 @@ def bake(database: str) -> Path:
 
 
 def with_many_migrations(service: Path, scratch: Path) -> Path:
-    """A copy of the service that has a thousand migrations."""
+    """A copy of the service with a thousand migrations."""
     copy = scratch / service.parent.name / service.name
     shutil.copytree(service, copy, ignore=shutil.ignore_patterns(".venv"))
     versions = copy / "src" / "my_service" / "migrations" / "versions"
@@ -263,7 +263,7 @@ def install_knex() -> Path:
 
 @contextmanager
 def postgresql(scratch: Path) -> Iterator[Callable[[str], str]]:
-    """A real server; what is yielded makes an empty database and gives its address."""
+    """A real server; yields a function that makes an empty database and returns its address."""
     server = get_server(scratch / "postgres")
 
     def new_database(name: str) -> str:
@@ -285,14 +285,14 @@ def uv() -> str:
 
 def succeed(*arguments: str, cwd: Path | None = None) -> None:
     """Run a command that must succeed."""
-    # uv would take this package's own environment for the service's.
+    # uv would use this package's environment instead of the service's.
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     ran = subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True)
     if ran.returncode:
         sys.exit(f"{' '.join(arguments)} failed:\n{ran.stderr}")
 
 
-# -- What is written -----------------------------------------------------------------------------
+# -- Output --------------------------------------------------------------------------------------
 
 
 def report(
@@ -336,7 +336,7 @@ def report(
         "",
         "## The command line with nothing to migrate, whole process",
         "",
-        "The imports are what a command that goes through SQLAlchemy, Typer or the driver spends",
+        "The imports show the time that a command with SQLAlchemy, Typer or the driver needs",
         "before it does anything.",
         "",
         "| Database | Command | Wall | CPU | Ours / it, wall | Ours / it, CPU |",

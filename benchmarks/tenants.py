@@ -1,7 +1,7 @@
-"""Tenants: provisioning, one ADD COLUMN, and nothing to do, beside raw psql and three peers.
+"""Tenants: provisioning, one ADD COLUMN, and nothing to do, compared with psql and three peers.
 
-One server, one run, everybody in turn; psql sends the very statements that a replay sends. Read the
-ratios: the rates are those of one machine on one day.
+One server, one run, all in turn; psql sends the same statements as a replay. Read the
+ratios: the rates are from one machine on one day.
 """
 
 import csv
@@ -29,7 +29,7 @@ PER_ROUND = int(os.environ.get("TENANTS_PER_ROUND", "600"))
 ROUNDS = int(os.environ.get("TENANTS_ROUNDS", "1"))
 COLUMNS = int(os.environ.get("TENANTS_COLUMNS", "2000"))
 IDLE = 10_000
-FEW = 40  # tenants of the slow ones; their rate does not depend on how many there are
+FEW = 40  # tenants for the slow peers; their rate does not depend on the number
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure, and write ``results/tenants.*``."""
     service, knex, django = bake(), install_knex(), install_django()
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-tenants-"))
-    scratch.chmod(0o755)  # PostgreSQL's wheel never runs it as root, but as somebody else
+    scratch.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root
     server = get_server(scratch / "postgres")
     try:
         uri = server.get_uri()
@@ -105,7 +105,7 @@ def write(rows: list[Row]) -> None:
         "",
         f"- A run over {IDLE:,} tenants with nothing to do: {idle:.1f} ms"
         f" (the registry's rows; {COLUMNS:,} have schemas).",
-        f"- The most private memory of one backend meanwhile: {memory:.0f} MB"
+        f"- The largest private memory of one server process meanwhile: {memory:.0f} MB"
         " (a connection is renewed after 500 tenants).",
     ]
     (RESULTS / "tenants.md").write_text("\n".join(lines) + "\n")
@@ -133,12 +133,12 @@ def plot(title: str, rates: dict[str, float]) -> str:
 
 
 def measured(command: list[Any], folder: Path, **variables: str) -> list[Row]:
-    """The JSON lines that a command prints."""
+    """The JSON lines of a command's output."""
     return [json.loads(line) for line in succeed(*command, cwd=folder, **variables).splitlines()]
 
 
 def bake() -> Path:
-    """The service as the template makes it now, and what it depends on."""
+    """The current service of the template, with its dependencies."""
     service = CACHE / "my-service"
     shutil.rmtree(service / "src", ignore_errors=True)
     bake = [sys.executable, "-m", "cookiecutter", TEMPLATE, "--no-input", "--overwrite-if-exists"]
@@ -178,7 +178,7 @@ def uv() -> str:
 
 
 def succeed(*command: Any, cwd: Path = TEMPLATE, **variables: str) -> str:
-    """Run a command that must succeed; return what it prints."""
+    """Run a command that must succeed; return its output."""
     ran = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,

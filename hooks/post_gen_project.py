@@ -1,12 +1,12 @@
-"""Keep the files that the answers ask for, and say what to do next.
+"""Keep the files that the answers need, and print the next steps.
 
-The template holds the files of every answer side by side. This hook
+The template contains the files of every answer. This hook
 
-1. removes the files of features that nobody asked for,
-2. takes the mark of its feature off each variant that stays,
+1. removes the files of features that are not needed,
+2. removes the mark of its feature from each variant that stays,
 3. prints the next commands.
 
-It runs again with the same result, and needs no network, no git and no clock.
+A second run gives the same result. It needs no network, no git and no clock.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 Answers = dict[str, str]
 
 # Feature -> the paths that only this feature has; <package> stands for the package's name. A folder
-# stands for all that is in it. What is not listed here is in every service.
+# stands for all its files. Files that are not listed here are in every service.
 #
-# Variants of one file lie side by side, marked with their feature before the extension:
+# Variants of one file are in the same folder, marked with their feature before the extension:
 # conftest.sqlite.py and conftest.postgresql.py. The one that stays loses its mark: conftest.py.
 MANIFEST: dict[str, tuple[str, ...]] = {
     "sqlite": (
@@ -46,6 +46,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/settings/postgresql.py",
         "src/<package>/settings/postgresql_errors.py",
         "tests/database.postgresql.py",
+        "tests/test_postgresql.py",
         "compose.yaml",
     ),
     "multi-tenant": (
@@ -82,7 +83,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
     "Proprietary": ("LICENSE.Proprietary",),
 }
 
-# Answer -> the features it asks for. Where two of them mark a variant of the same file, the variant
+# Answer -> its features. If two of them mark a variant of the same file, the variant
 # of the later one stays. A license is a feature of the same name.
 DATABASES: dict[str, tuple[str, ...]] = {
     "sqlite": ("sqlite",),
@@ -100,13 +101,13 @@ def main() -> None:
 
 
 def read_answers() -> Answers:
-    """Read the answers as data. Cookiecutter fills them in as JSON that holds no quote (')."""
+    """Read the answers as data. Cookiecutter inserts them as JSON without a single quote (')."""
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     return answers
 
 
 def features(answers: Answers) -> tuple[str, ...]:
-    """The features that the answers ask for, the most special last."""
+    """The features of the answers, the most specific last."""
     return (*DATABASES[answers["database"]], answers["license"])
 
 
@@ -116,11 +117,11 @@ def paths(feature: str, answers: Answers) -> Iterator[Path]:
         yield Path(path.replace("<package>", answers["package_name"]))
 
 
-# -- 1. Remove the files of features that nobody asked for ---------------------------------------
+# -- 1. Remove the files of features that are not needed -----------------------------------------
 
 
 def remove_unwanted_files(answers: Answers) -> None:
-    """Remove what only other answers need, and the folders that this leaves empty."""
+    """Remove files that only other answers need, and folders that become empty."""
     for feature in MANIFEST:
         if feature not in features(answers):
             for path in paths(feature, answers):
@@ -129,7 +130,7 @@ def remove_unwanted_files(answers: Answers) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; a path that is already gone is fine."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -137,18 +138,18 @@ def remove(path: Path) -> None:
 
 
 def remove_empty_parents(path: Path) -> None:
-    """Remove the folders above a path that hold nothing any more."""
+    """Remove the empty folders above a path."""
     for folder in path.parents:
         if folder == Path() or not folder.is_dir() or any(folder.iterdir()):
             return
         folder.rmdir()
 
 
-# -- 2. Take the mark of its feature off each variant that stays ----------------------------------
+# -- 2. Remove the mark of its feature from each variant that stays -------------------------------
 
 
 def unmark_variants(answers: Answers) -> None:
-    """Rename each variant to what the service calls it."""
+    """Rename each variant to its name in the service."""
     for feature in features(answers):
         for path in paths(feature, answers):
             if path.is_file():
@@ -164,7 +165,7 @@ def unmarked(name: str, feature: str) -> str:
 
 
 def print_next_commands(answers: Answers) -> None:
-    """Say how to start the service and how to test it, with make and without."""
+    """Print the commands to start and to test the service, with make and without."""
     if only_compared(answers):
         return
     folder = shlex.quote(folder_from_where_you_are())
@@ -181,9 +182,9 @@ def print_next_commands(answers: Answers) -> None:
 
 
 def only_compared(answers: Answers) -> bool:
-    """Whether cruft makes this project to compare it: update and diff make two, and remove them.
+    """Whether cruft makes this project only for a comparison, as in update and diff.
 
-    cruft hands its commit on. What it only compares, it makes in a temporary folder.
+    cruft passes its commit. It makes projects for comparison in a temporary folder.
     """
     if "_commit" not in answers:
         return False
@@ -194,7 +195,7 @@ def only_compared(answers: Answers) -> bool:
 
 
 def folder_from_where_you_are() -> str:
-    """The project's folder: its name alone when you stand above it, else its whole path."""
+    """The project's folder: only its name if it is in the current folder, else its whole path."""
     project = Path.cwd()
     here = os.environ.get("PWD", "")
     return project.name if here and Path(here).resolve() == project.parent else str(project)

@@ -1,7 +1,7 @@
 """Refuse answers that cannot work, before a single file is written.
 
-Every validator looks at all the answers and yields what it refuses, so you read every problem at
-once and then run one corrected command. Nothing here touches the network, git, the clock or a file.
+Every validator checks all the answers and yields its refusals, so you see every problem at
+once and then run one corrected command. Nothing here uses the network, git, the clock or a file.
 
 To add a rule, write a validator and add it to VALIDATORS.
 """
@@ -62,7 +62,7 @@ QUESTIONS = (
     *CHOICES,
 )
 
-# Free text: how long it may be, and what stands in when nothing of it can be kept.
+# Free text: its maximum length, and the replacement if nothing of it is usable.
 LONGEST_TEXT = {"project_name": 100, "description": 300, "author_name": 100}
 PLAIN_TEXT = {
     "project_name": "My Service",
@@ -81,9 +81,9 @@ EMAIL = re.compile(
 )
 LONGEST_EMAIL = 254
 
-# What breaks a line of TOML, YAML or Python, or makes text read other than it runs: control
-# characters, line and paragraph separators, bidirectional controls, spaces without width,
-# surrogates and code points that are no characters. The joiners inside emoji are fine.
+# Characters that break a line of TOML, YAML or Python, or make text look different from what runs:
+# control characters, line and paragraph separators, bidirectional controls, spaces without width,
+# surrogates and code points that are not characters. The joiners inside emoji are allowed.
 UNSAFE_CHARACTERS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029"
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -92,8 +92,8 @@ UNSAFE_CHARACTERS = re.compile(
     + "]"
 )
 
-# Every module and distribution that a generated service installs, its development tools included,
-# and what other systems and build tools add; "_" stands for "-". A test compares this list with a
+# Every module and distribution that a generated service installs, with its development tools,
+# and those of other systems and build tools; "_" stands for "-". A test compares this list with a
 # real environment.
 DEPENDENCIES = frozenset(
     """
@@ -114,7 +114,7 @@ DEPENDENCIES = frozenset(
     """.split()
 )
 
-# Commands that a virtual environment or a shell already answers to.
+# Commands that already exist in a virtual environment or a shell.
 COMMANDS = frozenset(
     """
     activate aiosmtpd bash coverage3 deactivate dmypy git import-linter lint-imports make
@@ -123,7 +123,7 @@ COMMANDS = frozenset(
     """.split()
 )
 
-# Modules that only some supported Pythons have: an answer is legal on all of them or on none.
+# Modules that only some supported Pythons have: an answer must be legal on all of them.
 COMING_AND_GOING = frozenset(
     """
     aifc annotationlib asynchat asyncore audioop binhex cgi cgitb chunk compression crypt
@@ -141,7 +141,7 @@ WINDOWS_DEVICES = frozenset(
 
 
 class Refusal(NamedTuple):
-    """One answer that cannot work, and what to answer instead."""
+    """An answer that cannot work, and the answer to use instead."""
 
     question: str
     problem: str
@@ -153,7 +153,7 @@ Validator = Callable[[Answers], Iterator[Refusal]]
 
 
 def main() -> int:
-    """Print every problem and the corrected command; 1 when there is a problem, else 0."""
+    """Print every problem and the corrected command; return 1 if there is a problem, else 0."""
     context = read_context()
     answers = {question: str(context.get(question, "")) for question in QUESTIONS}
     refusals = [refusal for validate in VALIDATORS for refusal in validate(answers)]
@@ -165,9 +165,9 @@ def main() -> int:
 
 
 def remove_folders(context: dict[str, object], slug: str) -> None:
-    """Remove what cookiecutter made for a slug that is a path: it removes only the last folder.
+    """Remove all folders that cookiecutter made for a slug with slashes: it removes only the last.
 
-    Folders that hold a file stay.
+    Folders that contain a file stay.
     """
     output = Path(str(context.get("_output_dir") or os.curdir)).resolve()
     first = output / re.split(r"[/\\]", os.path.normpath(slug))[0]
@@ -182,7 +182,7 @@ def remove_folders(context: dict[str, object], slug: str) -> None:
 
 
 def read_context() -> dict[str, object]:
-    """Read the answers as data. Cookiecutter fills them in as JSON that holds no quote (')."""
+    """Read the answers as data. Cookiecutter inserts them as JSON without a single quote (')."""
     context: dict[str, object] = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     return context
 
@@ -191,14 +191,14 @@ def read_context() -> dict[str, object]:
 
 
 def validate_text(answers: Answers) -> Iterator[Refusal]:
-    """Names and the description hold one line of visible text; quotes and emoji are welcome."""
+    """Names and the description are one line of visible text; quotes and emoji are allowed."""
     for question, longest in LONGEST_TEXT.items():
         problem = text_problem(answers[question], longest)
         if problem:
             yield Refusal(
                 question,
                 f"{question} {problem}: {shown(answers[question])}",
-                "It lands in Python, TOML and Markdown, and would break a file there.",
+                "It is inserted into Python, TOML and Markdown, and would break a file.",
                 plain_text(question, answers[question]),
             )
 
@@ -217,38 +217,38 @@ def validate_slug(answers: Answers) -> Iterator[Refusal]:
 
 
 def validate_package(answers: Answers) -> Iterator[Refusal]:
-    """The package can be imported, and hides no other module."""
+    """The package can be imported, and does not hide another module."""
     package = answers["package_name"]
     problem = package_problem(package)
     if problem:
         yield Refusal(
             "package_name",
             f"package_name {problem}: {shown(package)}",
-            "Python could not import the service, or would import it in place of something else.",
+            "Python could not import the service, or would import it instead of another module.",
             legal_package(package, answers["project_slug"], answers["project_name"]),
         )
 
 
 def validate_email(answers: Answers) -> Iterator[Refusal]:
-    """The author's address looks like one."""
+    """The author's email looks like an address."""
     email = answers["author_email"]
     if not EMAIL.fullmatch(email) or len(email) > LONGEST_EMAIL:
         yield Refusal(
             "author_email",
-            f"author_email is no e-mail address: {shown(email)}",
+            f"author_email is not an e-mail address: {shown(email)}",
             "Build tools refuse a package whose author cannot be reached.",
             "you@example.com",
         )
 
 
 def validate_choices(answers: Answers) -> Iterator[Refusal]:
-    """Cookiecutter refuses a misspelt choice itself, but not one that a replay file brings."""
+    """Cookiecutter itself refuses a misspelt choice, but not one from a replay file."""
     for question, choices in CHOICES.items():
         if answers[question] not in choices:
             yield Refusal(
                 question,
                 f"{question} is none of {', '.join(choices)}: {shown(answers[question])}",
-                "The template knows no files for it, and would leave half a service.",
+                "The template has no files for it, and would generate an incomplete service.",
                 closest(answers[question], choices),
             )
 
@@ -263,7 +263,7 @@ VALIDATORS: tuple[Validator, ...] = (
 
 
 def refuse_stale_copies(context: dict[str, object], answers: Answers) -> Iterator[Refusal]:
-    """A replay file edited by hand keeps what was computed from the old answers."""
+    """An edited replay file still contains values that were computed from the old answers."""
     computed = [("database", *copy) for copy in DATABASE_COPIES[answers["database"]].items()]
     for question in ("project_name", "description", "author_name", "author_email"):
         escaped = answers[question].replace("\\", "\\\\").replace('"', '\\"')
@@ -272,21 +272,21 @@ def refuse_stale_copies(context: dict[str, object], answers: Answers) -> Iterato
         if context.get(copy) != value:
             yield Refusal(
                 question,
-                f"{copy} does not follow from {question}: {shown(str(context.get(copy)))}",
-                "Half of the files would hold one answer, and half another.",
+                f"{copy} does not match {question}: {shown(str(context.get(copy)))}",
+                "Some files would contain one answer, and some another.",
                 answers[question],
             )
 
 
-# -- What is wrong with an answer --------------------------------------------------------------
+# -- The problem of an answer ------------------------------------------------------------------
 
 
 def text_problem(text: str, longest: int) -> str | None:
-    """What stops a text from being written anywhere, if anything does."""
+    """The reason why a text cannot be used, if any."""
     if not text.strip():
         return "is empty"
     if UNSAFE_CHARACTERS.search(text):
-        return "holds a control character, a line break or an invisible character"
+        return "contains a control character, a line break or an invisible character"
     if text != text.strip():
         return "starts or ends with a blank"
     if len(text) > longest:
@@ -295,9 +295,9 @@ def text_problem(text: str, longest: int) -> str | None:
 
 
 def slug_problem(slug: str) -> str | None:
-    """What stops a slug from naming a folder, a distribution and a command."""
+    """The reason why a slug cannot name a folder, a distribution and a command, if any."""
     if not SLUG.fullmatch(slug):
-        return "is not lower-case words of a-z and 0-9, joined by single hyphens, a letter first"
+        return "must be words of a-z and 0-9, joined by single hyphens, starting with a letter"
     if len(slug) > LONGEST_SLUG:
         return f"is longer than {LONGEST_SLUG} characters"
     if slug in WINDOWS_DEVICES:
@@ -310,35 +310,35 @@ def slug_problem(slug: str) -> str | None:
 
 
 def package_problem(package: str) -> str | None:
-    """What stops a package from being imported under its own name."""
+    """The reason why a package cannot be imported under its own name, if any."""
     if not PACKAGE.fullmatch(package):
-        return "is not made of a-z, 0-9 and _, a letter first"
+        return "must consist of a-z, 0-9 and _, and start with a letter"
     if len(package) > LONGEST_PACKAGE:
         return f"is longer than {LONGEST_PACKAGE} characters"
     if keyword.iskeyword(package):
-        return "is a word of the Python language"
+        return "is a keyword of Python"
     if package in sys.stdlib_module_names or package in COMING_AND_GOING:
         return "is a module of Python's standard library"
     if package in DEPENDENCIES:
         return "is the name of a package that the service installs"
     if package in PROJECT_FOLDERS:
-        return "is a folder that the project keeps for something else"
+        return "is a folder that the project uses for something else"
     if package in WINDOWS_DEVICES:
         return "is a device on Windows"
     return None
 
 
-# -- What to answer instead --------------------------------------------------------------------
+# -- The answer to use instead -----------------------------------------------------------------
 
 
 def plain_text(question: str, text: str) -> str:
-    """The same text on one line, without what cannot be kept."""
+    """The same text on one line, without unusable characters."""
     kept = " ".join(UNSAFE_CHARACTERS.sub(" ", text).split())
     return kept[: LONGEST_TEXT[question]].strip() or PLAIN_TEXT[question]
 
 
 def legal_slug(*candidates: str) -> str:
-    """The first candidate that leaves a slug behind, made legal."""
+    """The first candidate that gives a slug, made legal."""
     for candidate in candidates:
         words = "-".join(re.findall("[a-z0-9]+", candidate.lower()))
         if words:
@@ -350,7 +350,7 @@ def legal_slug(*candidates: str) -> str:
 
 
 def legal_package(*candidates: str) -> str:
-    """The first candidate that leaves a package name behind, made legal."""
+    """The first candidate that gives a package name, made legal."""
     for candidate in candidates:
         words = "_".join(re.findall("[a-z0-9]+", candidate.lower()))
         if words:
@@ -362,7 +362,7 @@ def legal_package(*candidates: str) -> str:
 
 
 def closest(answer: str, choices: tuple[str, ...]) -> str:
-    """The choice that is most likely meant; the default when none is near."""
+    """The most similar choice; the default if none is similar."""
     import difflib  # Only a refusal needs it, and it is slow to import.
 
     lower = {choice.lower(): choice for choice in choices}
@@ -370,30 +370,31 @@ def closest(answer: str, choices: tuple[str, ...]) -> str:
     return lower[near[0]] if near else choices[0]
 
 
-# -- What you read -----------------------------------------------------------------------------
+# -- Output ------------------------------------------------------------------------------------
 
 
 def report(refusals: list[Refusal], command: str) -> None:
-    """Print problem, impact and solution for each refusal, then one command that mends them all."""
+    """Print problem, impact and solution for each refusal, then one command that corrects all."""
     sys.stdout.flush()
-    if hasattr(sys.stderr, "reconfigure"):  # A terminal that cannot show a character still reads.
+    # A terminal that cannot show a character must not fail.
+    if hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(errors="backslashreplace")
     for refusal in refusals:
         print(f"Problem:  {refusal.problem}", file=sys.stderr)
         print(f"Impact:   {refusal.impact}", file=sys.stderr)
         print(f"Solution: {refusal.question}={shlex.quote(refusal.suggestion)}\n", file=sys.stderr)
     print(f"Nothing is generated. Run this instead:\n\n{command}\n", file=sys.stderr)
-    print("(The traceback that cookiecutter adds below says no more than this.)\n", file=sys.stderr)
+    print("(The traceback of cookiecutter below adds nothing to this.)\n", file=sys.stderr)
 
 
 def shown(answer: str) -> str:
-    """An answer as one short line, whatever it holds."""
+    """An answer as one short line, with any content."""
     line = repr(answer)
     return line if len(line) <= 60 else f"{line[:57]}..."
 
 
 def corrected_command(context: dict[str, object], answers: Answers, refusals: list[Refusal]) -> str:
-    """The command you meant: the same template and folder, with every answer spelt out."""
+    """The corrected command: the same template and folder, with every answer."""
     corrected = {**answers, **{refusal.question: refusal.suggestion for refusal in refusals}}
     return shlex.join(
         [
@@ -406,7 +407,7 @@ def corrected_command(context: dict[str, object], answers: Answers, refusals: li
 
 
 def options(context: dict[str, object]) -> Iterator[str]:
-    """The options that led here. --replay is not among them: it would repeat the bad answer."""
+    """The options of this run, without --replay, which would repeat the bad answer."""
     yield "--no-input"
     if context.get("_checkout"):
         yield from ("--checkout", str(context["_checkout"]))
@@ -421,10 +422,10 @@ def options(context: dict[str, object]) -> Iterator[str]:
 
 
 def template_directory(template: str, repository: str) -> str:
-    """The --directory inside a template's repository, which cookiecutter does not hand on.
+    """The --directory inside a template's repository, which cookiecutter does not pass on.
 
-    What it does hand on is the path it read, <repository>/<directory>. A repository from elsewhere
-    is cloned into a folder of its own name.
+    It passes the path that it read, <repository>/<directory>. A remote repository
+    is cloned into a folder with the repository's name.
     """
     path = repository.replace("\\", "/").rstrip("/")
     start = template.replace("\\", "/").rstrip("/")
@@ -436,7 +437,7 @@ def template_directory(template: str, repository: str) -> str:
 
 
 def literal(answer: str) -> str:
-    """An answer as cookiecutter must be given it, which renders what it is given as a template."""
+    """An answer escaped for cookiecutter, which renders every value as a template."""
     if not any("{" + mark in answer for mark in "%#{"):
         return answer
     text = answer.replace("\\", "\\\\").replace('"', '\\"')

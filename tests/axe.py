@@ -1,4 +1,4 @@
-"""axe-core, which finds what keeps people from using a page: https://github.com/dequelabs/axe-core"""
+"""axe-core, which finds accessibility problems of a page: https://github.com/dequelabs/axe-core"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.process import run
 from tools.services import CACHE
 
 VERSION = "4.14.1"
-# One call: what a call leaves in the page is gone where the page is loaded anew.
+# One call, because a reload of the page removes the script of an earlier call.
 LOOK = """
 const done = arguments[arguments.length - 1]
 axe.run(document, { preload: false, resultTypes: ["violations"] }).then(
@@ -23,7 +23,7 @@ axe.run(document, { preload: false, resultTypes: ["violations"] }).then(
 
 
 def axe_source() -> str:
-    """Its script, installed by npm into ``.cache`` at first."""
+    """Its script; the first call installs it by npm into ``.cache``."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("There is no npm, which brings axe-core: apt install npm")
@@ -42,6 +42,6 @@ def axe_source() -> str:
 
 
 def faults(browser: Any, source: str) -> list[str]:
-    """What it finds in the page that a browser shows."""
+    """Its findings in the browser's current page."""
     found: list[str] = browser.execute_async_script(f"{source};{LOOK}")
     return found

@@ -1,4 +1,4 @@
-"""Bake once, install once, start one PostgreSQL: what the tests lean on, shared by all workers."""
+"""Shared fixtures: bake once, install once, start one PostgreSQL for all workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ collect_ignore = ["inside"]
 
 
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Hand over what must run inside a service; its packages are not installed here."""
+    """Pass on tests that must run inside a service, since its packages are not installed here."""
     handed_over = [path for path in config.args if inside.is_inside(path)]
     if hasattr(config, "workerinput") or not handed_over:
         return None
@@ -38,7 +38,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return inside.run_files(options, handed_over)
 
 
-# What takes longest starts first, so that no worker is left alone with it in the end.
+# The slowest tests start first, so that the workers finish at the same time.
 LONGEST = (
     "test_inside.py",
     "test_own_checks.py",
@@ -50,7 +50,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first."""
+    """Put the slowest tests first."""
 
     def place(item: pytest.Item) -> int:
         path = item.path.as_posix()
@@ -62,15 +62,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Work in a folder that no other run of pytest touches.
 
-    PostgreSQL refuses to run as root, so its wheel runs it as somebody else, who must reach its
-    files. In pytest's usual folder the next run, a service's own tests say, would lock it out.
+    PostgreSQL refuses to run as root, so its wheel runs it as another user, who must reach its
+    files. In pytest's default folder the next run (for example a service's own tests) would deny
+    access.
     """
     if not hasattr(config, "workerinput") and not config.option.basetemp:
         config.option.basetemp = tempfile.mkdtemp(prefix="saasquatch-tests-")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep that folder only when there is something to look at."""
+    """Keep that folder only after a failure."""
     if not hasattr(session.config, "workerinput") and exitstatus == 0:
         shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
@@ -89,7 +90,7 @@ def worker() -> str:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Path:
-    """A folder that all workers of this run share, and no other run."""
+    """A folder for all workers of this run only."""
     base = tmp_path_factory.getbasetemp()
     return base if worker == "main" else base.parent
 
@@ -102,7 +103,7 @@ def uv() -> str:
 
 @pytest.fixture(scope="session")
 def fresh_bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
-    """Bake anew on every call."""
+    """Bake again on every call."""
 
     def fresh(**answers: str) -> Path:
         return services.bake(tmp_path_factory.mktemp("fresh"), **answers)
@@ -112,7 +113,7 @@ def fresh_bake(tmp_path_factory: pytest.TempPathFactory) -> Bake:
 
 @pytest.fixture(scope="session")
 def bake(shared: Path) -> Bake:
-    """Bake once for each set of answers in the whole run. Leave the result as it is."""
+    """Bake once for each set of answers in the whole run. Do not change the result."""
 
     def once(**answers: str) -> Path:
         every = {"database": DATABASES[0], "license": LICENSES[0], **answers}
@@ -129,7 +130,7 @@ def bake(shared: Path) -> Bake:
 
 @pytest.fixture
 def project(bake: Bake, tmp_path: Path) -> Bake:
-    """A baked project of your own, to run things in."""
+    """A separate baked project, to run commands in."""
 
     def copy(**answers: str) -> Path:
         baked = bake(**answers)
@@ -140,7 +141,7 @@ def project(bake: Bake, tmp_path: Path) -> Bake:
 
 @pytest.fixture(scope="session")
 def service_environment() -> ServiceEnvironment:
-    """What every generated service runs in, kept between runs."""
+    """The environment of every generated service, kept between runs."""
     return services.environment()
 
 
@@ -153,7 +154,7 @@ def postgres_server(shared: Path) -> Iterator[str]:
 
 @pytest.fixture
 def postgres(postgres_server: str) -> Iterator[str]:
-    """The address of an empty database of your own."""
+    """The address of a separate empty database."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -164,7 +165,7 @@ def postgres(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """The address of an empty database of the kind that an answer asks for."""
+    """The address of an empty database for an answer."""
 
     def address(database: str) -> str:
         if database == "sqlite":
@@ -176,7 +177,7 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def serve(bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path) -> Serve:
-    """Run the service that an answer gives, on the database at an address."""
+    """Run the service of an answer, on the database at an address."""
 
     def start(database: str, address: str, **variables: str) -> AbstractContextManager[Service]:
         every = {**service_environment.variables(bake(database=database)), **variables}
@@ -187,7 +188,7 @@ def serve(bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path) -
 
 @pytest.fixture
 def git(tmp_path: Path) -> Any:
-    """Git as somebody with a name, whatever this machine's settings are."""
+    """Git with a user name, independent of this machine's settings."""
     config = tmp_path / "gitconfig"
     config.write_text("[user]\n\tname = Test\n\temail = test@example.com\n")
 

@@ -1,4 +1,4 @@
-"""What the tests of the documentation share: pages, their blocks, and a shell to run them in."""
+"""Helpers for the tests of the documentation: pages, their blocks, and a shell to run them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def rows(text: str) -> Iterator[list[str]]:
-    """The rows of every table in a text, headings and rulers left out."""
+    """The rows of every table in a text, without headings and rulers."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if line.startswith("|") and not set("".join(cells)) <= set("- "):
@@ -64,7 +64,7 @@ def rows(text: str) -> Iterator[list[str]]:
 class Shell:
     """A shell in which ``uv run …``, ``uvx …`` and ``make …`` find the tests' own environments.
 
-    Nothing is installed: uv runs what the shared environment holds, and the service's command is
+    Nothing is installed: uv runs programs of the shared environment, and the service's command runs
     the code in the project.
     """
 
@@ -87,7 +87,7 @@ class Shell:
         }
 
     def script(self, name: str, command: str) -> None:
-        """Put a command on the path, in place of another of its name."""
+        """Put a command on the path, instead of another of its name."""
         script = self.bin / name
         script.unlink(missing_ok=True)
         script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
@@ -97,7 +97,7 @@ class Shell:
     def forking(self, project: Path) -> Iterator[None]:
         """Run the service's command by forks of one process that has imported it.
 
-        Only ``serve`` is started as ever. Each command would import for half a second.
+        Only ``serve`` is started as usual. Other commands would need half a second for imports.
         """
         forked, socket = INSIDE / "forked.py", self.bin / "commands"
         python = self.environment.python
@@ -160,5 +160,5 @@ def _answers(address: str, process: subprocess.Popen[str]) -> bool:
 
 
 def has_posix_shell() -> bool:
-    """Whether the pages' blocks can run here."""
+    """Skip the test if the pages' blocks cannot run here."""
     return shutil.which("sh") is not None and shutil.which("make") is not None

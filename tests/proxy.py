@@ -1,4 +1,4 @@
-"""A door between the service and its database that tests shut, and hold half-open."""
+"""A proxy between the service and its database that tests close and freeze."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 class Door:
-    """Hands bytes on between a port of its own and a server's socket."""
+    """Forwards bytes between its own port and a server's socket."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -23,7 +23,7 @@ class Door:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def shut(self) -> None:
-        """End every connection and take no new one, as a server that is down."""
+        """Close every connection and accept no new one, like a server that is down."""
         self._open = False
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake accept()
@@ -35,17 +35,17 @@ class Door:
         self._pairs.clear()
 
     def open_again(self) -> None:
-        """Take connections again, at the same port."""
+        """Accept connections again, at the same port."""
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=200)
         self._open = True
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
-        """Hand nothing on, as a server that was stopped by a signal."""
+        """Forward nothing, like a server that was stopped by a signal."""
         self._flows.clear()
 
     def thaw(self) -> None:
-        """Hand on again, also what waited."""
+        """Forward again, waiting data too."""
         self._flows.set()
 
     def _accept(self) -> None:
@@ -73,7 +73,7 @@ class Door:
 
 @contextlib.contextmanager
 def door_to(address: str) -> Iterator[tuple[Door, str]]:
-    """A door to the PostgreSQL server at an address, and the address that leads through it."""
+    """A proxy to the PostgreSQL server at an address, and the address of the proxy."""
     folder = re.search(r"host=([^&]+)", address)
     assert folder, address
     door = Door(f"{folder[1]}/.s.PGSQL.5432")

@@ -1,4 +1,4 @@
-"""A generated service that runs, for tests that talk to it as its users do."""
+"""A running generated service, for tests that use it like its users."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OFTEN = "1000000/second"
 STOP_SECONDS = 20.0
 ENDS = (0, -signal.SIGTERM)
 
-# What a test needs of a service: that passwords are cheap, nobody knocks too often, and its log
-# can be read.
+# Settings for tests: cheap password hashes, high rate limits, and a readable
+# log.
 VARIABLES = {
     "ADMIN_KEY": ADMIN_KEY,
     "BCRYPT_COST": "4",
@@ -42,7 +42,7 @@ VARIABLES = {
 
 @dataclass(frozen=True)
 class Service:
-    """Where it answers, and the log that it writes."""
+    """Its address and its log."""
 
     address: str
     log: Path
@@ -60,7 +60,7 @@ class Service:
         return Service(self.address, self.log, {"X-Tenant-ID": tenant})
 
     def register(self, email: str) -> requests.Response:
-        """Ask for an account."""
+        """Register an account."""
         return self.post("/auth/register", email=email, password=PASSWORD, name="Ada")
 
     def confirm(self, email: str) -> None:
@@ -100,7 +100,7 @@ def serving(
     Args:
         python: the interpreter.
         variables: its environment.
-        folder: where it runs.
+        folder: its working directory.
         address: of the database.
         ends: exit codes that it may have.
 
@@ -120,7 +120,7 @@ def running(
     variables: Mapping[str, str],
     ends: tuple[int, ...] = ENDS,
 ) -> Iterator[Path]:
-    """Run a service, hand over the file with what it says, and stop it as an operator does."""
+    """Run a service, yield the file with its output, and stop it like an operator."""
     said = folder / "service.log"
     with said.open("w") as log:
         service = subprocess.Popen(
@@ -145,7 +145,7 @@ def running(
 
 
 def ask(address: str, said: Path, seconds: float = 60) -> int:
-    """Ask until the service answers; return the status."""
+    """Retry until the service answers; return the status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -159,7 +159,7 @@ def ask(address: str, said: Path, seconds: float = 60) -> int:
 
 
 def wait_until(true: Callable[[], bool], said: Path, seconds: float = 60) -> None:
-    """Wait for what a started program is to do."""
+    """Wait for an effect of a started program."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, said.read_text()
@@ -167,7 +167,7 @@ def wait_until(true: Callable[[], bool], said: Path, seconds: float = 60) -> Non
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What the tests share: the default answers, a hook as cookiecutter runs it, and repositories."""
+"""Helpers for the tests: the default answers, a hook as cookiecutter runs it, and repositories."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def render_hook(name: str, context: Mapping[str, object]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as the hidden copies of the answers hold it, ready for double quotes."""
+    """Text as in the hidden copies of the answers, escaped for double quotes."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def with_copies(answers: Mapping[str, str]) -> dict[str, object]:
-    """The answers as a hook reads them: with the hidden copies that cookiecutter computes."""
+    """The answers for a hook: with the hidden copies that cookiecutter computes."""
     texts = ("project_name", "description", "author_name", "author_email")
     copies = {f"__{name}": escaped(answers[name]) for name in texts}
     of_database = load_hook("pre_gen_project").DATABASE_COPIES.get(answers["database"], {})
@@ -43,7 +43,7 @@ def with_copies(answers: Mapping[str, str]) -> dict[str, object]:
 
 
 def template_repository(folder: Path, git: Any) -> Path:
-    """A repository of its own with what the template is made of."""
+    """A separate repository with the template's files."""
     template = folder / "template"
     template.mkdir()
     copy_template(template)
@@ -52,7 +52,7 @@ def template_repository(folder: Path, git: Any) -> Path:
 
 
 def copy_template(folder: Path) -> None:
-    """Copy what the template is made of."""
+    """Copy the template's files."""
     shutil.copy(TEMPLATE / "cookiecutter.json", folder)
     for name in ("hooks", "templates", SERVICE.name):
         shutil.copytree(
@@ -61,7 +61,7 @@ def copy_template(folder: Path) -> None:
 
 
 def commit(git: Any, folder: Path) -> None:
-    """Commit all that a folder holds."""
+    """Commit all files of a folder."""
     git("init", "--quiet", cwd=folder)
     git("add", "--all", cwd=folder)
     git("commit", "--quiet", "--message", "All", cwd=folder)

@@ -1,5 +1,5 @@
-"""The template's own tools: what ``make`` runs, and what the tests lean on.
+"""The template's own tools: programs for ``make``, and helpers for the tests.
 
-Nothing here reaches a generated service, except ``page_parts.py``, which a service's own
-interpreter runs from here.
+They are not part of a generated service; a service's interpreter runs ``page_parts.py`` from
+here.
 """

@@ -1,12 +1,12 @@
-"""Run tests inside a warm copy of a service: the quick loop of whoever changes one.
+"""Run tests inside a prepared copy of a service, for a quick loop during changes.
 
     make test-service database=sqlite only=test_accounts
     make test-engine database=postgresql only=batches
     uv run pytest tests/inside/engine/test_batches.py -k rollback
 
-The first two run a service's own tests, and the tests of its engine (of its tenants, where it has
-any). ``only`` is the name of a file, with or without ``test_`` and ``.py``, or what pytest's ``-k``
-takes. pytest hands over the third: see ``tests/conftest.py``.
+The first two run a service's own tests, and the tests of its engine (or of its tenants, if it has
+any). ``only`` is the name of a file, with or without ``test_`` and ``.py``, or an expression for
+pytest's ``-k``. pytest passes the third on: see ``tests/conftest.py``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main(target: str, database: str, only: str) -> int:
 
 
 def run_files(options: Sequence[str], paths: Sequence[str]) -> int:
-    """Run files, folders or tests of ``tests/inside`` in every service they fit.
+    """Run files, folders or tests of ``tests/inside`` in every service that they apply to.
 
     Returns the worst exit code.
     """
@@ -72,7 +72,7 @@ def run_files(options: Sequence[str], paths: Sequence[str]) -> int:
 
 
 def is_inside(path: str) -> bool:
-    """Whether what pytest is asked to run must run inside a service."""
+    """Whether an argument of pytest must run inside a service."""
     return any(list(_fitting(inside_folder(database), [path])) for database in DATABASES)
 
 
@@ -87,7 +87,7 @@ def _fitting(folder: Path, paths: Sequence[str]) -> Iterator[str]:
 
 
 def chosen(folder: Path, only: str) -> list[str]:
-    """What pytest is told to run: the file of that name, else what the keyword matches."""
+    """Arguments for pytest: the file of that name, otherwise the tests that match the keyword."""
     for name in (f"test_{only}.py", f"{only}.py", only):
         if only and (folder / name).is_file():
             return [str(folder / name)]
@@ -110,7 +110,7 @@ def _run_in(
 
 @contextmanager
 def _server(database: str) -> Iterator[str]:
-    """The address of a server that is kept in ``.cache``; empty for SQLite, which needs none."""
+    """The address of the server in ``.cache``; empty for SQLite, which needs none."""
     if database == "sqlite":
         yield ""
     else:
@@ -119,9 +119,9 @@ def _server(database: str) -> Iterator[str]:
 
 
 def _in_the_foreground(command: list[str], cwd: Path, variables: Mapping[str, str]) -> int:
-    """Run a command on this terminal. Ctrl-C reaches it, and is its to answer."""
+    """Run a command on this terminal. It gets Ctrl-C and handles it."""
     every = clean_environment(variables)
-    del every["PYTHONDONTWRITEBYTECODE"]  # the copy stays, so the next run starts quicker
+    del every["PYTHONDONTWRITEBYTECODE"]  # the copy stays, so the next run starts faster
     process = subprocess.Popen(command, cwd=cwd, env=every)
     while True:
         try:

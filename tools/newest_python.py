@@ -1,10 +1,10 @@
-"""Fetch the newest Python that services support, where the machine's own is older.
+"""Fetch the newest Python that services support, if the machine's own is older.
 
     uv run python -m tools.newest_python
 
-prints the interpreter's path. uv downloads interpreters from a place that not every network
-reaches. Debian's next release has one too: apt fetches its packages, which are unpacked into
-``.cache`` together with the C library that they were built for. Nothing is installed.
+prints the interpreter's path. uv downloads interpreters from a server that not every network
+can reach. Debian's next release has one too: apt fetches its packages, which are unpacked into
+``.cache`` together with their C library. Nothing is installed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ SUITE = "sid"
 FOLDER = CACHE / f"python-{VERSION}"
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 LIBRARIES = FOLDER / "usr" / "lib" / "x86_64-linux-gnu"
-# What wheels expect of the machine, beside the interpreter and what it depends on.
+# Libraries that wheels expect, in addition to the interpreter's dependencies.
 PACKAGES = (f"python{VERSION}-minimal", f"libpython{VERSION}-stdlib", "libstdc++6")
 
 
 def find() -> Path | None:
-    """The interpreter on the PATH, or the one that was fetched before."""
+    """The interpreter on the PATH, or a previously fetched one."""
     fetched = FOLDER / "usr" / "bin" / f"python{VERSION}"
     on_path = shutil.which(f"python{VERSION}")
     return Path(on_path) if on_path else fetched if works(fetched) else None
 
 
 def works(python: Path) -> bool:
-    """Whether it starts, with the modules that need a library."""
+    """Whether it starts and imports the modules that need a library."""
     command = [str(python), "-c", "import bz2, ctypes, lzma, sqlite3, ssl, zlib"]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -48,14 +48,14 @@ def fetch() -> None:
 
     Raises:
         AssertionError: apt or patchelf failed.
-        OSError: this is no Debian.
+        OSError: this machine is not Debian.
 
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
     apt = FOLDER / "apt"
     for folder in ("etc", "state/lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True)
-    (apt / "state" / "status").touch()  # nothing is there, so every dependency is fetched
+    (apt / "state" / "status").touch()  # an empty status, so that every dependency is fetched
     (apt / "etc" / "sources.list").write_text(source())
     (apt / "apt.conf").write_text(
         f'Dir::State "{apt}/state"; Dir::State::status "{apt}/state/status";\n'
@@ -73,13 +73,13 @@ def fetch() -> None:
 
 
 def source() -> str:
-    """The machine's own mirror, but of the release that is being made."""
+    """The machine's own mirror, with Debian's next release."""
     told = dict(re.findall(r"^(URIs|Signed-By): *(\S+)", SOURCES.read_text(), re.MULTILINE)[:2])
     return f"deb [signed-by={told['Signed-By']}] {told['URIs']} {SUITE} main\n"
 
 
 def bind_to_its_libraries(python: Path) -> None:
-    """Let it start with the C library beside it, which may be newer than the machine's."""
+    """Let it use the unpacked C library, which may be newer than the machine's."""
     succeed(
         *(find_uv(), "tool", "run", "--quiet", "patchelf", "--force-rpath"),
         *("--set-interpreter", LIBRARIES / "ld-linux-x86-64.so.2", "--set-rpath", LIBRARIES),

@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that follow from a service's code.
+"""Writes the parts of the documentation that are derived from a service's code.
 
 It runs inside a generated service, with that service's interpreter:
 
@@ -51,7 +51,7 @@ def main(package: str, slug: str, database: str, folder: str) -> None:
 
 
 def settings(model: Any) -> Iterator[str]:
-    """A row for each environment variable: its name, what it means, its default."""
+    """A row for each environment variable: name, meaning, default."""
     yield "| Variable | Meaning | Default |"
     yield "| --- | --- | --- |"
     for name, field in model.model_fields.items():
@@ -75,7 +75,7 @@ def example(model: Any) -> Iterator[str]:
 
 
 def shown(default: Any) -> str:
-    """A default as one writes it in the environment; nothing where there is none."""
+    """A default in the form for the environment; empty if there is none."""
     if hasattr(default, "get_secret_value"):
         default = default.get_secret_value()
     if default is None or default == () or default == "":
@@ -86,12 +86,12 @@ def shown(default: Any) -> str:
 # -- Errors --------------------------------------------------------------------------------------
 
 
-# The guide's order: what a reader of the migration guide meets first.
+# The order of the errors in the guide.
 PACKAGES = ("migrate", "database", "settings", "cli")
 
 
 def errors(entries: Iterator[Any]) -> Iterator[str]:
-    """The errors of the terminal and the log, each under its code: the anchor that leads to it."""
+    """The errors of the terminal and the log, each with its code as the anchor."""
     for section, group in groupby(sorted(entries, key=place), lambda entry: entry.section):
         yield f"### {section}"
         yield ""
@@ -102,12 +102,12 @@ def errors(entries: Iterator[Any]) -> Iterator[str]:
             yield ""
             yield f"- Impact: {one_line(entry.impact)}"
             yield f"- Solution: {one_line(entry.solution)}"
-            yield f"- Cause and cure: {entry.cause_and_cure}"
+            yield f"- Cause and solution: {entry.cause_and_cure}"
             yield ""
 
 
 def http_errors(entries: Iterator[Any]) -> Iterator[str]:
-    """A row for each error that answers a request: its status, its code, its problem."""
+    """A row for each error that answers a request: status, code, problem."""
     yield "| Status | `code` | Problem |"
     yield "| --- | --- | --- |"
     for entry in sorted(entries, key=lambda entry: (entry.status, entry.code)):
@@ -118,25 +118,25 @@ def http_errors(entries: Iterator[Any]) -> Iterator[str]:
 
 
 def lint_codes(rules: Any, others: Any) -> Iterator[str]:
-    """Each code of a finding: what it is, why it hurts, what to do instead."""
+    """Each code of a finding: its title, why it hurts, what to do instead."""
     for rule in sorted(rules, key=lambda rule: rule.code):
         yield from (f"##### {rule.code}", "", f"{rule.title}. {rule.why}", "")
         yield f"- Instead: {rule.instead}"
         if rule.contract:
-            yield '- Where the file says `phase = "contract"`, it is a notice.'
+            yield '- If the file says `phase = "contract"`, it is only a notice.'
         yield ""
     for code, (why, instead) in others.items():
         yield from (f"##### {code}", "", why, "", f"- {instead}", "")
 
 
 def place(entry: Any) -> tuple[int, str]:
-    """Where an error's package stands in the guide; unknown ones come last."""
+    """The position of an error's package in the guide; unknown ones come last."""
     package = entry.package.partition("/")[0]
     return (PACKAGES.index(package) if package in PACKAGES else len(PACKAGES), entry.package)
 
 
 def one_line(text: str) -> str:
-    """A text of several lines in one, ready for a table's cell."""
+    """A text of several lines in one line, for a table's cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -144,7 +144,7 @@ def one_line(text: str) -> str:
 
 
 def diagram(metadata: Any, dialect: Any) -> Iterator[str]:
-    """The models as a Mermaid diagram: tables, columns, keys and what points to what."""
+    """The models as a Mermaid diagram: tables, columns, keys and references."""
     yield "```mermaid"
     yield "erDiagram"
     for table in metadata.sorted_tables:
@@ -186,13 +186,13 @@ def tables(metadata: Any, dialect: Any) -> Iterator[str]:
 
 
 def column_type(column: Any, dialect: Any) -> str:
-    """A column's type as this database writes it."""
+    """A column's type in this database."""
     kind = column.type.compile(dialect=dialect)
     return str(kind)
 
 
 def server_default(column: Any, dialect: Any) -> str:
-    """What the database fills in."""
+    """The column's default in the database."""
     if column.server_default is None:
         return ""
     default = column.server_default.arg

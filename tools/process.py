@@ -1,4 +1,4 @@
-"""Run a command so that nothing outside reaches into it and nothing of it stays behind."""
+"""Run a command without outside influences, and without leaving processes behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMEOUT_SECONDS = 900.0
 GRACE_SECONDS = 10.0
 KILLED_SECONDS = 60.0
 
-# Variables that would reach into a service, or into a tool that works on one, from outside.
+# Variables that would change the behaviour of a service, or of a tool that works on one.
 FOREIGN = (
     "ACCESS_TOKEN_",
     "ADMIN_KEY",
@@ -48,11 +48,11 @@ FOREIGN = (
 
 
 class TimedOut(AssertionError):
-    """A command took too long and was ended; the text holds what it had printed until then."""
+    """A command took too long and was ended; the text contains its output so far."""
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Copy the environment without what would reach into a service, and add ``variables``."""
+    """Copy the environment without such variables, and add ``variables``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **variables}
 
@@ -63,13 +63,13 @@ def run(
     variables: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a clean environment and capture what it prints.
+    """Run a command in a clean environment and capture its output.
 
-    The command leads a process group of its own. The group is ended after ``timeout`` seconds, and
+    The command has its own process group. The group is ended after ``timeout`` seconds, and
     when this process is interrupted.
 
     Raises:
-        TimedOut: it was not done in time.
+        TimedOut: it took too long.
 
     """
     words = [str(word) for word in command]
@@ -100,11 +100,11 @@ def succeed(
     variables: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> str:
-    """Run a command that must succeed; return all that it prints.
+    """Run a command that must succeed; return its output.
 
     Raises:
-        AssertionError: it failed; the text holds what it printed.
-        TimedOut: it was not done in time.
+        AssertionError: it failed; the text contains its output.
+        TimedOut: it took too long.
 
     """
     done = run(*command, cwd=cwd, variables=variables, timeout=timeout)
@@ -114,11 +114,11 @@ def succeed(
 
 
 def end_group(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """End a process that leads a group, and the whole group; return what it printed.
+    """End a process and its group; return its output.
 
-    It is interrupted first, as by Ctrl-C, so that it can stop what it started elsewhere (a test
-    run stops its PostgreSQL and shows where it was). What is left after ``GRACE_SECONDS`` is
-    killed.
+    It is interrupted first, as by Ctrl-C, so that it can stop processes in other groups (a test
+    run stops its PostgreSQL and shows the running test). Processes that are left after
+    ``GRACE_SECONDS`` are killed.
     """
     signal_group(process.pid, signal.SIGINT)
     try:
@@ -136,6 +136,6 @@ def _rest(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to a whole process group, if any of it is left."""
+    """Send a signal to a process group, if it still exists."""
     with suppress(ProcessLookupError):
         os.killpg(leader, number)

@@ -2,12 +2,12 @@
 
     uv run python -m tools.record_demo
 
-``make update`` does the same, and leaves the picture alone where only times and numbers would
-change.
+``make update`` does the same, but does not write the picture if only times and numbers
+changed.
 
-Every line is what the commands print: they run in a pseudo-terminal, one after the other, on a copy
-of this template, in a folder of their own. Only colours and the picture's frame are added here.
-Needs make, and packages from the index that uv is set up for.
+Every line is real output: the commands run in a pseudo-terminal, one after the other, on a copy
+of this template, in a separate folder. Only colours and the picture's frame are added here.
+It needs make, and packages from the index that uv uses.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def record() -> str:
-    """Run the commands and draw what they print; return the picture."""
+    """Run the commands and draw their output; return the picture."""
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
         copy_template(Path(folder) / "saasquatch-service")
@@ -58,12 +58,12 @@ def record() -> str:
         draw(console, SERVE, serve(shell))
         shell.close(force=True)
     picture = console.export_svg(title="saasquatch-service")
-    # The reader's own font serves; the picture fetches nothing.
+    # The reader's own font is used; the picture loads nothing.
     return re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
 
 
 def shows_the_same(one: str, other: str) -> bool:
-    """Whether two pictures show the same text, but for numbers and what they push aside."""
+    """Whether two pictures show the same text, apart from numbers and the spaces around them."""
     return _text(one) == _text(other)
 
 
@@ -73,14 +73,14 @@ def _text(picture: str) -> str:
 
 
 def draw(console: Console, command: str, said: str) -> None:
-    """A command and what it printed."""
+    """A command and its output."""
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
     if said:
         console.print(Text.from_ansi(said))
 
 
 def copy_template(folder: Path) -> None:
-    """What cookiecutter reads of this template."""
+    """Copy the parts of this template that cookiecutter reads."""
     folder.mkdir()
     shutil.copy(TEMPLATE / "cookiecutter.json", folder)
     for name in ("hooks", "templates", SERVICE.name):
@@ -89,7 +89,7 @@ def copy_template(folder: Path) -> None:
 
 
 def start_shell(folder: Path) -> pexpect.spawn[str]:
-    """A shell that says nothing but what the commands say."""
+    """A shell that prints only the commands' output."""
     foreign = ("VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "DATABASE_URL", "UV_PROJECT_ENVIRONMENT")
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     shell: pexpect.spawn[str] = pexpect.spawn(
@@ -106,7 +106,7 @@ def start_shell(folder: Path) -> pexpect.spawn[str]:
 
 
 def type_in(shell: pexpect.spawn[str], command: str) -> str:
-    """Run a command that must succeed and return what it prints."""
+    """Run a command that must succeed and return its output."""
     shell.sendline(f"{command}\nprintf '\\n%s%s%s\\n' 'reco' 'rded> ' $?")
     shell.expect(PROMPT + r"(\d+)")
     said = (shell.before or "").replace("\r\n", "\n").strip("\n")
@@ -115,7 +115,7 @@ def type_in(shell: pexpect.spawn[str], command: str) -> str:
 
 
 def serve(shell: pexpect.spawn[str]) -> str:
-    """Start the service, stop it once it is ready, and return what it printed until then."""
+    """Start the service, stop it when it is ready, and return its output."""
     shell.sendline(SERVE)
     shell.expect("Ready to serve[^\r\n]*")
     said = f"{shell.before}{shell.after}"

@@ -1,4 +1,4 @@
-"""Writes the schemas that a service's migrations make, as the service itself keeps them.
+"""Writes the schemas that a service's migrations make, in the service's own format.
 
 It runs inside a generated service, with that service's interpreter:
 

@@ -1,7 +1,7 @@
-"""Writes the table of docs/map.md that says what each part of the service is for.
+"""Writes the table of docs/map.md with the purpose of each part of the service.
 
-It comes from the docstrings of the service with every part, the multi-tenant one: their first
-sentence, and what they say behind ``May import:`` and ``Imported by:``. The layers come from the
+It comes from the docstrings of the multi-tenant service, which has every part: their first
+sentence, and the texts after ``May import:`` and ``Imported by:``. The layers come from the
 contracts in the service's ``pyproject.toml``.
 """
 
@@ -27,7 +27,7 @@ def with_table(text: str, project: Path) -> str:
 
 
 def table(project: Path) -> Iterator[str]:
-    """The layers, then a row for each package and each module beside them."""
+    """The layers, then a row for each package and each top-level module."""
     package = project / "src" / "my_service"
     yield "Layers, from top to bottom; each imports only from those below it:"
     yield ""
@@ -52,13 +52,13 @@ def layers(project: Path) -> list[str]:
 
 
 def parts(package: Path) -> Iterator[Path]:
-    """The modules beside the packages, then the packages with those in them."""
+    """The top-level modules, then the packages with their subpackages."""
     yield from (path for path in sorted(package.glob("*.py")) if path.name[0] != "_")
     yield from sorted(package.rglob("*/__init__.py"))
 
 
 def told(path: Path) -> tuple[str, str, str]:
-    """What a module says of itself: what it is, what it may import, who imports it."""
+    """The parts of a module's docstring: its purpose, what it may import, what imports it."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     text = " ".join(docstring.split()).replace("``", "`")
     what = docstring.partition("\n\n")[0].replace("\n", " ").replace("``", "`")
@@ -66,6 +66,6 @@ def told(path: Path) -> tuple[str, str, str]:
 
 
 def after(text: str, words: str) -> str:
-    """The rest of the sentence that begins with these words; nothing where there is none."""
+    """The rest of the sentence that begins with these words; empty if there is none."""
     found = re.search(rf"{words} (.*?)\.( |$)", text)
     return found[1] if found else ""

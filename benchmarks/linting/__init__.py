@@ -1,1 +1,1 @@
-"""What ``benchmarks.lint`` runs inside a generated service."""
+"""The part of ``benchmarks.lint`` that runs inside a generated service."""

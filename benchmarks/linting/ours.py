@@ -20,7 +20,7 @@ ENGINE = sa.create_engine(sys.argv[1], poolclass=sa.NullPool)
 
 
 def main() -> None:
-    """Print what was found."""
+    """Print the findings."""
     cases = {"risky": RISKY, "safe": SAFE}
     print(
         json.dumps(

@@ -1,4 +1,4 @@
-"""How long a writer waits beside a risky migration, and beside its safe form, on a million rows.
+"""The wait of a writer during a risky migration, and during its safe form, on a million rows.
 
 Run by ``benchmarks.lint`` with the Python of a generated service: ``writers.py ADDRESS ROWS``.
 Prints one line of JSON for each.
@@ -23,7 +23,7 @@ from engine.linting import apply, migration, pasted
 
 SERVER = sa.make_url(sys.argv[1])
 ROWS = int(sys.argv[2])
-# One of each form. The others differ in the statement that leads to them; tests run them all.
+# One of each form. Others differ only in the statement that leads to it; tests run them all.
 MEASURED = (
     "an index",
     "a unique constraint",
@@ -49,7 +49,7 @@ INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, {ROWS}) A
 INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, {ROWS}) AS n;
 REFRESH MATERIALIZED VIEW totals;
 """
-# What the live site does meanwhile, with a row that is there or a new one; the materialized view
+# The statements of the live site meanwhile, on an existing or a new row; the materialized view
 # is read.
 TRAFFIC = {
     "users": "UPDATE users SET bio = bio WHERE email = %(old)s || '@example.com'",
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def finding_of(name: str) -> Finding:
-    """What linting says of a migration, its safe form with it."""
+    """The findings in a migration, with the safe form."""
     with copy() as engine, engine.connect() as connection:
         change = migration(RISKY[name])
         report = lint(connection, [change], dialect, small_tables=SMALL_TABLES, round_trip=False)
@@ -85,7 +85,7 @@ def finding_of(name: str) -> Finding:
 
 
 def measured(table: str, changes: list[Migration]) -> tuple[float, float]:
-    """The longest wait of a writer while migrations run, and how long they run, in seconds."""
+    """The longest wait of a writer during migrations, and their duration, in seconds."""
     with copy() as engine, traffic(engine, TRAFFIC[table]) as waits:
         began = time.perf_counter()
         for change in changes:
@@ -96,7 +96,7 @@ def measured(table: str, changes: list[Migration]) -> tuple[float, float]:
 
 @contextmanager
 def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
-    """One statement after the other, by another session; what is yielded fills with their times."""
+    """One statement after the other, by another session; yields a list of their times."""
     waits: list[float] = []
     errors: list[psycopg.Error] = []
     over, warm, random, new = Event(), Event(), Random(0), count(ROWS + 1)
@@ -116,7 +116,7 @@ def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
                 connection.execute(statement.encode(), values)
                 waits.append(time.perf_counter() - began)
                 if len(waits) == 100:
-                    waits.clear()  # the first find cold caches
+                    waits.clear()  # the first ones have cold caches
                     warm.set()
                 time.sleep(0.001)
 
@@ -128,7 +128,7 @@ def traffic(engine: sa.Engine, statement: str) -> Iterator[list[float]]:
     finally:
         over.set()
         writer.join()
-    assert not errors, errors  # a live site would have met it, too
+    assert not errors, errors  # a live site would have had the error too
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Runs in a service's folder: makes its tables and a user who is signed in, prints the token."""
+"""Runs in a service's folder: creates its tables and a signed-in user, prints the token."""
 
 from my_service.accounts.models import User
 from my_service.accounts.tokens import Tokens

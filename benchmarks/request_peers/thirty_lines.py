@@ -1,4 +1,4 @@
-"""What anybody writes first: the same query, the same answer, and nothing else."""
+"""A first simple version: the same query, the same answer, and nothing else."""
 
 import os
 from datetime import datetime

@@ -56,7 +56,7 @@ def say(task: str, who: str, tenants: int, seconds: float, **more: float) -> Non
 
 
 def timed(act: Callable[[], object]) -> float:
-    """Seconds that it takes."""
+    """The time in seconds."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
@@ -81,7 +81,7 @@ def administer(statement: str) -> None:
 
 
 def register(engine: sa.Engine, prefix: str, count: int) -> list[str]:
-    """Tenants that are to be made."""
+    """Tenants to create."""
     names = [f"{prefix}_{n}" for n in range(count)]
     insert = sa.text("INSERT INTO public.tenants (id, name, schema_name) VALUES (:n, :n, :s)")
     with engine.begin() as connection:
@@ -97,7 +97,7 @@ def migrate(engine: sa.Engine, workers: int) -> None:
 
 
 def recorded(engine: sa.Engine) -> Replay:
-    """What the next run replays: caught on its way, and then undone by nobody having played it."""
+    """The recording that the next run would replay; it is caught, and nothing is replayed."""
     caught: list[Replay] = []
 
     class Caught(Exception):
@@ -115,7 +115,7 @@ def recorded(engine: sa.Engine) -> Replay:
 
 
 def psql(engine: sa.Engine, replay: Replay, names: list[str]) -> float:
-    """Raw psql: the very statements that a replay sends, one transaction for each tenant."""
+    """Raw psql: the same statements as a replay, one transaction for each tenant."""
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with (
         tempfile.NamedTemporaryFile("w", suffix=".sql") as file,
@@ -171,7 +171,7 @@ def add_column(number: int) -> None:
 
 
 def most_memory(act: Callable[[], object], database: str) -> float:
-    """The most private memory of one backend meanwhile, in MB."""
+    """The largest private memory of one server process meanwhile, in MB."""
     most, over = 0, threading.Event()
 
     def watch() -> None:
@@ -205,13 +205,13 @@ migrate(ours, 1)
 made = 10
 for number in range(ROUNDS):
     names = register(ours, f"psql{number}", PER_ROUND)
-    replay = recorded(ours)  # the first two are witnesses, made by Alembic
+    replay = recorded(ours)  # the first two are the canaries, made by Alembic
     say("provision", "psql", PER_ROUND - 2, psql(ours, replay, names[2:]))
     for workers in (1, 2):
         register(ours, f"ours{number}_{workers}", PER_ROUND)
         say(
             "provision",
-            f"ours, {workers} workers",
+            f"ours, {workers} worker{'s' * (workers > 1)}",
             PER_ROUND,
             timed(partial(migrate, ours, workers)),
         )
@@ -236,7 +236,7 @@ for number in (4, 5, 6):
     workers, began = 1 + number % 2, time.perf_counter()
     most = most_memory(partial(migrate, ours, workers), "bench_ours")
     seconds = time.perf_counter() - began
-    say("column", f"ours, {workers} workers", COLUMNS, seconds, megabytes=most)
+    say("column", f"ours, {workers} worker{'s' * (workers > 1)}", COLUMNS, seconds, megabytes=most)
     if number % 2:
         replay = recorded(other)
         say("column", "psql", COLUMNS - 2, psql(other, replay, everyone[2:]))

@@ -1,14 +1,14 @@
-"""What the functions of a package can raise, read from its source.
+"""Finds the errors that the functions of a package can raise, from its source.
 
-The package is parsed, never imported. A function raises what its body raises by ``raise``, and
-what the functions that it calls raise, unless a ``try`` around the call catches it. Calls are
-resolved by name, imports and annotations. Libraries are not looked into.
+The package is parsed, never imported. A function raises the errors of its ``raise`` statements, and
+those of the functions that it calls, unless a ``try`` around the call catches them. Calls are
+resolved by name, imports and annotations. Libraries are not analysed.
 
-Two views of the same code, because no static reading is exact:
+There are two views of the same code, because static analysis is not exact:
 
-- ``certain``: only calls whose target is known. What it finds, can be raised.
-- ``possible``: besides, each function or property whose name is mentioned, on any object. What it
-  does not find, cannot be raised by this package.
+- ``certain``: only calls whose target is known. All errors that it finds can be raised.
+- ``possible``: also each function or property whose name is mentioned, on any object. All errors
+  that it does not find cannot be raised by this package.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CATCH_ALL = {"Exception", "BaseException"}
 
 @dataclass(frozen=True, order=True)
 class Raised:
-    """An exception class of the package, its code and, where it answers a request, its status."""
+    """An exception class of the package, its code and, if it answers a request, its status."""
 
     name: str
     status: int | None = None
@@ -39,12 +39,12 @@ class Raised:
 
 @dataclass(eq=False)
 class Function:
-    """A function or method, with what is needed to resolve names in it."""
+    """A function or method, with the data to resolve names in it."""
 
     name: str
     node: FunctionNode
     module: Module
-    owner: str | None = None  # the class that has it
+    owner: str | None = None  # the class of a method
     outer: Function | None = None  # the function around it
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Function:
 
     @property
     def is_public(self) -> bool:
-        """Whether others may call it: nothing on the way to it begins with an underscore."""
+        """Whether it is public: no part of its path begins with an underscore."""
         path = [*self.module.name.split("."), self.owner or "", self.name]
         return self.outer is None and not any(part.startswith("_") for part in path)
 
@@ -63,7 +63,7 @@ class Function:
 
     @property
     def is_abstract(self) -> bool:
-        """Whether the body says nothing: a protocol's method."""
+        """Whether the body is empty: a protocol's method."""
         return all(
             isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
             for statement in self.node.body
@@ -71,7 +71,7 @@ class Function:
 
     @property
     def decorators(self) -> set[str]:
-        """Names of the decorators, without what has them: ``get`` for ``@router.get``."""
+        """Names of the decorators, without their objects: ``get`` for ``@router.get``."""
         called = (d.func if isinstance(d, ast.Call) else d for d in self.node.decorator_list)
         return {getattr(d, "attr", "") or getattr(d, "id", "") for d in called}
 
@@ -96,7 +96,7 @@ class Module:
 
     @cached_property
     def exports(self) -> set[str]:
-        """What ``__all__`` says; for ``__all__ = other.__all__`` a name that nothing has."""
+        """The names in ``__all__``; for ``__all__ = other.__all__`` a name that does not exist."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
                 names = [n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant)]
@@ -135,12 +135,12 @@ class Package:
 
     @cached_property
     def certain(self) -> Mapping[Function, set[Raised]]:
-        """What each function raises as far as its calls are known."""
+        """The errors of each function, from its known calls."""
         return _spread(self.functions, lambda f: _Reader(self, f, loose=False))
 
     @cached_property
     def possible(self) -> Mapping[Function, set[Raised]]:
-        """What each function raises if every name could mean every function of that name."""
+        """The errors of each function, if every name could mean every function of that name."""
         return _spread(self.functions, lambda f: _Reader(self, f, loose=True))
 
     @cached_property
@@ -150,9 +150,9 @@ class Package:
         return {raised.code for found in made for raised in found if raised.code}
 
     def documented(self, function: Function) -> Iterator[Raised]:
-        """What the function's docstring says under ``Raises:``; a code may stand in the text.
+        """The section ``Raises:`` of the function's docstring; its text may contain codes.
 
-        A method without a docstring of its own has that of the protocol's method of its name.
+        A method without a docstring has that of the protocol's method of the same name.
         """
         section = function.raises_section
         if not ast.get_docstring(function.node) and function.owner:
@@ -185,7 +185,7 @@ class Package:
     def _read(self, folder: Path) -> Iterator[tuple[str, Module]]:
         for path in sorted(folder.rglob("*.py")):
             if not path.stem.isidentifier():
-                continue  # migrations and seeds: loaded by path, they are no modules
+                continue  # migrations and seeds are loaded by path and are not modules
             parts = [self.root, *path.relative_to(folder).with_suffix("").parts]
             package = parts[:-1]
             name = ".".join(package if parts[-1] == "__init__" else parts)
@@ -203,7 +203,7 @@ class Package:
             yield name, module
 
     def look_up(self, module: Module, name: str) -> Module | Function | tuple[Module, str] | None:
-        """What a module-level name means: a module, a function, or a class with its module."""
+        """The meaning of a module-level name: a module, a function, or a class with its module."""
         if name in module.functions:
             return module.functions[name]
         if name in module.classes:
@@ -220,7 +220,7 @@ class Package:
         return self.look_up(there, original) if there and there is not module else None
 
     def is_face(self, function: Function) -> bool:
-        """Whether others may call it: public, and in the ``__all__`` of a package around it."""
+        """Whether it is public and in the ``__all__`` of a surrounding package."""
         if not function.is_public:
             return False
         parts = function.module.name.split(".")
@@ -272,7 +272,7 @@ class Package:
 
 
 class _Reader:
-    """Reads one function's body: what it raises itself, and whom it calls with what caught."""
+    """Reads one function's body: its own errors, and its calls with the errors that are caught."""
 
     def __init__(self, package: Package, function: Function, *, loose: bool) -> None:
         self.package, self.function, self.loose = package, function, loose
@@ -321,7 +321,7 @@ class _Reader:
             if any(
                 isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(handler)
             ):
-                # It goes on as it came: read the body again without this handler.
+                # The handler raises the error again: read the body again without this handler.
                 others = [names for names in kinds if names is not kind]
                 for statement in node.body:
                     self._visit(statement, caught.union(*others), handled)
@@ -385,7 +385,7 @@ class _Reader:
         elif isinstance(node, ast.withitem):
             yield from self._entered(node.context_expr)
         elif self.loose and isinstance(node, ast.Attribute):
-            # What a call returns is an object: it has methods, and no functions of a module.
+            # A call returns an object, which has methods and no functions of a module.
             is_object = isinstance(node.value, ast.Call)
             named = self.package.by_name.get(node.attr, [])
             near = self.package.reach(self.module.name)
@@ -398,7 +398,7 @@ class _Reader:
                 yield target
 
     def _entered(self, manager: ast.expr) -> Iterator[Function]:
-        """What enters a ``with``; loosely, whatever it could be where the class is not known."""
+        """The ``__enter__`` of a ``with``; in the loose view all candidates of that name."""
         near = self.package.reach(self.module.name)
         for name in ("__enter__", "__aenter__"):
             if target := self.package.method(self._type(manager), name):

@@ -1,4 +1,4 @@
-"""Somebody registers, signs in and reads about themselves through /docs, without the internet."""
+"""A user registers, signs in and reads their own account through /docs, without the internet."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Docs:
         browser.get(f"{address}/docs")
 
     def find(self, css: str, within: WebElement | None = None) -> WebElement:
-        """The first that is there to be seen, as soon as it is."""
+        """The first visible element, as soon as there is one."""
 
         def seen(_: object) -> WebElement | None:
             found = (within or self.browser).find_elements(By.CSS_SELECTOR, css)
@@ -62,7 +62,7 @@ class Docs:
         return self.wait.until(seen)  # type: ignore[return-value]
 
     def try_out(self, tag: str, path: str, body: str = "") -> str:
-        """Send a request; give the answer's text."""
+        """Send a request; return the answer's text."""
         found = f"div[id^='operations-{tag}-'] [data-path='{path}']"
         block = self.find(found).find_element(By.XPATH, "./ancestor::div[@id][1]")
         self.find(".opblock-summary-control", block).click()
@@ -126,7 +126,7 @@ def test_mailed_links_work_in_development(
 
 
 def follow_mail(browser: webdriver.Chrome, address: str, subject: str) -> str:
-    """Click a mail on the first page; return the path that it leads to."""
+    """Click a mail on the first page; return the path of the new page."""
     browser.get(address)
     browser.find_element(By.PARTIAL_LINK_TEXT, subject).click()
     return urlsplit(browser.current_url).path

@@ -1,4 +1,4 @@
-"""The whole API, as it describes itself: no failure, and no answer it does not mention."""
+"""The whole API by its own description: no failure, and no undocumented answer."""
 
 from __future__ import annotations
 

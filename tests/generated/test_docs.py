@@ -1,4 +1,4 @@
-"""The pages of a generated service are true: commands run, tables and errors are the code's."""
+"""The pages of a generated service are true: commands run, tables and errors match the code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ each_database = pytest.mark.parametrize("database", DATABASES)
 GUIDE = "src/my_service/migrations/README.md"
 PATTERNS = INSIDE / "guide_patterns.py"
 
-# What a page shows and nobody can run here: docker needs its daemon, and what takes a database over
-# needs one that was there before (tests/inside/engine/test_adoption.py has some).
+# Blocks that cannot run here: docker needs its daemon, and a baseline needs an existing
+# database (tests/inside/engine/test_adoption.py has some).
 TENANTS = "A schema for each tenant"
 ADOPTION = {"From Knex, from Django, or made by hand", "From Alembic", TENANTS}
 NOT_RUN = {"README.md": {"Deploy"}, GUIDE: {"10. Production", *ADOPTION}}
@@ -44,7 +44,7 @@ def test_every_shell_block_runs(
 
 
 @each_database
-def test_what_is_not_run_is_marked_as_such(bake: Bake, database: str) -> None:
+def test_blocks_that_are_not_run_are_marked(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     for page, headings in NOT_RUN.items():
         shown = {block.heading for block in blocks(folder / page, "console")}
@@ -53,7 +53,7 @@ def test_what_is_not_run_is_marked_as_such(bake: Bake, database: str) -> None:
 
 
 @each_database
-def test_each_make_target_is_the_command_beside_it(
+def test_each_make_target_is_the_command_in_the_same_row(
     project: Bake, shell: Shell, database: str
 ) -> None:
     folder = project(database=database)
@@ -117,7 +117,7 @@ def sources(folder: Path) -> list[Path]:
 
 
 def codes_made(path: Path) -> list[str]:
-    """The codes of the errors that a file makes; one that passes on another's code makes none."""
+    """The codes of the errors that a file makes, without passed-on codes."""
     places = {"ActionableError": 0, "HttpError": 1}
     codes = [
         node.args[places[node.func.id]]
@@ -136,7 +136,7 @@ def test_the_guide_has_its_eleven_sections(bake: Bake, database: str) -> None:
 
 
 @each_database
-def test_the_tree_shows_what_is_there(bake: Bake, database: str) -> None:
+def test_the_tree_shows_the_existing_files(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
     shown = {line.split()[0].rstrip("/") for line in tree.code.splitlines() if line[0] == " "}
@@ -157,7 +157,7 @@ def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page can name."""
+    """The anchors of a page."""
     titles = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 

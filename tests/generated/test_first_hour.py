@@ -1,4 +1,4 @@
-"""A day's work beside a running ``make dev``, with real processes, files and signals."""
+"""A day's work while ``make dev`` runs, with real processes, files and signals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def downgrade() -> None:
 
 @dataclass
 class Desk:
-    """A project somebody works on, and the commands they type."""
+    """A project in development, and the commands that are typed in it."""
 
     project: Path
     python: Path
@@ -68,7 +68,7 @@ class Desk:
         return self.project / "src" / "my_service" / "migrations" / "versions"
 
     def start(self, *words: str) -> Running:
-        """Start a command at a terminal of its own: signals reach it and all that it starts."""
+        """Start a command at its own terminal: signals reach it and its child processes."""
         log = self.project.parent / f"{words[0]}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
@@ -79,14 +79,14 @@ class Desk:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # A shell without job control lets what it starts in the background ignore Ctrl-C.
+                # In a shell without job control, background processes ignore Ctrl-C.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         self.started.append(Running(process, log))
         return self.started[-1]
 
     def type(self, line: str) -> str:
-        """Run a command that must succeed; return what it says."""
+        """Run a command that must succeed; return its output."""
         running = self.start(*line.split())
         code = running.process.wait(SECONDS)
         assert code == 0, running.said()
@@ -95,13 +95,13 @@ class Desk:
 
 @dataclass
 class Running:
-    """A command that runs."""
+    """A running command."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def said(self) -> str:
-        """All that it has printed."""
+        """Its output so far."""
         return self.log.read_text()
 
     def says(self, pattern: str, times: int = 1) -> None:
@@ -109,7 +109,7 @@ class Running:
         self.wait(lambda: len(re.findall(pattern, self.said())) >= times)
 
     def wait(self, is_so: Callable[[], Any]) -> None:
-        """Wait for something, but not for ever."""
+        """Wait for a condition, with a limit."""
         end = time.monotonic() + SECONDS
         while not is_so():
             assert time.monotonic() < end, self.said()
@@ -154,14 +154,14 @@ def dev(desk: Callable[..., Desk], address: str) -> Iterator[tuple[Desk, Running
 
 
 def becomes_ready(address: str) -> None:
-    """Wait for it: what readiness found is good for a second."""
+    """Wait for it: readiness caches its answer for a second."""
     end = time.monotonic() + SECONDS
     while requests.get(f"{address}/health/ready", timeout=SECONDS).status_code != 200:
         assert time.monotonic() < end
         time.sleep(0.1)
 
 
-def test_write_read_see_the_sql_and_apply_beside_make_dev(
+def test_write_read_see_the_sql_and_apply_while_make_dev_runs(
     dev: tuple[Desk, Running], address: str
 ) -> None:
     desk, running = dev
@@ -182,7 +182,7 @@ def test_write_read_see_the_sql_and_apply_beside_make_dev(
     assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 503
     assert "Batch 2 run" in desk.type("migrate latest")
     becomes_ready(address)
-    # Once more, with feeling: it was applied, and is edited.
+    # Once more: it was applied, and is edited now.
     migration.write_text(migration.read_text().replace("def upgrade", "x = 1\n\n\ndef upgrade"))
     running.says("add_nick changed after it was applied.*migrate down, then migrate latest")
     desk.type("migrate down")

@@ -42,7 +42,7 @@ SAFE = MIGRATION.format(
 
 @dataclass(frozen=True)
 class Repository:
-    """A service in a git repository, and the environment of those who work in it."""
+    """A service in a git repository, and the environment of its developers."""
 
     folder: Path
     variables: dict[str, str]
@@ -70,7 +70,7 @@ def repository(
 ) -> Repository:
     """A service whose first commit is on main."""
     folder = project(database="sqlite")
-    commands = tmp_path / "commands"  # what uv would install as the service's own command
+    commands = tmp_path / "commands"  # uv would install the service's own command there
     commands.mkdir()
     (commands / "my-service").write_text('#!/bin/sh\nexec python -m my_service "$@"\n')
     (commands / "my-service").chmod(0o755)
@@ -97,7 +97,7 @@ def test_ci_annotates_what_a_pull_request_adds(
 ) -> None:
     repository.add(migration)
     repository.git("commit", "--quiet", "--message=change")
-    # As actions/checkout leaves it: all branches of the remote, and a merge that has no name.
+    # As after actions/checkout: all branches of the remote, and a merge without a branch.
     checkout = Repository(tmp_path / "checkout", repository.variables)
     repository.git(
         "clone", "--quiet", "--branch=main", str(repository.folder), str(checkout.folder)

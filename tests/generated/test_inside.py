@@ -1,4 +1,4 @@
-"""The engine and the tenants keep their promises: ``tests/inside``, run inside the services."""
+"""Runs ``tests/inside`` (the engine and the tenants) inside the services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.services import (
     inside_variables,
 )
 
-# What takes long is a part of its own, so that two workers share the work. The rest is one part.
+# Slow files are separate parts, so that two workers share the work. The others are one part.
 SLOW = {
     "sqlite": ("processes",),
     "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "sequences"),
@@ -37,7 +37,7 @@ def test_what_runs_inside_passes(
     part: str,
 ) -> None:
     server = "" if database == "sqlite" else str(request.getfixturevalue("postgres_server"))
-    folder = project(database=database)  # a copy: what these tests run leaves caches there
+    folder = project(database=database)  # a copy, since these tests leave caches in it
     service_environment.succeed(
         folder,
         *inside_command("-rs", "--basetemp", str(tmp_path / "inside"), *chosen(database, part)),

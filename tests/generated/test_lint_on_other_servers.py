@@ -1,4 +1,4 @@
-"""Linting on older PostgreSQL servers than the one that all other tests use."""
+"""Linting and snapshots on older PostgreSQL servers than the one that all other tests use."""
 
 from __future__ import annotations
 
@@ -71,16 +71,38 @@ def execute(as_user: list[str], command: list[object]) -> None:
 def test_linting_keeps_its_promises(
     project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
+    run_inside(project, service_environment, tmp_path, server, "test_lint_postgresql.py")
+
+
+@pytest.mark.parametrize("server", [postgresql_15, postgresql_16])
+def test_a_snapshot_says_the_same_of_the_same(
+    project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
+) -> None:
+    chosen = "two_ways or nothing_else"
+    run_inside(
+        project, service_environment, tmp_path, server, "test_drift_postgresql.py", "-k", chosen
+    )
+
+
+def run_inside(
+    project: Bake,
+    service_environment: ServiceEnvironment,
+    folder: Path,
+    server: Server,
+    file: str,
+    *arguments: str,
+) -> None:
+    """Run a file of the engine's tests on a server."""
     service = project(database="postgresql")
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
-    with server(tmp_path / "server") as address:
+    for place in (folder, *folder.parents[:-2]):
+        place.chmod(place.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
+    with server(folder / "server") as address:
         succeed(
             service_environment.python,
-            *inside_command("--basetemp", str(tmp_path / "inside")),
-            str(inside_folder("postgresql") / "test_lint_postgresql.py"),
+            *inside_command("--basetemp", str(folder / "inside"), *arguments),
+            str(inside_folder("postgresql") / file),
             cwd=service,
-            timeout=900,  # three hundred databases are made and dropped
+            timeout=900,  # linting makes and drops three hundred databases
             variables=service_environment.variables(service)
             | inside_variables(service, "postgresql", address),
         )

@@ -16,7 +16,7 @@ from serving import Serve, Service, process_of
 pytestmark = pytest.mark.thorough
 
 LARGE = 900_000  # bytes: just below MAX_BODY_BYTES
-# The machine's own noise, in seconds of the service's processor time, beside work that is linear.
+# The machine's noise, in seconds of the service's processor time, in addition to linear work.
 NOISE = 1.0
 
 FIELDS = {
@@ -26,7 +26,7 @@ FIELDS = {
     "/auth/request-password-reset": ("email",),
     "/auth/reset-password": ("token", "password"),
 }
-# What text algorithms stumble over: combining characters, dots, at signs, case folding, spaces.
+# Difficult texts for algorithms: combining characters, dots, at signs, case folding, spaces.
 AWKWARD = [
     "\u0301\u0316",
     "a.",
@@ -80,7 +80,7 @@ def test_a_megabyte_costs_no_more_in_one_place_than_in_another(
 
 
 def text(unit: str, width: int = 2) -> str:
-    """A long text of one unit over and over, which fits when each byte takes ``width``."""
+    """A long text that repeats one unit, and fits if each byte takes ``width``."""
     size = max(1, len(json.dumps(unit, ensure_ascii=False).encode()) - 2)
     return unit * (LARGE // (width * size))
 

@@ -1,4 +1,4 @@
-"""Many clients at once: nothing piles up, and what is too much is refused at once."""
+"""Many clients at once: no backlog, and too many requests are refused at once."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
         rates = {}
         for clients, rounds in ((10, 4), (100, 1), (500, 1)):
             outcome, waited = hammer(service, clients, rounds, mixed)
-            # Hashing is the slowest, so most clients end up there; what is too much, or waited
-            # for 10 seconds, is told to come again. Nothing else happens to anybody.
+            # Hashing is the slowest step, so most clients wait there; requests that are too many,
+            # or have waited for 10 seconds, get 503. There is no other failure.
             found = {name.split(" ", 2)[2] for name in outcome["statuses"]}
             assert {"200"} <= found <= {"200", "503 again"}, outcome
             if clients <= 100:
@@ -47,7 +47,7 @@ def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
 
 
 @each_database
-def test_what_is_too_much_is_refused_at_once_and_told_when_to_come_again(
+def test_too_many_requests_are_refused_at_once_with_retry_after(
     serve: Serve, empty_database: Any, database: str
 ) -> None:
     limits = {"MAX_WAITING_REQUESTS": "5", "MAX_WAITING_SIGN_INS": "5", "DB_POOL_MAX": "2"}
@@ -61,7 +61,7 @@ def test_what_is_too_much_is_refused_at_once_and_told_when_to_come_again(
 
 
 def with_requests(service: Service, database: str) -> tuple[Service, list[str]]:
-    """The service of a tenant where there are any, and what somebody who is signed in sends."""
+    """The service, with a tenant if there are any, and the headers of a signed-in user."""
     if database == "postgresql-multi-tenant":
         service = service.with_tenant("initech")
     token = service.sign_in(EMAIL)
@@ -75,7 +75,7 @@ def with_requests(service: Service, database: str) -> tuple[Service, list[str]]:
 
 
 def request(method: str, path: str, headers: dict[str, str], body: str = "") -> str:
-    """A request as it is sent."""
+    """The bytes of a request."""
     every = {"Host": "127.0.0.1", **headers}
     if body:
         every |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -86,7 +86,7 @@ def request(method: str, path: str, headers: dict[str, str], body: str = "") -> 
 def hammer(
     service: Service, clients: int, rounds: int, mixed: list[str]
 ) -> tuple[dict[str, Any], list[float]]:
-    """What came back, and how long /health/live took meanwhile, each time."""
+    """The answers, and the times of /health/live meanwhile."""
     host, _, port = service.address.removeprefix("http://").partition(":")
     plan = {"host": host, "port": int(port), "clients": clients, "rounds": rounds}
     command, pipe = [sys.executable, HAMMER], subprocess.PIPE

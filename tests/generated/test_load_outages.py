@@ -1,4 +1,4 @@
-"""A database or a storage that is away: said at once, in a line, and over when it is back."""
+"""An unreachable database or storage: reported at once in one line, and over when it is back."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def wait_until(holds: Any, seconds: float = 30) -> None:
 
 @contextmanager
 def own_server(folder: Path) -> Iterator[tuple[str, Any]]:
-    """A server that nobody else uses, and how to stop all its processes for a block."""
+    """A separate server, and a function to stop all its processes for a block."""
     data = folder / "own"
     server = get_server(data)
     postmaster = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))

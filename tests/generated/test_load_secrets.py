@@ -1,4 +1,4 @@
-"""Statements are broken on purpose: what they carried is in no log."""
+"""Statements fail on purpose: no log contains their values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMAIL = "ada@example.com"
 STRANGER = "grace@example.com"
 NAME = "Countess of Lovelace"
 
-# Each breaks writing users, or reading them, in a way of its own.
+# Each breaks writing or reading users in another way.
 BREAKS = {
     "sqlite": {
         "CREATE TRIGGER no BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'no'); END": (
@@ -72,7 +72,7 @@ def test_no_log_holds_what_a_broken_statement_carried(
 
 
 def use(service: Service, token: str) -> list[int]:
-    """Everything that writes or reads an account; the statuses."""
+    """Send every request that writes or reads an account; return the statuses."""
     bearer = {"Authorization": f"Bearer {token}"}
     me = f"{service.address}/users/me"
     change = {"current_password": PASSWORD, "password": "another horse"}
@@ -106,6 +106,6 @@ def run(address: str, statements: str) -> list[Any]:
 
 
 def secrets_in(address: str) -> set[str]:
-    """What the database keeps that nobody may read."""
+    """The secret values in the database."""
     query = "SELECT password_hash FROM users UNION SELECT verification_token FROM users"
     return {str(value) for (value,) in run(address, query) if value}

@@ -1,4 +1,4 @@
-"""Clients that send slowly, or never, or never read: their time ends, and nobody else waits."""
+"""Clients that send slowly or never, or never read: they are disconnected, and others go on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_client_that_does_not_go_on_is_let_go_and_others_are_served(
             wait_for_connections(process, 0)
 
 
-def test_a_signal_ends_the_process_whoever_still_talks_to_it(
+def test_a_signal_ends_the_process_in_spite_of_open_connections(
     serve: Serve, empty_database: Any
 ) -> None:
     variables = {"CLIENT_TIMEOUT": "600", "SHUTDOWN_TIMEOUT": "4"}
@@ -72,7 +72,7 @@ def test_a_signal_ends_the_process_while_the_database_never_answers(
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             process.wait(20)
-    # It ends with 1 and says so, since what still ran is lost.
+    # It exits 1 with a message, since running work is lost.
     assert "Ended at once" in service.log.read_text()
 
 
@@ -91,7 +91,7 @@ def clients(service: Service, number: int, sent: bytes) -> Iterator[None]:
 
 
 def wait_for_connections(process: psutil.Process, number: int) -> None:
-    """Until the process holds so many connections of clients."""
+    """Wait until the process has this number of client connections."""
     end = time.monotonic() + 60
     while True:
         held = [c for c in process.net_connections("tcp") if c.status == "ESTABLISHED"]

@@ -1,4 +1,4 @@
-"""The generated Makefile takes what it knows, and refuses the rest."""
+"""The generated Makefile accepts known variables, and refuses others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not has_posix_shell(), reason="needs sh and make
 
 @pytest.fixture
 def uv(tmp_path: Path) -> dict[str, str]:
-    """A PATH on which uv only says what it was given."""
+    """A PATH with a uv that only prints its arguments."""
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "uv"
@@ -46,7 +46,7 @@ def uv(tmp_path: Path) -> dict[str, str]:
         ("dev port=9000 UV=uv LOG_LEVEL=DEBUG", "serve --reload --port 9000"),
     ],
 )
-def test_what_is_known_is_passed_on(
+def test_known_variables_are_passed_on(
     bake: Bake, uv: dict[str, str], typed: str, command: str
 ) -> None:
     done = run("make", *typed.split(), cwd=bake(database="sqlite"), variables=uv)
@@ -62,10 +62,10 @@ def test_what_is_known_is_passed_on(
         ("migrate:rollback all=no", "all= is 1, or left out"),
         ("dev host=0.0.0.0 port=1", "dev takes no host=. It takes port="),
         ("database=postgresql", "help takes no database="),
-        ("migrate:make", "Say which one: make migrate-make name=add_avatar"),
+        ("migrate:make", "Name one: make migrate-make name=add_avatar"),
     ],
 )
-def test_what_is_unknown_is_refused_and_nothing_runs(
+def test_unknown_variables_are_refused_and_nothing_runs(
     bake: Bake, uv: dict[str, str], typed: str, reason: str
 ) -> None:
     done = run("make", *typed.split(), cwd=bake(database="sqlite"), variables=uv)

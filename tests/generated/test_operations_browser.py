@@ -1,6 +1,6 @@
 """An operator signs in to /operations with a browser, on each size and in light and dark.
 
-The test makes what there is to see: a backfill that runs, a contract that waits for it, a drift.
+The test makes the data: a running backfill, a contract that waits for it, a drift.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TABLE = (
     f" WHERE x < {ROWS}) INSERT INTO visits (id, place) SELECT x, 'here' FROM c\")"
 )
 FILL = 'phase = "backfill"\nbackfill = Backfill(table="visits", set={"town": "place"})\n'
-# The page looks again by itself: not in the middle of a look at it.
+# Prevents the page from reloading itself in the middle of a check.
 STAY = "const later = setTimeout; window.setTimeout = (act, ms) => ms < 9000 ? later(act, ms) : 0"
 
 
@@ -88,7 +88,7 @@ def open_browser(tmp_path: Path) -> Iterator[Callable[[], webdriver.Chrome]]:
 
 
 class Scene:
-    """A service of its own, with migrations of which one is a backfill and the last a contract."""
+    """A separate service with migrations: one is a backfill, the last is a contract."""
 
     def __init__(self, project: Path, environment: ServiceEnvironment, folder: Path) -> None:
         self.python, self.folder = environment.python, folder
@@ -107,7 +107,7 @@ class Scene:
             file.write_text(text, encoding="utf-8")
 
     def migrating(self) -> AbstractContextManager[Path]:
-        """``migrate latest``, which rests after each chunk of the backfill."""
+        """Start ``migrate latest``, which pauses after each chunk of the backfill."""
         command = [str(self.python), "-m", "my_service", "migrate", "latest"]
         return running(command, self.folder, {**self.variables, "MIGRATION_BACKFILL_PAUSE": "3600"})
 
@@ -122,7 +122,7 @@ class Scene:
 
     @property
     def done(self) -> int:
-        """How many rows the backfill has done."""
+        """The number of finished rows of the backfill."""
         if not self.ask("SELECT 1 FROM sqlite_schema WHERE name = 'migration_progress'"):
             return 0
         return sum(done for (done,) in self.ask("SELECT done FROM migration_progress"))
@@ -149,7 +149,7 @@ def test_an_operator_signs_in_and_sees_what_goes_on(
         browser = open_browser()
         sign_in(browser, service, "wrong")
         shown = WebDriverWait(browser, SECONDS)
-        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "not the key"))
+        shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "key is wrong"))
         assert faults(browser, axe) == []
         sign_in(browser, service, ADMIN_KEY)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Held back"))
@@ -168,17 +168,17 @@ def test_an_operator_signs_in_and_sees_what_goes_on(
 
 
 def check_what_is_said(browser: webdriver.Chrome, done: int) -> None:
-    """The page tells of the contract, the backfill, the drift and the runs."""
+    """The page shows the contract, the backfill, the drift and the runs."""
     text = browser.find_element(By.TAG_NAME, "body").text
     assert "1 migration is held back; 1 backfill is not finished." in text
     assert "005_drop_place" in text and "table strange is there" in text
     assert f"the backfill of visits: {done} of {ROWS} rows" in text
     assert {table.accessible_name for table in browser.find_elements(By.TAG_NAME, "table")} == {
-        "Those that are not finished",
-        "Processes that serve",
-        "What differs",
-        "The newest runs, newest first",
-        "How long each applied migration took",
+        "Unfinished backfills",
+        "Serving processes",
+        "Differences",
+        "Newest runs first",
+        "Duration of each applied migration",
     }
     drawn = [one.accessible_name for one in browser.find_elements(By.TAG_NAME, "svg")]
     assert drawn[0] == f"the backfill of visits: {done} of {ROWS} rows" and all(drawn)
@@ -186,7 +186,7 @@ def check_what_is_said(browser: webdriver.Chrome, done: int) -> None:
 
 
 def check_what_programs_read(service: Service, done: int) -> None:
-    """JSON and metrics tell of the backfill too."""
+    """JSON and metrics show the backfill too."""
     read = requests.get(
         f"{service.address}/operations/backfills", headers={"X-Admin-Key": ADMIN_KEY}, timeout=20
     ).json()
@@ -206,7 +206,7 @@ def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
 
 
 def check_the_looks(browser: webdriver.Chrome, axe: str) -> None:
-    """axe-core finds nothing on any size and in any theme; pictures of each are kept."""
+    """axe-core finds nothing at any size and in any theme; pictures of each are kept."""
     PICTURES.mkdir(exist_ok=True)
     for size, (width, height) in SIZES.items():
         for theme in ("light", "dark"):
@@ -221,7 +221,7 @@ def check_the_looks(browser: webdriver.Chrome, axe: str) -> None:
 
 
 def look_at(browser: webdriver.Chrome, width: int, height: int, theme: str) -> None:
-    """Take another window and another theme."""
+    """Change the window's size and the theme."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": theme}]
@@ -229,7 +229,7 @@ def look_at(browser: webdriver.Chrome, width: int, height: int, theme: str) -> N
 
 
 def is_wider_than_the_window(browser: webdriver.Chrome) -> bool:
-    """Whether the page must be moved sideways to be read."""
+    """Whether the page needs horizontal scrolling."""
     widths = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     page, window = browser.execute_script(widths)
     return bool(page > window)

@@ -1,4 +1,4 @@
-"""What docstrings say under ``Raises:`` is what the code can raise."""
+"""The sections ``Raises:`` of docstrings match the errors that the code can raise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each_database = pytest.mark.parametrize("database", DATABASES)
 # Decorators of routes: what a route may answer is in its ``responses``.
 ROUTES = {"get", "post", "patch", "delete", "put"}
 
-# Untrue in one of these ways or the other: text for the end of accounts/administration.py.
+# Untrue docstrings of each kind: text for the end of accounts/administration.py.
 LIES = {
     "names an error that nothing raises": '''
 def count_users(session: Session) -> int:
@@ -106,7 +106,7 @@ def close(session: Session, user_id: UUID) -> bool:
 
 
 @each_database
-def test_what_is_documented_can_be_raised(bake: Bake, database: str) -> None:
+def test_documented_errors_can_be_raised(bake: Bake, database: str) -> None:
     package = Package(bake(database=database) / "src" / "my_service")
     assert sum(bool(function.raises_section) for function in package.functions) > 20
     assert list(lies(package)) == []
@@ -139,7 +139,7 @@ def test_a_function_that_catches_the_error_need_not_document_it(bake: Bake, tmp_
 def lies(package: Package) -> Iterator[str]:
     """Functions that document an error of this package which they cannot raise.
 
-    What asks the backend is left out: one database may raise where another has no reason to.
+    Functions that call the backend are left out: only one database may raise the error.
     """
     for function in package.functions:
         if "backend" in function.names:
@@ -152,11 +152,11 @@ def lies(package: Package) -> Iterator[str]:
 
 
 def silences(package: Package) -> Iterator[str]:
-    """Functions of a face that raise an error of this package and do not document it."""
+    """Public functions that raise an error of this package without documenting it."""
     for function in package.functions:
         if not package.is_face(function) or is_entry_point(function):
             continue
-        # Without their codes: a sentence may say it in other words.
+        # Without the codes, since a sentence may describe the error in other words.
         documented = [replace(said, code=None) for said in package.documented(function)]
         silent = [
             raised
@@ -182,7 +182,7 @@ def covers(package: Package, said: Raised, raised: Raised) -> bool:
 
 
 def planted(found: Iterator[str]) -> list[str]:
-    """What was found in the module that ``with_text`` adds to."""
+    """The findings in the module that ``with_text`` extends."""
     return [line for line in found if line.startswith("my_service.accounts.administration: ")]
 
 

@@ -1,4 +1,4 @@
-"""An old and a new release side by side: a column is renamed while both write, and nobody waits."""
+"""An old and a new release at the same time: a column is renamed while both write."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ down_revision = "{after}"
 
 @dataclass
 class Writer:
-    """Writes a name through one replica and reads it through the next, on and on."""
+    """Repeatedly writes a name through one replica and reads it through the next."""
 
     token: str
     headers: dict[str, str]
@@ -120,16 +120,16 @@ class Deploy:
 
     @property
     def schema(self) -> str:
-        """Where the users are."""
+        """The name of the table of users."""
         return "tenant_acme" if self.database == "postgresql-multi-tenant" else "public"
 
     def age(self, instance: str) -> None:
-        """Make an instance silent for a long time, as its process would be."""
+        """Make an instance's last beat old, as if its process had been stopped."""
         moment = "'2020-01-01 00:00:00'"
         self.ask(f"UPDATE service_instances SET beat_at = {moment} WHERE id = '{instance}'")
 
     def instances(self) -> set[str]:
-        """Who is counted."""
+        """The registered instances."""
         return {row[0] for row in self.ask("SELECT id FROM service_instances")}
 
     def has_contracted(self) -> bool:
@@ -213,7 +213,7 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
     goes_on(writer)
     assert not deploy.has_contracted()
 
-    # Killed: it cannot say that it ends, so it counts for a while.
+    # Killed: it cannot remove its row, so it counts for a while.
     writer.leave(first)
     process_of(first).kill()
     # An old replica starts on the newer schema.
@@ -251,13 +251,13 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
 
 
 def goes_on(writer: Writer) -> None:
-    """Some more is written."""
+    """Wait until more has been written."""
     before = writer.written
     wait_until(lambda: writer.written > before + 5)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for what another process is to do."""
+    """Wait for an effect of another process."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""A service's wheel is all that production needs."""
+"""Production needs only a service's wheel."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.thorough
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Path:
-    """A folder with an empty environment, which one wheel after the other has for itself.
+    """A folder with an empty environment for one wheel after the other.
 
-    What Python compiled of the packages stays, so only the first start takes long.
+    Compiled files of the packages stay, so only the first start is slow.
     """
     folder = tmp_path_factory.mktemp("elsewhere")
     succeed(uv, "venv", "--quiet", "--python", sys.executable, "environment", cwd=folder)

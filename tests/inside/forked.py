@@ -3,8 +3,8 @@
     python forked.py serve <socket> <package>    imports the package, and waits
     python -S forked.py run <socket> <words>     runs ``<package> <words>`` there
 
-A command has its own process, and the terminal, folder and environment of whoever typed it. It
-sees the modules as they were at the start: do not change code that is imported meanwhile.
+A command has its own process, and the terminal, folder and environment of its caller. It
+uses the modules as they were at the start: do not change imported code meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def serve(address: str, package: str) -> None:
 
 
 def _become(connection: socket.socket, package: str) -> int:
-    """Be the command that somebody asks for; send its exit code, and return it."""
+    """Run the requested command in this process; send its exit code, and return it."""
     request, terminal, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 3)
     for number, handle in enumerate(terminal):
         os.dup2(handle, number)
@@ -68,7 +68,7 @@ def _run(package: str) -> int:
 
 
 def run(address: str, *words: str) -> int:
-    """Have a command run; return its exit code."""
+    """Request a command; return its exit code."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
         asked = {"folder": os.getcwd(), "variables": dict(os.environ), "words": words}  # noqa: PTH109

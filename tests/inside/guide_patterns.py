@@ -34,7 +34,7 @@ down_revision = {after!r}
 {body}
 """
 
-# Statements and what each gives, for SQLite and for PostgreSQL. What they write is undone.
+# Statements with their results, for SQLite and for PostgreSQL. Their changes are undone.
 Checks = dict[str, list[tuple[str, Any]]]
 INDEX = {
     "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND name = '{}'",
@@ -51,7 +51,7 @@ COMMON: Checks = {
     ],
     "Enums": [("SELECT count(*) FROM users WHERE plan = 'free'", 2)],
     "Renaming a column": [("SELECT count(full_name) FROM users", 2)],
-    "Data migrations in portions": [
+    "Data migrations in chunks": [
         ("SELECT name FROM users WHERE email = 'grace@example.com'", "grace"),
         ("SELECT name FROM users WHERE email = 'ada@example.com'", "Ada"),
     ],
@@ -126,8 +126,8 @@ CHECKS: dict[str, Checks] = {
         ],
     },
 }
-# What these leave behind when they are rolled back, they are meant to.
-KEEPS_ROWS = {"Data migrations in portions"}
+# These leave rows behind on purpose when they are rolled back.
+KEEPS_ROWS = {"Data migrations in chunks"}
 
 
 def main(database: str, guide: str) -> None:
@@ -187,7 +187,7 @@ class Trial:
             assert run.success, [run.public.error, *(str(result.error) for result in run.failed)]
 
     def attempt(self, heading: str, files: list[str], checks: list[tuple[str, Any]]) -> None:
-        """Apply a pattern, check what it did, and take it back."""
+        """Apply a pattern, check its effect, and undo it."""
         self.write(files)
         before = [self.snapshot(schema) for schema in self.schemas]
         self.up()
@@ -200,7 +200,7 @@ class Trial:
         self.down()
         after = [self.snapshot(schema) for schema in self.schemas]
         if heading in KEEPS_ROWS:
-            assert [stand[0] for stand in before] == [stand[0] for stand in after], heading
+            assert [state[0] for state in before] == [state[0] for state in after], heading
             self.change("UPDATE users SET name = '' WHERE name = 'grace'")
         else:
             assert before == after, f"{heading}: {before} {after}"
@@ -208,7 +208,7 @@ class Trial:
             path.unlink()
 
     def fail_halfway(self, files: list[str]) -> None:
-        """The pattern that raises for a bad row leaves all as it was."""
+        """The pattern that raises for a bad row changes nothing."""
         self.add_user("nobody@localhost", "Nobody")
         self.write(files)
         before = [self.snapshot(schema) for schema in self.schemas]
@@ -256,7 +256,7 @@ class Trial:
         """Tables, columns, indexes, keys, triggers; and the users."""
         with self.enter(schema) as connection:
             seen = sa.inspect(connection)
-            stand = {
+            state = {
                 table: (
                     sorted(
                         (c["name"], str(c["type"]), c["nullable"]) for c in seen.get_columns(table)
@@ -272,7 +272,7 @@ class Trial:
                 others = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
             triggers = sorted(connection.exec_driver_sql(others).scalars())
             people = connection.exec_driver_sql("SELECT email, name FROM users ORDER BY email")
-            return (stand, triggers), people.all()
+            return (state, triggers), people.all()
 
 
 if __name__ == "__main__":

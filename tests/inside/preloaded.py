@@ -1,4 +1,4 @@
-"""What ``processes.py`` imports once: the service, and what its commands import late."""
+"""The modules that ``processes.py`` imports once: the service, and late imports of its commands."""
 
 from __future__ import annotations
 

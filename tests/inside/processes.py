@@ -1,7 +1,7 @@
-"""Processes to race and kill: each with its own pid, memory and connections, and quick to start.
+"""Processes to race and kill: each with its own pid, memory and connections, and fast to start.
 
-They are forked from a server that has imported the service once. Starting a hundred interpreters
-took most of the time of these tests.
+They are forked from a server that has imported the service once, because starting a hundred
+interpreters took most of the time of these tests.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _forks.set_forkserver_preload(["preloaded"])
 
 
 class Process:
-    """Runs ``act(*arguments)`` as a program of its own.
+    """Runs ``act(*arguments)`` as a separate program.
 
     Args:
-        folder: where it runs.
+        folder: its working directory.
         variables: its whole environment.
 
     """
@@ -46,7 +46,7 @@ class Process:
         self._process.kill()
 
     def first_error_line(self) -> str:
-        """The first line that it writes to standard error, once it is there."""
+        """Wait for and return its first line on standard error."""
         end = time.monotonic() + SECONDS
         while "\n" not in (said := self._files[1].read_text(encoding="utf-8")):
             assert self._process.is_alive(), f"It ended and said {said!r}"
@@ -55,7 +55,7 @@ class Process:
         return said.splitlines()[0]
 
     def finish(self) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error, once it has ended."""
+        """Wait for its end; return exit code, standard output and standard error."""
         self._process.join(SECONDS)
         code = self._process.exitcode
         if code is None:

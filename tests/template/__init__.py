@@ -1,1 +1,1 @@
-"""The template itself: its questions, hooks, command and pages, and what it bakes."""
+"""The template itself: its questions, hooks, command and pages, and its output."""

@@ -1,4 +1,4 @@
-"""Every answer, baked: exactly the right files, and nothing of the template left in them."""
+"""Every answer, baked: exactly the right files, without leftovers of the template."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ post = load_hook("post_gen_project")
 every_answer = pytest.mark.parametrize(("database", "license"), list(product(DATABASES, LICENSES)))
 
 PAGES = "templates"  # a folder
-# What GitHub and Alembic fill in themselves.
+# Placeholders that GitHub and Alembic fill in.
 FOREIGN_SYNTAX = re.compile(r"\$\{\{.*?\}\}|\$\{.*?\}")
 TEMPLATE_SYNTAX = re.compile(r"\{\{|\{%|\{#|cookiecutter")
 

@@ -1,4 +1,4 @@
-"""The command people type, prompts included, and what they read when an answer cannot work."""
+"""The command, with prompts, and its messages for answers that cannot work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COOKIECUTTER = str(Path(sys.executable).parent / "cookiecutter")
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """Variables that keep cookiecutter's settings and replay files in a folder of their own."""
+    """Variables that put cookiecutter's settings and replay files into a separate folder."""
     config = tmp_path / "cookiecutter.yaml"
     config.write_text(
         f"cookiecutters_dir: {tmp_path / 'templates'}\nreplay_dir: {tmp_path / 'replay'}\n"
@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 def ask(home: dict[str, str], folder: Path, answers: list[str]) -> str:
-    """Answer one prompt after the other, as somebody at a terminal does; return the screen."""
+    """Answer one prompt after the other, as at a terminal; return the screen."""
     child = pexpect.spawn(
         COOKIECUTTER,
         [str(TEMPLATE)],

@@ -1,4 +1,4 @@
-"""A service takes over what changes in the template, later, without a conflict."""
+"""A service gets later changes of the template without a conflict."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
 
 @pytest.fixture
 def first_release(tmp_path: Path, git: Any) -> Path:
-    """A repository of its own with the template as 0.1.0 was."""
+    """A separate repository with the template of 0.1.0."""
     known = ("git", "cat-file", "-e", FIRST_RELEASE)
     if subprocess.run(known, cwd=TEMPLATE, check=False, capture_output=True).returncode:
         pytest.skip("This clone's history does not reach back to 0.1.0.")
@@ -106,7 +106,7 @@ def test_a_service_of_0_1_0_takes_the_new_layout_and_keeps_its_own_lines(
     commit(git, first_release)
     succeed(CRUFT, "update", "--skip-apply-ask", cwd=project, variables=variables)
 
-    # The field moved with its model. Git cannot follow two files that were changed on both sides.
+    # The field moved with its model. Git cannot follow two files that changed on both sides.
     assert NICK in (package / "accounts" / "models.py").read_text()
     assert list(project.rglob("*.rej")) == [package / "routes.py.rej"]
     old_settings = package / "settings.py"

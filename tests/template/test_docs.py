@@ -1,4 +1,4 @@
-"""The template's own pages are true: their commands run, and a fork works as they say."""
+"""The template's own pages are true: their commands run, and the steps for a fork work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shell(service_environment: ServiceEnvironment, uv: str, tmp_path: Path) -> S
     return Shell(service_environment, uv, tmp_path)
 
 
-def test_what_is_not_run_is_marked_as_such() -> None:
+def test_blocks_that_are_not_run_are_marked() -> None:
     shown = {
         (page, block.heading) for page in PAGES for block in blocks(TEMPLATE / page, "console")
     }
@@ -69,7 +69,7 @@ def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git:
             commit(git, mine.parent)
         code = block.code.replace(REPOSITORY, f"'{template}'")
         said = shell.execute(code, tmp_path, **variables)
-    # The last block's git shows what the page says that it shows.
+    # The git command of the last block prints the output in the page.
     assert {"A  new.txt", "UU Makefile"} <= set(said.splitlines())
     assert "<<<<<<< " in read(tmp_path / "billing" / "Makefile")
     assert "new.txt " in said.partition("A  new.txt")[2]
@@ -138,7 +138,7 @@ def test_the_brand_is_renamed_as_the_page_says(
 
 
 def text(path: Path) -> str:
-    """A file's text; nothing for one that git keeps."""
+    """A file's text; empty for files of git."""
     return "" if ".git" in path.parts else path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -155,7 +155,7 @@ def fork(tmp_path: Path) -> Path:
 
 
 def follow(chapter: str, fork: Path, shell: Shell) -> None:
-    """Do what a chapter of docs/fork.md says."""
+    """Follow a section of docs/fork.md."""
     steps = [
         block
         for block in blocks(TEMPLATE / "docs" / "fork.md", "sh", "diff")

@@ -1,4 +1,4 @@
-"""What follows from the code is what the code says. ``make update`` writes it anew."""
+"""Generated files match the code. ``make update`` rewrites them."""
 
 from __future__ import annotations
 

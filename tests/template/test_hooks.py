@@ -1,4 +1,4 @@
-"""The hooks by themselves: what they refuse, what they advise, and what they leave alone."""
+"""The hooks alone: refusals, suggestions, and accepted answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ post = load_hook("post_gen_project")
 
 
 def refusals(**answers: str) -> list[Any]:
-    """What the validators say of the defaults with these answers in their place."""
+    """The refusals of the defaults with these answers."""
     every = {**DEFAULTS, **answers}
     return [refusal for validate in pre.VALIDATORS for refusal in validate(every)]
 
@@ -194,7 +194,7 @@ def test_a_package_that_cannot_be_imported_as_itself_is_refused(package: str) ->
         *("Ann <a@c.de>", "{{a}}@c.de", f"{'a' * 250}@c.de"),
     ],
 )
-def test_what_is_no_email_address_is_refused(email: str) -> None:
+def test_an_invalid_email_address_is_refused(email: str) -> None:
     assert [refusal.question for refusal in refusals(author_email=email)] == ["author_email"]
 
 

@@ -1,4 +1,4 @@
-"""Text that would break a careless template gives a service that passes its own checks."""
+"""With text that would break a careless template, the service passes its own checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ each_text = pytest.mark.parametrize("name", HOSTILE)
 
 
 def hostile(name: str, **answers: str) -> dict[str, str]:
-    """The same hostile text for every answer that takes text."""
+    """The same hostile text for every text answer."""
     text = HOSTILE[name]
     return {
         "project_name": text,

@@ -1,4 +1,4 @@
-"""The template's own tools: the quick loop of whoever changes a service, and what it leans on."""
+"""The template's own tools: the quick loop, and its helpers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATABASES = "sqlite, postgresql, postgresql-multi-tenant"
 
 
 def started(script: str, sign: Path) -> subprocess.Popen[str]:
-    """A shell that leads a group, as ``run`` starts one, once it has made the sign."""
+    """A shell with its own process group, as ``run`` starts one, after it has written the sign."""
     shell = subprocess.Popen(
         ["sh", "-c", f"{script}"],
         stdout=subprocess.PIPE,
@@ -47,10 +47,12 @@ def test_what_it_printed_so_far_is_shown(tmp_path: Path) -> None:
 
 
 def test_its_whole_group_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)  # a shell's background ignores interrupts
+    monkeypatch.setattr(
+        process, "GRACE_SECONDS", 0.1
+    )  # background processes of a shell ignore interrupts
     sign = tmp_path / "sign"
     shell = started(f"sleep 600 & echo so far; touch '{sign}'; sleep 600", sign)
-    # Both sleepers hold the pipe, so this returns when both are gone.
+    # Both sleeping processes hold the pipe, so this returns when both have ended.
     assert end_group(shell) == ("so far\n", "")
 
 
@@ -131,7 +133,7 @@ def test_only_is_otherwise_what_pytest_calls_a_keyword() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_what_is_typed_to_make_is_data(tmp_path: Path) -> None:
+def test_values_for_make_are_data(tmp_path: Path) -> None:
     typed = f"""a"'$(shell touch {tmp_path}/made)`touch {tmp_path}/made`"""
     done = run("make", "test-service", f"database={typed}", cwd=TEMPLATE)
     assert done.returncode == 2

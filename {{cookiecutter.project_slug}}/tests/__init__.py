@@ -1,1 +1,1 @@
-"""The service's tests, on a real database each."""
+"""The service's tests, each on a real database."""

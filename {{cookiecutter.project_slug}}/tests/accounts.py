@@ -1,4 +1,4 @@
-"""What tests of accounts do again and again."""
+"""Helpers for tests of accounts."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
 
-# Passwords cost as little as they can, and nobody knocks too often.
+# Cheap password hashes, and high rate limits.
 OFTEN = "1000/second"
 QUICK = {
     "bcrypt_cost": 4,
@@ -33,7 +33,7 @@ def with_connections(settings: Settings, folder: Path) -> Settings:
 
 
 class Outbox:
-    """Keeps what would be sent."""
+    """Keeps mails instead of sending them."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
@@ -44,12 +44,12 @@ class Outbox:
 
 
 def token_in(mail: Mail) -> str:
-    """What the link hands to the page."""
+    """The values in the link's fragment."""
     return parse_qs(urlsplit(mail.link).fragment)["token"][0]
 
 
 def sign_in(client: TestClient, email: str = ADA["email"], password: str = PASSWORD) -> Response:
-    """Try to."""
+    """Try to sign in."""
     return client.post("/auth/login", json={"email": email, "password": password})
 
 
@@ -67,5 +67,5 @@ def confirm(client: TestClient, mail: Mail, password: str = PASSWORD) -> Respons
 
 
 def authorize(answer: Response) -> dict[str, str]:
-    """The header for whoever got this answer."""
+    """The header with the token of this answer."""
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}

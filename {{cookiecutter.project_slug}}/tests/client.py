@@ -1,4 +1,4 @@
-"""The running service, as a test speaks to it."""
+"""A client of the running service, for tests."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -8,12 +8,12 @@ from fastapi.testclient import TestClient
 
 from .schema import HEADERS, prepare
 
-# Runs a command line: gives exit code and output.
+# Runs a command line: returns exit code and output.
 Command = Callable[[str], tuple[int, str]]
 
 
 class Client(TestClient):
-    """A client of a service whose tables are there. Sends what every request must carry."""
+    """A client of a service with its tables. It sends the headers that every request needs."""
 
     def __init__(self, app: FastAPI, **options: Any) -> None:
         super().__init__(app, headers=HEADERS, **options)

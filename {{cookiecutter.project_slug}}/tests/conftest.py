@@ -1,7 +1,9 @@
 """Fixtures: an empty database, a migrated one, the service itself."""
 
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from {{ cookiecutter.package_name }} import migrations
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.cli import main
 from {{ cookiecutter.package_name }}.database.backend import connect
@@ -22,7 +25,7 @@ from .schema import open_session, prepare
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the developer's shell has set must not decide a test."""
+    """Variables of the developer's shell must not affect a test."""
     for name in Settings.model_fields:
         if name != "test_database_url":
             monkeypatch.delenv(name.upper(), raising=False)
@@ -52,6 +55,15 @@ def session(engine: Engine) -> Iterator[Session]:
 
 
 @pytest.fixture
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the service's migrations, which this test may write to: a copy."""
+    copy = replace(migrations.config, directory=tmp_path / "migrations")
+    shutil.copytree(migrations.config.directory, copy.directory)
+    monkeypatch.setattr(migrations, "config", copy)
+    return copy.versions
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """The running service."""
     with Client(create_app(settings)) as client:
@@ -72,12 +84,12 @@ def command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
-    """Runs a command line on an empty database: gives exit code and output."""
+    """Runs a command line on an empty database: returns exit code and output."""
     address = settings.test_database_url
     url = address.get_secret_value() if address else f"sqlite:///{tmp_path}/test.db"
     monkeypatch.setenv("ENVIRONMENT", "test")
     monkeypatch.setenv("TEST_DATABASE_URL", url)
-    for name in ("LISTEN_HOST", "PORT"):  # what "serve" sets ends with the test
+    for name in ("LISTEN_HOST", "PORT"):  # the values that "serve" sets end with the test
         monkeypatch.setenv(name, "")
 
     def run(line: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Fresh databases for tests: on the server TEST_DATABASE_URL names, or on the embedded one."""
+"""Fresh databases for tests: on the server of TEST_DATABASE_URL, or on the embedded one."""
 
 import atexit
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ _spare: list[str] = []
 
 @contextmanager
 def fresh_database(*, unused: bool = False) -> Iterator[Settings]:
-    """Settings that name an empty database of their own.
+    """Settings for a separate empty database.
 
-    Databases are emptied and used again: that takes a tenth of the time that a new one takes.
+    Databases are emptied and reused, which takes a tenth of the time of a new one.
 
     Args:
-        unused: take a new one: a schema ``public`` that was made again has other privileges.
+        unused: use a new one: a schema ``public`` that was created again has other privileges.
     """
     name = _spare.pop() if _spare and not unused else _create()
     address = _server().set(database=name)

@@ -8,5 +8,5 @@ from {{ cookiecutter.package_name }}.settings import Settings
 
 @contextmanager
 def fresh_database(*, unused: bool = False) -> Iterator[Settings]:
-    """Settings that name an empty database of their own; here each is an unused one."""
+    """Settings for a separate empty database; here each is a new one."""
     yield Settings(_env_file=None, environment="test")

@@ -1,4 +1,4 @@
-"""What a test needs beside a database: its tables, and how to reach them."""
+"""The tables for tests, and a session on them."""
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -13,7 +13,7 @@ SEED_RUN = f"seed run --tenant {TENANT}"
 
 
 def prepare(engine: Engine) -> None:
-    """Make every table, and one tenant."""
+    """Create every table, and one tenant."""
     run_all_tenant_migrations(engine).public.raise_for_error()
     run_tenant_migrations(engine, TENANT)
 

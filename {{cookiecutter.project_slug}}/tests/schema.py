@@ -1,4 +1,4 @@
-"""What a test needs beside a database: its tables, and how to reach them."""
+"""The tables for tests, and a session on them."""
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ SEED_RUN = "seed run"
 
 
 def prepare(engine: Engine) -> None:
-    """Make every table."""
+    """Create every table."""
     run_migrations(engine).raise_for_error()
 
 

@@ -4,17 +4,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
+from {{ cookiecutter.package_name }}.accounts import auth_routes
 from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.accounts.passwords import Passwords
+from {{ cookiecutter.package_name }}.accounts.service import Accounts
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.mail import Mail
 from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.errors import rate_limited
 
 from .accounts import (
     ADA,
@@ -109,7 +114,7 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
     assert confirm(client, outbox.mails[-1]).status_code == 200
 
 
-def test_whoever_cannot_sign_in_hears_the_same(client: TestClient, outbox: Outbox) -> None:
+def test_every_failed_sign_in_gets_the_same_answer(client: TestClient, outbox: Outbox) -> None:
     headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
     change(client, is_active=False)
@@ -166,27 +171,55 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
     guessable = client.post("/auth/reset-password", json={**reset, "password": "password1"})
     assert guessable.json()["code"] == "password-guessable"
     assert client.post("/auth/reset-password", json=reset).status_code == 200
-    assert client.post("/auth/reset-password", json=reset).status_code == 400
+    again = client.post("/auth/reset-password", json=reset)
+    assert (again.status_code, again.json()["code"]) == (400, "link-not-valid")
+    assert again.json()["solution"].endswith("POST /auth/request-password-reset")
     assert client.get("/users/me", headers=before).status_code == 401
     assert sign_in(client, password="staple battery horse").status_code == 200
-    # A token is good for what it was issued for, and for nothing else.
+    # A token is valid only for its purpose.
     stolen = {"Authorization": f"Bearer {token}"}
     assert client.get("/users/me", headers=stolen).status_code == 401
 
 
-def test_an_account_that_is_closed_meanwhile_gets_no_new_password(
-    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("path", ["change-password", "reset-password", "login"])
+def test_an_account_that_is_closed_meanwhile_is_given_nothing(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     headers = authorize(register(client, outbox))
-    hashed = Passwords.hash
+    client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    verify, new = Passwords.verify, "staple battery horse"
+    sent = {
+        "change-password": {"current_password": PASSWORD, "password": new},
+        "reset-password": {"token": token_in(outbox.mails[-1]), "password": new},
+        "login": {"email": ADA["email"], "password": PASSWORD},
+    }[path]
 
-    def close_and_hash(self: Passwords, password: str) -> str:
+    def close_and_verify(self: Passwords, *given: Any) -> bool:
         change(client, is_active=False)
-        return hashed(self, password)
+        return verify(self, *given)
 
-    monkeypatch.setattr(Passwords, "hash", close_and_hash)
-    sent = {"current_password": PASSWORD, "password": "staple battery horse"}
-    assert client.post("/auth/change-password", json=sent, headers=headers).status_code == 401
+    monkeypatch.setattr(Passwords, "verify", close_and_verify)
+    monkeypatch.setattr(Passwords, "check", lambda *_: change(client, is_active=False))
+    before = users(client)[0].password_hash
+    answer = client.post(f"/auth/{path}", json=sent, headers=headers)
+    assert answer.status_code == {"reset-password": 400}.get(path, 401)
+    assert users(client)[0].password_hash == before
+    assert client.post("/auth/change-password", json=sent, headers=headers).status_code >= 400
+
+
+def test_a_link_that_is_used_meanwhile_confirms_nothing(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/auth/register", json=ADA)
+    verify = Passwords.verify
+
+    def use_and_verify(self: Passwords, *given: Any) -> bool:
+        change(client, verification_token=None)
+        return verify(self, *given)
+
+    monkeypatch.setattr(Passwords, "verify", use_and_verify)
+    assert confirm(client, outbox.mails[-1]).status_code == 400
+    assert [user.email_verified for user in users(client)] == [False]
 
 
 def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
@@ -216,7 +249,9 @@ def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confi
     assert sign_in(client, password="the stranger's own words").status_code == 401
 
 
-def test_the_password_of_whoever_confirms_with_it_stays(client: TestClient, outbox: Outbox) -> None:
+def test_a_password_stays_if_the_address_is_confirmed_with_it(
+    client: TestClient, outbox: Outbox
+) -> None:
     client.post("/auth/register", json=ADA)
     assert confirm(client, outbox.mails[-1], "the stranger's own words").status_code == 400
     assert confirm(client, outbox.mails[-1]).status_code == 200
@@ -281,3 +316,15 @@ def test_mail_that_fails_loses_no_registration(
     monkeypatch.undo()
     client.post("/auth/request-verification", json={"email": ADA["email"]})
     assert confirm(client, outbox.mails[-1]).status_code == 200
+
+
+def test_mails_that_cannot_be_made_are_logged(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = OperationalError("SELECT 1", {}, Exception("nobody listens"))
+    monkeypatch.setattr(auth_routes, "is_away", lambda error: error is away)
+    for error, said in ((rate_limited(1), "rate-limited"), (away, "does not answer")):
+        monkeypatch.setattr(Accounts, "send_password_reset", Mock(side_effect=error))
+        answer = client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+        assert answer.status_code == 202
+        assert said in capsys.readouterr().err

@@ -1,13 +1,15 @@
-"""Administrators find, let in and keep out."""
+"""Administrators find, activate and deactivate users."""
 
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.database.types import utc_now
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
@@ -51,9 +53,12 @@ def test_without_a_key_nobody_is_administrator(settings: Settings) -> None:
     assert "ADMIN_KEY" in answer.json()["solution"]
 
 
-def test_pages_hold_every_user_once(admin: TestClient) -> None:
+def test_pages_hold_every_user_once_also_those_of_one_moment(admin: TestClient) -> None:
     emails = [f"user{number}@example.com" for number in range(7)]
     add_users(admin, *emails)
+    with open_session(admin.app.state.engine) as session:  # type: ignore[attr-defined]
+        session.execute(update(User).values(created_at=utc_now()))
+        session.commit()
     found, after = [], None
     while True:
         query = {"limit": 3} | ({"after": after} if after else {})

@@ -1,14 +1,19 @@
-"""The command line speaks Knex's words."""
+"""The command line has Knex's commands."""
 
 import json
+import signal
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from {{ cookiecutter.package_name }}.cli.seed import SEEDS
 from {{ cookiecutter.package_name }}.migrations import config
+from {{ cookiecutter.package_name }}.web import http_server
 from {{ cookiecutter.package_name }}.words import count
 
 from .client import Command
@@ -31,6 +36,8 @@ def test_a_day_with_migrations(command: Command) -> None:
         "\n".join([f"Batch 1 rolled back: {COUNT}", *NAMES[::-1]]),
     )
     assert command("migrate rollback") == (0, "Already at the base migration")
+    command("migrate latest")
+    assert command("migrate rollback --all") == (0, f"All batches rolled back: {COUNT}")
 
 
 def test_programs_read_json(command: Command) -> None:
@@ -85,15 +92,48 @@ def test_knex_s_spellings_work(command: Command) -> None:
 def test_an_address_in_use_is_an_error_in_three_lines(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is no setting
+    monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is not a setting
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, said = command(f"serve --port {port}")
     assert code == 1
-    assert said.startswith(f"Problem:  Nothing can listen on 127.0.0.1, port {port}: ")
+    assert said.startswith(f"Problem:  The service cannot listen on 127.0.0.1, port {port}: ")
     assert f"serve --host 127.0.0.1 --port {port + 1}" in said
     code, said = command("serve --host 192.0.2.1")
-    assert (code, "Nothing can listen on 192.0.2.1" in said) == (1, True)
+    assert (code, "The service cannot listen on 192.0.2.1" in said) == (1, True)
+
+
+@pytest.fixture
+def _outlives_serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that goes on after ``serve``: with the signals that it had, and without its end."""
+    monkeypatch.setattr(http_server, "_end", lambda: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_outlives_serving")
+def test_serving_ends_well_with_a_signal(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    answers: list[int] = []
+    ended = threading.Event()
+
+    def ask_and_stop() -> None:
+        while not ended.wait(0.02):
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
+                answers.append(answer.status)
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    thread = threading.Thread(target=ask_and_stop)
+    thread.start()
+    code, said = command(f"serve --port {port}")
+    ended.set()
+    thread.join()
+    assert (code, answers) == (0, [200]), said
+    assert f"http://127.0.0.1:{port} (Ctrl-C stops it)" in said
 
 
 def test_every_command_that_looks_can_tell_people_and_programs(command: Command) -> None:

@@ -1,7 +1,7 @@
-"""Whoever is refused costs the same work, so that no clock tells who has an account.
+"""Every refusal costs the same work, so that its time does not reveal who has an account.
 
-Compared is what is done: how often bcrypt runs and at which cost, the statements and commits that
-the database gets, the mails, and every byte of the answer.
+The tests compare the work: the calls of bcrypt with their costs, the statements and commits of
+the database, the mails, and every byte of the answer.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ OLD_COST = 4
 
 
 class Work:
-    """What the service did since it was last asked."""
+    """The service's work since the last call."""
 
     def __init__(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
         self.outbox = Outbox()
@@ -52,7 +52,7 @@ class Work:
         return run
 
     def done_for(self, answer: Response, email: str) -> tuple[Any, ...]:
-        """All of it, but for two texts in the answer: the address that was sent, and a random id."""
+        """All of it, without two texts in the answer: the given address, and a random id."""
         headers = dict(answer.headers)
         request_id = headers.pop("x-request-id")
         content = answer.text.replace(email, "<email>").replace(request_id, "<id>")
@@ -64,7 +64,7 @@ class Work:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    """The running service, at a cost that has grown since its first accounts."""
+    """The running service, with a higher cost than its first accounts."""
     with Client(create_app(settings.model_copy(update={"bcrypt_cost": COST}))) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""Every error has a code, and the code leads to its explanation."""
+"""Every error has a code, and the code links to its explanation."""
 
 import base64
 import hashlib
@@ -42,7 +42,7 @@ def test_codes_are_unique_and_in_kebab_case() -> None:
     assert [code for code in codes if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)] == []
 
 
-def test_every_error_says_what_is_wrong_what_it_means_what_to_do_and_why_it_came() -> None:
+def test_every_error_has_problem_impact_solution_and_cause() -> None:
     for entry in read_catalogue():
         for line in (entry.problem, entry.impact, entry.solution, entry.cause_and_cure):
             assert line.strip(), entry.code
@@ -150,3 +150,13 @@ def test_the_api_s_description_names_a_code_for_each_error(client: TestClient) -
                     assert described["example"]["code"] in codes
                     found += 1
     assert found > 20
+
+
+def test_values_that_cannot_be_taken_are_named_and_not_repeated(client: TestClient) -> None:
+    answer = client.post("/auth/login", json={"email": "hunter2", "password": 7})
+    told = answer.json()
+    assert [fault["where"] for fault in told["errors"]] == ["body.email", "body.password"]
+    assert all(
+        f"{fault['where']}: {fault['problem']}" in told["problem"] for fault in told["errors"]
+    )
+    assert "hunter2" not in answer.text

@@ -1,17 +1,24 @@
-"""Guessing passwords gets slow for who guesses, and keeps no owner out."""
+"""Guessing passwords becomes slow, and does not lock the owner out."""
 
+import itertools
+import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
+from limits.errors import StorageError
+from limits.storage import Storage
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.web.rate_limits import RateLimiter
+from {{ cookiecutter.package_name }}.web import rate_limits
+from {{ cookiecutter.package_name }}.web.rate_limits import Counters, RateLimiter
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client
@@ -21,7 +28,7 @@ ACCOUNT = ("ada@example.com",)
 
 @pytest.fixture
 def limited(settings: Settings) -> Iterator[TestClient]:
-    """The service with the limits it has, behind a proxy that names the client."""
+    """The service with its default limits, behind a proxy that names the client."""
     names = ("rate_limit_per_account", "rate_limit_mails", "wrong_passwords_before_delay")
     standard = {name: Settings.model_fields[name].default for name in names}
     app = create_app(settings.model_copy(update={**standard, "trusted_proxies": ("testclient",)}))
@@ -108,6 +115,32 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     assert len(outbox.mails) == 4
 
 
+def test_a_victim_gets_few_mails_a_day_by_any_request(
+    limited: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    began, numbers = time.time(), itertools.count()
+    for hour in range(24):
+        monkeypatch.setattr(time, "time", Mock(return_value=began + hour * 3600))
+        for _ in range(4):
+            for path in ("register", "request-verification", "request-password-reset"):
+                come_from(limited, f"198.51.100.{next(numbers) % 250}")
+                limited.post(f"/auth/{path}", json=ADA)
+    assert {mail.to for mail in outbox.mails} == {ADA["email"]}
+    kinds = Counter(mail.subject for mail in outbox.mails)
+    assert sorted(kinds.values()) == [10, 10, 10]
+
+
+def test_a_victim_gets_few_mails_a_day_however_many_tenants_are_asked(settings: Settings) -> None:
+    limiter = RateLimiter(settings.model_copy(update={"rate_limit_mails": "2/day"}))
+    sent = [
+        limiter.may_mail("forgotten", "192.0.2.1", (f"tenant{tenant}", *ACCOUNT))
+        for tenant in range(20)
+        for _ in range(3)
+    ]
+    assert sent == [True, True, False] * 5 + [False] * 45
+
+
 @pytest.mark.parametrize(
     ("path", "sent"),
     [
@@ -178,6 +211,24 @@ def test_a_storage_that_is_away_is_replaced_by_this_process(
     with Client(create_app(away)) as client:
         assert [sign_in(client).status_code for _ in range(3)] == [401, 401, 429]
     assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
+
+
+def test_a_storage_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "STORAGE_AGAIN_SECONDS", 60.0)
+    counters = Counters("memory://")
+    assert not counters.are_here and Counters(None).are_here
+    shared, asked = counters._shared, []
+
+    def ask(storage: Storage) -> bool:
+        asked.append(storage)
+        if storage is shared and len(asked) == 1:
+            raise StorageError(ConnectionRefusedError("nobody listens"))
+        return storage is shared
+
+    assert [counters.use(ask), counters.use(ask)] == [False, False]
+    assert asked == [shared, counters._here, counters._here]  # not asked again for a while
+    counters._again = 0.0
+    assert counters.use(ask) is True
 
 
 def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(

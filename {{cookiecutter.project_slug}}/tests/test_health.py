@@ -1,4 +1,4 @@
-"""The service says whether it lives and whether it can serve."""
+"""Liveness and readiness."""
 
 from unittest.mock import Mock
 
@@ -25,7 +25,7 @@ def test_a_started_service_is_live_and_ready(client: TestClient) -> None:
 def test_both_checks_tell_version_and_revision(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "VERSION", "1.2.3")  # None where the service is not installed
+    monkeypatch.setattr(health, "VERSION", "1.2.3")  # None if the service is not installed
     health._answer_of_live.cache_clear()
     revision = get_migration_status(client.state.engine).current
     for check in ("live", "ready"):
@@ -42,7 +42,7 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
         assert client.get("/health/live").status_code == 200
         answer = client.get("/health/ready")
     assert answer.status_code == 503
-    assert answer.json()["reason"].endswith("migrations are pending")
+    assert answer.json()["reason"].endswith(" pending")
     assert answer.json()["revision"] is None
 
 

@@ -1,4 +1,4 @@
-"""Pages for development: what there is to see, the mails, and where their links lead."""
+"""Pages for development: the start page, the mails, and the pages of their links."""
 
 import base64
 import hashlib

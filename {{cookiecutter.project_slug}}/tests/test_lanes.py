@@ -1,4 +1,4 @@
-"""How much is done at once: who has a place, who waits for one, and who is refused."""
+"""The limit of parallel work: places, waiting requests, and refusals."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ def test_one_waits_for_the_place_and_one_too_many_is_refused_at_once() -> None:
     asyncio.run(come())
 
 
-def test_who_waited_too_long_is_refused_and_keeps_no_place() -> None:
+def test_a_request_that_waited_too_long_is_refused_and_keeps_no_place() -> None:
     async def come() -> None:
         lane = Lane("test", at_once=1, waiting=1, patience=0.01)
         async with lane:

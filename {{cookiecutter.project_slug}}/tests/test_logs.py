@@ -37,7 +37,7 @@ def lines_of_requests(capsys: pytest.CaptureFixture[str]) -> list[dict[str, obje
     return [line for line in every if line["event"] == "request"]
 
 
-def test_a_request_s_line_has_who_asked_and_whence(
+def test_a_requests_line_has_the_user_and_the_client(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind_proxy = {"trusted_proxies": ("testclient",), "log_format": "json"}
@@ -50,9 +50,7 @@ def test_a_request_s_line_has_who_asked_and_whence(
     assert (line["client"], line["user"]) == ("192.0.2.7", user.json()["id"])
 
 
-def test_who_only_probes_is_logged_at_debug(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     for level, logged in (("INFO", ["/nowhere"]), ("DEBUG", [*PROBES, "/nowhere"])):
         loud = {"log_level": level, "log_format": "json"}
         with Client(create_app(settings.model_copy(update=loud))) as client:

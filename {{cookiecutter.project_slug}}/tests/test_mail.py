@@ -19,7 +19,7 @@ MAIL = Mail("ada@example.com", "Grüße", "Follow the link.", "https://app.examp
 
 
 class Mailbox:
-    """Keeps what the server receives."""
+    """Keeps the received mails."""
 
     def __init__(self) -> None:
         self.received: list[Any] = []

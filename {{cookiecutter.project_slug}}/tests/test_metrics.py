@@ -1,4 +1,4 @@
-"""Metrics: in Prometheus' own format, with few labels, and shut in production."""
+"""Metrics: in Prometheus' format, with few labels, and off in production."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def read(text: str) -> Samples:
-    """The samples, as Prometheus' own parser reads them."""
+    """The samples, read by Prometheus' own parser."""
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -47,7 +47,7 @@ def metric(samples: Samples, name: str, **labels: str) -> float:
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the database knows is looked up at each scrape, however long that takes."""
+    """Values from the database are read at each scrape, without a time limit."""
     monkeypatch.setattr(operations_metrics, "KNOWN_FOR_SECONDS", 0.0)
     monkeypatch.setattr(operations_metrics, "PATIENCE_SECONDS", 60.0)
     yield
@@ -94,7 +94,7 @@ def test_the_state_of_migrations_is_told(client: Client, fresh: None) -> None:
     assert metric(samples, "database_up") == 1
     assert metric(samples, "migrations_pending") == 0
     assert metric(samples, "migrations_held_back") == 0
-    # A database in memory has no instances; so another one registers.
+    # A service on a database in memory does not register, so the test registers an instance.
     before = sum(value for (name, _), value in samples.items() if name == "service_instances")
     Registration(client.state.engine, config_for(client.state.settings)).register()
     samples = read(client.get("/metrics").text)
@@ -219,7 +219,7 @@ def test_several_processes_add_up(tmp_path: Path) -> None:
     assert [metric(samples, name, **labels) for samples in counted] == [1, 2, 3]
 
 
-def test_what_is_undone_is_pending_at_the_next_look(client: Client, fresh: None) -> None:
+def test_an_undone_migration_is_pending_at_the_next_check(client: Client, fresh: None) -> None:
     before = metric(read(client.get("/metrics").text), "migrations_applied")
     assert migrate_down(client.state.engine).success
     samples = read(client.get("/metrics").text)

@@ -16,8 +16,8 @@ from {{ cookiecutter.package_name }}.migrations import config
 
 from .schema import open_session, prepare
 
-# What migrations make and models cannot express (a trigger, a view), as `migrate diff` of models and
-# chain says it.
+# Objects that migrations make and models cannot express (a trigger, a view), as lines of
+# `migrate diff models chain`.
 MODELS_CANNOT_SAY: frozenset[str] = frozenset()
 
 

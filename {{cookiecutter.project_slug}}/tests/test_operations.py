@@ -1,4 +1,4 @@
-"""What operators see: JSON behind the admin key, and a page that they sign in to."""
+"""The views for operators: JSON with the admin key, and a page with a sign-in."""
 
 import base64
 import hashlib
@@ -6,6 +6,8 @@ import platform
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,7 +15,9 @@ from httpx2 import Response
 from pydantic import SecretStr
 
 from {{ cookiecutter.package_name }}.app import create_app
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.migrate import (
+    BackfillProgress,
     Registration,
     get_instances,
     migrate_down,
@@ -22,9 +26,11 @@ from {{ cookiecutter.package_name }}.migrate import (
 )
 from {{ cookiecutter.package_name }}.migrations import config_for, release
 from {{ cookiecutter.package_name }}.operations import sign_in
+from {{ cookiecutter.package_name }}.operations.overview import read_overview
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
+from .own import add
 
 KEY = "a key with thirty-two letters, or more"
 HEADER = {"X-Admin-Key": KEY}
@@ -32,7 +38,7 @@ HEADER = {"X-Admin-Key": KEY}
 
 @pytest.fixture
 def operator(settings: Settings) -> Iterator[Client]:
-    """The running service, which has an admin key."""
+    """The running service with an admin key."""
     with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
     with Client(create_app(with_key), follow_redirects=False) as client:
         yield client
@@ -60,6 +66,27 @@ def test_migrations_are_told_with_status_and_runs(operator: Client) -> None:
     assert {run["state"] for run in told["items"]} == {"applied"}
 
 
+def test_what_is_not_well_is_told_in_a_sentence(operator: Client, versions: Path) -> None:
+    add(versions, "broken", "raise RuntimeError('no')")
+    config = config_for(operator.state.settings)
+    assert not run_migrations(operator.state.engine, config=config).success
+    overview = read_overview(operator.state.engine, config)
+    assert overview.sentence == "1 migration is pending; the last run failed."
+    assert not overview.is_well
+    filling = BackfillProgress("004_fill", "004", "users", done=5, error="disk full")
+    status = replace(
+        overview.status,
+        problem=ActionableError("files-missing", "A file is missing.", "", ""),
+        pending=(),
+        held_back=("a", "b"),
+        backfills=(filling,),
+    )
+    assert replace(overview, status=status).sentence == (
+        "A file is missing; 2 migrations are held back; "
+        "1 backfill is not finished, stopped by an error."
+    )
+
+
 def test_runs_come_in_pages(operator: Client) -> None:
     path = "/operations/migrations?limit=1"
     first = operator.get(path, headers=HEADER).json()
@@ -75,7 +102,7 @@ def test_runs_come_in_pages(operator: Client) -> None:
 
 
 def test_instances_are_told(operator: Client) -> None:
-    # A database in memory has no instances; so another one registers.
+    # A service on a database in memory does not register, so the test registers an instance.
     state = operator.state
     Registration(state.engine, config_for(state.settings)).register()
     told = operator.get("/operations/instances", headers=HEADER).json()
@@ -97,7 +124,7 @@ def test_a_database_whose_backfills_are_finished_tells_none(operator: Client) ->
 
 def test_the_page_draws_how_long_the_runs_took_and_says_it(operator: Client) -> None:
     enter(operator)
-    assert "<figure>" not in operator.get("/operations").text  # one run is no curve
+    assert "<figure>" not in operator.get("/operations").text  # one run gives no curve
     migrate_down(operator.state.engine).raise_for_error()
     run_migrations(operator.state.engine).raise_for_error()
     page = operator.get("/operations").text
@@ -134,7 +161,7 @@ def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
     with Client(create_app(settings.model_copy(update=few))) as client:
         for _ in range(2):
             answer = enter(client, "wrong")
-            assert answer.status_code == 403 and "not the key" in answer.text
+            assert answer.status_code == 403 and "key is wrong" in answer.text
             assert "Set-Cookie" not in answer.headers
         assert enter(client, "wrong").json()["code"] == "rate-limited"
 

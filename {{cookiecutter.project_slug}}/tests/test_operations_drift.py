@@ -1,4 +1,4 @@
-"""Operators compare the database with its migrations, and are told what differs."""
+"""Operators compare the database with its migrations, and see the differences."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def with_key() -> Iterator[Settings]:
 
 @pytest.fixture
 def operator(with_key: Settings) -> Iterator[Client]:
-    """The running service, which has an admin key."""
+    """The running service with an admin key."""
     with Client(create_app(with_key), follow_redirects=False) as client:
         yield client
 
@@ -46,14 +46,14 @@ def strange_tables(client: Client) -> MetaData:
 
 
 def drift_of(client: TestClient) -> float | None:
-    """The gauge, as Prometheus' own parser reads it."""
+    """The gauge, read by Prometheus' own parser."""
     families = text_string_to_metric_families(client.get("/metrics").text)
     (*values,) = (f.samples[0].value for f in families if f.name == "schema_drift")
     return values[0] if values else None
 
 
 def sign_in(client: TestClient) -> str:
-    """Sign in to the page; gives the token of its forms."""
+    """Sign in to the page; return the token of its forms."""
     client.post("/operations/sign-in", data={"key": KEY})
     return str(re.findall(r'name="token" value="([^"]+)"', client.get("/operations").text)[0])
 

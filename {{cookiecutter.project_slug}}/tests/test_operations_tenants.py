@@ -1,4 +1,4 @@
-"""Operators see how many tenants are where, and why some failed; metrics name none."""
+"""Operators see the tenants by revision and state, with errors; metrics name no tenant."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ FAILED = ("zebra", "zulu")
 
 @pytest.fixture
 def operator(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """The running service; of its three tenants two have failed."""
+    """The running service with three tenants, two of which have failed."""
     monkeypatch.setattr(metrics, "PATIENCE_SECONDS", 60.0)
     with_key = settings.model_copy(update={"admin_key": SecretStr(KEY)})
     with Client(create_app(with_key)) as client:
@@ -70,7 +70,7 @@ def test_a_comparison_counts_the_tenants_that_differ(operator: Client) -> None:
 
 
 def test_metrics_count_tenants_and_name_none(operator: Client) -> None:
-    """Whatever is asked for a tenant, and however it ends."""
+    """Requests of a tenant with all kinds of answers."""
     for tenant in ("zebra", "acme"):
         operator.get("/users", headers={"X-Tenant-ID": tenant})
         operator.get(f"/tenants/{tenant}", headers=HEADER)

@@ -1,17 +1,21 @@
-"""What a small slip would break and nothing else would notice."""
+"""Promises that a small mistake could break unnoticed."""
 
+import signal
 import smtplib
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, QueuePool, select, update
 from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }}.accounts.models import User
@@ -63,10 +67,24 @@ def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.Mo
     assert seen[0].verify_mode is ssl.CERT_REQUIRED and seen[0].check_hostname
 
 
-def test_those_who_read_and_then_write_at_once_all_succeed(
+@pytest.mark.parametrize(("least", "kept"), [(None, 5), (2, 2)])
+def test_connections_that_were_needed_stay_open(
+    settings: Settings, tmp_path: Path, least: int | None, kept: int
+) -> None:
+    several = with_connections(settings, tmp_path).model_copy(update={"db_pool_min": least})
+    engine = connect(several)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(engine.connect())
+    pool = engine.pool
+    assert isinstance(pool, QueuePool) and pool.checkedin() == kept
+    engine.dispose()
+
+
+def test_parallel_transactions_that_read_and_then_write_all_succeed(
     settings: Settings, tmp_path: Path
 ) -> None:
-    # Two, as in two processes: each queues its own writers.
+    # Two engines, as in two processes: each queues its own writers.
     engines = [connect(with_connections(settings, tmp_path)) for _ in range(2)]
     prepare(engines[0])
     with open_session(engines[0]) as session:
@@ -78,7 +96,7 @@ def test_those_who_read_and_then_write_at_once_all_succeed(
         engine.dispose()
 
 
-def test_who_is_looked_up_waits_for_nobody_who_writes(settings: Settings, tmp_path: Path) -> None:
+def test_looking_up_a_user_does_not_wait_for_writers(settings: Settings, tmp_path: Path) -> None:
     with Client(create_app(with_connections(settings, tmp_path))) as client:
         client.state.mailer = outbox = Outbox()
         headers = authorize(register(client, outbox))
@@ -95,45 +113,133 @@ def count_up(engine: Engine) -> None:
         session.commit()
 
 
-def test_only_a_database_that_is_away_is_an_outage(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_only_a_database_that_is_away_is_an_outage_and_the_log_says_why(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)
+    away, wrong = Exception("nobody listens\nin detail"), Exception("no such table")
 
-    @app.get("/broken")
-    async def broken() -> None:
-        raise OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+    @app.get("/broken/{how}")
+    async def broken(how: str) -> None:
+        raise OperationalError("SELECT 1", {}, away if how == "away" else wrong)
 
+    monkeypatch.setattr(outages, "is_away", lambda error: error.orig is away)
     with Client(app, raise_server_exceptions=False) as client:
-        monkeypatch.setattr(outages, "is_away", lambda _: True)
-        answer = client.get("/broken")
+        capsys.readouterr()
+        answer = client.get("/broken/away")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        monkeypatch.setattr(outages, "is_away", lambda _: False)
-        assert client.get("/broken").status_code == 500
+        logged = capsys.readouterr().err
+        assert "nobody listens" in logged
+        assert "in detail" not in logged and "Traceback" not in logged
+        assert client.get("/broken/wrong").status_code == 500
 
 
-def test_the_server_lets_go_of_a_client_that_is_silent(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """A server that waits 0.2 s for a client, and its address."""
     monkeypatch.setenv("ENVIRONMENT", "test")
     if settings.test_database_url is not None:
         address = settings.test_database_url.get_secret_value()
         monkeypatch.setenv("TEST_DATABASE_URL", address)
     patient = settings.model_copy(update={"client_timeout": 0.2})
     server = http_server.server_for("{{ cookiecutter.package_name }}.app:create_app", patient)
+    look = server._end_overdue
+    server.looks = 0  # type: ignore[attr-defined]
+
+    def count_and_look() -> None:
+        server.looks += 1  # type: ignore[attr-defined]
+        look()
+
+    monkeypatch.setattr(server, "_end_overdue", count_and_look)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        with socket.create_connection(listener.getsockname()) as client:
-            client.settimeout(60)
-            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-            said = b""
-            while received := _received(client):
-                said += received
+        yield server, listener.getsockname()
         server.should_exit = True
         thread.join()
+
+
+def test_the_server_names_neither_itself_nor_whom_a_stranger_claims_to_be(
+    impatient: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        request = b"GET /errors HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+        client.sendall(request)
+        said = b""
+        while received := _received(client):
+            said += received
+    assert said.startswith(b"HTTP/1.1 200") and b"\r\nserver:" not in said.lower()
+    logged = capsys.readouterr().err
+    assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
+
+
+def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any]) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        said = b""
+        while received := _received(client):
+            said += received
     assert said.startswith(b"HTTP/1.1 200")
+
+
+def test_the_server_lets_go_of_a_client_that_stops_within_its_second_request(
+    impatient: tuple[Any, Any],
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /health/li")
+        assert _received(client) == b""
+
+
+def test_the_server_waits_for_a_client_that_is_not_overdue(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config.http, "patience", 60.0)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\n")
+        looks = server.looks + 2
+        while server.looks < looks:
+            time.sleep(0.01)
+        client.sendall(b"Host: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+
+
+def test_a_process_that_is_told_to_end_ends_once_its_time_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Semaphore(0)
+    monkeypatch.setattr(http_server, "_end", ended.release)
+    server = http_server.Server(uvicorn.Config(""), 0.01)
+    for _ in range(2):  # the second signal changes nothing
+        server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert ended.acquire(timeout=60)
+    assert not ended.acquire(timeout=0.1)
+
+
+def test_the_server_lets_go_of_a_client_that_asks_and_never_reads(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, address = impatient
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(60)
+        client.connect(address)
+        client.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        end = time.monotonic() + 60
+        while not server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        while server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 def _received(client: socket.socket) -> bytes:

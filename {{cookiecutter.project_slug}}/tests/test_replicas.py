@@ -1,25 +1,37 @@
-"""A process that serves is counted, and answers nobody while it may count as dead."""
+"""A serving process is registered, and answers no request while it may count as dead."""
 
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import StaticPool
+from sqlalchemy.exc import OperationalError
 
 from {{ cookiecutter.package_name }} import replica
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.backend import connect
-from {{ cookiecutter.package_name }}.migrate import Instance, get_instances
+from {{ cookiecutter.package_name }}.errors import ActionableError
+from {{ cookiecutter.package_name }}.migrate import (
+    Instance,
+    Registration,
+    get_instances,
+    get_migration_status,
+)
+from {{ cookiecutter.package_name }}.migrations import config_for
+from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
+
+from .own import add, names
 
 
 @pytest.fixture
 def shared(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of a database that several processes can open."""
+    """Settings for a database that several processes can open."""
     if not isinstance(connect(settings).pool, StaticPool):
         return settings
     address = SecretStr(f"sqlite:///{tmp_path}/shared.db")
@@ -27,7 +39,7 @@ def shared(settings: Settings, tmp_path: Path) -> Settings:
 
 
 def instances(settings: Settings) -> list[Instance]:
-    """Who serves."""
+    """The registered instances."""
     engine = connect(settings)
     try:
         return get_instances(engine)
@@ -36,8 +48,8 @@ def instances(settings: Settings) -> list[Instance]:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is to do."""
-    end = time.monotonic() + 20
+    """Wait for an effect of another thread."""
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -75,6 +87,17 @@ def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
         assert (answer.status_code, answer.json()["code"]) == (503, "database-unavailable")
 
 
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has this clock")
+def test_the_time_in_which_the_machine_slept_makes_a_process_stale(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        later = time.clock_gettime(time.CLOCK_BOOTTIME) + 31
+        monkeypatch.setattr(time, "clock_gettime", lambda _: later)
+        assert client.get("/nowhere").status_code == 503
+
+
 def test_a_request_that_wakes_a_process_waits_for_its_beat(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +105,21 @@ def test_a_request_that_wakes_a_process_waits_for_its_beat(
     with TestClient(create_app(shared)) as client:
         client.app.state.replica._beat_at -= 31  # type: ignore[attr-defined]
         assert client.get("/nowhere").status_code == 404
+
+
+def test_a_process_that_counted_as_dead_answers_nobody_until_it_is_counted_again(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        row = client.app.state.replica._row  # type: ignore[attr-defined]
+        may, register = Event(), row.register
+        monkeypatch.setattr(row, "register", lambda: (may.wait(60), register()))
+        row.remove()
+        wait_until(lambda: client.get("/nowhere").status_code == 503)
+        may.set()
+        wait_until(lambda: client.get("/nowhere").status_code == 404)
 
 
 def test_a_process_that_counted_as_dead_registers_again(
@@ -92,3 +130,44 @@ def test_a_process_that_counted_as_dead_registers_again(
         client.app.state.replica._row.remove()  # type: ignore[attr-defined]
         wait_until(lambda: len(instances(shared)) == 1)
     assert "counted as dead, and registers again" in capsys.readouterr().err
+
+
+def test_a_repeated_failure_is_logged_and_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tried: list[Exception] = []
+    away = OperationalError("SELECT 1", {}, Exception("nobody listens\nin detail"))
+    refused = ActionableError("full", "The disk is full.", "Nothing works.", "Make room.")
+
+    def fail() -> None:
+        tried.append([away, refused][len(tried) % 2])
+        raise tried[-1]
+
+    configure_logging("INFO", as_json=False)
+    repeated = replica.Repeated("heartbeat", 0.01, fail)
+    wait_until(lambda: len(tried) > 3)
+    repeated.stop()
+    said = capsys.readouterr().err
+    assert "The heartbeat failed" in said and "reason=nobody listens" in said.replace("'", "")
+    assert "The disk is full." in said and "in detail" not in said
+
+
+def test_a_running_process_applies_a_contract_once_nobody_needs_what_it_removes(
+    shared: Settings, versions: Path
+) -> None:
+    engine = connect(shared)
+    older = Registration(engine, config_for(shared))
+    older.register()
+    before = names(versions)[-1]
+    newer = add(versions, "drop", phase="contract").stem
+
+    def has_applied(name: str) -> bool:
+        status = get_migration_status(engine, config=config_for(shared))
+        return status.completed[-1].name == name
+
+    soon = shared.model_copy(update={"auto_contract": True, "auto_contract_interval": 0.05})
+    with TestClient(create_app(soon)):
+        assert has_applied(before)
+        older.remove()
+        wait_until(lambda: has_applied(newer))
+    engine.dispose()

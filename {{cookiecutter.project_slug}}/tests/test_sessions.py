@@ -1,4 +1,4 @@
-"""Access tokens end for good: by logout, closing, deactivating and a new password."""
+"""Access tokens are revoked for good: by logout, closing, deactivating and a new password."""
 
 from collections.abc import Callable
 

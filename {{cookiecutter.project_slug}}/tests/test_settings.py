@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -42,7 +43,7 @@ def test_production_refuses_a_missing_or_weak_secret(
 def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
     monkeypatch.setenv("METRICS_PORT", "9090")
-    with pytest.raises(ActionableError, match="METRICS_PORT is PORT") as refused:
+    with pytest.raises(ActionableError, match="METRICS_PORT is the same as PORT") as refused:
         load_settings()
     assert refused.value.code == "settings-invalid"
 
@@ -90,6 +91,48 @@ def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
             patch.setenv(name.upper(), "inf")
             with pytest.raises(ActionableError, match=name.upper()):
                 load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DB_POOL_MIN", "11", "DB_POOL_MIN is larger than DB_POOL_MAX"),
+        ("RATE_LIMIT_MAILS", "often", "RATE_LIMIT_MAILS"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_the_start(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ActionableError, match=said):
+        load_settings()
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "postgresql://postgres:postgres@localhost/app"])
+def test_production_refuses_a_database_that_keeps_nothing_or_lets_anybody_in(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("JWT_SECRET", STRONG)
+    monkeypatch.setenv("DATABASE_URL", address)
+    with pytest.raises(ActionableError, match=r"DATABASE_URL|password"):
+        load_settings(serving=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "runs"),
+    [
+        ({}, False),
+        ({"environment": "production"}, True),
+        ({"environment": "production", "auto_migrate": False}, False),
+        ({"environment": "production", "auto_contract": False}, False),
+        ({"auto_contract": True}, True),
+    ],
+)
+def test_running_instances_apply_contracts_in_production_or_as_they_are_told(
+    changed: dict[str, Any], runs: bool
+) -> None:
+    assert Settings(_env_file=None).model_copy(update=changed).runs_contracts is runs
 
 
 def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,35 +1,29 @@
-"""The service migrates when it starts, and does not start when that fails."""
+"""The service migrates when it starts, and does not start if that fails."""
 
-import shutil
-from dataclasses import replace
+import signal
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from sqlalchemy import inspect
+from sqlalchemy.exc import OperationalError
 
-from {{ cookiecutter.package_name }} import migrations
+from {{ cookiecutter.package_name }} import migrations, startup
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.startup import tell_what_is_pending
+from {{ cookiecutter.package_name }}.startup import stopped_by_signals, tell_what_is_pending
+
+from .own import add
+
+BREAK = "raise RuntimeError('no')"
 
 
 @pytest.fixture
-def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations with one more, which fails."""
-    copy = replace(migrations.config, directory=tmp_path)
-    shutil.copytree(migrations.config.versions, copy.versions)
-    monkeypatch.setattr(migrations, "config", copy)
-    last = max(file.stem.partition("_")[0] for file in copy.versions.glob("[0-9]*.py"))
-    path = copy.versions / "999_broken.py"
-    path.write_text(
-        f'revision = "999"\ndown_revision = "{last}"\nschemas = "all"\n'
-        "def upgrade(): raise RuntimeError('no')\n"
-        "def downgrade(): pass\n",
-        encoding="utf-8",
-    )
-    return path
+def broken_migration(versions: Path) -> Path:
+    """An additional migration that fails."""
+    return add(versions, "broken", BREAK)
 
 
 def test_starting_creates_the_tables(client: TestClient) -> None:
@@ -70,12 +64,68 @@ def test_a_start_that_does_not_migrate_says_what_waits(
 def test_an_edited_migration_is_told_with_its_cure(
     settings: Settings, broken_migration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = broken_migration.read_text(encoding="utf-8").replace("raise RuntimeError('no')", "pass")
+    text = broken_migration.read_text(encoding="utf-8").replace(BREAK, "pass")
     broken_migration.write_text(text, encoding="utf-8")
     with TestClient(create_app(settings)) as client:
         broken_migration.write_text(text.replace("pass", "print()"), encoding="utf-8")
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
     said = capsys.readouterr().err
-    assert "999_broken changed after it was applied" in said
+    assert "_broken changed after it was applied" in said
     assert "migrate down, then migrate latest" in said
+
+
+def test_a_start_without_a_database_says_so_in_three_lines(
+    settings: Settings, tmp_path: Path
+) -> None:
+    given = settings.test_database_url
+    nowhere = "postgresql://nobody@127.0.0.1:1/app" if given else f"sqlite:///{tmp_path}"
+    away = settings.model_copy(update={"test_database_url": SecretStr(nowhere)})
+    with pytest.raises(ActionableError) as refused, TestClient(create_app(away)):
+        pass
+    assert refused.value.code == "database-unreachable-at-start"
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_a_database_that_goes_away_while_the_service_starts_is_told_the_same_way(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("it is gone\nin detail"))
+
+    monkeypatch.setattr(startup, "Replica", fail)
+    with (
+        pytest.raises(ActionableError, match="it is gone") as refused,
+        TestClient(create_app(settings)),
+    ):
+        pass
+    assert refused.value.code == "database-unreachable-at-start"
+
+
+def test_a_signal_stops_a_start_at_once_and_the_next_ones_are_for_the_server() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("expand", "The schema is ahead of this release"),
+        ("contract", "This release does not have 1 applied contract"),
+    ],
+)
+def test_a_schema_that_a_newer_release_made_is_told(
+    settings: Settings,
+    versions: Path,
+    phase: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    newer = add(versions, "newer", phase=phase)
+    with TestClient(create_app(settings)) as client:
+        newer.unlink()
+        quiet = settings.model_copy(update={"auto_migrate": False})
+        tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
+    assert said in capsys.readouterr().err

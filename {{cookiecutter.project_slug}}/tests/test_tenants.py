@@ -1,6 +1,7 @@
-"""Tenants over HTTP: administrators make and remove them, and each request sees its own."""
+"""Tenants over HTTP: administrators create and remove them, and each request sees its own."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 from psycopg import Connection
+from psycopg.sql import SQL
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database.session import begin_look_up
-from {{ cookiecutter.package_name }}.database.tenant_session import tenant_session
+from {{ cookiecutter.package_name }}.database.tenant_session import TenantSession, tenant_session
+from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.migrate.tenants import (
     drop_tenant,
     make_tenant_roles,
@@ -28,8 +31,10 @@ from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client, Command
+from .own import add, execute
 
 KEY = {"X-Admin-Key": "an administrator's own long key, 0123456789"}
+ACME = {"tenant": "acme", "role": False}
 
 
 @pytest.fixture
@@ -172,7 +177,7 @@ def test_a_tenant_that_is_not_ready_answers_503_and_the_service_serves_the_other
     assert (answer.status_code, "failed" in answer.text) == (503, True)
     assert client.post("/auth/login", json=login).status_code == 401
     ready = client.get("/health/ready")
-    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenants are behind")
+    assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenant is behind")
 
 
 def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Client) -> None:
@@ -203,6 +208,119 @@ def test_a_day_with_tenants_on_the_command_line(command: Command) -> None:
     assert command("tenant drop globex")[0] == 1
     assert command("tenant drop globex --yes") == (0, "Dropped tenant globex")
     assert "globex" not in command("tenant list")[1]
+
+
+def test_tenants_that_differ_or_fail_are_named_and_can_be_repaired(
+    command: Command, versions: Path
+) -> None:
+    for line in ("migrate latest", "tenant create acme", "tenant create globex"):
+        assert command(line)[0] == 0
+    execute("ALTER TABLE tenant_globex.users ADD strange integer")
+    code, said = command("tenant verify")
+    assert (code, "Tenant globex" in said, "strange" in said) == (1, True, True)
+    assert "Tenants: 1 in step, 1 differ" in said
+    assert json.loads(command("tenant verify --json")[1].splitlines()[0])["success"] is False
+
+    execute("UPDATE tenants SET status = 'failed' WHERE id = 'acme'", "CREATE SCHEMA tenant_lost")
+    code, said = command("tenant audit")
+    assert (code, "acme" in said or "lost" in said) == (1, True)
+    assert command("tenant audit --json")[0] == 1
+    assert command("tenant audit --repair")[0] == 0
+
+    add(versions, "add_pens", 'op.execute("CREATE TABLE pens (colour text)")')
+    execute("CREATE TABLE tenant_acme.pens (colour text)")
+    code, said = command("tenant migrate")
+    assert (code, " migrated, 1 failed" in said, "acme: " in said) == (1, True, True)
+    shown = json.loads(command("tenant migrate acme --json")[1].splitlines()[0])
+    assert [one["success"] for one in shown["tenants"]] == [False]
+
+
+def test_tenants_that_were_there_before_are_taken_over_as_they_are(command: Command) -> None:
+    for line in ("migrate latest", "tenant create acme", "tenant create globex"):
+        assert command(line)[0] == 0
+    for tenant in ("acme", "globex"):
+        tables = ("alembic_version", "migration_history")
+        execute(*(f"DROP TABLE tenant_{tenant}.{table}" for table in tables))
+    execute("ALTER TABLE tenant_globex.users ADD strange integer")
+    code, said = command("tenant baseline")
+    assert (code, "Tenant globex:" in said, "strange" in said) == (1, True, True)
+    assert json.loads(command("tenant baseline --json")[1].splitlines()[0])["success"] is False
+    code, said = command("tenant baseline globex --accept-differences it-is-known")
+    assert (code, "Taken over: 1 tenant" in said) == (0, True)
+    assert command("tenant verify acme")[0] == 0
+
+
+def test_tenants_get_roles_of_their_own(command: Command) -> None:
+    tenant = f"t{uuid4().hex}"  # roles belong to the whole server
+    for line in ("migrate latest", f"tenant create {tenant}"):
+        assert command(line)[0] == 0
+    assert command("tenant roles") == (0, f"{tenant} has its role")
+    assert command("tenant roles") == (0, "Every tenant has its role")
+    assert command(f"tenant drop {tenant} --yes")[0] == 0
+
+
+def test_a_terminal_shows_how_many_tenants_are_done(
+    command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in ("migrate latest", "tenant create acme"):
+        command(line)
+    add(versions, "do_nothing")
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    code, said = command("tenant migrate")
+    assert (code, "Tenants: 1 migrated, 0 failed" in said) == (0, True)
+    assert "Revision" in command("tenant list")[1]
+
+
+def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> None:
+    client.post("/tenants", json={"id": "globex"}, headers=KEY)
+    with tenant_session(client.state.engine, "globex") as session:
+        raw = session.connection().connection.driver_connection
+        assert raw is not None
+        with raw.cursor() as cursor:
+            insert = "INSERT INTO users (email, password_hash, name) VALUES (%s, '', 'x')"
+            cursor.executemany(insert, [("ada@example.com",), ("grace@example.com",)])
+            with cursor.copy("COPY (SELECT email FROM users ORDER BY 1) TO STDOUT") as copy:
+                assert b"".join(copy) == b"ada@example.com\ngrace@example.com\n"
+            assert len(list(cursor.stream(b"SELECT 1 FROM users"))) == 2
+            cursor.execute(SQL("SET search_path = public"))
+            assert cursor.execute("SELECT count(*) FROM users").fetchone() == (2,)
+            cursor.execute("SELECT set_config('search_path', 'public', true)")
+            assert cursor.execute("SELECT count(*) FROM users").fetchone() == (2,)
+            with pytest.raises(ActionableError) as refused:
+                cursor.execute("COMMIT; SELECT count(*) FROM users")
+            assert refused.value.code == "tenant-left-within-string"
+        with raw.cursor("server's") as cursor:
+            assert cursor.execute("SELECT 1 FROM users").fetchall() == [(1,), (1,)]
+        raw.rollback()
+        raw.autocommit = True
+        with pytest.raises(ActionableError) as refused:
+            raw.execute("SELECT 1")
+        assert refused.value.code == "tenant-in-autocommit"
+        raw.autocommit = False
+
+
+def test_behind_a_pooler_a_tenant_finds_nothing_that_another_left(client: Client) -> None:
+    engine = client.state.engine
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE secrets (secret text)"))
+        connection.commit()
+        connection.info["is_pooled"] = True  # as ``database.postgresql`` marks it
+        with TenantSession(connection, info=ACME) as session:
+            assert session.scalar(text("SELECT to_regclass('pg_temp.secrets')")) is None
+            with pytest.raises(ActionableError) as refused:
+                session.execute(text("LISTEN news"))
+            assert refused.value.code == "tenant-listens-behind-pooler"
+        connection.info["is_pooled"] = False
+
+
+def test_a_connection_that_served_many_tenants_is_replaced(client: Client) -> None:
+    client.post("/tenants", json={"id": "globex"}, headers=KEY)
+    served = []
+    for tenant in ("acme", "acme", "globex", "acme"):
+        with tenant_session(client.state.engine, tenant, tenants_per_connection=2) as session:
+            served.append(session.scalar(text("SELECT pg_backend_pid()")))
+    assert served[0] == served[1] == served[2] != served[3]
 
 
 def test_one_tenant_is_saved_and_restored(

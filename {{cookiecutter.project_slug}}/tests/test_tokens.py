@@ -1,4 +1,4 @@
-"""Only this service's own tokens count, for as long as they should and for what they are for."""
+"""Only this service's own tokens are valid, until they expire and for their purpose."""
 
 import time
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Traces reach a collector by OTLP; without the extra nothing of them is imported."""
+"""Traces reach a collector by OTLP; without the extra nothing is imported."""
 
 import json
 import subprocess
@@ -10,8 +10,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from fastapi import HTTPException
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from sqlalchemy import text
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.cli.common import database
@@ -28,7 +30,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Collector(HTTPServer):
-    """Keeps the spans that are sent to it.
+    """A collector that keeps the received spans.
 
     Attributes:
         spans: in the order in which they ended.
@@ -59,7 +61,7 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -97,6 +99,47 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert ADA["email"] not in told and ADA["password"] not in told
 
 
+def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+    app = create_app(traced)
+
+    @app.get("/broken")
+    def broken() -> None:
+        with app.state.engine.connect() as connection:
+            connection.execute(text("SELECT 1 FROM nowhere"))
+
+    @app.get("/busy")
+    def busy() -> None:
+        raise HTTPException(503)
+
+    with Client(app, raise_server_exceptions=False) as client:
+        assert client.get("/broken").status_code == 500
+        assert client.get("/busy").status_code == 503
+    (request,) = collector.named("GET /broken")
+    assert collector.named("GET /busy")[0].status.code == Status.STATUS_CODE_ERROR
+    (statement,) = [span for span in collector.spans if span.parent_span_id == request.span_id]
+    failed = Status.STATUS_CODE_ERROR
+    assert (request.status.code, statement.name, statement.status.code) == (
+        failed,
+        "SELECT",
+        failed,
+    )
+
+
+def test_a_chunk_of_a_backfill_is_a_trace_of_its_own(
+    traced: Settings, collector: Collector
+) -> None:
+    tracing = tracing_for(traced)
+    assert tracing is not None
+    for failed in (False, True):
+        tracing.observer().chunk_finished("003_fill", 0.5, failed=failed)
+    tracing.close()
+    chunks = collector.named("chunk of 003_fill")
+    states = [Status.STATUS_CODE_UNSET, Status.STATUS_CODE_ERROR]
+    assert [chunk.status.code for chunk in chunks] == states
+    seconds = [(chunk.end_time_unix_nano - chunk.start_time_unix_nano) / 1e9 for chunk in chunks]
+    assert seconds == pytest.approx([0.5, 0.5])
+
+
 def test_probes_are_not_traced(traced: Settings, collector: Collector) -> None:
     with Client(create_app(traced)) as client:
         client.get("/health/live")
@@ -123,7 +166,7 @@ def test_a_collector_that_is_away_keeps_nobody_waiting(settings: Settings) -> No
     with Client(create_app(settings.model_copy(update=away))) as client:
         assert client.get("/errors").status_code == 200
         began = time.monotonic()
-    # The exporter by itself would try again for a minute.
+    # By default the exporter would retry for a minute.
     assert time.monotonic() - began < SECONDS_TO_SEND + 20
 
 

@@ -1,4 +1,4 @@
-"""A user keeps what was written, with times in UTC."""
+"""A stored user has the written values, with times in UTC."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

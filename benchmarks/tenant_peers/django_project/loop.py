@@ -1,4 +1,4 @@
-"""Make so many tenants, as django-tenants does it; prints one JSON line."""
+"""Create a number of tenants with django-tenants; prints one JSON line."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The least that django-tenants needs."""
+"""The minimal settings for django-tenants."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The service's command line on a folder of migrations of its own: a process to race and kill."""
+"""The service's command line on another folder of migrations: a process to race and kill."""
 
 import sys
 from dataclasses import replace

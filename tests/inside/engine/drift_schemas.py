@@ -1,4 +1,4 @@
-"""Schemas that have one of everything, for the tests to change behind the migrations' back."""
+"""Schemas with one object of every kind, which the tests change by hand."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ GRANT USAGE ON SCHEMA {schema} TO drift_reader;
 ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO drift_reader;
 """
 
-# What belongs to the database as a whole.
+# Objects of the whole database.
 DATABASE = """
 CREATE PUBLICATION feed FOR TABLE orders;
 CREATE FOREIGN DATA WRAPPER far;
@@ -142,7 +142,7 @@ CREATE VIRTUAL TABLE words USING fts5(word);
 
 
 def drifts(database: str) -> list[tuple[str, list[str]]]:
-    """Statements, each with the sentences that are said of what it does."""
+    """Statements, each with the expected sentences about its effect."""
     cases: list[tuple[str, list[str]]] = []
     path = Path(__file__).with_name(f"drifts_{database}.txt")
     for line in path.read_text(encoding="utf-8").splitlines():

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-# What the service does not install (Hypothesis) comes from the template's environment.
+# Packages that the service does not install (Hypothesis) come from the template's environment.
 sys.path.append(os.environ["INSIDE_EXTRA_PACKAGES"])
 
 from engine.support import KIND, Command, Database, Folder
@@ -19,7 +19,7 @@ from engine.support import KIND, Command, Database, Folder
 
 @pytest.fixture(scope="session")
 def spare_databases() -> Iterator[list[str]]:
-    """Names of databases on the server, used again by each test."""
+    """Names of databases on the server, reused by each test."""
     names: list[str] = []
     yield names
     for name in names:
@@ -42,7 +42,7 @@ def on_server(statement: str, database: str = "postgres") -> None:
 
 @pytest.fixture
 def new_database(tmp_path: Path, spare_databases: list[str]) -> Iterator[Callable[[], Database]]:
-    """Makes empty databases. PostgreSQL's are emptied and used again: that is quicker."""
+    """Makes empty databases. PostgreSQL's are emptied and reused, which is faster."""
     made: list[Database] = []
 
     def make() -> Database:
@@ -94,7 +94,7 @@ def command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Command:
-    """Runs a command line on database and folder: gives exit code, output and errors."""
+    """Runs a command line on database and folder: returns exit code, output and errors."""
     from my_service import migrations
     from my_service.cli import main
 

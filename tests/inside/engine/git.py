@@ -1,4 +1,4 @@
-"""A folder that git has."""
+"""A folder in a git repository."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def git(path: Path, *words: str) -> None:
-    """Run git there, as nobody in particular."""
+    """Run git there, with a fixed user."""
     keys = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     names = {f"GIT_{key}": "x" for key in keys}
     command = ["git", "-C", str(path), "-c", "commit.gpgsign=false", *words]
@@ -16,7 +16,7 @@ def git(path: Path, *words: str) -> None:
 
 
 def commit(path: Path) -> None:
-    """Let git have the files as they are."""
+    """Commit the current files."""
     git(path, "init", "--quiet")
     git(path, "add", ".")
     git(path, "commit", "--quiet", "--message=files")

@@ -1,7 +1,7 @@
 """Migrations that hurt a live PostgreSQL, and migrations that do not, on the tables of a shop.
 
-Each is a few lines of Alembic code. Of a risky one the codes are given that are found; of a
-safe one nothing may be found. The benchmark lints the same with squawk.
+Each is a few lines of Alembic code. A risky one lists the codes that must be found; in a
+safe one nothing may be found. The benchmark lints the same migrations with squawk.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Case:
 
     Attributes:
         up, down: the bodies. Without a downgrade there is no round trip.
-        codes: what is found, no more and no less; nothing when it is safe.
+        codes: exactly the findings; empty if it is safe.
         head: attributes of the module.
 
     """

@@ -1,4 +1,4 @@
-"""Lints one migration on the tables of a shop, the way ``migrate lint`` does."""
+"""Lints one migration on the tables of a shop, as ``migrate lint`` does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.lint_cases import Case
 
 
 def module(case: Case, path: str = "migration.py") -> ModuleType:
-    """The module that a case stands for, as the engine loads it."""
+    """The module of a case, as the engine loads it."""
     loaded = ModuleType("migration")
     body = "\n    ".join(case.up.splitlines())
     down = "\n    ".join((case.down or "pass").splitlines())
@@ -29,12 +29,12 @@ def load(loaded: ModuleType, text: str, path: str = "migration.py") -> None:
 
 
 def migration(case: Case, name: str = "migration.py") -> Migration:
-    """What the linter is handed."""
+    """The arguments for the linter."""
     return from_module(module(case, name), name)
 
 
 def from_module(loaded: Any, name: str = "migration.py") -> Migration:
-    """What the linter is handed for a loaded file."""
+    """The arguments for the linter for a loaded file."""
     transaction = getattr(loaded, "transaction", True)
     wrap: Callable[[Any], Any] = (lambda body: body) if transaction else outside_transaction
     return Migration(
@@ -49,7 +49,7 @@ def from_module(loaded: Any, name: str = "migration.py") -> Migration:
 
 
 def outside_transaction(body: Callable[[], None]) -> Callable[[], None]:
-    """What the engine's loader does with a body that says ``transaction = False``."""
+    """A body with ``transaction = False``, as changed by the engine's loader."""
 
     def run() -> None:
         from alembic import op
@@ -61,7 +61,7 @@ def outside_transaction(body: Callable[[], None]) -> Callable[[], None]:
 
 
 def apply(engine: sa.Engine, change: Migration) -> None:
-    """Run a migration's upgrade, and watch nothing."""
+    """Run a migration's upgrade without watching it."""
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
 
@@ -73,7 +73,7 @@ def apply(engine: sa.Engine, change: Migration) -> None:
 
 
 def pasted(text: str) -> Migration:
-    """A file that was pasted from a finding."""
+    """A file pasted from a finding."""
     file = ModuleType("pasted")
     load(file, f"import sqlalchemy as sa\nfrom alembic import op\n{text}")
     return from_module(file)

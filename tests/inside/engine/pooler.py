@@ -17,9 +17,9 @@ import sqlalchemy as sa
 
 @contextmanager
 def pgbouncer(address: str, folder: Path, connections: int = 4) -> Iterator[str]:
-    """The address of a database behind PgBouncer with so many server connections.
+    """The address of a database behind PgBouncer with this number of server connections.
 
-    Skips the test where PgBouncer is not installed.
+    Skips the test if PgBouncer is not installed.
     """
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
@@ -39,7 +39,7 @@ def pgbouncer(address: str, folder: Path, connections: int = 4) -> Iterator[str]
         f"default_pool_size = {connections}\n"
     )
     command = [program, "-q", str(settings)]
-    if getpass.getuser() == "root":  # it refuses to be root; the server's user may do it
+    if getpass.getuser() == "root":  # it refuses to run as root; the server's user may run it
         for path in (folder, *folder.parents):
             if path.is_relative_to("/tmp") and path != Path("/tmp"):
                 path.chmod(path.stat().st_mode | 0o055)

@@ -1,4 +1,4 @@
-"""A folder of migrations to write in, a database to look into, and processes to race and kill."""
+"""A folder to write migrations in, a database to query, and processes to race and kill."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def downgrade() -> None:
 
 
 class Gate:
-    """Where a migration in this process says that it began, and waits until it may go on."""
+    """A point at which a migration in this process reports its start and waits."""
 
     def __init__(self) -> None:
         self.began, self.open = Event(), Event()
@@ -54,7 +54,7 @@ gate = Gate()
 
 @dataclass
 class Folder:
-    """Migration files, each following the last one unless told otherwise."""
+    """Migration files, each following the last one by default."""
 
     path: Path
     metadata: sa.MetaData = field(default_factory=sa.MetaData)
@@ -67,7 +67,7 @@ class Folder:
         copy(migrations.config.directory / "script.py.mako", self.path)
 
     def config(self, **limits: Any) -> MigrationConfig:
-        """What the engine is handed."""
+        """The engine's configuration."""
         return MigrationConfig(self.path, lambda: self.metadata, **limits)
 
     def add(
@@ -110,13 +110,13 @@ def create(table: str) -> str:
 
 @dataclass(frozen=True)
 class Database:
-    """A database, looked into without the engine."""
+    """A database, queried without the engine."""
 
     address: str
     _made: list[sa.Engine] = field(default_factory=list, compare=False, repr=False)
 
     def engine(self) -> sa.Engine:
-        """An engine as the service makes it. The fixture that gave the database disposes of it."""
+        """An engine made like the service's. The fixture of the database disposes of it."""
         self._made.append(connect(Settings(environment="development", database_url=self.address)))
         return self._made[-1]
 
@@ -133,13 +133,13 @@ class Database:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def tables(self) -> set[str]:
-        """Names of the tables, the two of migrations aside."""
+        """Names of the tables, without the two of the engine."""
         engine = sa.create_engine(self.address, poolclass=sa.NullPool)
         names = set(sa.inspect(engine).get_table_names())
         return names - {"alembic_version", "migration_history"}
 
     def heads(self) -> set[str]:
-        """What ``alembic_version`` says."""
+        """The content of ``alembic_version``."""
         return {revision for (revision,) in self.ask("SELECT version_num FROM alembic_version")}
 
     def history(self) -> list[tuple[int, int, str, bool]]:
@@ -149,7 +149,7 @@ class Database:
         return [(run, batch, name, bool(applied)) for run, batch, name, applied in rows]
 
     def schema(self) -> list[tuple[Any, ...]]:
-        """Everything that makes up the schema, to compare with another's."""
+        """The complete schema, to compare it with another."""
         if KIND == "sqlite":
             return self.ask("SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2")
         return self.ask(
@@ -170,12 +170,12 @@ class Database:
 
 
 def start(database: Database, folder: Folder, *words: str, **variables: str) -> Process:
-    """Start ``migrate <words>`` in a process of its own, on this folder."""
+    """Start ``migrate <words>`` in a separate process, on this folder."""
     return _started(command_line.migrate, database, folder, words, variables)
 
 
 def start_backup(database: Database, folder: Folder, *words: str) -> Process:
-    """Start ``backup <words>`` in a process of its own, for this folder."""
+    """Start ``backup <words>`` in a separate process, for this folder."""
     return _started(command_line.backup, database, folder, words, {})
 
 
@@ -197,7 +197,7 @@ def finish(process: Process) -> tuple[int, str, str]:
 
 
 def migrate(database: Database, folder: Folder, *words: str, **variables: str) -> str:
-    """Run ``migrate <words>`` in a process of its own; it must succeed. Return what it prints."""
+    """Run ``migrate <words>`` in a separate process; it must succeed. Return its output."""
     code, out, err = finish(start(database, folder, *words, **variables))
     assert code == 0, err
     return out

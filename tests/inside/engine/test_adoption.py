@@ -16,10 +16,10 @@ from my_service.migrate import run_migrations
 from engine.support import KIND, Command, Database, Folder
 
 GUIDE = Path(my_service.__file__).parent / "migrations" / "README.md"
-OTHER_TOOLS = "From Knex, from Django, or made by hand"
+OTHER_TOOLS = "From Knex, Django or manual SQL"
 
 KEY = "SERIAL" if KIND == "postgresql" else "INTEGER NOT NULL"
-# As the tools themselves make them: https://knexjs.org, django/db/migrations/recorder.py.
+# Made like the tools' own: https://knexjs.org, django/db/migrations/recorder.py.
 BOOKKEEPING = {
     "Knex": [
         f"CREATE TABLE knex_migrations (id {KEY} PRIMARY KEY, name VARCHAR(255), batch INTEGER,"
@@ -48,7 +48,7 @@ def commands(heading: str) -> list[str]:
 
 @pytest.fixture
 def models(folder: Folder) -> sa.MetaData:
-    """What step 1 of the guide asks for."""
+    """Step 1 of the guide."""
     people = sa.Table(
         "people",
         folder.metadata,
@@ -94,7 +94,7 @@ def test_a_database_of_alembic_is_taken_over(
 ) -> None:
     folder.tables("people", "pets")
     run_migrations(engine, config=folder.config())
-    database.ask("DROP TABLE migration_history")  # what Alembic alone leaves
+    database.ask("DROP TABLE migration_history")  # as after plain Alembic
     with engine.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() == "002"
     folder.tables("what_the_service_brings")

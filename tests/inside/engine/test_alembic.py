@@ -76,7 +76,7 @@ def test_alembic_leaves_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_what_was_stamped_is_a_baseline_and_no_rollback_undoes_it(
+def test_stamped_migrations_are_a_baseline_and_no_rollback_undoes_them(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -100,7 +100,7 @@ def test_what_was_stamped_is_a_baseline_and_no_rollback_undoes_it(
     engine.dispose()
 
 
-def test_a_stamp_backwards_makes_what_is_after_it_pending(
+def test_a_stamp_backwards_makes_later_migrations_pending(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b", "c")
@@ -136,7 +136,7 @@ def test_alembic_asks_before_it_undoes_where_the_service_says_so(
     settings.write_text(settings.read_text().replace("sa.MetaData))", asking))
     folder.tables("a")
     alembic("upgrade", "head")
-    with pytest.raises(AssertionError, match="If you mean it: alembic -x yes=1 downgrade"):
+    with pytest.raises(AssertionError, match="To confirm: alembic -x yes=1 downgrade"):
         alembic("downgrade", "base")
     assert database.tables() == {"a"}
     alembic("-x", "yes=1", "downgrade", "base")

@@ -110,9 +110,9 @@ def test_what_fails_at_the_commit_blames_all_that_it_undid(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
-        # SQLite's own check comes after each migration, so it can name the one.
+        # SQLite's check runs after each migration, so the error can name the one.
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
-        expected = "001_a: 1 row points to rows that are gone, the first from child to a."
+        expected = "001_a: 1 row refers to missing rows, the first from child to a."
     else:
         folder.add("a", [create("a"), CHILD, "op.execute('INSERT INTO child VALUES (1, 7)')"])
         expected = "001_a, 002_b failed: IntegrityError: ERROR: insert or update on table"
@@ -160,7 +160,7 @@ def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
     vars(module)["lose"] = lose
     sys.modules["my_service.lost"] = module
     result = run_migrations(engine, config=folder.config())
-    assert result.error.problem.startswith("The database was lost while 001_a or what follows ran")
+    assert result.error.problem.startswith("The connection was lost while 001_a or a later one ran")
     engine.dispose()
     assert database.tables() == set()
 

@@ -1,4 +1,4 @@
-"""A backfill updates a large table in chunks: each row once, whatever dies, and nobody waits for it."""
+"""A backfill updates a large table in chunks: each row once, even after kills, and nobody waits."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
 CONTRACT = 'phase = "contract"\n'
 ROWS = 3000
 QUICK = {"backfill_pause": 0.0, "table_lock_retries": 0}
-# Chunks grow up to half a second of work: a small table would be done in two or three of them.
+# Chunks grow up to half a second of work: a small table would need only two or three.
 SLOW = {"MIGRATION_BACKFILL_PAUSE": "0.02"}
 
 
 def state(stated: str) -> str:
-    """The lines of a file that state a backfill."""
+    """The lines of a file that declare a backfill."""
     return f"from my_service.migrate import Backfill\n\n{PHASE}backfill = {stated}\n"
 
 
 def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
-    """Rows 1 to so many, the n of each its id."""
+    """Rows from 1 to this number; the n of each is its id."""
     database.ask(f"CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, n INTEGER NOT NULL {check})")
     database.ask(
         f"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {rows})"
@@ -59,7 +59,7 @@ def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
 
 @pytest.fixture
 def table(database: Database, folder: Folder) -> Iterator[None]:
-    """A table with rows, and a migration that wants one more in each."""
+    """A table with rows, and a migration that adds one to each."""
     fill(database)
     folder.add("more", extra=state(ONE_MORE))
     yield
@@ -72,19 +72,19 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def off_by(database: Database) -> dict[int, int]:
-    """How many rows were updated how often."""
+    """The number of rows by number of updates."""
     return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))
 
 
 def done(database: Database) -> int:
-    """Rows that the database says are done; 0 before it says anything."""
+    """Finished rows according to the database; 0 without a row of progress."""
     if "migration_progress" not in database.tables():
         return 0
     return sum(row[0] for row in database.ask("SELECT done FROM migration_progress"))
 
 
 class Told(Observer):
-    """Remembers what it hears."""
+    """Remembers the events."""
 
     def __init__(self) -> None:
         self.heard: list[BackfillProgress] = []
@@ -134,7 +134,7 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
     chance = random.Random(5)
     fill(database, 8_000)
     # Each process begins with small chunks and pauses between them: none gets far before it is
-    # killed, however busy the machine is. A chunk takes long enough for kills to meet it.
+    # killed, even on a busy machine. A chunk is long enough to be hit by kills.
     slow = (
         "n + 1 + 0 * length(hex(zeroblob(20000)))"
         if KIND == "sqlite"
@@ -152,7 +152,7 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
         updated = off_by(database)
         assert set(updated) <= {0, 1}
         assert updated.get(1, 0) == seen[-1]
-    assert seen[-1] < 8_000  # they met it at work
+    assert seen[-1] < 8_000  # the kills came during the work
     migrate(database, folder, "latest")
     assert off_by(database) == {1: 8_000}
 
@@ -221,7 +221,7 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
     assert result.error.code == "backfill-failed"
     failed = "001_more: the chunk of t with id above 1000 and up to 1100 failed: IntegrityError"
     assert result.error.problem.startswith(failed)
-    assert "1000 rows done before it stay so" in result.error.impact
+    assert "1000 rows updated before it stay" in result.error.impact
     (backfill,) = get_migration_status(engine, config=folder.config()).backfills
     assert (backfill.done, backfill.total) == (1000, ROWS)
     assert "check" in (backfill.error or "").lower()
@@ -236,7 +236,7 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
 
 
 class Tried(Observer):
-    """Counts how often something was tried again."""
+    """Counts retries."""
 
     def __init__(self) -> None:
         self.again: list[int] = []
@@ -266,7 +266,7 @@ def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
 
 
 def engine_that_waits_briefly(database: Database) -> sa.Engine:
-    """On SQLite, whose patience is the connection's, one with little of it."""
+    """On SQLite, where the connection has the time limit, an engine with a short one."""
     if KIND != "sqlite":
         return database.engine()
     patience = {"timeout": 0.1}
@@ -307,7 +307,7 @@ def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_on
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_rollback_removes_what_is_known_of_it_and_it_begins_anew(
+def test_a_rollback_removes_its_progress_and_it_begins_again(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     config = folder.config(**QUICK)
@@ -351,7 +351,7 @@ def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> 
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        ("backfill = 3\n" + PHASE, "backfill is no Backfill"),
+        ("backfill = 3\n" + PHASE, "backfill is not a Backfill"),
         (state(ONE_MORE).replace(PHASE, ""), "its phase is not 'backfill'"),
         (state('Backfill(table="t", set={})'), "set names no column"),
         (state('Backfill(table="t", set={"id": "1"})'), "it sets its key, id"),
@@ -391,7 +391,7 @@ def test_what_cannot_pass_is_told_at_once(
     assert (error.code, tried.again) == ("backfill-failed", [])
 
 
-def test_linting_runs_no_chunk_and_finds_what_is_misspelt(
+def test_linting_runs_no_chunk_and_finds_misspelt_names(
     folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database)

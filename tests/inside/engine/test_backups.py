@@ -1,4 +1,4 @@
-"""Backups: made, listed, kept in number, and what stops one."""
+"""Backups: making, listing, the number to keep, and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOISE = {
 
 @contextmanager
 def no_file_longer_than(size: int) -> Iterator[None]:
-    """Let every write of this process fail that is behind so many bytes, as on a full disk."""
+    """Let writes of this process fail after this number of bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -50,7 +50,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
 
 
 def client(folder: Path, script: str) -> Path:
-    """A program in place of pg_dump, which says that it is of the newest version."""
+    """A program instead of pg_dump, which claims the newest version."""
     path = folder / "pg_dump"
     path.write_text(
         f'#!/bin/sh\nif [ "$1" = --version ]; then echo "{NEWEST}"; exit; fi\n{script}\n'
@@ -64,7 +64,7 @@ NEWEST = "pg_dump (PostgreSQL) 99.1"
 
 @contextmanager
 def role_with_password(database: Database, password: str) -> Iterator[str]:
-    """A role that the server asks for its password, as it asks no other here."""
+    """A role that needs a password, unlike the others here."""
     role = f"asked_{uuid4().hex}"
     ((path,),) = database.ask("SHOW hba_file")
     hba = Path(path)
@@ -196,6 +196,57 @@ def test_a_failed_migration_names_the_backup_and_the_command(
     assert len(err.splitlines()) == 3
 
 
+def test_the_backup_from_before_the_first_of_many_failed_runs_stays_until_one_succeeds(
+    command: Command,
+    database: Database,
+    folder: Folder,
+    backups: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder.tables("first")
+    assert command("migrate latest")[0] == 0
+    database.ask("INSERT INTO first VALUES (7)")
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    monkeypatch.setenv("BACKUP_KEEP", "2")
+    folder.tables("done")
+    half = folder.add(
+        "half", ['op.execute("DELETE FROM first")', 'op.execute("SELECT nothing_of_this_name")'],
+        extra="transaction = False\n",
+    )  # fmt: skip
+    for _ in range(4):
+        assert command("migrate latest")[0] == 1
+    *newest, first = listed(command)
+    assert len(newest) == 2
+    assert database.ask("SELECT * FROM first") == []
+    assert command(f"backup restore {first} --yes")[0] == 0
+    assert database.ask("SELECT * FROM first") == [(7,)]
+    assert database.tables() == {"first"}
+    command(f"backup forget {command('backup forget')[1].strip()} --yes")
+
+    path = folder.file(half)
+    path.write_text(path.read_text().replace("SELECT nothing_of_this_name", "SELECT 1"))
+    assert command("migrate latest")[0] == 0
+    assert first in listed(command)  # until the next backup looks
+    assert command("migrate rollback")[0] == 0
+    assert len(listed(command)) == 2
+    assert first not in listed(command)
+
+
+def test_a_manifest_that_cannot_be_read_stops_neither_a_run_nor_the_list(
+    command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = made(command)
+    (backups / f"{name}.json").write_text("{")
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    monkeypatch.setenv("BACKUP_KEEP", "1")
+    folder.tables("a")
+    assert command("migrate latest")[0] == 0
+    code, out, err = command("backup list --json")
+    assert (code, len(json.loads(out))) == (0, 1)
+    assert err.startswith(f"The manifest of {name} cannot be read")
+    assert (backups / f"{name}.json").exists()
+
+
 def test_a_backup_that_fails_stops_the_run(
     command: Command,
     database: Database,
@@ -220,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     code, _, err = command("backup create")
     assert code == 1
     assert "/proc/backups cannot be written" in err
-    assert len(err.splitlines()) > 3  # the steps, and then the three lines
+    assert len(err.splitlines()) > 3  # the steps, then the three lines of the error
 
 
 @only_sqlite
@@ -234,6 +285,21 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     code, _, err = command("backup create")
     assert (code, list(backups.iterdir())) == (1, [])
     assert "A backup may need 8796093.0 MB" in err
+
+
+@only_sqlite
+def test_what_is_only_in_the_log_beside_the_database_needs_room_too(
+    command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.engine().connect() as connection:  # the last one to close would empty the log
+        connection.exec_driver_sql("CREATE TABLE filler (content TEXT)")
+        connection.exec_driver_sql(f"INSERT INTO filler SELECT {NOISE[KIND]}")
+        connection.commit()
+        disk = shutil.disk_usage(backups.parent)._replace(free=300_000)
+        monkeypatch.setattr("shutil.disk_usage", lambda _: disk)
+        code, _, err = command("backup create")
+    assert (code, list(backups.iterdir())) == (1, [])
+    assert re.search(r"may need 0\.\d MB, and the disk of .* has 0\.3 MB", err)
 
 
 @only_postgresql

@@ -1,4 +1,4 @@
-"""``migrate baseline``: a database that was there before is taken over as it is, or not at all."""
+"""``migrate baseline``: an existing database is taken over unchanged, or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from engine.support import Command, Database, Folder, create
 
-TAKEN_OVER = "No rollback undoes what was taken over, not even rollback --all\n"
+TAKEN_OVER = "No rollback undoes these migrations, not even rollback --all\n"
 
 
 @pytest.fixture
@@ -42,9 +42,7 @@ def test_a_database_that_equals_the_chain_is_taken_over_and_nothing_is_run(
     assert json.loads(command("migrate verify --json")[1])["changed_since_run"] is False
 
 
-def test_what_was_taken_over_is_never_undone(
-    command: Command, grown: Database, folder: Folder
-) -> None:
+def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: Folder) -> None:
     command("migrate baseline")
     folder.tables("c")
     assert command("migrate latest")[0] == 0
@@ -124,7 +122,7 @@ def test_a_run_that_meets_tables_without_history_says_so(command: Command, grown
     assert (code, out) == (1, "")
     assert "The database has tables, but no history of this service: 001_a failed" in err
     assert "(There are tables of Knex.)" in err
-    assert "Take it over as it is: migrate baseline" in err
+    assert "Take it over: migrate baseline" in err
     assert grown.schema() == before
 
 
@@ -147,7 +145,7 @@ def test_migrate_make_leaves_the_tables_of_other_tools_alone(
         sa.Table(table, folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     lines = command("migrate make nothing")[1].splitlines()
     assert [line for line in lines if "knex" in line] == [
-        "  Table knex_migrations belongs to Knex: left alone"
+        "  Table knex_migrations belongs to Knex: not touched"
     ]
     assert any("geo_points" in line for line in lines)
     [written] = folder.versions.glob("*_nothing.py")

@@ -1,4 +1,4 @@
-"""Batches are Knex's."""
+"""Batches work like Knex's."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_each_refusal_has_its_own_sentence(
     assert database.all() == before
 
 
-def test_what_is_so_already_is_nothing_to_do(
+def test_a_reached_goal_is_nothing_to_do(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.tables("a", "b")
@@ -157,7 +157,7 @@ def test_a_name_that_two_migrations_have_is_refused(engine: sa.Engine, folder: F
     folder.add("same")
     folder.add("same")
     result = migrate_up(engine, "same", config=folder.config())
-    assert result.error.problem == "'same' names 2 migrations: 001_same, 002_same"
+    assert result.error.problem == "'same' matches 2 migrations: 001_same, 002_same"
 
 
 def test_status_lists_completed_oldest_first_and_pending_next_first(

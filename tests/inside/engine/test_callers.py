@@ -1,4 +1,4 @@
-"""Whatever engine the caller has: right, or refused with a sentence."""
+"""Every kind of engine works, or is refused with an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made() -> Iterator[list[sa.Engine]]:
 
 
 def goes_up_and_down(engine: sa.Engine, folder: Folder) -> None:
-    """Migrate, look, and undo, on an engine of any make."""
+    """Migrate, check, and undo, on any kind of engine."""
     config = folder.config()
     folder.tables("a", "b")
     result = run_migrations(engine, config=config).raise_for_error()

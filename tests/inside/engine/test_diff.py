@@ -1,4 +1,4 @@
-"""``migrate diff``: any two schemas; and the committed file that holds the migrations' own."""
+"""``migrate diff``: any two schemas; and the committed file of the migrations' schema."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
     folder.tables("a")
     code, out, err = command("migrate diff chain nowhere.txt")
     assert (code, out) == (1, "")
-    assert "nowhere.txt is nothing that can be compared" in err
+    assert "nowhere.txt cannot be compared" in err
     file = tmp_path / "old.txt"
     file.write_text("# Schema snapshot 1: PostgreSQL 9, schema public\n")
     assert "cannot be compared with" in command(f"migrate diff chain {file}")[2]
@@ -92,7 +92,7 @@ def test_make_and_latest_keep_the_committed_file_current(command: Command, folde
     file = folder.path / f"schema.{backend.DIALECT}.txt"
     folder.tables("a")
     command("migrate latest")
-    assert not file.exists()  # a service that does not want it has none
+    assert not file.exists()  # a service without the file does not get one
     file.write_text("")
     folder.tables("b")
     out = command("migrate latest")[1]

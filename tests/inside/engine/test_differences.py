@@ -1,4 +1,4 @@
-"""``migrate make`` writes what the models and the database differ in, and says it."""
+"""``migrate make`` writes and prints the differences between the models and the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def key() -> sa.Column[int]:
 
 
 def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
-    """Make a migration; give its text."""
+    """Make a migration; return its text."""
     new = make_migration(engine, name, config=folder.config())
     neat(new.path)
     text: str = new.path.read_text()
@@ -34,7 +34,7 @@ def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
 
 
 def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
-    """What an ordinary day does with a migration."""
+    """The usual commands on a migration."""
     run_migrations(engine, config=folder.config()).raise_for_error()
     rollback_migrations(engine, config=folder.config()).raise_for_error()
     run_migrations(engine, config=folder.config()).raise_for_error()
@@ -43,7 +43,7 @@ def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
 
 
 class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc, unused-ignore]
-    """A class of the service over a type of one database."""
+    """A class of the service that wraps a type of one database."""
 
     impl = postgresql.JSONB if KIND == "postgresql" else sqlite.JSON
     cache_ok = True
@@ -73,7 +73,7 @@ def test_an_enum_goes_up_and_down_and_up_again(engine: sa.Engine, folder: Folder
 
 
 @on_postgresql
-def test_an_enum_is_made_before_a_column_of_a_table_that_is_there(
+def test_an_enum_is_made_before_a_column_of_an_existing_table(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("notes")
@@ -102,7 +102,7 @@ def test_a_type_that_no_column_has_any_more_goes_with_the_last_one(
     assert types == [("somebody_elses",)]
 
 
-def test_what_was_found_is_listed(engine: sa.Engine, folder: Folder, command: Command) -> None:
+def test_differences_are_listed(engine: sa.Engine, folder: Folder, command: Command) -> None:
     folder.add("a", "op.execute('CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER)')")
     folder.add("gone", "op.execute('CREATE TABLE gone (id INTEGER PRIMARY KEY)')")
     run_migrations(engine, config=folder.config())
@@ -180,7 +180,7 @@ def test_a_database_that_is_behind_or_away_gets_no_file(
     code, out, err = command("migrate make c")
     assert (code, out) == (1, "")
     assert "The database is behind by 2 migrations: 001_a, 002_b" in err
-    assert "Solution: Apply them, then make it again: migrate latest" in err
+    assert "Solution: Apply them: migrate latest. Then repeat this command." in err
     nowhere = sa.create_engine("sqlite:////nowhere/at/all.db")
     if KIND == "postgresql":
         nowhere = sa.create_engine("postgresql+psycopg://127.0.0.1:1/nowhere")

@@ -1,4 +1,4 @@
-"""The folder is checked whole before anything of it runs."""
+"""All files of the folder are checked before one of them runs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
     assert "changed" not in command("migrate status")[1]
 
 
-def test_the_newest_migration_may_be_edited_and_run_anew(
+def test_the_newest_migration_may_be_edited_and_run_again(
     folder: Folder, command: Command, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -92,13 +92,13 @@ def test_the_newest_migration_may_be_edited_and_run_anew(
     path = folder.file("002_b")
     made = create("b")
     path.write_text(path.read_text().replace(made, f"{made}; {create('more')}"))
-    assert "run it anew: migrate down, then migrate latest" in command("migrate latest")[2]
+    assert "run it again: migrate down, then migrate latest" in command("migrate latest")[2]
     assert command("migrate down")[0] == 0
     assert command("migrate latest")[0] == 0
     assert database.tables() == {"a", "b", "more"}
     older = folder.file("001_a")
     older.write_text(older.read_text() + "CHANGED = True\n")
-    assert "run it anew" not in command("migrate latest")[2]
+    assert "run it again" not in command("migrate latest")[2]
 
 
 def test_accepting_a_change_is_undone_with_the_run_that_failed(
@@ -149,9 +149,12 @@ def edit(old: str, new: str) -> Callable[[str], str]:
             edit("'002'\ndown_revision = '001'", "'001'\ndown_revision = None"),
             "001_a and 002_b have the same revision '001'.",
         ),
-        (edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"), "too long for version_num"),
+        (
+            edit("\nrevision = '002'", f"\nrevision = {'x' * 33!r}"),
+            "which is too long or is not a text",
+        ),
         (edit("'001'", "'nowhere'"), "002_b follows revision 'nowhere', which no file has."),
-        (edit("= '001'", "= '002'"), "form no chain"),
+        (edit("= '001'", "= '002'"), "do not form a chain"),
     ],
 )
 def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(

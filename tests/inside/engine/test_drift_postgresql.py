@@ -1,9 +1,10 @@
-"""What is done to a PostgreSQL schema by hand is seen and said; what changes nothing is not."""
+"""Manual changes of a PostgreSQL schema are found and described; statements without an effect are not."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
@@ -71,7 +72,7 @@ QUIET = [
     " REVOKE SELECT ON child FROM drift_reader",
     "ALTER TABLE parts DETACH PARTITION parts_1;"
     " ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES FROM (0) TO (10)",
-    # A partition's own names for what it has from its parent are made up.
+    # The names of a partition's objects from its parent are generated.
     "ALTER INDEX parts_1_v_idx RENAME TO made_up",
     "ALTER TABLE orders OWNER TO drift_owner; ALTER TABLE orders OWNER TO CURRENT_USER",
     "GRANT INSERT ON orders TO drift_reader; REVOKE INSERT ON orders FROM drift_reader",
@@ -91,7 +92,7 @@ QUIET = [
     "ALTER PUBLICATION feed DROP TABLE orders; ALTER PUBLICATION feed ADD TABLE orders",
     # A number that newer servers keep for themselves.
     "UPDATE pg_attribute SET attoptions = '{pg_attver=7}' WHERE attrelid = 'users'::regclass",
-    # Rows, and what is known of them.
+    # Rows and statistics.
     "INSERT INTO users (email) VALUES ('a@b.c'); INSERT INTO base VALUES (1); DELETE FROM base",
     "TRUNCATE users CASCADE",
     "SELECT nextval('tickets'), setval('users_number_seq', 99)",
@@ -114,10 +115,10 @@ QUIET = [
     "ANALYZE",
     "REINDEX TABLE users",
     "LOCK TABLE users",
-    # Another schema is another schema, even by a name that begins alike.
+    # Another schema, even if its name begins with the same letters.
     "CREATE SCHEMA publi; CREATE SCHEMA public_x; CREATE TABLE public_x.users (id integer);"
     " CREATE VIEW public_x.v AS SELECT * FROM public.users; CREATE TYPE publi.mood AS ENUM ('a')",
-    # Bookkeeping of those who migrate, with all that hangs on it.
+    # Bookkeeping tables of migrators, with all their parts.
     "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
     " CREATE TABLE migration_history (id serial PRIMARY KEY, name text DEFAULT 'x' CHECK (id > 0));"
     " CREATE INDEX history_idx ON migration_history (name);"
@@ -125,7 +126,7 @@ QUIET = [
     " ALTER TABLE migration_history OWNER TO drift_owner",
     "CREATE TABLE knex_migrations (id serial); CREATE TABLE knex_migrations_lock (a integer);"
     " CREATE TABLE flyway_schema_history (a integer); CREATE TABLE django_migrations (id serial)",
-    # What a session sets.
+    # Settings of a session.
     "CREATE TEMP TABLE users (x integer); CREATE TEMP TABLE pg_class (x integer)",
     "SET LOCAL search_path = ''",
     "SET LOCAL search_path = public, pg_catalog, pg_temp",
@@ -137,7 +138,7 @@ QUIET = [
 ]
 SCHEMAS = ["s", "publi", "users", "mood", "order", "Sch ema", 'qu"ote', "o'brien", "a.b", "naïve"]
 SCHEMAS += ["x" * 63]
-# What makes the first thing of a kind in a database that has nothing.
+# Statements that create the first object of a kind in an empty database.
 ALONE = {
     "view": "CREATE VIEW x AS SELECT 1 AS a",
     "materialized view": "CREATE MATERIALIZED VIEW x AS SELECT 1 AS a",
@@ -175,9 +176,60 @@ ALONE = {
     "foreign server": "CREATE FOREIGN DATA WRAPPER x; CREATE SERVER y FOREIGN DATA WRAPPER x",
     "access method": "CREATE ACCESS METHOD x TYPE TABLE HANDLER heap_tableam_handler",
     "language": "REVOKE USAGE ON LANGUAGE sql FROM PUBLIC",
+    "extension member": "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+    "transform": "CREATE TRANSFORM FOR integer LANGUAGE sql"
+    " (FROM SQL WITH FUNCTION prsd_lextype(internal))",
+    "subscription": "CREATE SUBSCRIPTION x CONNECTION 'dbname=x' PUBLICATION y"
+    " WITH (connect = false)",
 }
+# Two ways to write the same thing.
+SPELLINGS = [
+    (
+        "CREATE TABLE t (k text) PARTITION BY LIST (k);"
+        " CREATE TABLE t1 PARTITION OF t FOR VALUES IN ('a', NULL, 'b, ''NULL'', ', 'c\\d')",
+        "CREATE TABLE t (k text) PARTITION BY LIST (k);"
+        " CREATE TABLE t1 PARTITION OF t FOR VALUES IN ('c\\d', 'b, ''NULL'', ', NULL, 'a')",
+    ),
+    (
+        "CREATE TABLE t (a int, b int); CREATE TRIGGER x BEFORE INSERT OR UPDATE OF a, b ON t"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE TABLE t (a int, b int); CREATE TRIGGER x BEFORE UPDATE OF b, a OR INSERT ON t"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    ),
+    (
+        "CREATE TABLE t (id serial PRIMARY KEY)",
+        "CREATE SEQUENCE t_id_seq AS integer; CREATE TABLE t (id integer NOT NULL"
+        " DEFAULT nextval('t_id_seq'), CONSTRAINT t_pkey PRIMARY KEY (id));"
+        " ALTER SEQUENCE t_id_seq OWNED BY t.id",
+    ),
+    (
+        "CREATE TYPE e AS ENUM ('a', 'b', 'c')",
+        "CREATE TYPE e AS ENUM ('c'); ALTER TYPE e ADD VALUE 'a' BEFORE 'c';"
+        " ALTER TYPE e ADD VALUE 'b' AFTER 'a'",
+    ),
+    (
+        "CREATE TABLE p (k int PRIMARY KEY, v int) PARTITION BY RANGE (k); CREATE INDEX i ON p (v);"
+        " CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO (10)",
+        "CREATE TABLE p (k int PRIMARY KEY, v int) PARTITION BY RANGE (k);"
+        " CREATE TABLE p1 (v int, k int CONSTRAINT mine PRIMARY KEY); CREATE INDEX own ON p1 (v);"
+        " ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (MINVALUE) TO (10);"
+        " CREATE INDEX i ON ONLY p (v); ALTER INDEX i ATTACH PARTITION own",
+    ),
+    (
+        "CREATE TABLE t (a int); GRANT SELECT, INSERT ON t TO drift_reader",
+        "CREATE TABLE t (a int); ALTER TABLE t OWNER TO drift_owner;"
+        " GRANT INSERT ON t TO drift_reader; ALTER TABLE t OWNER TO CURRENT_USER;"
+        " GRANT SELECT ON t TO drift_reader",
+    ),
+    (
+        "CREATE TABLE b (a int NOT NULL CHECK (a > 0)); CREATE TABLE c () INHERITS (b)",
+        "CREATE TABLE b (a int); CREATE TABLE c () INHERITS (b);"
+        " ALTER TABLE b ALTER a SET NOT NULL, ADD CHECK (a > 0)",
+    ),
+]
+
 # A migration outside a transaction, or an operator.
-UPKEEP = [
+MAINTENANCE = [
     "VACUUM",
     "VACUUM FULL",
     "ANALYZE",
@@ -189,7 +241,7 @@ UPKEEP = [
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[sa.Engine]:
-    """A database with the schema in it."""
+    """A database with the schema."""
     name = f"drift_{uuid4().hex}"
     on_server(f"CREATE DATABASE {name}")
     engine = sa.create_engine(server_url(name), poolclass=sa.NullPool)
@@ -211,28 +263,28 @@ def kept_bare_connection() -> Iterator[sa.Connection]:
 
 @pytest.fixture
 def bare_connection(kept_bare_connection: sa.Connection) -> Iterator[sa.Connection]:
-    """The same; the work on it is undone."""
+    """The same; changes are undone."""
     yield kept_bare_connection
     kept_bare_connection.rollback()
 
 
 @pytest.fixture(scope="module")
 def right(database: sa.Engine) -> Snapshot:
-    """The schema as the migrations left it."""
+    """The schema after the migrations."""
     with database.connect() as connection:
         return take_snapshot(connection, "public")
 
 
 @pytest.fixture(scope="module")
 def kept_connection(database: sa.Engine) -> Iterator[sa.Connection]:
-    """One connection for many tests: it plans the long query only once."""
+    """One connection for many tests, which plans the long query only once."""
     with database.connect() as connection:
         yield connection
 
 
 @pytest.fixture
 def connection(kept_connection: sa.Connection) -> Iterator[sa.Connection]:
-    """A connection whose work is undone."""
+    """A connection whose changes are undone."""
     yield kept_connection
     kept_connection.rollback()
 
@@ -244,7 +296,7 @@ def fill(engine: sa.Engine) -> None:
 
 
 def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
-    """What is said of the schema; the hash must say the same."""
+    """The differences of the schema; the hash must agree."""
     found = take_snapshot(connection, "public")
     assert read_fingerprints(connection, ["public"]) == {"public": found.fingerprint}
     differences = [str(difference) for difference in compare(right, found)]
@@ -253,7 +305,7 @@ def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
 
 
 @pytest.mark.parametrize(("statement", "said"), drifts("postgresql"))
-def test_what_is_done_by_hand_is_seen_and_said(
+def test_manual_changes_are_found_and_described(
     connection: sa.Connection, right: Snapshot, statement: str, said: list[str]
 ) -> None:
     connection.exec_driver_sql(statement)
@@ -282,7 +334,9 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
         ),
     ],
 )
-def test_public_may_be_made_anew(connection: sa.Connection, given: str, said: list[str]) -> None:
+def test_public_may_be_created_again(
+    connection: sa.Connection, given: str, said: list[str]
+) -> None:
     connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
     right = take_snapshot(connection, "public")
     connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")
@@ -309,7 +363,7 @@ def test_what_a_database_has_nothing_else_of_is_seen(
 
 def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for line in UPKEEP:
+        for line in MAINTENANCE:
             for statement in line.split("; "):
                 connection.exec_driver_sql(statement)
         assert seen(connection, right) == []
@@ -401,7 +455,7 @@ def test_what_reading_views_locks_is_let_go(database: sa.Engine) -> None:
         assert list(held) == []
 
 
-def test_schemas_with_many_views_are_read_in_portions(
+def test_schemas_with_many_views_are_read_in_chunks(
     database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service.migrate.backends.postgresql import snapshot
@@ -415,8 +469,8 @@ def test_schemas_with_many_views_are_read_in_portions(
             )
         at_once = read_fingerprints(connection, names)
         monkeypatch.setattr(snapshot, "_ROOM", sa.text("SELECT 4"))
-        portions = list(snapshot._portions(connection, names))
-        assert portions == [names[:2], names[2:4], names[4:]]
+        chunks = list(snapshot._chunks(connection, names))
+        assert chunks == [names[:2], names[2:4], names[4:]]
         assert read_fingerprints(connection, names) == at_once
     assert len(set(at_once.values())) == 1
 
@@ -451,19 +505,70 @@ def test_the_order_of_creation_does_not_matter(database: sa.Engine) -> None:
     assert found["one"] == found["other"]
 
 
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_two_ways_to_write_the_same_are_the_same(
+    connection: sa.Connection, one: str, other: str
+) -> None:
+    for name, statements in (("one", one), ("other", other)):
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}; SET LOCAL search_path = {name}")
+        connection.exec_driver_sql(statements)
+    first, second = (take_snapshot(connection, name) for name in ("one", "other"))
+    assert [str(difference) for difference in compare(first, second)] == []
+    assert len(set(read_fingerprints(connection, ["one", "other"]).values())) == 1
+
+
 def test_a_dump_restored_into_a_new_database_is_the_same(
     database: sa.Engine, right: Snapshot, tmp_path: Path
 ) -> None:
+    with copied(database, tmp_path) as connection:
+        assert seen(connection, right) == []
+
+
+@contextmanager
+def copied(engine: sa.Engine, folder: Path) -> Iterator[sa.Connection]:
+    """A new database with what a dump has of another one's schema."""
+    file = str(folder / "dump.sql")
+    client(engine, "pg_dump", "--schema-only", "--file", file)
+    with new_database() as restored:
+        client(restored, "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", file)
+        with restored.connect() as connection:
+            yield connection
+
+
+@contextmanager
+def new_database() -> Iterator[sa.Engine]:
+    """An empty database."""
     name = f"drift_{uuid4().hex}"
     on_server(f"CREATE DATABASE {name}")
     try:
-        dump = client(database, "pg_dump", "--schema-only", "--file", str(tmp_path / "dump.sql"))
-        restored = sa.create_engine(server_url(name), poolclass=sa.NullPool)
-        client(restored, "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "dump.sql"))
-        with restored.connect() as connection:
-            assert seen(connection, right) == [], dump
+        yield sa.create_engine(server_url(name), poolclass=sa.NullPool)
     finally:
         on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_privileges_on_what_an_extension_brought_are_seen_and_what_it_gave_itself_is_not(
+    tmp_path: Path,
+) -> None:
+    changes = {
+        "REVOKE EXECUTE ON FUNCTION vector_norm(vector) FROM PUBLIC": "vector_norm(vector) grants PUBLIC"
+        " nothing; the migrations grant PUBLIC what is usual",
+        "GRANT USAGE ON TYPE vector TO drift_reader": "vector grants drift_reader USAGE; the"
+        " migrations grant drift_reader nothing",
+    }
+    with new_database() as engine, engine.begin() as connection:
+        connection.exec_driver_sql(ROLES + "; CREATE EXTENSION vector")
+        right = take_snapshot(connection, "public")
+        assert {item.kind for item in right.items} == {"extension"}
+        for statement, said in changes.items():
+            with connection.begin_nested() as savepoint:
+                connection.exec_driver_sql(statement)
+                assert seen(connection, right) == [f"extension member {said}"]
+                savepoint.rollback()
+        connection.exec_driver_sql("; ".join(changes))
+        changed = take_snapshot(connection, "public")
+        connection.commit()
+        with copied(engine, tmp_path) as other:
+            assert seen(other, changed) == []
 
 
 def client(engine: sa.Engine, program: str, *arguments: str) -> str:
@@ -482,7 +587,7 @@ def client(engine: sa.Engine, program: str, *arguments: str) -> str:
 
 @pytest.fixture
 def folder_of_all() -> Iterator[Path]:
-    """A folder that the server's own user may enter: each run of pytest shuts the others' out."""
+    """A folder that the server's user may enter, unlike pytest's own."""
     with TemporaryDirectory(prefix="drift-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

@@ -16,11 +16,11 @@ from engine.support import KIND, Command, Database, Folder, create
 
 
 def feed(database: Database, sql: str) -> None:
-    """Run a script as psql or the sqlite3 shell does."""
+    """Run a script like psql or the sqlite3 shell."""
     assert not sql or sql.startswith((".bail on\n", "\\set ON_ERROR_STOP on\n", "BEGIN", "SET"))
     url = sa.make_url(database.address)
     if KIND == "sqlite":
-        # The same library that the sqlite3 shell is made of.
+        # The library of the sqlite3 shell.
         connection = sqlite3.connect(str(url.database), isolation_level=None)
         connection.executescript(sql.removeprefix(".bail on\n"))
         connection.close()
@@ -37,7 +37,7 @@ def psql() -> str:
 
 
 def address(database: Database) -> str:
-    """The database as a shell names it."""
+    """The database's name for a shell."""
     url = sa.make_url(database.address)
     if KIND == "sqlite":
         return str(url.database)
@@ -56,7 +56,7 @@ def twins(new_database: Callable[[], Database]) -> tuple[Database, Database]:
 
 
 def same(one: Database, other: Database) -> None:
-    """Both have the same schema, version and history, times aside."""
+    """Both have the same schema, version and history, except times."""
     assert one.all() == other.all()
     columns = "revision, checksum, rolled_back_at IS NULL"
     asked = f"SELECT {columns} FROM migration_history ORDER BY id"
@@ -96,7 +96,7 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_what_was_stamped_is_adopted_in_print_too(
+def test_stamped_migrations_are_adopted_in_print_too(
     twins: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.tables("a", "b")

@@ -1,4 +1,4 @@
-"""A contract runs only when no instance is left whose files lack it."""
+"""A contract runs only when every live instance has its file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECOND = "datetime('now', '-{} seconds')" if KIND == "sqlite" else "now() - inte
 
 
 def release(folder: Folder, name: str, *, without: int = 0) -> MigrationConfig:
-    """A release with the files of the folder, its last ones left out."""
+    """A release with the files of the folder, without the last ones."""
     path = folder.path.with_name(name)
     (path / "versions").mkdir(parents=True)
     files = sorted(folder.versions.glob("*.py"))
@@ -49,18 +49,18 @@ def release(folder: Folder, name: str, *, without: int = 0) -> MigrationConfig:
 
 
 def expand_and_contract(folder: Folder) -> None:
-    """Three files: two that add, one that takes away."""
+    """Three files: two add something, one removes something."""
     folder.tables("a", "b")
     folder.add("drop_a", 'op.drop_table("a")', create("a"), extra=CONTRACT)
 
 
 def age(database: Database, registration: Registration, seconds: float) -> None:
-    """Make an instance silent for so long."""
+    """Make an instance's last beat this old."""
     moment = SECOND.format(seconds)
     database.ask(f"UPDATE service_instances SET beat_at = {moment} WHERE id = '{registration.id}'")
 
 
-def test_a_contract_waits_for_the_instance_that_lacks_it_and_says_for_whom(
+def test_a_contract_waits_for_an_instance_that_lacks_it_and_names_the_instance(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -78,7 +78,7 @@ def test_a_contract_waits_for_the_instance_that_lacks_it_and_says_for_whom(
     assert status.held_by == result.held_by
 
 
-def test_what_is_held_back_keeps_nobody_from_being_ready_unless_it_adds_something(
+def test_a_held_back_migration_affects_readiness_only_if_it_adds_something(
     engine: sa.Engine, folder: Folder
 ) -> None:
     expand_and_contract(folder)
@@ -119,7 +119,7 @@ def test_an_instance_that_wakes_up_after_the_contract_is_refused(
     old = Registration(engine, release(folder, "1.0", without=1))
     old.register()
     age(database, old, 100)
-    assert old.beat()  # it wakes in time, and counts again
+    assert old.beat()  # it wakes up in time, and counts again
     assert run_migrations(engine, config=new).held_back
     age(database, old, 100)
     assert not run_migrations(engine, config=new).held_back
@@ -201,7 +201,7 @@ def test_migrate_contract_waits_is_refused_and_forces(
     assert finish(waiting)[:2] == (0, "Batch 2 run: 1 migration\n")
 
 
-def test_force_runs_a_contract_beside_an_instance_that_lacks_it(
+def test_force_runs_a_contract_in_spite_of_an_instance_that_lacks_it(
     engine: sa.Engine, folder: Folder, command: Command, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -277,7 +277,7 @@ def test_the_gate_works_through_a_pooler(
         engine.dispose()
 
 
-def test_whoever_registers_between_the_look_and_the_lock_is_seen(
+def test_an_instance_that_registers_between_the_look_and_the_lock_is_seen(
     engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expand_and_contract(folder)
@@ -285,7 +285,7 @@ def test_whoever_registers_between_the_look_and_the_lock_is_seen(
     close = gate._close_to_newcomers
 
     def come_late(lock: MigrationLock) -> bool:
-        if KIND == "postgresql":  # elsewhere the migrators' lock keeps it away already
+        if KIND == "postgresql":  # on SQLite the migrators' lock prevents it already
             old.register()
         return close(lock)
 
@@ -341,13 +341,13 @@ def in_production(database: Database, **values: Any) -> Settings:
 
 
 class Began(Observer):
-    """Tells that a migration has begun."""
+    """Reports that a migration has begun."""
 
     def __init__(self) -> None:
         self.began = threading.Event()
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
-        """The gate is shut to newcomers by now."""
+        """Now no new instance can register."""
         self.began.set()
 
 
@@ -397,7 +397,7 @@ def test_many_starts_and_contracts_at_once_never_leave_an_old_instance_on_a_new_
             thread.join(60)
         assert len(registered) == 3
         is_applied = not get_migration_status(first, config=new).held_back
-        # Whoever registered is still there: then the contract has not run.
+        # An instance has registered, so the contract has not run.
         assert is_applied != any(registered), (attempt, registered)
         assert is_applied or attempt % 2 == 0
         ends.append(is_applied)

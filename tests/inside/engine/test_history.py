@@ -1,4 +1,4 @@
-"""``migrate history`` and ``migrate stats`` tell every run, also those that failed."""
+"""``migrate history`` and ``migrate stats`` show every run, failed ones too."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAIL = "op.execute('this is no SQL')"
 ALONE = "transaction = False\n"
 
 
-def test_runs_are_told_newest_first_with_who_and_what(engine: sa.Engine, folder: Folder) -> None:
+def test_runs_are_listed_newest_first_with_who_and_what(engine: sa.Engine, folder: Folder) -> None:
     config = folder.config(load_release=lambda: "1.2.3")
     folder.tables("a", "b")
     run_migrations(engine, config=config)
@@ -51,7 +51,7 @@ def test_runs_are_told_newest_first_with_who_and_what(engine: sa.Engine, folder:
     assert {newest.state, oldest.state} == {RunState.APPLIED}
 
 
-def test_what_is_prepared_before_a_migration_is_not_its_duration(
+def test_preparation_before_a_migration_is_not_its_duration(
     engine: sa.Engine, folder: Folder
 ) -> None:
     prepared: list[datetime] = []
@@ -66,7 +66,7 @@ def test_what_is_prepared_before_a_migration_is_not_its_duration(
     assert prepared and run.started_at >= max(prepared)
 
 
-def test_what_was_undone_says_when(engine: sa.Engine, folder: Folder) -> None:
+def test_an_undone_migration_shows_when(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a", "b")
     run_migrations(engine, config=folder.config())
     migrate_down(engine, config=folder.config())
@@ -123,7 +123,7 @@ def test_the_same_failure_again_is_counted_and_others_are_bounded(
     assert failed.times == 3
     text = folder.file("002_bad").read_text()
     for number in range(1, KEPT_RUNS + 3):
-        # Of another length each time: Python tells files of one second apart by that.
+        # Each time with another length: Python distinguishes files of the same second by it.
         folder.file("002_bad").write_text(text.replace("this is no SQL", "no" * number))
         run_migrations(engine, config=folder.config())
     failures = read_runs(engine, config=folder.config(), failed=True)
@@ -175,7 +175,7 @@ def test_tables_of_somebody_else_stay_alone(
     assert database.schema() == before
 
 
-def test_who_waits_in_vain_for_another_hears_of_that_and_of_nothing_else(
+def test_a_migrator_that_waits_in_vain_gets_only_this_error(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -331,7 +331,7 @@ def test_timings_keep_the_slowest_alone() -> None:
 
 
 class Heard(Observer):
-    """Notes what it hears."""
+    """Records the events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []

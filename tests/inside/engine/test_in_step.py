@@ -64,7 +64,7 @@ def test_a_change_of_type_goes_both_ways_by_expressions(
     database.ask("INSERT INTO t (id, a) VALUES (1, '7')")
     database.ask("INSERT INTO t (id, b) VALUES (2, 950)")
     rows = "SELECT id, a, b FROM t WHERE id > 0 ORDER BY id"
-    # 950 is more than "9" can say: what the old column loses does not come back.
+    # "9" cannot represent 950: the loss of the old column is not copied back.
     assert database.ask(rows) == [(1, "7", 700), (2, "9", 950)]
     database.ask("UPDATE t SET a = '9' WHERE id = 2")
     assert database.ask(rows)[1] == (2, "9", 950)

@@ -1,4 +1,4 @@
-"""``migrate lint``: which migrations, where, and what comes of it."""
+"""``migrate lint``: the choice of migrations, the database, and the results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAKE = create("a")
 
 @pytest.fixture
 def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
-    """Two tables that are applied, and a pending migration that drops one."""
+    """Two applied tables, and a pending migration that drops one."""
     folder.tables("a", "b")
     run_migrations(engine, config=folder.config()).raise_for_error()
     folder.add("drop_a", DROP, MAKE)
@@ -37,13 +37,13 @@ def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
 # -- Which migrations ----------------------------------------------------------------------------
 
 
-def test_what_is_pending_is_linted_and_the_database_stays_as_it_is(
+def test_pending_migrations_are_linted_and_the_database_does_not_change(
     command: Command, database: Database, dangerous: Folder
 ) -> None:
     before = database.all()
     code, out, _ = command("migrate lint")
     assert code == 1
-    assert "Old code asks for table a" in out
+    assert "Old code uses table a" in out
     assert out.endswith("1 migration linted, 1 finding.\n")
     assert database.all() == before
 
@@ -103,7 +103,7 @@ def git(folder: Folder, *arguments: str) -> None:
 
 @pytest.fixture
 def branch(folder: Folder) -> Folder:
-    """A branch that left main, where two tables are made, and then drops one of them."""
+    """A branch of main: main makes two tables, the branch drops one of them."""
     git(folder, "init", "--initial-branch=main")
     folder.tables("a", "b")
     git(folder, "add", ".")
@@ -127,7 +127,7 @@ def test_only_what_the_branch_adds_is_linted(
 def test_a_hook_of_a_linked_worktree_lints_only_what_the_branch_adds(
     branch: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git tells such a hook
+    monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git does for such a hook
     assert added_migrations(branch.config()) == ["003_drop_a"]
 
 
@@ -261,7 +261,7 @@ def test_it_is_made_on_the_server_of_lint_database_url(
     monkeypatch.setenv("LINT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     assert command("migrate lint")[0] == 1
     assert "127.0.0.1:1" in command("migrate lint")[2]
-    # Without a look at what is pending the service's own database need not be there.
+    # If the pending migrations are not needed, the service's database need not exist.
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("LINT_DATABASE_URL", database.address)
     assert command("migrate lint drop_a")[1].endswith("1 migration linted, 1 finding.\n")
@@ -273,7 +273,7 @@ def test_it_is_made_on_the_server_of_lint_database_url(
 @pytest.fixture
 def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     """Settings with which a production service migrates this database."""
-    # The command's own fixture asks for development.
+    # The command's own fixture sets development.
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("MIGRATION_BACKUP", "off")
     if KIND == "postgresql":
@@ -286,7 +286,7 @@ def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: D
 def test_in_production_latest_warns_and_goes_on(command: Command, database: Database) -> None:
     code, out, err = command("migrate latest")
     assert (code, out) == (0, "Batch 2 run: 1 migration\n")
-    assert "Old code asks for table a" in err
+    assert "Old code uses table a" in err
     assert database.tables() == {"b"}
 
 
@@ -305,10 +305,10 @@ def test_every_command_that_applies_migrations_looks_first(
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "error")
     code, _, err = command(line)
-    assert (code, "what would hurt a live site in 003_drop_a" in err) == (1, True)
+    assert (code, "findings that would hurt a live site in 003_drop_a" in err) == (1, True)
     monkeypatch.setenv("MIGRATION_LINT", "warn")
     code, _, err = command(line)
-    assert (code, "Old code asks for table a" in err) == (0, True)
+    assert (code, "Old code uses table a" in err) == (0, True)
 
 
 def test_up_looks_at_the_next_one_alone(
@@ -338,7 +338,7 @@ def test_where_nothing_is_to_be_linted_the_linter_is_not_imported(
 
 @pytest.mark.usefixtures("in_production", "dangerous")
 @pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
-def test_a_linter_that_fails_stops_only_who_insists_on_it(
+def test_a_failing_linter_stops_a_run_only_with_error(
     command: Command, monkeypatch: pytest.MonkeyPatch, level: str, code: int
 ) -> None:
     def check(*_: object) -> None:
@@ -366,7 +366,7 @@ def test_error_refuses_danger_and_lets_the_rest_through(
     before = database.all()
     code, _, err = command("migrate latest")
     assert code == 1
-    assert "Linting found what would hurt a live site in 003_drop_a." in err
+    assert "Linting has findings that would hurt a live site in 003_drop_a." in err
     assert database.all() == before
     (refused,) = printed_json(command("migrate history --failed --json")[1])
     assert refused["error"]["code"] == "lint-findings"
@@ -453,7 +453,7 @@ def test_make_prints_what_it_finds_in_what_it_wrote(
     migrate_up(engine, config=folder.config()).raise_for_error()
     code, out, _ = command("migrate make drop_c")
     assert code == 0
-    assert "Old code asks for a.c" in out
+    assert "Old code uses a.c" in out
     assert 'phase = "contract"' in out
 
 

@@ -1,4 +1,4 @@
-"""Linting on PostgreSQL: what hurts a live site is found, what does not stays silent."""
+"""Linting on PostgreSQL: statements that hurt a live site are found, others are not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESET ALL; DROP SCHEMA IF EXISTS attic CASCADE; DROP SCHEMA public CASCADE; CREA
 
 @pytest.fixture(scope="module")
 def shops() -> Iterator[sa.Engine]:
-    """A database for all tests of this file, on a connection that stays open."""
+    """A database for all tests of this file, on one open connection."""
     name = f"shop_{uuid4().hex}"
     on_server(f"CREATE DATABASE {name}")
     engine = sa.create_engine(server_url(name), pool_size=1)
@@ -41,13 +41,13 @@ def shops() -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def shop(shops: sa.Engine) -> sa.Engine:
-    """A scratch database with the tables of a shop. Each is made anew in the one of the last test."""
+    """A scratch database with the tables of a shop, which are created again for each test."""
     make_shop(shops)
     return shops
 
 
 def make_shop(shops: sa.Engine, rows: str = "") -> None:
-    """Drop what is there, and make the tables of a shop."""
+    """Drop everything, and create the tables of a shop."""
     with shops.begin() as connection:
         connection.exec_driver_sql(f"{EMPTY}{SHOP}{rows}")
 
@@ -108,8 +108,8 @@ def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
 def test_what_an_earlier_migration_broke_is_said_once(check: Callable[..., Report]) -> None:
     report = check(Case('op.drop_table("carts")'), Case('op.drop_table("tags")'))
     assert [finding.detail.split(",")[0] for finding in report.findings] == [
-        "Old code asks for table carts",
-        "Old code asks for table tags",
+        "Old code uses table carts",
+        "Old code uses table tags",
     ]
 
 
@@ -169,10 +169,10 @@ def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> Non
 
 def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> None:
     report = check(SAFE["a nullable column"])
-    assert "The downgrade drops users.nick, with what is in it." in as_text(report)
+    assert "The downgrade drops users.nick, with the data in it." in as_text(report)
 
 
-def test_what_is_accepted_is_shown_with_its_reason(check: Callable[..., Report]) -> None:
+def test_accepted_findings_are_shown_with_their_reason(check: Callable[..., Report]) -> None:
     report = check(SAFE["what is accepted, with a reason"])
     assert report.success
     assert "accepted: While an index of users is built" in as_text(report)
@@ -204,9 +204,9 @@ INSERT INTO events_2024 SELECT n, '2024-05-01' FROM generate_series(1, 9) AS n;
 INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, 9) AS n;
 INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, 9) AS n;
 """
-# What the service itself must do before the last step.
+# Statements that the service itself must execute before the last step.
 MEANWHILE = {"a column that may not be empty": "UPDATE users SET nick = ''"}
-# Where the schema is another one afterwards, and why that is as good.
+# Cases after which the schema differs, and why this is acceptable.
 DIFFERENT = {
     "a generated column": "a trigger computes it",
     "a column that becomes generated": "a trigger computes it",
@@ -266,9 +266,9 @@ def test_each_safe_form_gives_the_same_schema_and_hurts_nobody(shop: sa.Engine, 
 def run_safely(
     connection: sa.Connection, name: str, finding: Finding, effects: list[Effect]
 ) -> None:
-    """Run a migration's statements, with the safe form in the place of the one that hurts."""
+    """Run a migration's statements, with the safe form instead of the dangerous one."""
     statements = [" ".join(effect.sql.split()) for effect in effects]
-    whole = {"needs-autocommit", "long-transaction"}  # their form holds every statement
+    whole = {"needs-autocommit", "long-transaction"}  # their form contains every statement
     at = None if whole & {*finding.codes} else statements.index(finding.statement)
     run(connection, effects[:at] if at is not None else [])
     files = [pasted(text) for text in finding.rewrite]
@@ -282,7 +282,7 @@ def run_safely(
 
 
 def schema(connection: sa.Connection) -> dict[object, object]:
-    """All that the catalog holds, by name."""
+    """All objects of the catalog, by name."""
     things = dialect.catalog(connection).values()
     return {
         (thing.kind, thing.table, thing.name): thing.facts
@@ -292,7 +292,7 @@ def schema(connection: sa.Connection) -> dict[object, object]:
 
 
 def run(connection: sa.Connection, effects: list[Effect]) -> None:
-    """Run what comes before a statement in its migration, or after it."""
+    """Run the statements before or after a statement in its migration."""
     with connection.begin():
         for effect in effects:
             connection.exec_driver_sql(effect.sql)

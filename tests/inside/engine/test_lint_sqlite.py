@@ -1,4 +1,4 @@
-"""Linting on SQLite: rebuilds, and what they lose; rows that are touched without end."""
+"""Linting on SQLite: rebuilds and their losses; statements that change too many rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if KIND != "sqlite":
 from my_service.migrate.backends.sqlite import lint as dialect
 from my_service.migrate.lint import as_text, lint
 
-# Alembic says itself which constraints and indexes a rebuild leaves out.
+# Alembic itself warns about constraints and indexes that a rebuild leaves out.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Skipped unsupported reflection", "ignore:Unnamed CHECK constraint"
 )
 
 
 def begin(connection: sa.Connection) -> None:
-    """Begin for real, as the engine does."""
+    """Begin a real transaction, as the engine does."""
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -42,7 +42,7 @@ def shop() -> Iterator[sa.Engine]:
 
 
 def make_shop(engine: sa.Engine) -> None:
-    """Forget what is there, and make the tables of a shop."""
+    """Start with an empty database, and create the tables of a shop."""
     engine.dispose()  # it was in memory
     with engine.connect() as connection:
         raw: Any = connection.connection.dbapi_connection
@@ -72,7 +72,7 @@ def test_what_a_rebuild_loses_can_be_made_again(shop: sa.Engine) -> None:
     assert catalog(shop) == before
 
 
-# What batch_alter_table loses is made again beside it: the test above.
+# The losses of batch_alter_table are tested above.
 FORMS = {
     name: case
     for name, case in RISKY.items()
@@ -94,7 +94,7 @@ def test_each_safe_form_gives_the_same_schema_and_hurts_nobody(shop: sa.Engine, 
 
 
 def catalog(engine: sa.Engine) -> set[str]:
-    """What there is, by name."""
+    """All objects, by name."""
     with engine.connect() as connection:
         return set(dialect.catalog(connection))
 
@@ -110,7 +110,7 @@ def test_rows_are_changed_in_chunks(shop: sa.Engine) -> None:
 
 
 def run(engine: sa.Engine, texts: tuple[str, ...], head: str = "") -> None:
-    """Run what was pasted from a finding; it must hurt nobody."""
+    """Run the code pasted from a finding; it must have no findings."""
     for text in texts:
         with engine.connect() as connection:
             report = lint(connection, [pasted(head + text)], dialect, round_trip=False)

@@ -16,7 +16,7 @@ from engine.support import Command, Folder
 
 
 def project() -> Path:
-    """The baked service, whose settings for ruff count."""
+    """The baked service, for its settings of ruff."""
     import my_service
 
     return Path(my_service.__file__).parents[2]
@@ -25,7 +25,7 @@ def project() -> Path:
 def neat(path: Path) -> None:
     """A file passes the service's own ruff check and format."""
     settings = ["--no-cache", "--config", str(project() / "pyproject.toml")]
-    # A service's migrations may import what they do not use.
+    # A service's migrations may have unused imports.
     for command in (["check", "--ignore", "F401"], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, *settings, str(path)],

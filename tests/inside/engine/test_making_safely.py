@@ -1,4 +1,4 @@
-"""``migrate make`` writes what a live site can live with, where Alembic would not."""
+"""``migrate make`` writes migrations that are safe for a live site, unlike Alembic."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make(engine: sa.Engine, folder: Folder) -> Make:
 
 @pytest.fixture
 def is_safe(engine: sa.Engine, folder: Folder) -> Callable[[NewMigration], bool]:
-    """Whether linting finds nothing, and it goes up, down and up again on rows."""
+    """Check that linting finds nothing, and that it goes up, down and up again with rows."""
 
     def check(new: NewMigration) -> bool:
         names = [path.stem for path in (new.path, new.online) if path]
@@ -71,7 +71,7 @@ def is_safe(engine: sa.Engine, folder: Folder) -> Callable[[NewMigration], bool]
 
 
 def is_settled(engine: sa.Engine, folder: Folder) -> bool:
-    """Whether the models and the database are the same now."""
+    """Check that the models and the database are equal now."""
     return make_migration(engine, "again", config=folder.config()).note is not None
 
 
@@ -124,7 +124,7 @@ def test_not_null_is_checked_first(
     assert "CHECK (title IS NOT NULL) NOT VALID" in text
     assert "\ntransaction = False\n" in text
     run = lint_migrations(engine, [new.path.stem], config=folder.config())
-    # Code that writes no title must be gone first; nobody waits.
+    # Code that writes no title must end first; nobody waits.
     assert {code for finding in run.findings for code in finding.codes} <= {"breaks-old-code"}
     is_safe(new)
     assert is_settled(engine, folder)
@@ -200,7 +200,7 @@ def test_a_new_column_that_may_not_be_empty_gets_the_model_s_default(
     new = make(sa.Column("size", type_, nullable=False, default=default))
     text = new.path.read_text()
     assert "server_default" in text
-    assert "# The default of notes.size fills the rows that are there" in text
+    assert "# The default of notes.size fills the existing rows" in text
     assert is_safe(new)
     with engine.begin() as connection:
         assert connection.exec_driver_sql("SELECT size FROM notes").scalar() == stored
@@ -212,7 +212,7 @@ def test_a_new_column_without_a_default_may_be_empty_at_first(
     new = make(sa.Column("nick", sa.Text, nullable=False))
     text = new.path.read_text()
     assert "nullable=True" in text
-    assert "# notes.nick may be empty until every row has a value" in text
+    assert "# notes.nick is nullable until every row has a value" in text
     assert is_safe(new)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE notes SET nick = 'x'")

@@ -1,4 +1,4 @@
-"""What broke in version 0.1.0 outside the ordinary path, and must not break again."""
+"""Errors of version 0.1.0 in unusual cases, which must not come back."""
 
 from __future__ import annotations
 
@@ -353,8 +353,8 @@ def test_orphans_that_were_there_before_blame_nobody(
     run_migrations(engine, config=folder.config()).raise_for_error()
     folder.add("breaks", 'op.execute("INSERT INTO child VALUES (8)")', extra=ALONE)
     error = run_migrations(engine, config=folder.config()).error
-    assert "1 row points to rows that are gone" in error.problem
-    assert "Not counted: 1 that did so before." in error.impact
+    assert "1 row refers to missing rows" in error.problem
+    assert "Not counted: 1 row orphaned before." in error.impact
     assert "runs outside a transaction: what it did before the error stays" in error.impact
     assert database.ask("SELECT count(*) FROM child") == [(2,)]
 
@@ -377,9 +377,7 @@ def test_orphans_that_are_removed_make_up_for_no_new_ones(
     ids = "SELECT id FROM old_users"
     folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
     error = run_migrations(engine, config=folder.config()).error
-    assert (
-        "1 row points to rows that are gone, the first from replies to old_posts" in error.problem
-    )
+    assert "1 row refers to missing rows, the first from replies to old_posts" in error.problem
     assert "Not counted" not in error.impact
     assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]
 
@@ -394,7 +392,7 @@ def test_a_file_that_is_no_database_is_not_called_one_that_is_away(
     engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
     error = run_migrations(engine, config=folder.config()).error
     assert isinstance(error, ActionableError)
-    said = "Correct DATABASE_URL: the file is no SQLite database."
+    said = "Correct DATABASE_URL: the file is not a SQLite database."
     assert (error.code, error.solution) == ("database-refuses", said)
 
 
@@ -420,7 +418,7 @@ def test_what_the_database_refuses_is_not_blamed_on_the_file(
     ("schema", "solution"),
     [
         ("USAGE", "Grant this user the permission; the owner of the schema or table can."),
-        ("CREATE", "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
+        ("CREATE", "Create the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
     ],
 )
 def test_a_permission_that_lacks_is_named(
@@ -438,7 +436,7 @@ def test_a_permission_that_lacks_is_named(
 
 
 @on_postgresql
-def test_a_user_who_is_not_there_is_no_database_that_is_not_there(
+def test_a_missing_user_is_not_reported_as_a_missing_database(
     database: Database, folder: Folder
 ) -> None:
     nobody = sa.create_engine(sa.make_url(database.address).set(username="nobody_of_that_name"))

@@ -1,4 +1,4 @@
-"""A release whose files end before the database's starts, serves and applies nothing."""
+"""A release that is older than the schema starts, serves and applies nothing."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SLEEP = ["import time", "time.sleep(600)"]
 
 
 def race(database: Database, folder: Folder) -> list[str]:
-    """Run eight processes at once; all must exit 0. Return what they printed, sorted."""
+    """Run eight processes at once; all must exit 0. Return their outputs, sorted."""
     ended = [finish(each) for each in [start(database, folder, "latest") for _ in range(8)]]
     assert [code for code, _, _ in ended] == [0] * 8, [err for _, _, err in ended]
     return sorted(out for _, out, _ in ended)
@@ -66,7 +66,7 @@ def test_eight_processes_build_one_index_concurrently(database: Database, folder
 
 @pytest.fixture
 def slow(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[Process]:
-    """A process that holds the lock and takes its time."""
+    """A process that holds the lock for long."""
     folder.tables("a")
     folder.add("slow", SLEEP)
     process = start(database, folder, "latest")
@@ -107,7 +107,7 @@ def test_unlock_shows_the_holder_and_with_force_ends_its_session(
     wait_until(lambda: get_lock_holder(engine) is None)
     assert (get_lock_holder(engine), unlock(engine)) == (None, None)
     folder.file("002_slow").write_text(folder.file("002_slow").read_text().replace("600", "0"))
-    # What the process had begun is undone although it still sleeps, so nothing is locked.
+    # The process's transaction is undone although it still sleeps, so nothing is locked.
     config = folder.config(lock_timeout=1, table_lock_timeout=1, table_lock_retries=0)
     assert run_migrations(engine, config=config).raise_for_error().batch == 1
 
@@ -164,7 +164,7 @@ def test_kill_9_at_any_moment_leaves_schema_and_history_in_agreement(
         recorded = {name for _, _, name, applied in database.history() if applied}
         assert names == recorded
         assert database.heads() == ({max(names)[:3]} if names else set())
-        # Outside a transaction a table may be one step ahead: its migration says so itself.
+        # Outside a transaction a table may be one step ahead of the record.
         assert database.tables() - {"c"} == {tables[name] for name in names} - {"c"}
         if ("c" in database.tables()) != ("003_alone" in names):
             engine.dispose()

@@ -1,4 +1,4 @@
-"""What runs is told while it runs: in the log at start-up, by a bar on a terminal."""
+"""Progress during a run: in the log at start-up, by a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_bar_ends_with_its_run_and_may_be_closed_again(engine: sa.Engine, fold
 
 
 def on_a_terminal(database: Database, folder: Folder) -> str:
-    """What ``migrate latest`` writes to standard error where that is a terminal."""
+    """The standard error of ``migrate latest`` on a terminal."""
     ours, theirs = pty.openpty()
     variables = {"ENVIRONMENT": "development", "DATABASE_URL": database.address, "TERM": "xterm"}
     process = subprocess.Popen(
@@ -97,7 +97,7 @@ def on_a_terminal(database: Database, folder: Folder) -> str:
     try:
         while part := os.read(ours, 4096):
             said += part
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # on Linux this means that the other end is closed
         pass
     finally:
         os.close(ours)

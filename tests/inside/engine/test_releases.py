@@ -34,7 +34,7 @@ LONG_AGO = "'2020-01-01 00:00:00'"
 
 @dataclass
 class Replica:
-    """A process of the release that has the first so many files."""
+    """A process of the release with this number of files."""
 
     files: int
     row: Registration
@@ -42,7 +42,7 @@ class Replica:
 
 
 def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]:
-    """The machine, on databases of this test's own."""
+    """The state machine, on separate databases."""
 
     class Deploying(RuleBasedStateMachine):
         """Deploys to a database and, in parallel, to a few lists."""
@@ -76,7 +76,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
             self.phases.append(phase)
 
         def release(self, files: int) -> MigrationConfig:
-            """The release that has the first so many files."""
+            """The release with this number of files."""
             home = Path(self.home.name) / f"release_{files}"
             (home / "versions").mkdir(parents=True, exist_ok=True)
             for file in sorted(self.folder.versions.glob("*.py"))[:files]:
@@ -90,7 +90,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
             return "contract" in self.phases[files : len(self.applied)]
 
         def migrated(self, files: int) -> None:
-            """What a release's ``latest`` does, here and in the model."""
+            """Run a release's ``latest``, here and in the model."""
             result = run_migrations(self.engine, config=self.release(files))
             if self.contracts_beyond(files):
                 assert result.error is not None and result.error.code == "contract-unknown"
@@ -115,7 +115,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 
         @rule(data=st.data())
         def latest(self, data: st.DataObject) -> None:
-            """A release migrates in a step of its own."""
+            """A release migrates in a separate step."""
             self.migrated(data.draw(st.integers(1, len(self.phases))))
 
         @rule(data=st.data())
@@ -126,7 +126,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
             self.register(Replica(files, Registration(self.engine, self.release(files))))
 
         def register(self, one: Replica) -> None:
-            """It is counted, or refused."""
+            """It is registered, or refused."""
             try:
                 one.row.register()
             except ActionableError as error:
@@ -156,7 +156,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
         @precondition(lambda self: any(not one.is_counted for one in self.replicas))
         @rule(data=st.data())
         def wake(self, data: st.DataObject) -> None:
-            """It wakes, and serves on only when it is counted."""
+            """It wakes up, and serves only when it is registered."""
             frozen = [one for one in self.replicas if not one.is_counted]
             one = data.draw(st.sampled_from(frozen))
             if one.row.beat():
@@ -176,7 +176,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 
         @invariant()
         def nobody_who_serves_lacks_a_contract(self) -> None:
-            """And the database is what the model says."""
+            """And the database matches the model."""
             for one in self.replicas:
                 assert not (one.is_counted and self.contracts_beyond(one.files))
             config = self.release(len(self.phases))

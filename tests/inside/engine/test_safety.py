@@ -1,4 +1,4 @@
-"""A migration never queues the whole site behind a long reader."""
+"""A migration never makes the whole site wait behind a long reader."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from engine.support import KIND, Command, Database, Folder
 
 pytestmark = pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 
-AGAIN = "A table stayed locked; trying again"
+AGAIN = "A table is still locked; trying again"
 ALTER = "op.execute('ALTER TABLE a ADD COLUMN x INTEGER')"
 
 
 @pytest.fixture
 def reader(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Somebody who reads a table for long."""
+    """A client that reads a table for a long time."""
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     with sa.create_engine(database.address, poolclass=sa.NullPool).connect() as connection:
@@ -74,7 +74,7 @@ def test_while_it_waits_others_get_their_turn(
     migrator.start()
     turns = 0
     while migrator.is_alive():
-        # The reader reads on, so who queues behind the migration gets a turn only when it gives up.
+        # The reader continues, so queries behind the migration run only when it gives up.
         if database.ask("SELECT 1 FROM pg_locks WHERE relation = 'a'::regclass AND NOT granted"):
             database.ask("SET statement_timeout = '60s'; SELECT count(*) FROM a")
             turns += 1

@@ -1,4 +1,4 @@
-"""An empty database beside the service's own, to try migrations in."""
+"""An empty database to try migrations in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_migration_outside_a_transaction_runs_there_too(
 
 
 @on_postgresql
-def test_it_is_gone_afterwards_whatever_happens_and_whoever_is_connected(
+def test_it_is_dropped_afterwards_after_errors_and_with_connections_too(
     engine: sa.Engine, database: Database
 ) -> None:
     import psycopg

@@ -24,13 +24,13 @@ def seeds(tmp_path: Path, database: Database) -> Path:
 
 
 def seed(folder: Path, name: str, *statements: str) -> None:
-    """Write a seed that inserts its own name and then does something else."""
+    """Write a seed that inserts its own name and then runs another line."""
     lines = [f"    session.execute(text(\"INSERT INTO rows VALUES ('{name}')\"))", *statements]
     (folder / f"{name}.py").write_text(ROW + "\n".join(lines) + "\n")
 
 
 def rows(database: Database) -> list[str]:
-    """What the seeds have written."""
+    """The rows of the seeds."""
     return [name for (name,) in database.ask("SELECT name FROM rows ORDER BY name")]
 
 

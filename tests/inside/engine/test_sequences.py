@@ -1,4 +1,4 @@
-"""Any sequence of commands leaves what a small model says."""
+"""Any sequence of commands gives the state of a small model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = int(os.environ.get("ENGINE_SEQUENCES", "12"))
 
 
 def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]:
-    """The machine, on databases of this test's own."""
+    """The state machine, on separate databases."""
 
     class Migrating(RuleBasedStateMachine):
         """Runs commands on a database and, in parallel, on a list of batches."""
@@ -55,7 +55,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 
         @property
         def pending(self) -> list[str]:
-            """What the model has not applied."""
+            """The pending migrations of the model."""
             return self.files[len(self.applied) :]
 
         @property
@@ -96,37 +96,37 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 
         @rule()
         def latest(self) -> None:
-            """Everything pending."""
+            """Apply everything pending."""
             self.went_up(run_migrations(self.engine, config=self.folder.config()), self.pending)
 
         @rule()
         def up(self) -> None:
-            """The next one."""
+            """Apply the next one."""
             self.went_up(migrate_up(self.engine, config=self.folder.config()), self.pending[:1])
 
         @rule()
         def down(self) -> None:
-            """The newest one."""
+            """Undo the newest one."""
             result = migrate_down(self.engine, config=self.folder.config())
             self.went_down(result, min(1, len(self.applied)))
 
         @rule()
         def rollback(self) -> None:
-            """The newest batch."""
+            """Undo the newest batch."""
             newest = self.next_batch - 1
             count = sum(batch == newest for _, batch in self.applied)
             self.went_down(rollback_migrations(self.engine, config=self.folder.config()), count)
 
         @rule()
         def rollback_all(self) -> None:
-            """Every batch."""
+            """Undo every batch."""
             config = self.folder.config()
             result = rollback_migrations(self.engine, everything=True, config=config)
             self.went_down(result, len(self.applied))
 
         @rule()
         def fail(self) -> None:
-            """A run that fails changes nothing."""
+            """A failed run changes nothing."""
             if any("transaction = False" in self.text(name) for name in self.pending):
                 self.latest()
             name = self.folder.add("bad", "1 / 0")
@@ -140,7 +140,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
 
         @invariant()
         def they_agree(self) -> None:
-            """Schema, version, history and status are the model's."""
+            """Schema, version, history and status match the model."""
             status = get_migration_status(self.engine, config=self.folder.config())
             assert [(m.name, m.batch) for m in status.completed] == self.applied
             assert list(status.pending) == self.pending

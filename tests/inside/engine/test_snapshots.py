@@ -1,4 +1,4 @@
-"""Snapshots in files, and what is said of two that differ."""
+"""Snapshots in files, and the differences of two of them."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_editors_may_change_line_ends_and_blanks_at_the_end() -> None:
 
 @pytest.mark.parametrize("text", ["", "CREATE TABLE a ();", "# Schema snapshot 2: x, schema y\n"])
 def test_another_text_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no snapshot of a schema"):
+    with pytest.raises(ValueError, match="not a snapshot of a schema"):
         Snapshot.from_text(text)
 
 
 def test_a_line_that_names_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="names nothing: 'nonsense'"):
+    with pytest.raises(ValueError, match="has no name: 'nonsense'"):
         Snapshot.from_text(SNAPSHOT.to_text() + "nonsense\n")
 
 

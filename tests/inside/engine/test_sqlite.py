@@ -1,4 +1,4 @@
-"""SQLite rebuilds tables to alter them; the rows that point to them live on."""
+"""SQLite rebuilds tables to alter them; the rows that refer to them stay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REBUILD = [
 
 @pytest.fixture
 def families(database: Database) -> None:
-    """Parents whose children die with them."""
+    """Parents with ON DELETE CASCADE children."""
     for statement in (
         "CREATE TABLE parents (id INTEGER PRIMARY KEY, name VARCHAR(9))",
         "CREATE TABLE children (id INTEGER PRIMARY KEY,"
@@ -57,7 +57,7 @@ def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
     folder.tables("b")
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == (
-        "002_rebuild: 2 rows point to rows that are gone, the first from children to parents."
+        "002_rebuild: 2 rows refer to missing rows, the first from children to parents."
     )
     assert database.all() == before
     assert database.ask("SELECT count(*) FROM parents") == [(1,)]

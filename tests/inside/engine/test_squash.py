@@ -1,4 +1,4 @@
-"""``migrate squash``: one migration in place of many, and databases that had the many go on."""
+"""``migrate squash``: one migration replaces many, and existing databases go on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INDEX = 'op.create_index("a_name_idx", "a", ["name"])'
 
 @pytest.fixture
 def three(folder: Folder) -> Folder:
-    """Three migrations, of which the second also writes a row; git has them."""
+    """Three committed migrations; the second also writes a row."""
     folder.add(
         "a",
         'op.create_table("a", sa.Column("id", sa.Integer, primary_key=True),'
@@ -34,7 +34,7 @@ def files(folder: Folder) -> set[str]:
 
 
 def notes(database: Database) -> list[tuple[str, int, bool]]:
-    """Name, batch, and whether something is noted, of every row that applies."""
+    """Name, batch, and whether there is a note, of every applied row."""
     rows = database.ask(
         "SELECT name, batch, note IS NOT NULL FROM migration_history"
         " WHERE rolled_back_at IS NULL ORDER BY id"
@@ -100,7 +100,7 @@ def test_a_database_that_has_them_all_adopts_it_and_runs_nothing(
     assert command("migrate verify")[0] == 0
 
 
-def test_no_rollback_undoes_what_was_adopted(
+def test_no_rollback_undoes_an_adopted_migration(
     command: Command, three: Folder, database: Database
 ) -> None:
     three.tables("d")
@@ -125,7 +125,7 @@ def test_a_database_that_has_only_some_of_them_is_refused(
     for line in ("migrate latest", "migrate up"):
         code, out, err = command(line)
         assert (code, out) == (1, "")
-        assert "The database is at 002_b, and has only some of the migrations" in err
+        assert "The database is at 002_b: it has only some of the migrations" in err
         assert "that 003_squashed replaces" in err
     status = json.loads(command("migrate status --json")[1])
     assert status["problem"]["code"] == "squash-half-applied"
@@ -167,7 +167,7 @@ def test_what_alembic_stamped_away_is_gone_whole_and_can_be_taken_over(
     assert database.ask("SELECT id FROM a") == [(1,)]
 
 
-def test_what_was_squashed_is_squashed_again(
+def test_a_squashed_migration_can_be_squashed_again(
     command: Command, three: Folder, database: Database
 ) -> None:
     command("migrate latest")
@@ -185,7 +185,7 @@ def test_nothing_is_written_where_the_schema_would_be_another(
 ) -> None:
     from my_service.migrate.backends import backend
 
-    # One statement is lost on the way: what the snapshots find must stop it.
+    # One statement is lost on purpose: the snapshots must find it.
     recreate = backend.recreate
     monkeypatch.setattr(
         backend,
@@ -213,7 +213,7 @@ def test_nothing_undoes_it_where_it_was_run_either(
     code, _, err = command("migrate down")
     assert (code, err.splitlines()[0]) == (
         1,
-        "Problem:  003_squashed: it was taken over as it was, or squashed.",
+        "Problem:  003_squashed: it was taken over without being run, or squashed.",
     )
     assert database.tables() == {"a", "c"}
 
@@ -233,7 +233,7 @@ def test_what_a_called_function_made_is_found_to_be_missing(
     assert files(folder) == {"001_function", "002_call"}
 
 
-def test_a_replaced_contract_is_known_to_who_serves(
+def test_a_replaced_contract_is_known_to_serving_instances(
     command: Command, folder: Folder, database: Database
 ) -> None:
     from my_service.migrate import Registration
@@ -259,7 +259,10 @@ def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder)
     code, out, err = command("migrate squash rebuilds")
     assert (code, err) == (0, "")
     assert "It writes no rows" not in out
-    assert "None of them was seen to read or write rows." in folder.file("002_squashed").read_text()
+    assert (
+        "As far as observed, none of them reads or writes rows."
+        in folder.file("002_squashed").read_text()
+    )
 
 
 def test_what_comes_after_must_run_without_the_rows(command: Command, three: Folder) -> None:
@@ -276,7 +279,7 @@ def test_files_that_git_does_not_have_stay(command: Command, three: Folder) -> N
     three.tables("d")
     code, _, err = command("migrate squash d")
     assert code == 1
-    assert "Git does not have these files as they are: 002_b.py, 004_d.py" in err
+    assert "Git does not have the current content of these files: 002_b.py, 004_d.py" in err
     assert files(three) == {"001_a", "002_b", "003_c", "004_d"}
 
 

@@ -1,4 +1,4 @@
-"""``migrate verify`` and ``migrate snapshot``: is the database what its migrations make?"""
+"""``migrate verify`` and ``migrate snapshot``: compare the database with its migrations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_each_difference_is_told_with_a_cause_and_a_cure(
     ]
 
 
-def test_what_is_pending_is_not_compared(
+def test_pending_migrations_are_not_compared(
     command: Command, migrated: Folder, database: Database
 ) -> None:
     migrated.tables("c")
@@ -77,7 +77,7 @@ def test_a_file_that_was_edited_after_it_was_applied_is_found(
     code, out, _ = command("migrate verify")
     assert code == 1
     assert out.startswith("column a.x is missing\n")
-    assert out.endswith("make. It is what the last run left.\n")
+    assert out.endswith("make. It has not changed since the last run.\n")
 
 
 @pytest.mark.usefixtures("migrated")
@@ -97,7 +97,7 @@ def test_what_cannot_be_compared_is_an_error(command: Command, folder: Folder) -
     folder.add("reads_rows", 'op.execute("INSERT INTO nowhere VALUES (1)")')
     folder.metadata = sa.MetaData()
     command("migrate latest")
-    assert command("migrate verify")[0] == 0  # nothing is applied, nothing is there
+    assert command("migrate verify")[0] == 0  # nothing is applied, nothing exists
     folder.file("001_reads_rows").write_text("nonsense")
     code, out, err = command("migrate verify")
     assert (code, out) == (1, "")
@@ -129,7 +129,7 @@ def test_a_snapshot_is_printed_or_written(command: Command, tmp_path: Path) -> N
 
 
 def fingerprints(database: Database) -> list[Any]:
-    """What the history's rows say that still apply, oldest first."""
+    """The fingerprints of the applied rows of history, oldest first."""
     rows = database.ask(
         "SELECT fingerprint FROM migration_history WHERE rolled_back_at IS NULL ORDER BY id"
     )
@@ -142,7 +142,7 @@ def test_a_run_keeps_the_fingerprint_of_what_it_left(
     folder.tables("a", "b")
     command("migrate latest")
     first, second = fingerprints(database)
-    assert first is None  # nobody ever saw the database like that
+    assert first is None  # no fingerprint was taken at this state
     assert second == Snapshot.from_text(command("migrate snapshot")[1]).fingerprint
 
 
@@ -188,7 +188,7 @@ def test_a_run_fails_loudly_where_the_schema_is_another_afterwards(
     code, out, err = command("migrate latest")
     assert (code, out) == (1, "Batch 2 run: 1 migration\n")
     assert "index by_hand is there; the migrations do not make it" in err.splitlines()[0]
-    assert "What was run stays" in err.splitlines()[1]
+    assert "The run stays applied" in err.splitlines()[1]
     assert database.tables() == {"a", "b"}
     assert command("migrate rollback")[0] == 1
 

@@ -1,4 +1,4 @@
-"""What operators see of an unfinished backfill: numbers, words, and a span for each chunk."""
+"""The views of an unfinished backfill: numbers, words, and a span for each chunk."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_backfill_that_stops_is_counted_told_and_traced(
     assert (counted["backfills_unfinished"], counted["backfills_stopped"]) == (1, 1)
     assert (counted["backfill_rows/done"], counted["backfill_rows/left"]) == (200, 150)
     chunks = [span for span in spans.get_finished_spans() if span.name == "chunk of 001_more"]
-    # The first one finds out how far it goes.
+    # The first chunk finds the last key.
     assert [span.status.is_ok for span in chunks] == [True, True, True, False]
     assert all(span.end_time > span.start_time for span in chunks)
     database.ask("DELETE FROM t WHERE id >= 300")

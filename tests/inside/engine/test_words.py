@@ -1,4 +1,4 @@
-"""What the commands print: tables on a terminal, plain text in a pipe, JSON for programs."""
+"""The output of the commands: tables on a terminal, plain text in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_in_production_undoing_everything_wants_a_yes(
     monkeypatch.setenv("ENVIRONMENT", "production")
     code, out, err = command("migrate rollback --all")
     assert (code, out) == (1, "")
-    assert "Solution: If you mean it: migrate rollback --all --yes" in err
+    assert "Solution: To confirm: migrate rollback --all --yes" in err
     assert database.tables() == {"a"}
     assert command("migrate rollback --all --yes")[0] == 0
     assert database.tables() == set()

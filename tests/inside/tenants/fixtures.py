@@ -1,4 +1,4 @@
-"""Fixtures: an empty database, the service's migrations to add to, and tenants made of them."""
+"""Fixtures: an empty database, a copy of the service's migrations, and tenants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def engine(address: str) -> Iterator[sa.Engine]:
 def service(
     engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
-    """The service's own migrations, in a folder to add to, and what it says when called."""
+    """The service's own migrations in a folder for additions, and its command line."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("ENVIRONMENT", "development")

@@ -1,4 +1,4 @@
-"""The service as these tests move it: its folder of migrations, its tenants, its command line."""
+"""The service for these tests: its folder of migrations, its tenants, its command line."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def server_url(database: str) -> sa.URL:
 
 
 def workers() -> list[sa.URL]:
-    """The addresses of a Citus cluster's workers, where ``TENANTS_CITUS_WORKERS`` names them."""
+    """The addresses of a Citus cluster's workers in ``TENANTS_CITUS_WORKERS``."""
     named = [worker.rpartition(":") for worker in os.environ.get(WORKERS, "").split()]
     return [server_url("postgres").set(host=host, port=int(port)) for host, _, port in named]
 
 
 def on_cluster() -> bool:
-    """Whether ``TENANTS_CITUS_SERVER`` names a Citus cluster to run these tests on."""
+    """Whether these tests run on a Citus cluster (``TENANTS_CITUS_SERVER``)."""
     return bool(os.environ.get("INSIDE_CITUS"))
 
 
@@ -96,7 +96,7 @@ def create_database(name: str, template: str | None = None) -> None:
 
 
 def drop_database(name: str) -> None:
-    """Remove what ``create_database`` made, and the user who owned it."""
+    """Remove the databases of ``create_database``, and their owner."""
     for server in machines():
         on_server(f"DROP DATABASE {name} WITH (FORCE)", server)
     for server in machines():
@@ -104,7 +104,7 @@ def drop_database(name: str) -> None:
 
 
 def user_of(database: str) -> str:
-    """The name of a user who is no superuser and owns a database."""
+    """The name of an ordinary user who owns a database."""
     return f"{database}_owner"
 
 
@@ -119,7 +119,7 @@ def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
 
 
 def tables_of_the_first_two() -> sa.MetaData:
-    """What the service's models say of the tables that its migrations 001 and 002 make."""
+    """The service's models of the tables that its migrations 001 and 002 make."""
     every = migrations.load_metadata()
     own = sa.MetaData(naming_convention=every.naming_convention)
     for table in every.tables.values():
@@ -129,7 +129,7 @@ def tables_of_the_first_two() -> sa.MetaData:
 
 
 class Service:
-    """Migrations 001 and 002 of the service, and what a test adds."""
+    """Migrations 001 and 002 of the service, and a test's additions."""
 
     def __init__(self, engine: sa.Engine, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.engine = engine
@@ -172,7 +172,7 @@ class Service:
         return path
 
     def remove(self, path: Path) -> None:
-        """Be an older version of the service, which lacks the newest migration."""
+        """Act as an older version of the service, which lacks the newest migration."""
         path.unlink()
         self.last -= 1
 
@@ -195,7 +195,7 @@ class Service:
             self.turn.close()
 
     def ordinary_user(self) -> None:
-        """Be no superuser: one who owns the database, and may make roles."""
+        """Connect as an ordinary user who owns the database and may create roles."""
         user = user_of(str(self.engine.url.database))
         self.ask(f"CREATE ROLE {user} LOGIN CREATEROLE")  # a cluster's workers get it as well
         for server in machines():
@@ -218,7 +218,7 @@ class Service:
         return run_tenant_migrations(self.engine, tenant, config=self.config)
 
     def register(self, *tenants: str) -> None:
-        """Put tenants into the registry that the next run is to make."""
+        """Register tenants, which the next run creates."""
         self.ask(
             "INSERT INTO public.tenants (id, name, schema_name) SELECT t, t, 'tenant_' || t"
             f" FROM unnest(ARRAY{list(tenants)}) t"
@@ -238,13 +238,13 @@ class Service:
             result = connection.exec_driver_sql(statement)
             return [tuple(row) for row in result] if result.returns_rows else []
 
-    def stands(self) -> dict[str, tuple[str, str | None]]:
+    def statuses(self) -> dict[str, tuple[str, str | None]]:
         """Status and revision of each tenant."""
         rows = self.ask("SELECT id, status, revision FROM public.tenants")
         return {tenant: (status, revision) for tenant, status, revision in rows}
 
     def start(self, *words: str) -> Process:
-        """Start a command line in a process of its own."""
+        """Start a command line in a separate process."""
         return Process(command_line, *words, folder=self.versions, variables=os.environ)
 
     def command(self, line: str) -> tuple[int, str, str]:
@@ -267,7 +267,7 @@ def command_line(*words: str) -> None:
 
 
 def make_tenant(folder: str, tenant: str) -> None:
-    """Make a tenant with the migrations in a folder; what a process of its own does."""
+    """Create a tenant with the migrations in a folder; it runs in a separate process."""
     config = replace(migrations.config, directory=Path(folder), lock_timeout=20)
     engine = connect(load_settings(serving=False), migrating=True)
     result = run_tenant_migrations(engine, tenant, config=config)
@@ -288,7 +288,7 @@ def replays(service: Service) -> list[int]:
 
 
 def dies_at(statement: int, act: Callable[[], object]) -> bool:
-    """Do it in a process that is killed before its n-th statement; False if it ended before."""
+    """Run it in a process that is killed before its n-th statement; False if it ended before."""
     child = os.fork()
     if child == 0:
         count = 0

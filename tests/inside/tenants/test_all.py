@@ -1,4 +1,4 @@
-"""All tenants at once: who fails, who is left, who is ahead, who comes back."""
+"""Runs over all tenants: failures, leftovers, newer releases, repeated runs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
 ) -> None:
     service.make(*NAMES)
     service.add(ADD, REMOVE)
-    for tenant in ("t0", "t5"):  # one that would be a witness, and one that would replay
+    for tenant in ("t0", "t5"):  # one that would be a canary, and one that would replay
         service.ask(BREAK.format(tenant))
     code, out, err = service.command("tenant migrate")
     assert code == 1
     assert "Tenants: 6 migrated, 2 failed\n" in out
     assert "t5: 003_change failed" in out and "t5: 003_change failed" in err
     assert "8 of 8 tenants\n" in err
-    failed = {tenant for tenant, stand in service.stands().items() if stand[0] == "failed"}
+    failed = {tenant for tenant, status in service.statuses().items() if status[0] == "failed"}
     assert failed == {"t0", "t5"}
     service.ask("ALTER TABLE tenant_t0.users DROP nick")
     code, out, _ = service.command("tenant migrate --json")
@@ -40,7 +40,7 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
     assert {one["tenant"]: one["success"] for one in said["tenants"]} == {"t0": True, "t5": False}
     service.ask("ALTER TABLE tenant_t5.users DROP nick")
     assert service.command("tenant migrate t5")[0] == 0
-    assert set(service.stands().values()) == {("ready", "003")}
+    assert set(service.statuses().values()) == {("ready", "003")}
     assert service.all().tenants == ()
 
 
@@ -76,34 +76,34 @@ def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
         service.ask(BREAK.format(tenant))
     run = service.all(max_failures=2)
     assert len(run.failed) == 2
-    stands = list(service.stands().values())
-    assert stands.count(("failed", "002")) == 2 and stands.count(("ready", "002")) == 4
+    statuses = list(service.statuses().values())
+    assert statuses.count(("failed", "002")) == 2 and statuses.count(("ready", "002")) == 4
 
 
-def test_an_older_version_leaves_alone_what_is_ahead_of_it(service: Service) -> None:
+def test_an_older_version_does_not_touch_newer_tenants(service: Service) -> None:
     service.make(*NAMES[:4])
     newest = service.add(ADD)
     service.register("late")
     assert service.all(max_failures=1).success
-    before = service.stands()
+    before = service.statuses()
     text_of = newest.read_text()
     service.remove(newest)
     assert service.all().tenants == ()
     one = service.one("t1")
     assert one.error is not None and "missing" in one.error.problem + one.error.impact
     assert not service.one("brand_new").success
-    assert service.stands() == before
+    assert service.statuses() == before
     newest.write_text(text_of)
 
 
 def test_a_tenant_that_moved_behind_the_registry_is_put_right(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD)
-    # As when another process moves it between the look at the registry and the replay.
+    # As if another process migrates it between reading the registry and the replay.
     assert service.one("t6").success
     service.ask("UPDATE public.tenants SET revision = '002' WHERE id = 't6'")
     assert service.all().success
-    assert set(service.stands().values()) == {("ready", "003")}
+    assert set(service.statuses().values()) == {("ready", "003")}
     assert audit_tenants(service.engine) == []
 
 
@@ -133,7 +133,7 @@ def test_rolling_back_takes_every_tenant_to_where_public_is_then(service: Servic
     service.ask(BREAK.format("t3"))
     assert len(service.all().failed) == 1
     assert service.command("migrate rollback")[0] == 0
-    assert set(service.stands().values()) == {("ready", "002")}  # the one that failed included
+    assert set(service.statuses().values()) == {("ready", "002")}  # including the failed one
     assert service.ask("SELECT version_num FROM public.alembic_version") == [("002",)]
     columns = "SELECT table_schema FROM information_schema.columns WHERE column_name = 'nick'"
     assert service.ask(columns) == [("tenant_t3",)]
@@ -147,10 +147,10 @@ def test_a_rollback_that_one_tenant_refuses_leaves_public_and_continues(service:
     code, _, err = service.command("migrate rollback")
     assert code == 1 and "shared schema was not touched" in err
     assert service.ask("SELECT version_num FROM public.alembic_version") == [("003",)]
-    assert service.stands()["t3"] == ("failed", "003")
+    assert service.statuses()["t3"] == ("failed", "003")
     service.ask("DROP VIEW tenant_t3.uses")
     assert service.command("migrate rollback")[0] == 0
-    assert set(service.stands().values()) == {("ready", "002")}
+    assert set(service.statuses().values()) == {("ready", "002")}
 
 
 def test_the_registry_is_not_undone_while_there_are_tenants(service: Service) -> None:
@@ -160,7 +160,7 @@ def test_the_registry_is_not_undone_while_there_are_tenants(service: Service) ->
         code, _, err = service.command(command)
         assert code == 1 and "registry" in err
     assert service.ask("SELECT count(*) FROM tenant_t0.users") == [(1,)]
-    assert set(service.stands().values()) == {("ready", "002")}
+    assert set(service.statuses().values()) == {("ready", "002")}
     for tenant in NAMES[:3]:
         drop_tenant(service.engine, tenant, config=service.config)
     assert service.command("migrate rollback --all")[0] == 0
@@ -174,7 +174,7 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     assert service.all().success
     code, out, _ = service.command("migrate rollback --tenant a")
     assert (code, out) == (0, "Batch 2 rolled back: 1 migration\n")
-    assert service.stands() == {"a": ("behind", "002"), "b": ("ready", "003")}
+    assert service.statuses() == {"a": ("behind", "002"), "b": ("ready", "003")}
     info = {"tenant": "a", "role": False}
     with (
         TenantSession(service.engine, info=info) as session,
@@ -186,7 +186,7 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     code, _, err = service.command("migrate rollback --tenant nobody")
     assert code == 1 and "no tenant 'nobody'" in err
     assert service.all().success
-    assert service.stands()["a"] == ("ready", "003")
+    assert service.statuses()["a"] == ("ready", "003")
 
 
 def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None:
@@ -216,5 +216,5 @@ def test_public_that_fails_keeps_the_tenants_where_they_are(service: Service) ->
     path: Path = service.add("raise ValueError('no')", schemas="shared")
     run = service.all()
     assert isinstance(run.public, MigrationResult) and not run.success and run.tenants == ()
-    assert service.stands() == {"a": ("ready", "002")}
+    assert service.statuses() == {"a": ("ready", "002")}
     assert path.exists()

@@ -43,7 +43,7 @@ NAMES = ("a", "b", "c", "d")
 
 
 class Told(Observer):
-    """Remembers what it hears, and does something when so many rows are done."""
+    """Remembers the events, and calls a function after a number of finished rows."""
 
     def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
         self.heard: list[BackfillProgress] = []
@@ -59,7 +59,7 @@ class Told(Observer):
 
 @pytest.fixture
 def filled(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """Four tenants with rows, a backfill that is not applied yet; chunks of 100 keys."""
+    """Four tenants with rows, and a pending backfill with chunks of 100 keys."""
     monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)
     service.config = replace(service.config, backfill_pause=0.0, table_lock_retries=0)
     monkeypatch.setattr(migrations, "config", service.config)
@@ -72,12 +72,12 @@ def filled(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
 
 
 def rows(service: Service, tenant: str, count: int = ROWS) -> None:
-    """Rows 1 to so many, the n of each its id."""
+    """Rows from 1 to this number; the n of each is its id."""
     service.ask(f"INSERT INTO tenant_{tenant}.t SELECT x, x FROM generate_series(1, {count}) x")
 
 
 def off_by(service: Service, tenant: str) -> dict[int, int]:
-    """How many rows of a tenant were updated how often."""
+    """The number of a tenant's rows by number of updates."""
     return dict(service.ask(f"SELECT n - id, count(*) FROM tenant_{tenant}.t GROUP BY 1"))
 
 
@@ -98,7 +98,7 @@ def test_tenant_after_tenant_with_one_total_and_the_contract_after_all_of_them(
     assert [one.migrations for one in run.tenants] == [("004_change", "005_change")] * 4
     assert len(taken) == 4  # two tenants, twice
     each_once(filled, *NAMES)
-    assert set(filled.stands().values()) == {("ready", "005")}
+    assert set(filled.statuses().values()) == {("ready", "005")}
     counted = [one for one in told.heard if one.total is None]
     assert len(counted) == 3 and {one.done for one in counted} == {0}
     assert {one.total for one in told.heard[3:]} == {ROWS * 4}
@@ -119,7 +119,7 @@ def test_status_tells_the_total_and_the_contract_waits_with_it(filled: Service) 
     steps = iter([False] * 8 + [True] * 9)
     run_backfills(filled.engine, config=config, stopped=lambda: next(steps))
     assert filled.all().public.held_back == ("005_change",)
-    assert set(filled.stands().values()) == {("ready", "004")}
+    assert set(filled.statuses().values()) == {("ready", "004")}
     said = "004_change: the backfill of t in 4 tenants: 350 of 1000 rows, 3 tenants left; "
     assert said in filled.command("migrate status")[1]
     (printed,) = json.loads(filled.command("migrate status --json")[1])["backfills"]
@@ -138,8 +138,8 @@ def test_killed_before_any_statement_no_row_is_lost_and_none_is_done_twice(
     for _ in range(1000):
         if not get_migration_status(filled.engine, config=filled.config).backfills:
             break
-        filled.engine.dispose()  # what is forked must not speak on this process's connections
-        # It also ends at once while the server has not yet noticed that the one before is dead.
+        filled.engine.dispose()  # forked processes must not use this process's connections
+        # It also ends at once if the server has not noticed yet that the previous one is dead.
         if dies_at(statement, lambda: run_backfills(filled.engine, config=filled.config)):
             statement += 3
         for tenant in NAMES:
@@ -159,18 +159,18 @@ def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
     assert error is not None and error.code == "backfill-failed"
     failed = "004_change of tenant a: the chunk of t with id above 100 and up to 200 failed: "
     assert error.problem.startswith(failed)
-    assert error.problem.endswith(" It failed in 1 other tenant, too.")
+    assert error.problem.endswith(" It also failed in 1 other tenant.")
     each_once(filled, "b", "d")
     assert off_by(filled, "c")[1] == 100
     (backfill,) = get_migration_status(filled.engine, config=filled.config).backfills
     assert (backfill.done, backfill.tenants_left) == (700, 2)
     assert (backfill.error or "").startswith("a: IntegrityError: ")
-    assert set(filled.stands().values()) == {("ready", "004")}
+    assert set(filled.statuses().values()) == {("ready", "004")}
     for tenant in ("a", "c"):
         filled.ask(f"UPDATE tenant_{tenant}.t SET n = id WHERE id = 150")
     assert filled.all().success
     each_once(filled, *NAMES)
-    assert set(filled.stands().values()) == {("ready", "005")}
+    assert set(filled.statuses().values()) == {("ready", "005")}
 
 
 def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Service) -> None:
@@ -187,7 +187,7 @@ def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Serv
     assert run.success, run.public.error
     each_once(filled, "a", "c")
     assert told.heard[-1].finished
-    assert filled.stands() == dict.fromkeys(("a", "c", "d", "late"), ("ready", "005"))
+    assert filled.statuses() == dict.fromkeys(("a", "c", "d", "late"), ("ready", "005"))
 
 
 def test_nobody_waits_for_it_to_start_or_to_migrate(filled: Service) -> None:
@@ -214,11 +214,11 @@ def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -
     assert filled.all().success
     assert len(taken) == 1
     assert filled.ask("SELECT n FROM tenant_z.t") == [(1017,)]
-    assert set(filled.stands().values()) == {("ready", "007")}
+    assert set(filled.statuses().values()) == {("ready", "007")}
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_rolled_back_it_is_forgotten_and_begins_anew(filled: Service) -> None:
+def test_a_rolled_back_backfill_is_forgotten_and_begins_again(filled: Service) -> None:
     assert filled.all().success
     rollback_tenant(filled.engine, "a", config=filled.config).raise_for_error()
     assert filled.all().success
@@ -230,7 +230,7 @@ def test_rolled_back_it_is_forgotten_and_begins_anew(filled: Service) -> None:
     assert off_by(filled, "d") == {2: ROWS}
 
 
-def test_who_undoes_it_waits_for_the_chunk_that_runs_before_it_locks_a_table(
+def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
     filled: Service,
 ) -> None:
     down = 'op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")'
@@ -265,13 +265,13 @@ def test_a_tenant_that_comes_late_is_filled_before_its_contract(filled: Service)
     filled.add(lost, extra=CONTRACT)
     run = filled.all()
     assert [one.tenant for one in run.failed] == ["a"]
-    assert filled.stands()["b"] == ("ready", "007")
+    assert filled.statuses()["b"] == ("ready", "007")
     filled.ask("ALTER TABLE tenant_a.u RENAME TO t")
-    # A start leaves it before its contract; a running replica fills it in and takes it along.
+    # A start stops before its contract; a running replica fills it in and migrates it.
     bring_up_to_date(filled.engine, replace(filled.config, runs_backfills=False))
-    assert filled.stands()["a"][1] == "006"
+    assert filled.statuses()["a"][1] == "006"
     assert fill_tenants(filled.engine, config=filled.config) is not None
-    assert filled.stands()["a"] == ("ready", "007")
+    assert filled.statuses()["a"] == ("ready", "007")
     each_once(filled, "a")
     assert filled.ask("SELECT count(*) FROM tenant_a.t WHERE m = n") == [(ROWS,)]
 
@@ -304,7 +304,7 @@ def test_with_roles_the_tenants_own_role_does_it(service: Service) -> None:
 
 
 def as_role(service: Service, tenant: str, statement: str) -> object:
-    """What a statement gives in a tenant's schema, run by its role."""
+    """The result of a statement in a tenant's schema, run by its role."""
     with service.engine.begin() as connection:
         connection.exec_driver_sql(f"SET LOCAL ROLE tenant_{tenant}")
         connection.exec_driver_sql(f"SET LOCAL search_path TO tenant_{tenant}")
@@ -324,7 +324,7 @@ def test_a_replica_works_on_it_in_the_background(filled: Service) -> None:
     )
     replica = Replica(filled.engine, settings)
     try:
-        wait_until(lambda: set(filled.stands().values()) == {("ready", "005")}, seconds=60)
+        wait_until(lambda: set(filled.statuses().values()) == {("ready", "005")}, seconds=60)
     finally:
         replica.close()
     each_once(filled, *NAMES)
@@ -339,10 +339,10 @@ def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
     run = filled.all()
     assert run.success and run.public.held_back == ("005_change",)
     each_once(filled, *NAMES)
-    assert set(filled.stands().values()) == {("ready", "004")}
+    assert set(filled.statuses().values()) == {("ready", "004")}
     old.remove()
     assert filled.all().success
-    assert set(filled.stands().values()) == {("ready", "005")}
+    assert set(filled.statuses().values()) == {("ready", "005")}
 
 
 def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(

@@ -1,21 +1,26 @@
-"""Backups of tenants: what a run saves, and one tenant restored among others."""
+"""Backups of tenants: the content of a run's backup, and the restore of a single tenant."""
 
 from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import drop_tenant
+from my_service.migrate import BackupOptions, DirectoryStore, drop_tenant, run_migrations
+from my_service.migrate.backends.postgresql.backup import Dump
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
+from my_service.migrate.tenants import bring_tenants_along, restore_tenant
 
+from engine.support import wait_until
 from tenants.support import Service, create_database, drop_database, on_one_machine, on_server
 
 NOTES = [
@@ -91,7 +96,7 @@ def filled(service: Service, backups: Path) -> Iterator[Service]:
 
 
 def fill(service: Service, tenant: str) -> None:
-    """Give a tenant rows that are its own."""
+    """Give a tenant its own rows."""
     service.ask(
         f"INSERT INTO tenant_{tenant}.notes (mood, words, bytes, parts, numbers) VALUES"
         f" ('bad', E'{tenant}\\nline\\t\\\\.', '\\x00ff', '{{\"a\": 1}}', '{{1,NULL}}'),"
@@ -100,7 +105,7 @@ def fill(service: Service, tenant: str) -> None:
 
 
 def contents(service: Service, tenant: str) -> dict[str, Any]:
-    """Everything that a tenant has, its row in the registry included."""
+    """All data of a tenant, with its row in the registry."""
     schema = f"tenant_{tenant}"
     tables = service.ask(
         f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1"
@@ -123,7 +128,7 @@ def contents(service: Service, tenant: str) -> dict[str, Any]:
 
 
 def identities(service: Service, tenant: str) -> list[Any]:
-    """What tells a table from another one of the same name."""
+    """The identity of a table, which differs from another one of the same name."""
     return service.ask(
         "SELECT oid, relfilenode FROM pg_class"
         f" WHERE relnamespace = to_regnamespace('tenant_{tenant}') ORDER BY 1"
@@ -145,14 +150,14 @@ def listed(service: Service) -> list[dict[str, Any]]:
 
 
 def restored(service: Service, line: str) -> str:
-    """Restore; return what is printed."""
+    """Restore; return the output."""
     code, out, err = service.command(f"backup restore {line} --yes")
     assert code == 0, err
     return out
 
 
 def spoil(service: Service, tenant: str) -> None:
-    """Do to a tenant what a backup is there for."""
+    """Damage a tenant."""
     service.ask(f"DROP TABLE tenant_{tenant}.notes CASCADE")
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
@@ -170,6 +175,32 @@ def test_everything_comes_back(filled: Service, layout: str) -> None:
     assert {tenant: contents(filled, tenant) for tenant in before} == before
     assert filled.command("tenant audit")[0] == 0
     assert filled.command("migrate latest")[1] == "Already up to date\n"
+
+
+def test_four_files_are_written_at_a_time(
+    service: Service, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_TENANTS", "each")
+    service.make(*"abcdefghi")
+    write, turn = Dump.write, threading.Condition()
+    inside: list[int] = []
+    most = 0
+
+    def counted(dump: Dump, path: Path, schemas: Any = (), without: Any = ()) -> None:
+        nonlocal most
+        with turn:
+            inside.append(1)
+            most = max(most, len(inside))
+            turn.notify_all()
+            # The first file is written alone, the others together.
+            assert without or turn.wait_for(lambda: most >= 4, 60)
+        write(dump, path, schemas, without)
+        with turn:
+            inside.pop()
+
+    monkeypatch.setattr(Dump, "write", counted)
+    assert len(made(service)["files"]) == 10
+    assert most == 4
 
 
 def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, layout: str) -> None:
@@ -212,9 +243,42 @@ def test_a_tenant_with_something_of_everything_comes_back(
 
 
 def snapshot(service: Service, tenant: str) -> str:
-    """All that the catalog says of a tenant's schema."""
+    """The catalog of a tenant's schema."""
     with service.engine.connect() as connection:
         return take_snapshot(connection, f"tenant_{tenant}").to_text()
+
+
+def test_what_is_written_to_a_tenant_while_it_is_restored_is_in_what_was_restored(
+    filled: Service, backups: Path
+) -> None:
+    name = made(filled)["name"]
+    insert = "INSERT INTO tenant_acme.notes (words) VALUES ('written meanwhile')"
+    writer = threading.Thread(target=filled.ask, args=(insert,))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE query = $$" + insert + "$$"
+    waits += " AND wait_event_type = 'Lock'"
+
+    def step(said: str) -> None:
+        if said.startswith("Comparing"):
+            writer.start()
+            wait_until(lambda: filled.ask(waits) == [(1,)], seconds=60)
+
+    options = BackupOptions(DirectoryStore(backups))
+    restore_tenant(filled.engine, filled.config, options, name, "acme", step)
+    writer.join(60)
+    found = filled.ask("SELECT words FROM tenant_acme.notes ORDER BY id DESC LIMIT 1")
+    assert found == [("written meanwhile",)]
+
+
+def test_a_tenant_that_a_transaction_uses_is_not_restored(filled: Service) -> None:
+    name = made(filled)["name"]
+    before = contents(filled, "acme"), identities(filled, "acme")
+    engine = sa.create_engine(filled.engine.url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT * FROM tenant_acme.notes")
+        code, _, err = filled.command(f"backup restore {name} --tenant acme --yes")
+    assert (code, "does not end uses a table of tenant_acme" in err) == (1, True), err
+    assert (contents(filled, "acme"), identities(filled, "acme")) == before
+    restored(filled, f"{name} --tenant acme")
 
 
 def test_a_tenant_that_was_dropped_comes_back(filled: Service) -> None:
@@ -235,10 +299,10 @@ def test_a_tenant_whose_backup_is_older_than_public_is_behind_until_it_is_migrat
     filled.add('op.execute("CREATE TABLE more (id integer)")', 'op.execute("DROP TABLE more")')
     assert filled.all().success
     restored(filled, f"{name} --tenant acme")
-    assert filled.stands()["acme"] == ("behind", "003")
-    assert filled.stands()["beta"] == ("ready", "004")
+    assert filled.statuses()["acme"] == ("behind", "003")
+    assert filled.statuses()["beta"] == ("ready", "004")
     assert filled.all().success
-    assert filled.stands()["acme"] == ("ready", "004")
+    assert filled.statuses()["acme"] == ("ready", "004")
 
 
 def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
@@ -247,9 +311,9 @@ def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
     assert (set(manifest["tenants"]), manifest["whole"]) == ({"acme"}, False)
     spoil(filled, "acme")
     code, _, err = filled.command(f"backup restore {manifest['name']} --tenant beta --yes")
-    assert (code, "does not hold the tenant 'beta'" in err) == (1, True)
+    assert (code, "does not contain the tenant 'beta'" in err) == (1, True)
     code, _, err = filled.command(f"backup restore {manifest['name']} --yes")
-    assert (code, "holds 1 tenant and not the whole database" in err) == (1, True)
+    assert (code, "contains 1 tenant and not the whole database" in err) == (1, True)
     restored(filled, f"{manifest['name']} --tenant acme")
     assert contents(filled, "acme") == before
 
@@ -273,6 +337,48 @@ def test_a_run_saves_only_what_it_touches_and_only_once(
     assert (set(third["tenants"]), third["whole"]) == ({"acme", "beta", "gone"}, True)
     assert filled.command("migrate rollback")[0] == 0
     assert len(listed(filled)) == 4
+
+
+def test_tenants_that_are_taken_along_are_saved_once(service: Service) -> None:
+    service.make("a", "b")
+    service.add("pass")
+    run_migrations(service.engine, config=service.config).raise_for_error()
+    service.ask("UPDATE public.tenants SET updated_at = 'epoch'")
+    saved: list[tuple[Any, ...]] = []
+    config = replace(service.config, before_run=lambda _, *what: saved.append(what))
+    results = bring_tenants_along(service.engine, config=config)
+    assert [result.migrations for result in results] == [("003_change",)] * 2
+    assert saved == [(["tenant_a", "tenant_b"], "003")]
+
+
+def test_backups_of_tenants_leave_those_of_the_whole_and_of_others_alone(
+    filled: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_KEEP", "2")
+    whole, beta = made(filled), made(filled, "backup create --tenant beta")
+    acme = [made(filled, "backup create --tenant acme") for _ in range(4)]
+    names = [manifest["name"] for manifest in listed(filled)]
+    assert names == [one["name"] for one in (acme[3], acme[2], beta, whole)]
+
+
+def test_the_backup_from_before_the_first_failed_run_of_a_tenant_stays(
+    filled: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_BACKUP", "auto")
+    monkeypatch.setenv("BACKUP_KEEP", "1")
+    filled.ask("DROP VIEW tenant_acme.moods")
+    filled.add(
+        ['op.execute("DELETE FROM notes")', 'op.execute("SELECT * FROM moods")'],
+        extra="transaction = False",
+    )
+    before = contents(filled, "acme")["notes"]
+    for _ in range(4):
+        assert filled.command("migrate latest")[0] == 1
+    newest, *_, first = listed(filled)
+    assert (first["whole"], newest["whole"], set(newest["tenants"])) == (True, False, {"acme"})
+    assert contents(filled, "acme")["notes"] == []
+    restored(filled, f"{first['name']} --tenant acme")
+    assert contents(filled, "acme")["notes"] == before
 
 
 def test_a_tenant_that_is_new_needs_no_backup(
@@ -411,7 +517,7 @@ def fill_as_role(service: Service, tenant: str) -> None:
 
 
 def as_superuser(service: Service, tenant: str) -> dict[str, Any]:
-    """Everything that a tenant has, looked at by one who may see everything."""
+    """All data of a tenant, read by a superuser."""
     former = service.engine
     service.engine = sa.create_engine(former.url.set(username="postgres"))
     try:

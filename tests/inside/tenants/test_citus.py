@@ -139,7 +139,7 @@ def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
     instance.remove()
     broken = service.add('op.execute("SELECT nothing")', extra='phase = "contract"')
     assert service.command("migrate contract")[0] == 1
-    assert service.stands()["a"][0] == "failed"
+    assert service.statuses()["a"][0] == "failed"
     assert service.command("migrate rollback")[0] == 0
     service.remove(broken)
     broken = service.add('op.execute("SELECT nothing")', schemas="shared")

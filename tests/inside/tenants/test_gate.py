@@ -1,4 +1,4 @@
-"""One gate for all tenants: public decides, the tenants stop where it stops."""
+"""One gate for all tenants: public decides, and the tenants stop at its revision."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def test_tenants_stop_at_the_contract_and_follow_when_it_has_run(
     old.register()
     run = service.all()
     assert run.success and run.public.held_back == ("004_change",)
-    assert set(service.stands().values()) == {("ready", "003")}
+    assert set(service.statuses().values()) == {("ready", "003")}
     assert service.one("late").success
-    assert service.stands()["late"] == ("ready", "003")
+    assert service.statuses()["late"] == ("ready", "003")
     assert can_serve(service.engine, service.config) == (True, None)
     code, out, _ = service.command("migrate latest --json")
     assert (code, json.loads(out)["held_back"]) == (0, ["004_change"])
     assert service.command("migrate contract")[0] == 1
     old.remove()
     assert service.command("migrate contract")[0] == 0
-    assert set(service.stands().values()) == {("ready", "004")}
+    assert set(service.statuses().values()) == {("ready", "004")}
     with pytest.raises(ActionableError) as refused:
         old.register()
     assert refused.value.code == "contract-unknown"
@@ -76,4 +76,4 @@ def test_an_older_release_leaves_tenants_alone_that_are_ahead(
     service.config = old
     run = service.all()
     assert (run.success, run.public.ahead, run.tenants) == (True, ("003_change",), ())
-    assert set(service.stands().values()) == {("ready", "003")}
+    assert set(service.statuses().values()) == {("ready", "003")}

@@ -20,20 +20,20 @@ THREADS, ROUNDS = 8, 25
 
 
 def limited(address: str, size: int) -> sa.Engine:
-    """An engine with so many connections, as the service makes it otherwise."""
+    """An engine with this number of connections, otherwise as in the service."""
     return sa.create_engine(
         address, pool_size=size, max_overflow=0, connect_args={"prepare_threshold": None}
     )
 
 
 def prepare(service: Service) -> None:
-    """Give every tenant a table that says whose it is."""
+    """Give every tenant a table with its name."""
     service.add('op.create_table("marks", sa.Column("whose", sa.Text), sa.Column("n", sa.Integer))')
     service.make(*TENANTS)
 
 
 def hammer(engine: sa.Engine, seed: int, *, role: bool = False) -> int:
-    """Random transactions of random tenants; how many rows were seen."""
+    """Random transactions of random tenants; return the number of rows read."""
     chance, seen = random.Random(seed), 0
 
     def check(session: Session, tenant: str) -> int:
@@ -71,7 +71,7 @@ def hammer(engine: sa.Engine, seed: int, *, role: bool = False) -> int:
 
 
 def paths(engine: sa.Engine) -> set[str]:
-    """The paths that idle connections were left with."""
+    """The search paths of idle connections."""
     found = set()
     for _ in range(3):
         with engine.connect() as connection:
@@ -80,7 +80,7 @@ def paths(engine: sa.Engine) -> set[str]:
 
 
 def race(engine: sa.Engine, *, role: bool = False) -> None:
-    """Hammer from many threads."""
+    """Run many threads at once."""
     with ThreadPoolExecutor(THREADS) as threads:
         seen = list(threads.map(lambda seed: hammer(engine, seed, role=role), range(THREADS)))
     assert sum(seen) > 50

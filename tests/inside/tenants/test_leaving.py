@@ -1,4 +1,4 @@
-"""However a session leaves its tenant's transaction, its next statement runs in the tenant."""
+"""After every way of ending a tenant's transaction, the next statement runs in the tenant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def statement(text: str) -> Callable[[Session], object]:
 
 
 def through_the_driver(text: str) -> Callable[[Session], object]:
-    """A way out: a statement that only the driver sees."""
+    """A way out: a statement only through the driver."""
     return lambda session: driver(session).execute(text)
 
 
@@ -61,7 +61,7 @@ def fail(session: Session) -> None:
 
 
 def discard_all(session: Session) -> None:
-    """A way out: what PostgreSQL allows outside a transaction only."""
+    """A way out: a statement that PostgreSQL allows only outside a transaction."""
     driver(session).commit()
     with suppress(psycopg.Error):
         driver(session).execute("DISCARD ALL")
@@ -108,19 +108,19 @@ WAYS: dict[str, Callable[[Session], object]] = {
 
 
 def copied(session: Session) -> list[tuple[Any, ...]]:
-    """Ask by COPY."""
+    """Query by COPY."""
     with driver(session).cursor().copy(f"COPY ({WHO}) TO STDOUT") as copy:
         return list(copy.rows())
 
 
 def pipelined(session: Session) -> list[tuple[Any, ...]]:
-    """Ask in a pipeline."""
+    """Query in a pipeline."""
     with driver(session).pipeline():
         return driver(session).execute(WHO).fetchall()
 
 
 def from_a_server_cursor(session: Session) -> list[tuple[Any, ...]]:
-    """Ask by a cursor that the server keeps."""
+    """Query by a server-side cursor."""
     with driver(session).cursor("named") as cursor:
         return cursor.execute(WHO).fetchall()
 
@@ -138,7 +138,7 @@ ASKING: dict[str, Callable[[Session], Any]] = {
 
 @contextmanager
 def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.Engine]:
-    """The service's engine, straight to the server or through PgBouncer in transaction mode."""
+    """The service's engine, directly to the server or through PgBouncer in transaction mode."""
     address = service.engine.url.render_as_string(hide_password=False)
     if through == "direct":
         yield service.engine
@@ -151,7 +151,7 @@ def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.
 
 
 def prepare(service: Service, *, role: bool, tenants: int = 2) -> None:
-    """Give every tenant, and public, a table that says whose it is."""
+    """Give every tenant, and public, a table with its name."""
     if role:
         service.roles()
     service.add('op.create_table("marks", sa.Column("whose", sa.Text))', schemas="all")
@@ -227,7 +227,7 @@ def test_what_goes_past_the_guard_finds_no_table(service: Service, tmp_path: Pat
     go_past(service.engine)
     user, database = service.ask("SELECT current_user::text, current_database()::text")[0]
     with service_engine(service, "pooler of one", tmp_path) as engine:
-        # Here the service cannot say so itself; its warning tells what to execute.
+        # Here the service cannot set the path itself; its warning contains the statement.
         service.ask(f"ALTER ROLE {user} IN DATABASE {database} SET search_path = no_tenant")
         with engine.connect() as connection, pytest.raises(sa.exc.OperationalError):
             connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
@@ -264,7 +264,7 @@ def test_under_traffic_nobody_sees_another_tenants_rows(
                     try:
                         WAYS[chance.choice(list(WAYS))](session)
                     except sa.exc.InvalidRequestError:
-                        break  # SQLAlchemy saw that somebody else ended its transaction
+                        break  # SQLAlchemy noticed that its transaction had ended
                     assert session.scalar(sa.text("SELECT current_schema()")) == f"tenant_{tenant}"
                     rows = ASKING[chance.choice(list(ASKING))](session)
                     assert [row[:2] for row in rows] == [(tenant, seen_beside_rows(tenant))]

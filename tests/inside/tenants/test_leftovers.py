@@ -1,4 +1,4 @@
-"""What one tenant leaves on a connection, nobody else sees."""
+"""Nobody sees what another tenant left on a connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from tenants.support import Service
 from tenants.test_leaving import driver, service_engine
 
-# What a tenant does, and a question whose answer would tell another.
+# A statement of one tenant, and a query that would show its effect to another.
 LEFTOVERS = {
     "temporary table": (
         "CREATE TEMPORARY TABLE secrets AS SELECT 1",

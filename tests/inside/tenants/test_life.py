@@ -1,4 +1,4 @@
-"""Tenants are made, listed, audited and removed; also when a process dies over it."""
+"""Tenants are created, listed, audited and removed, also if a process dies meanwhile."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_an_id_is_refused_with_a_sentence(service: Service, tenan
     service.all()
     with pytest.raises(ActionableError, match="cannot be the id of a tenant"):
         service.one(tenant)
-    assert service.stands() == {}
+    assert service.statuses() == {}
 
 
 def test_the_longest_id_is_a_tenant(service: Service) -> None:
@@ -66,7 +66,7 @@ def test_four_at_once_make_one_tenant_and_get_three_clear_answers(service: Servi
     assert [code for code, _, _ in ended] == [0] * 4
     said = sorted(out for _, out, _ in ended)
     assert said == ["Created tenant acme\n"] + ["Tenant acme already exists\n"] * 3
-    assert service.stands() == {"acme": ("ready", "003")}
+    assert service.statuses() == {"acme": ("ready", "003")}
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["one transaction", "several"])
@@ -84,20 +84,20 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
     service.engine.dispose()
     point = 1
     while dies_at(point, make):
-        stand = service.stands().get("acme")
+        status = service.statuses().get("acme")
         exists = service.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'tenant_acme'")
         if not alone:
-            assert (stand is None and not exists) or (stand == ("ready", "002") and exists)
-        elif stand is not None:
-            assert exists and (stand[0] == "provisioning" or stand == ("ready", "003"))
+            assert (status is None and not exists) or (status == ("ready", "002") and exists)
+        elif status is not None:
+            assert exists and (status[0] == "provisioning" or status == ("ready", "003"))
             assert service.one("acme").success
-            assert service.stands()["acme"] == ("ready", "003")
+            assert service.statuses()["acme"] == ("ready", "003")
             assert not audit_tenants(service.engine)
             drop_tenant(service.engine, "acme", config=service.config)
         service.engine.dispose()
         point += STRIDE
     assert point > 5
-    assert service.stands()["acme"][0] == "ready"
+    assert service.statuses()["acme"][0] == "ready"
 
 
 def test_wherever_a_removal_dies_it_can_be_continued(
@@ -115,18 +115,18 @@ def test_wherever_a_removal_dies_it_can_be_continued(
         service.engine.dispose()
         if not dies_at(point, remove):
             break
-        if service.stands()["acme"][0] == "dropping":
+        if service.statuses()["acme"][0] == "dropping":
             refused = service.one("acme")
             assert refused.error is not None and "is being removed" in refused.error.problem
-            assert service.stands()["acme"][0] == "dropping"
+            assert service.statuses()["acme"][0] == "dropping"
             assert [f.problem for f in audit_tenants(service.engine, repair=True)] == [
-                "its removal was cut short"
+                "its removal was interrupted"
             ]
             drop_tenant(service.engine, "acme", config=service.config)
-            assert service.stands() == {}
+            assert service.statuses() == {}
         point += STRIDE
     assert point > 5
-    assert service.stands() == {}
+    assert service.statuses() == {}
     assert not service.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'tenant%%'")
 
 
@@ -192,10 +192,10 @@ def test_a_large_schema_goes_in_chunks_that_fit_the_lock_table(service: Service,
 
     sa.event.listen(service.engine, "commit", count)
     code, _, _ = service.command("tenant drop acme")
-    assert code == 1 and service.stands() != {}
+    assert code == 1 and service.statuses() != {}
     drop_tenant(service.engine, "acme", config=service.config)
     assert 0 < most < 700
-    assert service.stands() == {}
+    assert service.statuses() == {}
     assert service.ask("SELECT 1 FROM pg_namespace WHERE nspname = 'tenant_acme'") == []
     assert service.command("tenant drop acme --yes")[0] == 1
 
@@ -216,10 +216,10 @@ def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> 
     assert run.success
     assert {result.tenant for result in run.tenants} == {*names} - {"t5", "t6"}
     assert totals[0] == 8
-    assert service.stands()["t6"] == ("dropping", "002")
+    assert service.statuses()["t6"] == ("dropping", "002")
 
 
-def test_an_audit_beside_removals_finds_nothing_wrong(service: Service) -> None:
+def test_an_audit_during_removals_finds_nothing_wrong(service: Service) -> None:
     names = [f"t{n}" for n in range(12)]
     service.make(*names)
     over = threading.Event()
@@ -237,8 +237,8 @@ def test_an_audit_beside_removals_finds_nothing_wrong(service: Service) -> None:
     finally:
         over.set()
         auditor.join()
-    assert set(findings) <= {"its removal was cut short"}
-    assert service.stands() == {}
+    assert set(findings) <= {"its removal was interrupted"}
+    assert service.statuses() == {}
 
 
 def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: Service) -> None:
@@ -256,7 +256,7 @@ def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: S
 
 @on_one_machine
 @pytest.mark.parametrize("through", ["direct", "pooler"])
-def test_a_concurrent_index_waits_for_nobody_who_makes_a_tenant_or_wants_to(
+def test_a_concurrent_index_does_not_wait_for_creations_of_tenants(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     paused, go_on = tmp_path / "paused", tmp_path / "go on"
@@ -281,7 +281,7 @@ def test_a_concurrent_index_waits_for_nobody_who_makes_a_tenant_or_wants_to(
                 folder=tmp_path,
                 variables=variables,
             )
-            for _ in range(2)  # one holds the tenant's lock in a transaction, one asks for it
+            for _ in range(2)  # one holds the tenant's lock in a transaction, one tries to get it
         ]
         wait_for(paused.exists)
         service.config = replace(service.config, lock_timeout=1)
@@ -313,7 +313,7 @@ def test_a_start_up_behind_a_pooler_migrates_past_it(service: Service, tmp_path:
             migration_database_url=direct,
         )
         start_database(settings).dispose()
-    assert service.stands() == {"a": ("ready", "003")}
+    assert service.statuses() == {"a": ("ready", "003")}
 
 
 def test_tenants_that_an_older_release_made_are_brought_along(service: Service) -> None:
@@ -324,23 +324,23 @@ def test_tenants_that_an_older_release_made_are_brought_along(service: Service) 
     assert service.all().success
     for tenant in ("alone", "failed", "late", "later"):
         assert service.command(f"migrate rollback --tenant {tenant}")[0] == 0
-    # As a release leaves them that does not look whether a newer one has begun.
+    # As left by a release that does not check for a newer one.
     late = "UPDATE public.tenants SET status = 'ready' WHERE id IN ('late', 'later')"
     service.ask(late)
     service.ask("UPDATE public.tenants SET status = 'failed' WHERE id = 'failed'")
     (bring_along,) = target.REPEATED.values()
-    bring_along(service.engine, service.config)  # somebody may be at it
-    assert service.stands()["late"] == ("ready", "002")
+    bring_along(service.engine, service.config)  # another process may still migrate it
+    assert service.statuses()["late"] == ("ready", "002")
     service.ask("UPDATE public.tenants SET updated_at = now() - interval '1 minute'")
     with migration_lock(service.engine, 1):
         lock = Lock(service.engine)
         bring_along(service.engine, service.config)
     assert not lock.holder()
-    assert service.stands()["late"] == ("ready", "002")
+    assert service.statuses()["late"] == ("ready", "002")
     bring_along(service.engine, service.config)
-    assert service.stands() == {
+    assert service.statuses() == {
         "a": ("ready", "003"),
-        "alone": ("behind", "002"),  # a person took it there
+        "alone": ("behind", "002"),  # rolled back by a person
         "failed": ("failed", "002"),
         "late": ("ready", "003"),
         "later": ("ready", "003"),
@@ -348,7 +348,7 @@ def test_tenants_that_an_older_release_made_are_brought_along(service: Service) 
 
 
 def wait_for(happens: Callable[[], bool]) -> None:
-    """Wait until it is so, a minute at most."""
+    """Wait for a condition, a minute at most."""
     end = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < end
@@ -417,7 +417,7 @@ def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> 
     assert code == 1
     assert [finding["tenant"] for finding in json.loads(out)] == ["Not One", "a", "b", "c", "d"]
     assert service.command("tenant audit --repair")[0] == 0
-    assert service.stands() == {
+    assert service.statuses() == {
         "a": ("ready", "002"),
         "b": ("ready", "002"),
         "c": ("failed", "002"),
@@ -431,7 +431,7 @@ def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> 
     assert service.command("tenant audit")[:2] == (0, "Registry and schemas agree\n")
 
 
-def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) -> None:
+def test_a_schema_that_was_dropped_by_hand_is_never_created_again(service: Service) -> None:
     service.make("a", "b", "c", "d")
     service.ask("DROP SCHEMA tenant_c CASCADE")
     service.add('op.add_column("users", sa.Column("nick", sa.Text))')
@@ -441,13 +441,13 @@ def test_a_schema_that_was_dropped_by_hand_is_never_made_anew(service: Service) 
     alone = service.one("c")
     assert alone.error is not None and alone.error.code == "schema-missing"
     assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_c'") == [(0,)]
-    assert service.stands() == dict.fromkeys("abd", ("ready", "003")) | {"c": ("failed", "002")}
+    assert service.statuses() == dict.fromkeys("abd", ("ready", "003")) | {"c": ("failed", "002")}
     assert service.command("tenant drop c --yes")[0] == 0
     assert service.one("c").created
 
 
 class Hook(Observer):
-    """Calls a function when the body of a tenant's first migration is about to run."""
+    """Calls a function before the body of a tenant's first migration."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call = call
@@ -463,7 +463,7 @@ def test_no_release_makes_a_tenant_that_a_newer_one_would_find_too_old(service: 
     service.config = replace(service.config, observer=Hook(newer))
     result = service.one("late")
     assert result.error is not None and "newer release" in result.error.impact
-    assert "late" not in service.stands()
+    assert "late" not in service.statuses()
     assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_late'") == [(0,)]
 
 
@@ -496,7 +496,7 @@ def test_tenants_that_are_being_committed_are_waited_for_and_migrated_as_well(
     go_on.set()
     maker.join()
     assert newer.wait(60) == 0
-    assert service.stands() == dict.fromkeys(("a", "b", "late"), ("ready", "003"))
+    assert service.statuses() == dict.fromkeys(("a", "b", "late"), ("ready", "003"))
 
 
 RUN = """

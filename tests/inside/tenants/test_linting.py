@@ -1,4 +1,4 @@
-"""``migrate lint`` runs a migration where it would run: in ``public``, in a tenant's schema, or both."""
+"""``migrate lint`` runs a migration in its schemas: ``public``, a tenant's, or both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ INDEX = 'op.create_index("i", "{}", ["{}"])'
 
 
 def linted(service: Service) -> list[str]:
-    """Lint what is pending; the findings' first lines."""
+    """Lint the pending migrations; return the findings' first lines."""
     code, out, err = service.command("migrate lint")
     assert code in {0, 1}, err
     lines = [line for line in out.splitlines() if line.count(".py:")]
@@ -31,7 +31,7 @@ def test_a_shared_table_is_linted_in_public(service: Service) -> None:
     assert "blocks-writes: While an index of tenants is built" in found
 
 
-def test_what_is_for_all_schemas_is_told_once(service: Service) -> None:
+def test_a_finding_for_all_schemas_is_reported_once(service: Service) -> None:
     service.all().public.raise_for_error()
     service.add('op.execute("SELECT nothing")', schemas="all")
     (found,) = linted(service)
@@ -60,8 +60,8 @@ def test_latest_refuses_danger_for_tenants(service: Service) -> None:
     service.patch.setenv("MIGRATION_LINT", "error")
     code, _, err = service.command("migrate latest")
     assert code == 1
-    assert "Linting found what would hurt a live site in 003_change." in err
-    assert service.stands() == {"a": ("ready", "002")}
+    assert "Linting has findings that would hurt a live site in 003_change." in err
+    assert service.statuses() == {"a": ("ready", "002")}
 
 
 def test_make_lints_in_a_tenant_s_schema(service: Service) -> None:
@@ -72,4 +72,4 @@ def test_make_lints_in_a_tenant_s_schema(service: Service) -> None:
     service.all().public.raise_for_error()
     code, out, _ = service.command("migrate make drop_nick")
     assert code == 0
-    assert "Old code asks for users.nick" in out
+    assert "Old code uses users.nick" in out

@@ -1,4 +1,4 @@
-"""Migrations are made for one side, from the difference on that side."""
+"""Migrations are made for shared or tenants' tables, from the difference of these tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenants.support import Service
 
 @pytest.fixture
 def models(service: Service) -> sa.MetaData:
-    """A copy of the service's models, to add to."""
+    """A copy of the service's models, for additions."""
     own = sa.MetaData(naming_convention=service.config.load_metadata().naming_convention)
     for table in service.config.load_metadata().tables.values():
         table.to_metadata(own)
@@ -82,7 +82,7 @@ def test_a_foreign_key_from_a_tenants_table_to_public_is_refused(
         code, _, err = service.command(line)
         assert code == 1 and "notes.tenant is a foreign key to public.tenants.id" in err
     assert list(service.versions.glob("*add_notes*")) == []
-    assert service.command("migrate latest")[0] == 0  # what is written already still runs
+    assert service.command("migrate latest")[0] == 0  # existing files still run
 
 
 def test_a_blank_one_needs_no_tenant(service: Service) -> None:

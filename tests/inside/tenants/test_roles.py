@@ -1,4 +1,4 @@
-"""Roles for tenants that were there before TENANT_ROLES, and what roles keep out."""
+"""Roles for tenants from before TENANT_ROLES, and the protection by roles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from tenants.support import Service, dies_at, server_url
 
-# One of each kind of thing that somebody owns.
+# One of each kind of object with an owner.
 THINGS = (
     "op.execute(\"CREATE TYPE mood AS ENUM ('good')\")",
     'op.execute("CREATE DOMAIN positive AS integer CHECK (value > 0)")',
@@ -86,7 +86,7 @@ def test_a_run_before_the_roles_are_made_says_so_and_marks_nobody_as_failed(
     run = service.all()
     assert {result.tenant for result in run.failed} == {"t1", "t2", "t3"}
     assert all(result.error and "tenant roles" in str(result.error) for result in run.failed)
-    assert set(service.stands().values()) == {("ready", "002")}
+    assert set(service.statuses().values()) == {("ready", "002")}
     assert service.command("tenant roles")[0] == 0
     assert service.all().success
 

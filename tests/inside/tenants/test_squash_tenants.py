@@ -1,4 +1,4 @@
-"""``migrate squash`` where there are tenants: one file makes both kinds of schema."""
+"""``migrate squash`` with tenants: one file makes both kinds of schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG = 'op.create_table("log", sa.Column("at", sa.Integer))'
 
 @pytest.fixture
 def five(service: Service) -> Service:
-    """The service's two migrations, and one for each kind of schema; git has them."""
+    """The service's two migrations, and one for each kind of schema, committed."""
     service.add(TABLE, 'op.drop_table("notes")')
     service.add(PLANS, 'op.drop_table("plans")', schemas="shared")
     service.add(LOG, 'op.drop_table("log")', schemas="all")
@@ -26,7 +26,7 @@ def five(service: Service) -> Service:
 
 
 def tables(service: Service, schema: str) -> set[str]:
-    """Names of the tables of a schema, those of the engine aside."""
+    """Names of the tables of a schema, without those of the engine."""
     rows = service.ask(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'")
     names = {name for (name,) in rows}
     return names - {"alembic_version", "migration_history", "service_instances"}
@@ -47,12 +47,12 @@ def test_each_schema_takes_its_own_part_and_others_replay_it(five: Service) -> N
     assert tables(five, "public") == {"tenants", "plans", "log"}
     for tenant in "ae":
         assert tables(five, f"tenant_{tenant}") == {"users", "notes", "log"}
-    assert set(five.stands().values()) == {("ready", "005")}
+    assert set(five.statuses().values()) == {("ready", "005")}
     assert five.command("migrate verify")[0] == 0
     assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
 
 
-def test_who_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
+def test_a_tenant_that_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
     five.make(*"abcde")
     before = [tables(five, schema) for schema in ("public", "tenant_a")]
     squash(five)
@@ -60,12 +60,12 @@ def test_who_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
     assert [tables(five, schema) for schema in ("public", "tenant_a")] == before
     assert json.loads(five.command("migrate status --json")[1])["pending"] == []
     assert five.command("tenant verify")[0] == 0
-    # What comes after it is replayed as ever.
+    # Later migrations are replayed as usual.
     five.add('op.add_column("notes", sa.Column("x", sa.Integer))', 'op.drop_column("notes", "x")')
     taken = replays(five)
     assert five.all().success
     assert len(taken) == 3
-    assert set(five.stands().values()) == {("ready", "006")}
+    assert set(five.statuses().values()) == {("ready", "006")}
     assert five.command("tenant verify")[0] == 0
 
 
@@ -77,7 +77,7 @@ def test_nothing_undoes_it_in_any_schema(five: Service) -> None:
     assert five.all().success
     for _ in range(2):
         assert five.command("migrate rollback --all")[0] == 0
-        assert set(five.stands().values()) == {("ready", "005")}
+        assert set(five.statuses().values()) == {("ready", "005")}
     for tenant in ("a", "new"):
         assert five.command(f"migrate rollback --all --tenant {tenant}")[0] == 0
         assert tables(five, f"tenant_{tenant}") == {"users", "notes", "log"}
@@ -87,11 +87,11 @@ def test_nothing_undoes_it_in_any_schema(five: Service) -> None:
 def test_a_tenant_that_has_only_some_of_them_is_told_and_left_as_it_is(five: Service) -> None:
     five.make("a", "b")
     assert rollback_tenant(five.engine, "b", choose=newest, config=five.config).success
-    assert five.stands() == {"a": ("ready", "005"), "b": ("behind", "004")}
+    assert five.statuses() == {"a": ("ready", "005"), "b": ("behind", "004")}
     squash(five)
     code, out, _ = five.command("migrate latest")
     assert (code, "has only some of the migrations that 005_squashed" in out) == (1, True)
-    assert five.stands() == {"a": ("ready", "005"), "b": ("behind", "004")}
+    assert five.statuses() == {"a": ("ready", "005"), "b": ("behind", "004")}
     assert tables(five, "tenant_b") == {"users", "notes"}
 
 
@@ -102,5 +102,5 @@ def test_a_statement_that_names_the_tenant_s_schema_cannot_be_for_all(service: S
     before = sorted(service.versions.glob("*.py"))
     code, out, err = service.command("migrate squash 003")
     assert (code, out) == (1, "")
-    assert "names the schema of the tenant it runs for: CREATE TABLE tenant_scratch.notes" in err
+    assert "names the schema of its tenant: CREATE TABLE tenant_scratch.notes" in err
     assert sorted(service.versions.glob("*.py")) == before

@@ -1,4 +1,4 @@
-"""``tenant baseline``: tenants' schemas that were there before are taken over as they are."""
+"""``tenant baseline``: existing tenants' schemas are taken over unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TABLE = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))
 
 @pytest.fixture
 def found(service: Service) -> Service:
-    """Three schemas with tables, that no registry knows and that have no history."""
+    """Three unregistered schemas with tables and without a history."""
     service.make("a", "b", "c")
     for tenant in "abc":
         service.ask(
@@ -38,9 +38,9 @@ def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) 
     ]
     assert lines[-2:] == [
         "Taken over: 2 tenants, 2 migrations recorded in each",
-        "No rollback undoes what was taken over, not even rollback --all",
+        "No rollback undoes these migrations, not even rollback --all",
     ]
-    assert found.stands() == {"a": ("ready", "002"), "c": ("ready", "002")}
+    assert found.statuses() == {"a": ("ready", "002"), "c": ("ready", "002")}
     rows = found.ask("SELECT batch, revision, fingerprint IS NULL FROM tenant_a.migration_history")
     assert rows == [(0, "001", True), (0, "002", False)]
     assert json.loads(found.command("tenant baseline --json")[1])["tenants"] == []
@@ -55,16 +55,16 @@ def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) 
     assert found.command("tenant audit")[0] == 1  # tenant_empty
 
 
-def test_what_comes_later_is_run_and_undone_and_what_was_taken_over_is_not(found: Service) -> None:
+def test_later_migrations_are_run_and_undone_and_a_baseline_is_not(found: Service) -> None:
     found.add(TABLE, 'op.drop_table("notes")')
     found.all()
     assert found.command("tenant baseline --at 002")[0] == 0
-    assert set(found.stands().values()) == {("provisioning", "002")}
+    assert set(found.statuses().values()) == {("provisioning", "002")}
     assert found.all().success
-    assert set(found.stands().values()) == {("ready", "003")}
+    assert set(found.statuses().values()) == {("ready", "003")}
     assert found.command("tenant verify")[0] == 0
     assert found.command("migrate rollback")[0] == 0
-    assert set(found.stands().values()) == {("ready", "002")}
+    assert set(found.statuses().values()) == {("ready", "002")}
     for tenant in "abc":
         assert found.command(f"migrate rollback --all --tenant {tenant}")[0] == 0
         assert found.ask(f"SELECT count(*) FROM tenant_{tenant}.users") == [(1,)]
@@ -77,8 +77,8 @@ def test_a_batch_of_public_undoes_nothing_that_a_tenant_had_before(found: Servic
         found.ask(f"CREATE TABLE tenant_{tenant}.notes (id serial PRIMARY KEY)")
     assert found.command("tenant baseline")[0] == 0
     code, out, _ = found.command("migrate rollback")
-    assert (code, "a: 003_change: it was taken over as it was" in out) == (1, True)
-    assert set(found.stands().values()) == {("ready", "003")}
+    assert (code, "a: 003_change: it was taken over without being run" in out) == (1, True)
+    assert set(found.statuses().values()) == {("ready", "003")}
     assert found.command("migrate current")[1] == "003\n"
 
 
@@ -92,4 +92,4 @@ def test_only_a_schema_with_tables_and_without_history_is_taken_over(found: Serv
             f"Problem:  There is no schema of tenant {tenant} that has tables and no history.",
         )
     assert found.command("tenant baseline b --accept-differences= ")[0] == 1
-    assert found.stands() == {"a": ("ready", "002")}
+    assert found.statuses() == {"a": ("ready", "002")}

@@ -1,4 +1,4 @@
-"""``tenant verify``: all tenants by one query, and what a replayed tenant's run leaves behind."""
+"""``tenant verify``: all tenants by one query, and the fingerprints of replayed tenants."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_tenant_that_is_behind_is_not_compared(five: Service) -> None:
         0,
         [
             "Tenants: 4 in step, 0 differ",
-            "1 tenant not compared, not at the shared schema's revision: tenant list",
+            "1 tenant not compared, because not at the shared schema's revision: tenant list",
         ],
     )
 

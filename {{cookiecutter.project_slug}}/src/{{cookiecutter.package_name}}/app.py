@@ -1,4 +1,4 @@
-"""The service, wired together."""
+"""The application, built from its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -32,10 +32,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application. Its lifespan connects, migrates, then opens the door.
+    """The application. Its lifespan connects and migrates before the first request.
 
     Raises:
-        ActionableError: the settings cannot work, or are unsafe in production.
+        ActionableError: the settings are invalid, or unsafe in production.
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url="/openapi.json" if settings.serves_docs else None,
         docs_url=None,
         redoc_url=None,
-        # It would lead wherever the request's Host header says.
+        # A redirect would go to the host of the request's Host header.
         redirect_slashes=False,
     )
     app.state.settings = settings
@@ -79,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # What has begun ends in the opposite order, also when the start fails half-way.
+    # The started parts end in the opposite order, also when the start fails halfway.
     with ExitStack() as ending:
         try:
             _start(app, ending)
@@ -122,7 +122,7 @@ def _start(app: FastAPI, ending: ExitStack) -> None:
 
 
 def _metrics(settings: Settings) -> "Metrics | None":
-    """What counts, where METRICS_ENABLED asks for it; nothing is imported else."""
+    """The counters, if METRICS_ENABLED is on; otherwise nothing is imported."""
     if not settings.serves_metrics:
         return None
     from .observability.metrics import Metrics

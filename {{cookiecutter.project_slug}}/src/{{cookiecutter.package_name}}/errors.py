@@ -1,12 +1,12 @@
-"""Errors that say what is wrong, what it means and what to do.
+"""Errors with a problem, an impact and a solution.
 
     Exception
       ActionableError    printed by the command line, logged when the service does not start
         HttpError        raised at or below a route; answers the request
 
-There are no further classes: what tells one error from another is its ``code``. Each package has
+There are no other classes: the ``code`` identifies an error. Each package has
 its errors in a file ``errors.py`` (or ``…_errors.py``), one function for each. The function's
-docstring gives the cause and the cure; it appears in the guide and on the service's page
+docstring gives the cause and the solution; it appears in the guide and on the service's page
 ``/errors``. May import: nothing of the service. Imported by: everything above.
 """
 
@@ -22,9 +22,9 @@ class ActionableError(Exception):
     Attributes:
         code: stable name of this kind of error in kebab-case, unique in the service. Programs
             compare it; people look it up in the guide and on the page ``/errors``.
-        problem: what is wrong, one sentence.
-        impact: what that means: what was not done, what stays as it was.
-        solution: what to do; a command to type where there is one.
+        problem: the problem, in one sentence.
+        impact: the consequence: what was not done, what did not change.
+        solution: what to do; a command to type, if there is one.
     """
 
     def __init__(self, code: str, problem: str, impact: str, solution: str) -> None:
@@ -51,11 +51,11 @@ class ActionableError(Exception):
 
 
 class HttpError(ActionableError):
-    """An error that answers a request, as RFC 9457 asks. ``web.problem_details`` writes it.
+    """An error that is the answer to a request (RFC 9457). ``web.problem_details`` writes it.
 
     Attributes:
         status: the HTTP status of the answer.
-        headers: further headers of the answer, for example Retry-After.
+        headers: additional headers of the answer, for example Retry-After.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Mail: one small interface, a log to read it from in development, SMTP in production."""
+"""Mail: one small interface with two classes, the log for development and SMTP for production."""
 
 import smtplib
 import ssl
@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Mail:
-    """A message to one person, with the link it is about."""
+    """A message to one person, with a link."""
 
     to: str
     subject: str
@@ -29,7 +29,7 @@ class Mail:
 
 
 class Mailer(Protocol):
-    """Whatever sends mail. ``app.state.mailer`` holds the one in use."""
+    """An object that sends mail. ``app.state.mailer`` holds the one in use."""
 
     def send(self, mail: Mail) -> None:
         """Send it.
@@ -40,10 +40,10 @@ class Mailer(Protocol):
 
 
 class LogMailer:
-    """Writes the link to the log and keeps the newest mails: development's mailbox.
+    """Writes the link to the log and keeps the newest mails: the mailbox of development.
 
     Attributes:
-        mails: oldest first; they end with the process.
+        mails: oldest first; they are lost when the process ends.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class LogMailer:
 
 @dataclass(frozen=True)
 class SmtpMailer:
-    """Sends through the server that the settings name."""
+    """Sends through the SMTP server of the settings."""
 
     settings: Settings
 
@@ -84,7 +84,7 @@ def mailer_for(settings: Settings) -> Mailer:
 
 
 def deliver(mailer: Mailer, mail: Mail) -> None:
-    """Send it in the background: a failure is logged, and whoever waits asks for a new link."""
+    """Send it in the background. A failure is logged; the user can ask for a new link."""
     try:
         mailer.send(mail)
     except OSError:

@@ -1,7 +1,7 @@
-"""This process as one of several: it registers, and says every ten seconds that it lives.
+"""This process as one of several: it registers, and sends a heartbeat every ten seconds.
 
-While its last beat is stale it is not ready and answers no requests: it may count as dead, and a
-contract may have run.
+While its last heartbeat is stale it is not ready and answers no requests: it may count as dead, and
+a contract may have run.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ log = structlog.stdlib.get_logger(__name__)
 class Replica:
     """This process in the table ``service_instances``.
 
-    A database in memory belongs to one process, which registers nowhere.
+    With a database in memory there is only one process, which does not register.
 
     Args:
-        observer: hears of the contracts and backfills that it runs, beside the log.
+        observer: gets the events of its contracts and backfills, in addition to the log.
 
     Raises:
-        ActionableError: contract-unknown: a newer release has taken away what this one uses;
+        ActionableError: contract-unknown: a newer release has removed something that this one uses;
             cannot-register; lock-timeout, a contract runs.
         sqlalchemy.exc.SQLAlchemyError: the database does not answer.
     """
@@ -65,14 +65,15 @@ class Replica:
         self._is_alone = isinstance(engine.pool, StaticPool)
         self._engine = apart(engine)
         self._row = Registration(self._engine, self._config)
-        self._beat_at = time.monotonic()
+        self._beat_at = _now()
+        self._is_counted = True
         self._repeated: list[Repeated] = []
         if self._is_alone:
             return
         self._row.register()
         self._repeated = [Repeated("heartbeat", BEAT_SECONDS, self._beat)]
         if settings.runs_contracts:
-            # Not all at once, when several were started together.
+            # A random delay, because several processes may have started together.
             seconds = settings.auto_contract_interval * random.uniform(0.9, 1.1)
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
         if settings.auto_migrate:
@@ -83,22 +84,22 @@ class Replica:
     @property
     def silence(self) -> float:
         """Seconds since the last beat, by this process's clock."""
-        return 0.0 if self._is_alone else time.monotonic() - self._beat_at
+        return 0.0 if self._is_alone else _now() - self._beat_at
 
     @property
     def is_stale(self) -> bool:
-        """Whether it may soon count as dead, or does so already."""
-        return self.silence > STALE_AFTER_SECONDS
+        """Whether it counts as dead, or may do so soon."""
+        return not self._is_counted or self.silence > STALE_AFTER_SECONDS
 
     async def wake(self) -> bool:
-        """Whether it is not stale, after a moment in which a process that slept can beat again."""
+        """Whether it is not stale, after a moment for a process that slept to send a heartbeat."""
         until = time.monotonic() + WAKING_SECONDS
         while self.is_stale and time.monotonic() < until:
             await asyncio.sleep(POLL_SECONDS)
         return not self.is_stale
 
     def close(self) -> None:
-        """Say that this process ends."""
+        """Remove the registration: this process ends."""
         self._closing.set()
         for repeated in self._repeated:
             repeated.stop()
@@ -107,14 +108,18 @@ class Replica:
         try:
             self._row.remove()
         except SQLAlchemyError as error:
-            log.warning("This instance counts as alive for a minute", reason=_first_line(error))
+            log.warning(
+                "This instance still counts as alive for a minute", reason=_first_line(error)
+            )
         self._engine.dispose()
 
     def _beat(self) -> None:
-        began = time.monotonic()
-        if not self._row.beat():
+        began = _now()
+        self._is_counted = self._row.beat()
+        if not self._is_counted:
             log.warning("This instance counted as dead, and registers again")
             self._row.register()
+            self._is_counted = True
         self._beat_at = began
 
     def _try_contracts(self) -> None:
@@ -131,10 +136,10 @@ class Replica:
 
 
 class Repeated:
-    """Does something again and again in a thread of its own. What fails is logged, and tried again.
+    """Calls a function repeatedly in a separate thread. A failure is logged, and it is tried again.
 
     Args:
-        seconds: between two beginnings.
+        seconds: between the starts of two calls.
     """
 
     def __init__(self, name: str, seconds: float, act: Callable[[], None]) -> None:
@@ -142,12 +147,12 @@ class Repeated:
         self._seconds = seconds
         self._act = act
         self._ended = threading.Event()
-        # A daemon: what it does is a transaction, and undone when the process ends.
+        # A daemon thread: its work is a transaction, which is undone when the process ends.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing any more; wait a moment for what has begun."""
+        """Start no more calls; wait a moment for a running one."""
         self._ended.set()
         self._thread.join(timeout=1)
 
@@ -159,6 +164,12 @@ class Repeated:
                 log.error(error.problem, impact=error.impact, solution=error.solution)
             except SQLAlchemyError as error:
                 log.warning(f"The {self._name} failed", reason=_first_line(error))
+
+
+def _now() -> float:
+    """Seconds, those included in which the machine slept, where one of its clocks counts them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _first_line(error: SQLAlchemyError) -> str:

@@ -1,4 +1,4 @@
-"""What runs before the port opens, and what readiness asks.
+"""The steps before the port opens, and the check of readiness.
 
 May import: ``replica``, ``migrations``, ``migrate``, ``database``, ``settings``, ``errors``.
 Imported by: ``app``, ``cli.serve``, ``web.health``.
@@ -38,10 +38,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def start_database(settings: Settings, observer: Observer | None = None) -> Engine:
-    """Connect and, when AUTO_MIGRATE says so, migrate.
+    """Connect and, if AUTO_MIGRATE is on, migrate.
 
     Args:
-        observer: hears of the migrations too, beside the log.
+        observer: gets the events of the migrations, in addition to the log.
 
     Raises:
         ActionableError: the database does not answer, or a migration failed.
@@ -52,7 +52,7 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
         if settings.auto_migrate:
             refuse_danger(engine, settings)
             observers = Several(LogProgress(), observer or Silent())
-            # A backfill may take hours: a replica works on it while it serves.
+            # A backfill may take hours, so a running replica works on it.
             config = replace(config_for(settings), observer=observers, runs_backfills=False)
             with for_migrations(engine, settings) as migrating:
                 bring_up_to_date(migrating, config)
@@ -69,10 +69,11 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
 
 
 def register(engine: Engine, settings: Settings, observer: Observer | None = None) -> Replica:
-    """Be counted among those that serve.
+    """Register this process as a serving instance.
 
     Args:
-        observer: hears of the migrations that this process runs while it serves, beside the log.
+        observer: gets the events of the migrations that this process runs while it serves, in
+        addition to the log.
 
     Raises:
         ActionableError: the database does not answer, or this release must not serve from it.
@@ -91,8 +92,9 @@ def register(engine: Engine, settings: Settings, observer: Observer | None = Non
 def stopped_by_signals() -> Iterator[None]:
     """Ctrl-C and SIGTERM raise KeyboardInterrupt at once in here.
 
-    Else the web server would note them and wait until a long migration is done. A SIGTERM after
-    the first signal is ignored: the reloader sends one after Ctrl-C, while this process undoes.
+    Otherwise the web server would only note the signal and wait until a long migration is done. A
+    SIGTERM after the first signal is ignored: the reloader sends one after Ctrl-C, while this
+    process rolls back.
     """
     if threading.current_thread() is not threading.main_thread():  # the only one that may do so
         yield
@@ -112,7 +114,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
-    """Log the migrations that wait for ``migrate latest``, and an applied one that was edited."""
+    """Log the pending migrations, and applied ones that were edited."""
     try:
         status = get_migration_status(engine, config=config_for(settings))
     except ActionableError as error:
@@ -126,7 +128,7 @@ def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
         log.warning(f"{name} is pending", see="migrate latest --sql", apply="migrate latest")
     newest = status.completed[-1:]
     for migration in (migration for migration in status.completed if migration.changed):
-        again = "Run it anew: migrate down, then migrate latest"
+        again = "Run it again: migrate down, then migrate latest"
         restore = "Restore it, and write a new migration"
         log.warning(
             f"{migration.name} changed after it was applied",
@@ -139,14 +141,14 @@ def _cause(error: SQLAlchemyError) -> str:
 
 
 class Readiness:
-    """Whether requests can be served, and why not or with what to note.
+    """Whether requests can be served, with the reason if not, or a notice.
 
-    However often and by however many it is asked: the database is asked once a second at most, by
-    one thread and one connection of its own. So a pool that is used up makes nobody unready, and
-    a database that never answers keeps that one thread and no other.
+    One separate thread with one separate connection asks the database, at most once a second, for
+    all callers. So an exhausted pool makes no instance unready, and a database that never answers
+    blocks only this thread.
 
     Attributes:
-        revision: the database's, as it was seen the last time; None before it has one.
+        revision: the database's revision at the last check; None if there is none yet.
     """
 
     revision: str | None = None
@@ -164,7 +166,7 @@ class Readiness:
             self._fingerprint()
 
     async def ask(self) -> Answer:
-        """The answer of a second ago at most, or that there is none in time."""
+        """The newest answer, at most a second old; not ready if there is no answer in time."""
         loop = asyncio.get_running_loop()
         if self._looking is None:
             if loop.time() - self._ended < READY_FOR_SECONDS:
@@ -179,7 +181,7 @@ class Readiness:
         return False, f"the database does not answer within {READY_TIMEOUT_SECONDS:.0f} seconds"
 
     def close(self) -> None:
-        """Ask no more."""
+        """End the checks."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._engine is not self._pool:
             self._engine.dispose()
@@ -204,13 +206,13 @@ class Readiness:
             return False, error.problem
 
     def _fingerprint(self) -> object:
-        # One statement. As long as it finds the same, so would the whole comparison.
+        # One statement. While its result is the same, the whole check would give the same answer.
         try:
             with self._engine.connect() as connection:
                 seen = connection.execute(FINGERPRINT).all()
         except SQLAlchemyError as error:
             if is_away(error):
                 raise
-            seen = None  # the tables are not there yet
+            seen = None  # the tables do not exist yet
         self.revision = ", ".join(row[0] for row in seen) or None if seen else None
         return seen

@@ -4,10 +4,10 @@ from django_tenants.models import DomainMixin, TenantMixin
 
 
 class Client(TenantMixin):
-    """A tenant; saving a new one makes and migrates its schema."""
+    """A tenant; saving a new one creates and migrates its schema."""
 
     auto_create_schema = True
 
 
 class Domain(DomainMixin):
-    """django-tenants asks for one."""
+    """django-tenants requires one."""

@@ -1,4 +1,4 @@
-"""Finding and switching users, for administrators."""
+"""Functions for administrators: find users, activate and deactivate them."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from .tokens import end_all
 def find_users(
     session: Session, *, search: str | None, active: bool | None, after: UUID | None, limit: int
 ) -> list[User]:
-    """Users by age, from the one after ``after`` on."""
+    """Users, oldest first, starting after the user ``after``."""
     statement = select(User).order_by(User.created_at, User.id).limit(limit)
     if search:
         matches = (column.icontains(search, autoescape=True) for column in (User.email, User.name))
@@ -21,14 +21,14 @@ def find_users(
     if active is not None:
         statement = statement.where(User.is_active == active)
     if after is not None:
-        # The database compares what it stored itself: no rounding of times on the way.
+        # The database compares its own stored value, so that no time is rounded.
         last = select(User.created_at, User.id).where(User.id == after).scalar_subquery()
         statement = statement.where(tuple_(User.created_at, User.id) > last)
     return list(session.scalars(statement))
 
 
 def set_active(session: Session, user_id: UUID, active: bool) -> User:
-    """Let a user in, or keep them out: their tokens end at once, and stay so.
+    """Activate or deactivate a user. Deactivating revokes their tokens at once and for good.
 
     Raises:
         HttpError: 404, there is no such user.

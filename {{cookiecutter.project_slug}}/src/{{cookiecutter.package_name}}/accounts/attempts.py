@@ -1,4 +1,4 @@
-"""Counting attempts, before anything is computed for them."""
+"""Counts attempts before any expensive work is done for them."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ class Attempts:
         self._tenant = tenant
 
     async def knock(self, action: str) -> None:
-        """Count an attempt of whoever asks.
+        """Count an attempt of the requesting client.
 
         Raises:
             HttpError: 429, too many.
@@ -30,13 +30,13 @@ class Attempts:
         """Count a password that is about to be compared. ``account`` need not exist.
 
         Raises:
-            HttpError: 429, too many wrong ones before it.
+            HttpError: 429, too many wrong passwords before.
         """
         who = (*self._tenant, *account)
         await counting(self._request, self._limiter.guess, self._network, who)
 
     async def guessed(self, *account: str) -> None:
-        """It was right: the wrong ones before it do not count any more."""
+        """The password was right: earlier wrong ones no longer count."""
         who = (*self._tenant, *account)
         await counting(self._request, self._limiter.guessed, self._network, who)
 

@@ -1,4 +1,4 @@
-"""Accounts over HTTP."""
+"""Routes of accounts."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -43,7 +43,7 @@ async def register(
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
-    """Open an account. The answer is the same whether or not the address has one already."""
+    """Open an account. If the address already has an account, the answer is the same."""
     await attempts.knock("register")
     mail = await lanes.hashing.run(accounts.register, new)
     background.add_task(_mail, lanes, accounts.send, mail)
@@ -58,11 +58,11 @@ async def verify_email(
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
-    """Confirm an address with the token that was mailed to it and, better, the password chosen.
+    """Confirm an address with the mailed token and, if possible, the chosen password.
 
-    The password shows that whoever follows the link is who registered. Without it, the password
-    chosen is dropped, and a link to choose another is mailed. Whoever does not know it asks for
-    one by /auth/request-password-reset, which confirms the address as well.
+    The password proves that the person who follows the link is the one who registered. Without
+    it, the stored password is deleted, and a link to choose another is mailed. If you do not know
+    the password, use /auth/request-password-reset, which confirms the address as well.
     """
     await attempts.knock("verify-email")
     await attempts.guess("link", digest(given.token))
@@ -81,10 +81,10 @@ async def request_verification(
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
-    """Ask for a new link to confirm an address, if it waits for one."""
+    """Ask for a new link to confirm an address that is not confirmed yet."""
     await attempts.knock("request-verification")
     background.add_task(_mail, lanes, accounts.send_verification, given.email)
-    return Message(message=f"If {given.email} waits to be confirmed, a new link is on its way.")
+    return Message(message=f"If {given.email} is not confirmed yet, a new link is on its way.")
 
 
 @router.post("/login", responses=responses(401))
@@ -106,7 +106,7 @@ async def token(
     accounts: AccountsDep,
     lanes: LanesDep,
 ) -> AccessToken:
-    """Sign in by OAuth2's password form; Swagger's Authorize button does. username is the email."""
+    """Sign in by OAuth2's password form, as Swagger's Authorize does. username is the email."""
     try:
         given = Credentials(
             email=normal_email(form.username), password=form.password[:MAX_PASSWORD_LENGTH]
@@ -118,7 +118,7 @@ async def token(
 
 @router.post("/logout", status_code=204, responses=responses(401))
 def logout(claims: ClaimsDep, session: SessionDep) -> None:
-    """End the access token that came with the request, for good. Others go on."""
+    """Revoke the request's access token for good. Other tokens stay valid."""
     end(session, claims)
     session.commit()
 
@@ -141,7 +141,7 @@ async def request_password_reset(
 async def reset_password(
     given: PasswordReset, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
 ) -> Message:
-    """Choose a new password with the token that was mailed. Every token ends."""
+    """Choose a new password with the mailed token. Every other token is revoked."""
     await attempts.knock("reset-password")
     email = await lanes.hashing.run(accounts.reset_password, given)
     await attempts.guessed(email)
@@ -156,7 +156,7 @@ async def change_password(
     accounts: AccountsDep,
     lanes: LanesDep,
 ) -> AccessToken:
-    """Change your password. Every token ends; the answer is a new one."""
+    """Change your password. Every token is revoked; the answer has a new one."""
     await attempts.knock("change-password")
     await attempts.guess("change", str(claims.user_id))
     access = await lanes.hashing.run(accounts.change_password, claims, change)
@@ -165,7 +165,7 @@ async def change_password(
 
 
 async def _mail(lanes: Lanes, send: Callable[..., None], *arguments: Any) -> None:
-    # The answer is sent, so nobody hears of what goes wrong here but the log.
+    # The answer is already sent, so a failure goes only to the log.
     try:
         await lanes.mail.run(send, *arguments)
     except HttpError as error:

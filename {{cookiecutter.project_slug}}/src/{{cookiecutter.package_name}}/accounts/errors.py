@@ -1,9 +1,9 @@
-"""Accounts: signing in, passwords, mailed links."""
+"""Errors of accounts: sign-in, passwords, mailed links."""
 
 from ..errors import HttpError
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-ANOTHER = "Choose another one: four random words do well."
+ANOTHER = "Choose another one, for example four random words."
 
 
 def not_signed_in() -> HttpError:
@@ -30,22 +30,22 @@ def credentials_refused() -> HttpError:
         "credentials-refused",
         "No active account with a confirmed address has that email and password.",
         "You are not signed in.",
-        "Check both. Confirm your address by the link that was mailed, or have links sent: "
+        "Check both. Confirm your address by the mailed link, or ask for links: "
         "POST /auth/request-verification, POST /auth/request-password-reset",
         headers=CHALLENGE,
     )
 
 
 def current_password_wrong() -> HttpError:
-    """A change of the password was asked for with a wrong current password. Type it again, or
+    """The current password in the request to change it is wrong. Type it again, or
     reset it by mail.
     """
     return HttpError(
         403,
         "current-password-wrong",
-        "The current password is not that.",
-        "The password stays as it is.",
-        "Type it again, or have a link sent: POST /auth/request-password-reset",
+        "The current password is wrong.",
+        "The password was not changed.",
+        "Type it again, or ask for a link: POST /auth/request-password-reset",
     )
 
 
@@ -58,22 +58,22 @@ def link_not_valid(source: str) -> HttpError:
         "link-not-valid",
         "The link is not, or no longer, valid.",
         "Nothing was changed.",
-        f"Have a new one sent: POST {source}",
+        f"Ask for a new one: POST {source}",
     )
 
 
 def confirmation_refused() -> HttpError:
     """The token of the mailed link is unknown, expired, already used, or replaced by a newer one;
     or the password is not the one that the account was registered with. Type the password again,
-    or ask for a new link and use the newest mail. Whoever does not know the password, because
-    somebody else registered the address, resets it.
+    or ask for a new link and use the newest mail. If you do not know the password, because
+    somebody else registered the address, reset it.
     """
     return HttpError(
         400,
         "confirmation-refused",
-        "The link is not, or no longer, valid, or the password is not the one chosen with it.",
+        "The link is not, or no longer, valid, or the password is not the registered one.",
         "Nothing was changed.",
-        "Check the password, have a new link sent: POST /auth/request-verification, "
+        "Check the password, ask for a new link: POST /auth/request-verification, "
         "or choose a new password: POST /auth/request-password-reset",
     )
 
@@ -85,13 +85,13 @@ def password_too_short(minimum: int) -> HttpError:
         "password-too-short",
         f"The password is shorter than {minimum} characters.",
         "Nothing was saved.",
-        f"Choose one of {minimum} characters or more: four random words do well.",
+        f"Choose one of {minimum} characters or more, for example four random words.",
     )
 
 
 def password_is_the_address() -> HttpError:
-    """The password is the email address or the part before the @. Choose a password that is not
-    part of what others know of you.
+    """The password is the email address or the part before the @. Choose a password that others
+    cannot derive from what they know about you.
     """
     return HttpError(
         422,
@@ -103,13 +103,13 @@ def password_is_the_address() -> HttpError:
 
 
 def password_guessable() -> HttpError:
-    """The password is a common word with digits around it, a row of digits, or a few characters
-    repeated. Choose a password that is not on the lists that attackers try first.
+    """The password is a common word with digits around it, a sequence of digits, or a few repeated
+    characters. Choose a password that is not on the lists that attackers try first.
     """
     return HttpError(
         422,
         "password-guessable",
-        "The password is among the first that anyone would guess.",
+        "The password is too easy to guess.",
         "Nothing was saved.",
         ANOTHER,
     )

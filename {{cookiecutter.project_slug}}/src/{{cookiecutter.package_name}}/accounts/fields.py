@@ -1,4 +1,4 @@
-"""Values that accounts take from outside: addresses, names, passwords, mailed tokens."""
+"""Types of values that users send: addresses, names, passwords, mailed tokens."""
 
 import unicodedata
 from typing import Annotated
@@ -7,21 +7,21 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-MAX_EMAIL_LENGTH = 254  # as the users table has it
+MAX_EMAIL_LENGTH = 254  # the length of the column in the table users
 MAX_EMAIL_INPUT = 320
 MAX_PASSWORD_LENGTH = 1024
 
 
 def normal_email(given: str) -> str:
-    """One spelling for all that people type for the same address.
+    """One spelling for all variants of the same address.
 
-    Folding may join two mailboxes (straße, strasse). It gives neither to the other's owner:
-    mail goes to the spelling that is kept.
+    Case folding may make two mailboxes equal (straße, strasse). Neither owner gets the other's
+    account: mail goes to the stored spelling.
 
     Raises:
-        PydanticCustomError: it is no address.
+        PydanticCustomError: it is not an address.
     """
-    # Before all else: putting a long run of combining characters in order takes its square.
+    # First of all: to normalise a long sequence of combining characters takes quadratic time.
     if len(given) > MAX_EMAIL_INPUT:
         raise PydanticCustomError("email", "not an email address: it is too long")
     folded = unicodedata.normalize("NFKC", given.strip()).casefold()
@@ -48,7 +48,7 @@ Name = Annotated[
     ),
     Field(examples=["Ada Lovelace"]),
 ]
-# Passwords.check says what a new one must be, in words; this only bounds the work.
+# Passwords.check has the rules for a new password; this only limits the work.
 Password = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_PASSWORD_LENGTH),

@@ -1,4 +1,4 @@
-"""The tables of accounts: users, and the tokens they hold."""
+"""The tables of accounts: users and their tokens."""
 
 from datetime import datetime
 from uuid import UUID
@@ -36,7 +36,7 @@ class User(Timestamps, Base):
 
 
 class Token(Base):
-    """A signed token that was issued and is still good. Whoever ends it deletes the row."""
+    """A signed token that was issued and is still valid. To revoke it, delete the row."""
 
     __tablename__ = "tokens"
     __table_args__ = (Index("tokens_user_id_idx", "user_id"),)

@@ -1,4 +1,4 @@
-"""Which passwords are accepted, and how they are kept."""
+"""The rules for passwords, and their hashes."""
 
 import base64
 import hashlib
@@ -15,11 +15,11 @@ from ..errors import HttpError
 from . import errors
 
 MIN_LENGTH = 8
-MAX_BYTES = 72  # bcrypt reads no further
+MAX_BYTES = 72  # bcrypt ignores all bytes after these
 SALT_LENGTH = 29  # of bcrypt's text: $2b$12$ and 22 characters
 MIN_DIFFERENT_LETTERS = 4
 PREHASHED = "hmac-sha256:"
-# What is left of hopeless passwords without digits and signs: P@ssw0rd!, 1qaz2wsx, admin2026.
+# Weak passwords without their digits and signs: P@ssw0rd!, 1qaz2wsx, admin2026.
 _WORDS = """abc abcd admin administrator asdfghjkl baseball changeme computer dragon football hello
 iloveyou letmein master monkey pass passw passwd password passwort princess psswrd qazwsx qwer
 qwert qwerty qwertyui qwertyuiop secret starwars sunshine superman test trustno user welcome"""
@@ -28,11 +28,11 @@ COUNTING = "01234567890123456789 98765432109876543210"
 
 
 class Passwords:
-    """bcrypt at the cost that the settings ask for.
+    """bcrypt with the cost of the settings.
 
-    Of passwords that are longer than bcrypt reads, an HMAC-SHA-256 is hashed, keyed with the salt;
-    a mark before the hash says so. All others are kept as bcrypt's own text, which earlier versions
-    of the service read as well.
+    For a password that is longer than bcrypt's limit, an HMAC-SHA-256 is hashed, with the salt as
+    its key; a prefix before the hash marks this. All others are stored as bcrypt's own text, which
+    earlier versions of the service can read too.
     """
 
     def __init__(self, cost: int) -> None:
@@ -40,7 +40,7 @@ class Passwords:
         self._bcrypt = BcryptHasher(rounds=cost)
 
     def check(self, password: str, email: str) -> None:
-        """Refuse what is too easy to guess.
+        """Refuse a password that is too easy to guess.
 
         Raises:
             HttpError: 422, with the reason.
@@ -67,7 +67,7 @@ class Passwords:
         return None
 
     def hash(self, password: str) -> str:
-        """The hash to keep. Takes as long as the cost says: hold no transaction meanwhile."""
+        """The hash to store. The time depends on the cost: hold no transaction meanwhile."""
         secret = _normal(password).encode()
         if len(secret) <= MAX_BYTES:
             return self._bcrypt.hash(secret)
@@ -75,9 +75,9 @@ class Passwords:
         return PREHASHED + self._bcrypt.hash(_shortened(secret, salt), salt=salt)
 
     def verify(self, password: str, kept: str | None) -> bool:
-        """Whether the password is the one kept.
+        """Whether the password matches the stored hash.
 
-        Takes as long when there is none, or when it was kept at a lower cost.
+        It takes the same time if there is no hash, or if the hash has a lower cost.
         """
         secret = _normal(password).encode()
         prehashed = kept is not None and kept.startswith(PREHASHED)
@@ -93,17 +93,18 @@ class Passwords:
         return right and real
 
     def outdated(self, kept: str) -> bool:
-        """Whether it was kept at a lower cost than asked for today."""
+        """Whether the stored hash has a lower cost than the settings."""
         return _cost(kept) < self._cost
 
 
 def _normal(password: str) -> str:
-    # The same keys must give the same bytes on every system: macOS and Windows compose differently.
+    # The same keys must give the same bytes on every system: macOS and Windows compose characters
+    # differently.
     return unicodedata.normalize("NFKC", password)
 
 
 def _shortened(secret: bytes, salt: bytes) -> bytes:
-    # In base64: bcrypt's own C code once ended at a byte of zero.
+    # In base64: bcrypt's C code once stopped at a zero byte.
     return base64.b64encode(hmac.digest(salt, secret, hashlib.sha256))
 
 
@@ -113,8 +114,8 @@ def _letters(text: str) -> str:
 
 @cache
 def _common() -> frozenset[str]:
-    # The 4,000 most used of 8 characters or more in each of two collections of leaked passwords:
-    # those that zxcvbn and Django carry.
+    # The 4,000 most frequent passwords of 8 characters or more in each of two collections of leaked
+    # passwords: those of zxcvbn and of Django.
     return frozenset(
         Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").split()
     )
@@ -125,5 +126,5 @@ def _cost(kept: str) -> int:
 
 
 def _nobody(cost: int) -> str:
-    # Well-formed, so that comparing takes its time; which password gives it is not known.
+    # Well-formed, so that comparing takes the usual time; nobody knows a password for it.
     return f"$2b${cost:02}${'.' * 53}"

@@ -1,4 +1,4 @@
-"""What the routes of accounts read and answer."""
+"""The requests and answers of the routes of accounts."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from .fields import Email, EmailedToken, Name, Password
 
 
 class Registration(BaseModel):
-    """Who wants an account."""
+    """A person who wants an account."""
 
     email: Email
     password: Password
@@ -18,41 +18,41 @@ class Registration(BaseModel):
 
 
 class Credentials(BaseModel):
-    """Who signs in."""
+    """A user who signs in."""
 
     email: Email
     password: Password
 
 
 class EmailAddress(BaseModel):
-    """Where to send a link."""
+    """The address for a link."""
 
     email: Email
 
 
 class Verification(BaseModel):
-    """The token from the link that was mailed and the password chosen, which is dropped else."""
+    """The token from the mailed link, and the chosen password; if it is missing, it is deleted."""
 
     token: EmailedToken
     password: Password | None = None
 
 
 class PasswordReset(BaseModel):
-    """The token from the link that was mailed, and the new password."""
+    """The token from the mailed link, and the new password."""
 
     token: EmailedToken
     password: Password
 
 
 class PasswordChange(BaseModel):
-    """The password as it is and as it shall be."""
+    """The current password and the new one."""
 
     current_password: Password
     password: Password
 
 
 class Message(BaseModel):
-    """What happens next."""
+    """A text about the next step."""
 
     message: str = Field(examples=["Follow the link in the mail to ada@example.com."])
 
@@ -66,7 +66,7 @@ class AccessToken(BaseModel):
 
 
 class Profile(BaseModel):
-    """What people see of themselves."""
+    """A user's own data."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -80,12 +80,12 @@ class Profile(BaseModel):
 
 
 class ProfileChange(BaseModel):
-    """What people change of themselves. What is left out stays."""
+    """A user's changes of their own data. Omitted values do not change."""
 
     name: Name | None = None
 
 
 class UserDetails(Profile):
-    """What administrators see of a user."""
+    """A user's data for administrators."""
 
     is_active: bool

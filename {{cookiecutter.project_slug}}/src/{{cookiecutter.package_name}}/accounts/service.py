@@ -1,4 +1,4 @@
-"""What accounts do. Answers, and the time they take, tell nobody who has one."""
+"""The logic of accounts. Neither an answer nor its time reveals who has an account."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,16 +28,16 @@ CONFIRMED: dict[str, Any] = {
     "verification_token": None,
     "verification_token_expires_at": None,
 }
-NO_PASSWORD = "!"  # no password gives this hash
+NO_PASSWORD = "!"  # no password has this hash
 LATEST = {"populate_existing": True}
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts that one request works on. Its methods take their time: they hash or mail.
+    """The accounts that one request works on. Its methods are slow: they hash or mail.
 
-    Sessions are short. None is open while a password is hashed or a mail is sent: that would keep
-    a connection, and what it locked, from others.
+    Sessions are short. None is open while a password is hashed or a mail is sent, since that would
+    block a connection and its locks for others.
     """
 
     database: RequestDatabase
@@ -49,7 +49,7 @@ class Accounts:
     network: str
 
     def register(self, new: Registration) -> Mail:
-        """Keep the account unless the address has one. Either way there is a mail to send.
+        """Store the account, unless the address has one. In both cases there is a mail to send.
 
         Raises:
             HttpError: 422, the password is too easy to guess.
@@ -57,8 +57,8 @@ class Accounts:
         self.passwords.check(new.password, new.email)
         password_hash = self.passwords.hash(new.password)
         token, user_id = random_token(), uuid4()
-        # One statement that writes either way: no race, and as long whether or not the address
-        # was there.
+        # One statement that always writes: there is no race, and it takes the same time if the
+        # address exists.
         statement = insert(User).values(
             id=user_id,
             email=new.email,
@@ -82,14 +82,14 @@ class Accounts:
     def verify_email(self, given: Verification) -> Mail | None:
         """Confirm the address that this token was mailed to. It works once.
 
-        Whoever follows the link may not be who registered. The password of the registration shows
-        it; without it that password is dropped, for it may be a stranger's.
+        The person who follows the link may not be the one who registered. The password of the
+        registration proves it; without it that password is deleted, since it may be a stranger's.
 
         Returns:
             A mail to send, if there is a password to choose now.
 
         Raises:
-            HttpError: 400, the token is unknown, expired or used, or the password another.
+            HttpError: 400, the token is unknown, expired or used, or the password is wrong.
         """
         awaited = (
             User.verification_token == digest(given.token),
@@ -113,13 +113,13 @@ class Accounts:
         return mail
 
     def authenticate(self, email: str | None, password: str) -> AccessToken:
-        """A token for whoever knows the password of an active account with a confirmed address.
+        """A token for a user who knows the password of an active account with a confirmed address.
 
         Raises:
             HttpError: 401, whatever the reason.
         """
-        # Unconfirmed ones get the same answer, else registering and signing in would tell whether
-        # an address was free.
+        # Unconfirmed accounts get the same answer; otherwise registering and signing in would
+        # reveal if an address was free.
         user = self._recognise(password, User.email == email)
         if user is None or not user.is_active or not user.email_verified:
             raise errors.credentials_refused()
@@ -135,7 +135,7 @@ class Accounts:
         return token
 
     def change_password(self, claims: Claims, change: PasswordChange) -> AccessToken:
-        """Replace the password. Every token ends; the answer is a new one.
+        """Replace the password. Every token is revoked; the answer has a new one.
 
         Raises:
             HttpError: 403, the current password is wrong.
@@ -158,7 +158,7 @@ class Accounts:
         return token
 
     def reset_password(self, reset: PasswordReset) -> str:
-        """Replace a forgotten password. Whoever has the mail owns the address, too.
+        """Replace a forgotten password. This also confirms the address.
 
         Returns:
             The address of the account.
@@ -180,16 +180,17 @@ class Accounts:
             session.commit()
         return user.email
 
-    # Below: in the background, after the answer. So it takes as long for whomever it is.
+    # The methods below run in the background, after the answer. So the answer's time is the same
+    # for every address.
 
     def send(self, mail: Mail) -> None:
-        """Send a mail, unless its recipient got many of its kind; a failure is logged."""
+        """Send a mail, unless its recipient got too many of this kind; a failure is logged."""
         account = (*self.tokens.binding.values(), mail.to)
         if self.limiter.may_mail(mail.subject, self.network, account):
             deliver(self.mailer, mail)
 
     def send_verification(self, email: str) -> None:
-        """A new link to confirm an address. It ends the one before."""
+        """Send a new link to confirm an address. The previous link becomes invalid."""
         token = random_token()
         with self.database.open() as session:
             waits = (User.email == email, User.email_verified.is_(False), User.is_active)
@@ -200,7 +201,7 @@ class Accounts:
             self.send(messages.verification(self.settings, known, self.tokens.fragment(token)))
 
     def send_password_reset(self, email: str) -> None:
-        """A link to choose a new password."""
+        """Send a link to choose a new password."""
         with self.database.open() as session:
             user = session.scalar(select(User).where(User.email == email, User.is_active))
             token = self.tokens.issue(session, user, "password-reset") if user else ""
@@ -210,8 +211,8 @@ class Accounts:
             self.send(messages.password_reset(self.settings, user.email, fragment))
 
     def _recognise(self, password: str, *which: Any) -> User | None:
-        # Takes as long when there is no such user, and when there is not even such a tenant: who
-        # asks for those pays as for signing in.
+        # It takes the same time if the user or even the tenant does not exist: such requests cost
+        # as much as a sign-in.
         try:
             with self.database.open() as session:
                 user = session.scalar(select(User).where(*which))
@@ -249,7 +250,7 @@ class Accounts:
 
 
 def _change(session: Session, user: User, *known: Any, **values: Any) -> User | None:
-    # Not if someone closed the account or changed its password since it was read.
+    # It changes nothing if the account was closed or its password changed since it was read.
     same = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
     statement = update(User).where(*same, *known).values(**values).returning(User)
     return session.scalar(statement, execution_options=LATEST)

@@ -1,4 +1,4 @@
-"""Tokens: signed ones that have a row each, and random ones whose digest is stored."""
+"""Tokens: signed tokens, each with a row, and random tokens, of which the digest is stored."""
 
 import hashlib
 import secrets
@@ -22,7 +22,7 @@ from .models import Token, User
 ALGORITHM = "HS256"
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "pwd", "sub"]
 
-# No object of these rows is ever held in a session.
+# No session ever holds an object of these rows.
 UNWATCHED = {"synchronize_session": False}
 
 Purpose = Literal["access", "password-reset"]
@@ -30,7 +30,7 @@ Purpose = Literal["access", "password-reset"]
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says: its own id, the user's, and the fingerprint of the password."""
+    """The content of a token: its own id, the user's id, and the password's fingerprint."""
 
     id: UUID
     user_id: UUID
@@ -39,18 +39,18 @@ class Claims:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Issues and reads signed tokens, for one purpose each.
+    """Issues and reads signed tokens, each for one purpose.
 
-    A token is good as long as its row is there; the row goes when the session ends, the account is
-    closed or the password changes, and nothing brings it back. It also names the password it was
-    issued under, so that one changed by other means ends it, too.
+    A token is valid as long as its row exists. The row is deleted when the user signs out, the
+    account is closed or the password changes, and it never comes back. A token also contains the
+    password's fingerprint, so that a password that was changed by other means invalidates it too.
     """
 
     settings: Settings
     binding: Mapping[str, str]
 
     def lifetime(self, purpose: Purpose) -> timedelta:
-        """How long a token for this purpose is good."""
+        """The lifetime of a token for this purpose."""
         minutes = {
             "access": self.settings.access_token_minutes,
             "password-reset": self.settings.password_reset_minutes,
@@ -58,7 +58,7 @@ class Tokens:
         return timedelta(minutes=minutes[purpose])
 
     def issue(self, session: Session, user: User, purpose: Purpose) -> str:
-        """A token for this user and purpose. It counts once the session is committed."""
+        """A token for this user and purpose. It is valid when the session is committed."""
         now, token_id = utc_now(), uuid4()
         expires_at = now + self.lifetime(purpose)
         gone = (Token.user_id == user.id, Token.expires_at < now)
@@ -77,9 +77,9 @@ class Tokens:
         return jwt.encode(claims, self._key, ALGORITHM)
 
     def read(self, token: str, purpose: Purpose) -> Claims | None:
-        """What a token says, if it is this service's, for this purpose and not too old.
+        """The content of a token, if it is from this service, for this purpose and not expired.
 
-        Whether it was ended meanwhile, :func:`find_holder` sees.
+        :func:`find_holder` checks that it was not revoked.
         """
         settings, required = self.settings, (*CLAIMS, *self.binding)
         try:
@@ -92,7 +92,7 @@ class Tokens:
             return None
 
     def fragment(self, token: str) -> str:
-        """What a mailed link says behind #: the token, and what the page's request must name."""
+        """The part of a mailed link after #: the token, and the values that the page must send."""
         return urlencode({"token": token, **self.binding})
 
     @property
@@ -104,8 +104,8 @@ class Tokens:
 def _decode(
     token: str, key: str, purpose: Purpose, issuer: str, required: tuple[str, ...]
 ) -> dict[str, Any]:
-    # A client sends the same token with each request: its signature need be checked but once. Only
-    # tokens that were good are kept; when one expires is for the caller to see.
+    # A client sends the same token with each request, so its signature is checked only once. Only
+    # valid tokens are cached; the caller checks the expiry.
     claims: dict[str, Any] = jwt.decode(
         token,
         key,
@@ -117,7 +117,7 @@ def _decode(
     return claims
 
 
-# Every request that is signed in asks this: it is put together once.
+# Every signed-in request runs this query, so it is built once.
 _HOLDER = (
     select(User)
     .join(Token, Token.user_id == User.id)
@@ -126,31 +126,31 @@ _HOLDER = (
 
 
 def find_holder(session: Session, claims: Claims) -> User | None:
-    """Whose token this is, if it was not ended, the account is active and the password the same."""
+    """The token's user, if it is not revoked, the account is active and the password unchanged."""
     user = session.scalar(_HOLDER, {"token": claims.id, "holder": claims.user_id})
     return user if user is not None and fingerprint(user) == claims.password else None
 
 
 def end(session: Session, claims: Claims) -> None:
-    """End one token, for good once the session is committed."""
+    """Revoke one token. It is final when the session is committed."""
     session.execute(delete(Token).where(Token.id == claims.id), execution_options=UNWATCHED)
 
 
 def end_all(session: Session, user_id: UUID) -> None:
-    """End every token of a user, for good once the session is committed."""
+    """Revoke every token of a user. It is final when the session is committed."""
     session.execute(delete(Token).where(Token.user_id == user_id), execution_options=UNWATCHED)
 
 
 def fingerprint(user: User) -> str:
-    """Tells one kept password from another and nothing about either."""
+    """Changes when the password changes, and reveals nothing about it."""
     return digest(user.password_hash)[:16]
 
 
 def digest(token: str) -> str:
-    """What is stored of a random token."""
+    """The stored form of a random token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def random_token() -> str:
-    """A token that nobody guesses: 256 bits."""
+    """A token that nobody can guess: 256 bits."""
     return secrets.token_urlsafe(32)

@@ -1,4 +1,4 @@
-"""Users over HTTP: oneself, and all of them for administrators."""
+"""Routes of users: their own account, and all users for administrators."""
 
 from typing import Annotated
 from uuid import UUID
@@ -26,7 +26,7 @@ admin = APIRouter(
 
 @me.get("", response_model=Profile)
 async def read_me(user: CurrentUser) -> User:
-    """Who you are."""
+    """Your own account."""
     return user
 
 
@@ -41,7 +41,7 @@ def change_me(change: ProfileChange, user: CurrentUser, session: SessionDep) -> 
 
 @me.delete("", status_code=204)
 def close_account(user: CurrentUser, session: SessionDep) -> None:
-    """Close your account. Your tokens end for good; an administrator can open it again."""
+    """Close your account. Your tokens are revoked for good; an administrator can reopen it."""
     user.is_active = False
     end_all(session, user.id)
     session.commit()
@@ -58,11 +58,13 @@ def list_users(
             description="Part of a name or an address.",
         ),
     ] = None,
-    active: Annotated[bool | None, Query(description="Only active ones, or only others.")] = None,
-    after: Annotated[UUID | None, Query(description="From the page before.")] = None,
+    active: Annotated[
+        bool | None, Query(description="Only active users, or only inactive ones.")
+    ] = None,
+    after: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: Limit = 50,
 ) -> Page[UserDetails]:
-    """Users, oldest first, a page at a time."""
+    """Users, oldest first, in pages."""
     users = find_users(session, search=search, active=active, after=after, limit=limit + 1)
     items = [UserDetails.model_validate(user) for user in users[:limit]]
     return Page(items=items, next=str(items[-1].id) if len(users) > limit else None)
@@ -76,5 +78,5 @@ def activate(user_id: UUID, session: SessionDep) -> User:
 
 @admin.post("/{user_id}/deactivate", response_model=UserDetails, responses=responses(404))
 def deactivate(user_id: UUID, session: SessionDep) -> User:
-    """Keep a user out. Their tokens end at once, and stay so."""
+    """Deactivate a user. Their tokens are revoked at once and for good."""
     return set_active(session, user_id, False)

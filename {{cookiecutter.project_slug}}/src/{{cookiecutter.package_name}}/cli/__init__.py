@@ -1,9 +1,9 @@
-"""The command line. ``make`` targets are thin names for it.
+"""The command line. The ``make`` targets call it.
 
-A module of this folder that has a ``group`` is a group of commands under its own name. Imports sit
-inside the commands: asking for a status need not load a web framework.
+A module of this folder with a ``group`` is a group of commands with the module's name. Imports are
+inside the commands, so that ``migrate status`` does not load a web framework.
 
-Belongs here: options, and how results are shown. May import: everything but ``app`` and ``routes``.
+Belongs here: options, and the output of results. May import: everything but ``app`` and ``routes``.
 Imported by: ``__main__``.
 """
 
@@ -33,12 +33,12 @@ def main() -> NoReturn:
     try:
         app(in_words(sys.argv[1:]))
     except ActionableError as error:
-        # The option's own value ended with the command that failed.
+        # The command has failed, so the parsed value of the option is lost.
         print_failure(error, as_json="--json" in sys.argv)
     sys.exit(1)
 
 
 def in_words(arguments: list[str]) -> list[str]:
-    """Knex's spelling in this command line's: ``migrate:currentVersion`` is ``migrate current``."""
+    """Translate Knex's spelling: ``migrate:currentVersion`` is ``migrate current``."""
     words = [*arguments[0].split(":"), *arguments[1:]] if arguments else []
     return [*words[:1], *(KNEX_NAMES.get(word, word) for word in words[1:2]), *words[2:]]

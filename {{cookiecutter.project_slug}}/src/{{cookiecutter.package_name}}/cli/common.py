@@ -1,4 +1,4 @@
-"""What the command groups share."""
+"""Code that the command groups share."""
 
 import sys
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also print the names.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask in production.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation in production.")]
 OptionalName = Annotated[
-    str | None, typer.Argument(help="File name, revision, or the name typed at make.")
+    str | None, typer.Argument(help="File name, revision, or the name given to make.")
 ]
 Phase = Annotated[
     str, typer.Option(help="expand, backfill or contract.", metavar="PHASE", show_default=True)
@@ -27,10 +27,10 @@ Phase = Annotated[
 
 @contextmanager
 def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
-    """The engine and the migrations' configuration that the environment asks for.
+    """The engine and the migrations' configuration, from the environment.
 
     Raises:
-        ActionableError: the settings cannot work.
+        ActionableError: the settings are invalid.
     """
     from ..database.backend import connect
     from ..migrations import config_for
@@ -43,7 +43,7 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
         with observing(settings) as observer:
             yield engine, replace(config_for(settings), observer=observer)
     except KeyboardInterrupt as stop:
-        # The engine has noted what it left: see ``migrate.errors.interrupted``.
+        # The engine has already reported the state: see ``migrate.errors.interrupted``.
         print(*getattr(stop, "__notes__", ()), sep="\n", file=sys.stderr)
         raise
     finally:
@@ -51,10 +51,10 @@ def database() -> "Iterator[tuple[Engine, MigrationConfig]]":
 
 
 def connect_to(address: str) -> "Engine":
-    """An engine for the database at another address, which the caller disposes of.
+    """An engine for the database at another URL. The caller disposes of it.
 
     Raises:
-        ActionableError: the settings cannot work, or the address is none.
+        ActionableError: the settings or the URL are invalid.
     """
     from pydantic import SecretStr
 
@@ -66,10 +66,10 @@ def connect_to(address: str) -> "Engine":
 
 
 def confirm_undoing_all(*, yes: bool) -> None:
-    """In production, undo every batch only with a yes.
+    """In production, undo every batch only with ``--yes``.
 
     Raises:
-        ActionableError: nobody confirmed, or the settings cannot work.
+        ActionableError: it was not confirmed, or the settings are invalid.
     """
     from ..migrate import confirm_undoing
     from ..settings import load_settings
@@ -79,7 +79,7 @@ def confirm_undoing_all(*, yes: bool) -> None:
 
 
 def report(result: "MigrationResult", done: str, **how: bool) -> None:
-    """Print what a run did, and leave with 1 when it did not succeed."""
+    """Print the result of a run, and exit 1 if it failed."""
     from .output import print_failure, print_result
 
     print_result(result, done, **how)
@@ -89,14 +89,14 @@ def report(result: "MigrationResult", done: str, **how: bool) -> None:
 
 
 def leave_where_files_are_missing(status: "MigrationStatus") -> None:
-    """Leave with 1 where nothing can be run: files are missing, or a contract is unknown."""
+    """Exit 1 if nothing can be run: files are missing, or a contract is unknown."""
     missing = any(migration.missing for migration in status.completed)
     if missing or status.unknown_contracts:
         sys.exit(1)
 
 
 def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
-    """In development, bring the committed files of the schema up to date, where there are any."""
+    """In development, update the committed files of the schema, if there are any."""
     from ..migrate import write_schema_files
     from ..settings import load_settings
 
@@ -106,5 +106,5 @@ def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
 
 
 def relative(path: Path) -> Path:
-    """A path as people see it from where they are."""
+    """A path relative to the current folder."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

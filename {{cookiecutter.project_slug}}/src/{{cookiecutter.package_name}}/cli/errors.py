@@ -1,4 +1,4 @@
-"""The command line."""
+"""Errors of the command line."""
 
 from collections.abc import Sequence
 
@@ -7,39 +7,41 @@ from ..words import count
 
 
 def seeds_in_production() -> ActionableError:
-    """``seed run`` was typed where ENVIRONMENT is production. Check where you are. ``--force``
-    runs the seeds all the same.
+    """``seed run`` was called while ENVIRONMENT is production. Check the environment. ``--force``
+    runs the seeds in spite of this.
     """
     return ActionableError(
         "seeds-in-production",
         "Seeds are for development, and ENVIRONMENT is production.",
-        "Nothing was run: demonstration rows have no place among real ones.",
-        "If it must be: seed run --force",
+        "Nothing was run: demonstration rows must not get among real ones.",
+        "To run them in production: seed run --force",
     )
 
 
 def cannot_listen(host: str, port: int, cause: str) -> ActionableError:
-    """Another program has the port, or the address is none of this machine's: LISTEN_HOST and PORT
-    say it, or ``--host`` and ``--port``. Stop that program, or choose another port.
+    """Another program uses the port, or the address is not one of this machine. LISTEN_HOST and
+    PORT set them, or ``--host`` and ``--port``. Stop that program, or choose another port.
     """
     return ActionableError(
         "cannot-listen",
-        f"Nothing can listen on {host}, port {port}: {cause}",
+        f"The service cannot listen on {host}, port {port}: {cause}",
         "The service does not start.",
-        f"Stop what has the port, or choose another address: serve --host 127.0.0.1 --port {port + 1}",
+        "Stop the program that uses it, or choose another: serve --host 127.0.0.1 --port "
+        f"{port + 1}",
     )
 
 
 def gate_shut(
     held_back: Sequence[str], held_by: Sequence[str], done: Sequence[str]
 ) -> ActionableError:
-    """Instances serve whose release lacks the contract: it would take away what they use. They end
-    when the deploy is complete; one that was killed counts as gone after 60 seconds.
+    """Instances of a release without the contract still serve: it would remove what they use. They
+    end when the deploy is complete; a killed instance counts as gone after 60 seconds.
     """
     return ActionableError(
         "gate-shut",
         f"{held_back[0]} is held back by {'; '.join(held_by)}.",
-        f"{count(len(held_back), 'migration')} not run; {count(len(done), 'migration')} before it run.",
+        f"{count(len(held_back), 'migration')} not run; {count(len(done), 'migration')} before it "
+        "run.",
         "End these instances, or wait for them: migrate contract --wait 120. "
-        "At any risk: migrate contract --force",
+        "To run it anyway: migrate contract --force",
     )

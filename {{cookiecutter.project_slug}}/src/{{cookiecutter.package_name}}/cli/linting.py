@@ -1,4 +1,4 @@
-"""What commands do with linting: lint, and tell what they are about to run."""
+"""Linting in commands: lint migrations, and report findings before a run."""
 
 import sys
 from contextlib import ExitStack
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def lint(names: list[str] | None, since: str | None = None) -> "Report":
-    """Lint these, those since, or all pending: only then the service's database is looked into.
+    """Lint the named migrations, those after ``since``, or all pending ones.
+
+    Only for pending migrations the service's database is read.
 
     Raises:
         ActionableError: as ``lint_migrations``.
@@ -34,7 +36,7 @@ def lint(names: list[str] | None, since: str | None = None) -> "Report":
 
 
 def tell_of_new(new: "NewMigration") -> None:
-    """Print what linting finds in a migration that was just written."""
+    """Print the findings in a new migration."""
     from ..migrate import show_report
 
     try:
@@ -47,10 +49,10 @@ def tell_of_new(new: "NewMigration") -> None:
 
 
 def look_before_running(engine: "Engine", *, next_only: bool = False) -> None:
-    """Do as MIGRATION_LINT says about what is pending. Where nothing is, this costs one look.
+    """Lint the pending migrations as MIGRATION_LINT says. If none is pending, it costs one query.
 
     Args:
-        next_only: the next one alone is about to run.
+        next_only: lint only the next migration.
 
     Raises:
         ActionableError: lint-findings, or with ``error`` linting is not possible.

@@ -1,4 +1,4 @@
-"""How migrations are shown: tables on a terminal, plain text in a pipe, JSON for programs."""
+"""The output of migrations: tables on a terminal, plain text in a pipe, JSON for programs."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def print_result(
     as_json: bool = False,
     everything: bool = False,
 ) -> None:
-    """Say what a run did, in Knex's words. ``done`` is "run" or "rolled back"."""
+    """Print the result of a run, in Knex's words. ``done`` is "run" or "rolled back"."""
     if as_json:
         print(json.dumps(shown(result)))
     elif result.migrations:
@@ -52,7 +52,7 @@ def print_result(
 
 
 def held_back(migrations: Sequence[str], by: Sequence[str]) -> str:
-    """What waits, and for what."""
+    """A line with the waiting migrations and the reason."""
     return f"Held back: {', '.join(migrations)}, by {'; '.join(by)}"
 
 
@@ -65,17 +65,17 @@ def _what_stays(result: "MigrationResult") -> str:
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:
-    """Say on standard error why a command failed; ``as_json``: on standard output, for programs."""
+    """Print a command's error on standard error; ``as_json``: on standard output, for programs."""
     if as_json:
         print(json.dumps({"success": False, "error": error.as_dict()}))
     print(error, file=sys.stderr)
 
 
 def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
-    """Say what was written, and what the models and the database differ in: drops in red.
+    """Print the new file, and the differences between the models and the database: drops in red.
 
     Args:
-        path: how a file is named.
+        path: makes the printed form of a path.
     """
     print(f"Created {path(new.path)}")
     if new.online:
@@ -84,7 +84,7 @@ def print_new(new: "NewMigration", path: "Callable[[Path], Path]") -> None:
         left_out = "  (left out: no migration here made it)" if found.left_out else ""
         typer.secho(f"  {found.text}{left_out}", fg="red" if found.drops else None)
     for table, tool in new.other_tools.items():
-        print(f"  Table {table} belongs to {tool}: left alone")
+        print(f"  Table {table} belongs to {tool}: not touched")
     if new.note:
         print(f"It is blank: {new.note}")
 
@@ -120,13 +120,13 @@ def _status_as_dict(status: "MigrationStatus") -> dict[str, Any]:
 
 
 def print_differences(differences: "Iterable[SchemaDifference]") -> None:
-    """Each difference in words, what could have caused it and what to do."""
+    """Print each difference in words, with its possible cause and the action."""
     for one in differences:
         print(f"{one.sentence}\n  Cause: {one.cause}\n  Solution: {one.action}")
 
 
 def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """A table on a terminal; in a pipe a line for each row, with tabs, and no heading."""
+    """Print a table on a terminal; in a pipe a line with tabs for each row, and no heading."""
     if sys.stdout.isatty():
         _print_table(columns, rows)
     else:
@@ -135,7 +135,7 @@ def print_rows(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
 
 
 def summary(status: "MigrationStatus") -> str:
-    """The current revision, in a line, and a line for each thing that is not in order."""
+    """One line with the current revision, and one line for each problem."""
     lines = [
         f"Current: {status.current or 'none'}. "
         f"{len(status.completed)} completed, {len(status.pending)} pending."
@@ -157,10 +157,11 @@ def summary(status: "MigrationStatus") -> str:
 
 
 def _backfill(progress: "BackfillProgress") -> str:
-    """How far a backfill is, how quick, and what stopped it."""
+    """A backfill's progress, its speed, and the error that stopped it."""
     parts = [f"{progress.migration}: {progress}"]
     if progress.rate is not None and progress.left is not None:
-        parts.append(f"{progress.rate:.0f} rows a second, {progress.left:.0f} seconds left")
+        rate, left = count(round(progress.rate), "row"), count(round(progress.left), "second")
+        parts.append(f"{rate} per second, {left} left")
     if progress.error is not None:
         parts.append(f"stopped by {progress.error.splitlines()[0]}")
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""A bar on a terminal for the migrations of one schema, while they run."""
+"""A progress bar on a terminal for the migrations of one schema."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..migrate import Observer, Several, Silent
+from ..words import count
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Bar(Observer):
-    """Shows which migration runs, which one it is of how many, and for how long it has run.
+    """Shows the running migration, its number, the total, and the time so far.
 
-    It is gone when the run has ended; what stays is what the command prints.
+    It disappears when the run has ended; the command's output stays.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Bar(Observer):
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         if self._shown is not None:
-            place = self._names.index(name)  # after a retry an earlier one
+            place = self._names.index(name)  # after a retry it may be an earlier one
             self._shown.update(self._task, description=name, completed=place)
 
     def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
@@ -63,7 +64,7 @@ class Bar(Observer):
             self.run_started([progress.migration], is_upgrade=True)
             self._filling = progress.migration
         if self._shown is not None:
-            left = f", {progress.tenants_left} tenants left" if progress.tenants else ""
+            left = f", {count(progress.tenants_left, 'tenant')} left" if progress.tenants else ""
             self._shown.update(
                 self._task,
                 description=f"{progress.migration}: rows of {progress.table}{left}",
@@ -74,13 +75,13 @@ class Bar(Observer):
             self.close()
 
     def for_tenant(self, tenant: str) -> Observer:
-        return Observer()  # the tenants have a bar of their own, see ``cli.tenant``
+        return Observer()  # tenants have a separate bar, see ``cli.tenant``
 
     def run_finished(self, result: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._shown is not None:
             self._shown.stop()
             self._shown = None
@@ -89,7 +90,7 @@ class Bar(Observer):
 
 @contextmanager
 def observing(settings: "Settings") -> Iterator[Observer]:
-    """What hears of a command's runs: a bar where standard error is a terminal, and traces."""
+    """The observers of a command's runs: a bar if standard error is a terminal, and traces."""
     from ..operations.tracing import tracing_for
 
     bar, tracing = Bar(), tracing_for(settings)

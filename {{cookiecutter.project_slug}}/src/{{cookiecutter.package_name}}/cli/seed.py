@@ -1,4 +1,4 @@
-"""Put first or demonstration rows into the database."""
+"""Insert initial or demonstration rows."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,9 @@ group = typer.Typer(no_args_is_help=True, help=__doc__)
 
 
 @group.command("make")
-def seed_make(name: Annotated[str, typer.Argument(help="What it adds: demo_users")]) -> None:
+def seed_make(
+    name: Annotated[str, typer.Argument(help="Its name, for example demo_users.")],
+) -> None:
     """Write a blank seed."""
     from ..migrate import make_seed
 

@@ -1,4 +1,4 @@
-"""Make, list, migrate, audit and remove tenants."""
+"""Create, list, migrate, audit and remove tenants."""
 
 import json
 import sys
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from ..migrate import AllTenantsResult, TenantResult, TenantsTakenOver, TenantsVerified
 
 LINE_SECONDS = 5.0
-_SINCE_RUN = {True: " changed since its last run", False: " as its last run left it", None: ""}
+_SINCE_RUN = {
+    True: " changed since its last run",
+    False: " not changed since its last run",
+    None: "",
+}
 
 group = typer.Typer(no_args_is_help=True, help=__doc__)
 
@@ -30,9 +34,9 @@ Id = Annotated[str, typer.Argument(help="Letters a-z, digits and underscores.")]
 @group.command("create")
 def create(
     tenant: Id,
-    name: Annotated[str | None, typer.Option(help="What people call it. Default: its id.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name for people. Default: its id.")] = None,
 ) -> None:
-    """Make a tenant: a schema with every table, and a row in the registry."""
+    """Create a tenant: a schema with every table, and a row in the registry."""
     from ..migrate import run_tenant_migrations
 
     with database() as (engine, config):
@@ -60,11 +64,11 @@ def list_all(as_json: Json = False) -> None:
 def migrate(
     tenant: Annotated[str | None, typer.Argument(help="One tenant. Default: all.")] = None,
     max_failures: Annotated[
-        int | None, typer.Option(help="Stop when so many have failed.", min=1)
+        int | None, typer.Option(help="Stop after this number of failures.", min=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring one tenant, or the shared schema and all tenants, to the newest revision."""
+    """Migrate one tenant, or the shared schema and all tenants, to the newest revision."""
     from ..migrate import (
         AllTenantsResult,
         MigrationResult,
@@ -89,9 +93,11 @@ def migrate(
 @group.command("drop")
 def drop(
     tenant: Id,
-    yes: Annotated[bool, typer.Option("--yes", help="Yes, remove all it has.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Confirm that all its data is removed.")
+    ] = False,
 ) -> None:
-    """Remove a tenant and everything it has."""
+    """Remove a tenant with all its data."""
     from ..migrate import drop_tenant
 
     if not yes:
@@ -103,12 +109,10 @@ def drop(
 
 @group.command("audit")
 def audit(
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make the registry say what is true.")
-    ] = (False),
+    repair: Annotated[bool, typer.Option("--repair", help="Correct the registry.")] = (False),
     as_json: Json = False,
 ) -> None:
-    """Compare the registry with the schemas. Exit 1 when they differ and are not repaired."""
+    """Compare the registry with the schemas. Exit 1 if they differ and are not repaired."""
     from ..migrate import audit_tenants
 
     with database() as (engine, config):
@@ -128,7 +132,7 @@ def verify(
     tenant: Annotated[str | None, typer.Argument(help="One tenant. Default: all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare the tenants' schemas with what the migrations make. Exit 1 when one differs."""
+    """Compare the tenants' schemas with what the migrations make. Exit 1 if one differs."""
     from ..migrate import verify_tenants
     from ..migrate.tenants import find_tenant
 
@@ -147,17 +151,19 @@ def baseline(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(help="The last migration that they have. Default: public's.", metavar="NAME"),
+        typer.Option(
+            help="The last migration that they already have. Default: public's.", metavar="NAME"
+        ),
     ] = None,
     accept_differences: Annotated[
         str | None,
-        typer.Option(help="Take them over though they differ, for this reason.", metavar="REASON"),
+        typer.Option(help="Accept the differences, for this reason.", metavar="REASON"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Record migrations that tenants' schemas have already. Runs none of them.
+    """Record migrations as applied to existing tenants' schemas, without running them.
 
-    It compares each with what they make, and records nothing in those that differ.
+    It first compares each schema with what the migrations make, and records nothing if it differs.
     """
     from ..migrate import take_over_tenants
 
@@ -174,7 +180,7 @@ def baseline(
 
 @group.command("roles")
 def roles() -> None:
-    """Make the tenants' database roles that are missing, for TENANT_ROLES=true."""
+    """Create the missing database roles of tenants, for TENANT_ROLES=true."""
     from ..migrate.tenants import make_tenant_roles
 
     with database() as (engine, config):
@@ -187,7 +193,7 @@ def roles() -> None:
 
 @contextmanager
 def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
-    """A bar on a terminal; elsewhere a line now and then, and one for every failure."""
+    """A bar on a terminal; otherwise a line every few seconds, and one for every failure."""
     if not sys.stderr.isatty():
         yield Lines().add
         return
@@ -198,12 +204,12 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
     task = bar.add_task("Tenants", total=None)
 
     def advance(_result: "TenantResult", total: int) -> None:
-        # Not before or after: the shared schema's run has a bar of its own.
+        # Only during the tenants: the shared schema's run has its own bar.
         bar.start()
         bar.update(task, advance=1, total=total)
         if bar.finished:
             bar.stop()
-            bar.reset(task, start=False)  # tenants that waited for a backfill go on after it
+            bar.reset(task, start=False)  # tenants that waited for a backfill continue after it
 
     try:
         yield advance
@@ -212,7 +218,7 @@ def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
 
 
 def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
-    """Say which tenants differ and in what, and leave with 1 when one does."""
+    """Print the tenants that differ with their differences, and exit 1 if there are any."""
     if as_json:
         error = verified.error and verified.error.as_dict()
         print(json.dumps(asdict(verified) | {"success": verified.success, "error": error}))
@@ -224,7 +230,9 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
         print(f"Tenants: {verified.compared - drifted} in step, {drifted} differ")
         if verified.not_compared:
             behind = count(len(verified.not_compared), "tenant")
-            print(f"{behind} not compared, not at the shared schema's revision: tenant list")
+            print(
+                f"{behind} not compared, because not at the shared schema's revision: tenant list"
+            )
     if verified.error is not None and not as_json:
         print_failure(verified.error)
     if not verified.success:
@@ -232,7 +240,7 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
 
 
 def print_taken_over(found: "TenantsTakenOver", *, as_json: bool) -> None:
-    """Say which tenants were taken over, and leave with 1 when one was not."""
+    """Print the tenants that were taken over, and exit 1 if one was not."""
     if as_json:
         error = found.error and found.error.as_dict()
         print(json.dumps(asdict(found) | {"success": found.success, "error": error}))
@@ -243,7 +251,7 @@ def print_taken_over(found: "TenantsTakenOver", *, as_json: bool) -> None:
         migrations = count(len(found.migrations), "migration")
         print(f"Taken over: {count(len(found.tenants), 'tenant')}, {migrations} recorded in each")
         if found.tenants:
-            print("No rollback undoes what was taken over, not even rollback --all")
+            print("No rollback undoes these migrations, not even rollback --all")
     if found.error is not None and not as_json:
         print_failure(found.error)
     if not found.success:
@@ -251,7 +259,7 @@ def print_taken_over(found: "TenantsTakenOver", *, as_json: bool) -> None:
 
 
 def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
-    """Say what happened to the tenants, and leave with 1 when one or the shared schema failed."""
+    """Print the result for the tenants, and exit 1 if one or the shared schema failed."""
     if as_json:
         tenants = {"tenants": [_shown(result) for result in run.tenants]}
         print(json.dumps(shown(run.public) | tenants))
@@ -266,7 +274,7 @@ def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
 
 
 class Lines:
-    """Progress for a log: how many are done every few seconds, and what failed at once."""
+    """Progress for a log: the finished tenants every few seconds, and failures at once."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -279,8 +287,8 @@ class Lines:
             print(f"{result.tenant}: {result.error.problem}", file=sys.stderr)
         if self.done == total or time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
-            print(f"{self.done} of {total} tenants", file=sys.stderr)
-        if self.done == total:  # tenants that waited for a backfill go on after it
+            print(f"{self.done} of {count(total, 'tenant')}", file=sys.stderr)
+        if self.done == total:  # tenants that waited for a backfill continue after it
             self.done = 0
 
 

@@ -1,4 +1,4 @@
-"""The database this service was made for. The rest of the service names none."""
+"""The database of this service. No other module of the service names a database."""
 
 from .{{ cookiecutter.__backend }} import (
     LOOK_UP,

@@ -1,4 +1,4 @@
-"""The base of all models, and the columns they share."""
+"""The base class of all models, and their common columns."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from .backend import NEW_ID, UuidType
 from .types import UtcDateTime, utc_now
 
-# PostgreSQL's own naming, so that a constraint has the same name wherever it was made.
+# PostgreSQL's own naming, so that a constraint has the same name whoever created it.
 NAMING_CONVENTION = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
@@ -31,7 +31,7 @@ UuidKey = Annotated[UUID, mapped_column(UuidType, primary_key=True, **NEW_ID)]
 
 
 class Timestamps:
-    """Columns that say when a row came and when it last changed."""
+    """Columns with the times of a row's creation and of its last change."""
 
     created_at: Mapped[datetime] = mapped_column(default=utc_now, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(

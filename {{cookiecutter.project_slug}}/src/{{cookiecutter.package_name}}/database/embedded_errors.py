@@ -1,10 +1,10 @@
-"""The embedded PostgreSQL of development and tests."""
+"""Errors of the embedded PostgreSQL of development and tests."""
 
 from pathlib import Path
 
 from ..errors import ActionableError
 
-NO_DATABASE = "The service has no database to keep its data in."
+NO_DATABASE = "The service has no database for its data."
 
 
 def embedded_not_installed() -> ActionableError:
@@ -20,13 +20,13 @@ def embedded_not_installed() -> ActionableError:
 
 
 def embedded_not_started(folder: Path, cause: Exception) -> ActionableError:
-    """The server of the wheel does not run here: the folder is not writable, its files are of
-    another version, or the disk is full. Read the server's log in the folder. In development the
-    folder may be removed to begin anew, with all its rows.
+    """The server of the wheel does not start: the folder is not writable, its files are of
+    another version, or the disk is full. Read the server's log in the folder. In development you
+    may remove the folder with all its rows, and start again.
     """
     return ActionableError(
         "embedded-not-started",
         f"The embedded PostgreSQL in {folder} did not start: {cause}",
         NO_DATABASE,
-        f"Read {folder / 'log'}, or set DATABASE_URL to a server of your own.",
+        f"Read {folder / 'log'}, or set DATABASE_URL to your own server.",
     )

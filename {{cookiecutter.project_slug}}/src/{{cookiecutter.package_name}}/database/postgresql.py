@@ -28,48 +28,62 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 10
+# A firewall drops idle connections without telling anybody, and so does a machine without power.
+# The probes keep the connection alive; without an answer it fails within a minute (Linux: two
+# hours). https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES-IDLE
+NOTICE_SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 LOOKED_UP = "looked_up"
-TRUSTED_SECONDS = 1.0  # a connection that answered so lately is not asked whether it still does
+TRUSTED_SECONDS = 1.0  # a connection that answered within this time is not checked again
 
-READ_ONLY_SQL_TRANSACTION = "25006"  # a standby took over, or this one stepped down
+READ_ONLY_SQL_TRANSACTION = "25006"  # the server became a standby, or the client reached one
 
 UuidType = Uuid
 
-# The database makes the UUID.
+# The database generates the UUID.
 NEW_ID: dict[str, Any] = {"server_default": text("gen_random_uuid()")}
 
-# One statement is a transaction of its own: without BEGIN and COMMIT, a round trip in place of three.
+# Each statement is a transaction: without BEGIN and COMMIT, one round trip instead of three.
 LOOK_UP: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 
 
 def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
-    """An engine for the database that the settings name. Opens no connection yet.
+    """An engine for the database of the settings. It opens no connection yet.
 
-    Outside production, an embedded server starts when they name none.
+    Outside production, an embedded server starts if the settings name no database.
 
-    A connection comes back from the pool as new: ``DISCARD ALL`` removes temporary tables,
-    settings, cursors, prepared statements, LISTEN and advisory locks when it is returned. That is
-    one round trip: 0.05 ms where a transaction of three small queries takes 1.1 ms. Behind a pooler
-    in transaction mode it would reach any server connection but the one that was used, so it is
-    left out there; a tenant's transactions then begin with the same (``database.tenant_guard``).
+    A connection from the pool is like a new one: when it is returned, ``DISCARD ALL`` removes
+    temporary tables, settings, cursors, prepared statements, LISTEN and advisory locks. This is
+    one round trip: 0.05 ms, while a transaction of three small queries takes 1.1 ms. Behind a
+    pooler in transaction mode it may reach another server connection than the one that was used, so
+    it is left out; a tenant's transactions then begin with the same (``database.tenant_guard``).
 
     Args:
         migrating: whether the engine is for migrations (MIGRATION_DATABASE_URL).
 
     Raises:
-        ActionableError: DATABASE_URL is no PostgreSQL address.
+        ActionableError: DATABASE_URL is not a PostgreSQL URL.
     """
-    address = settings.migration_address if migrating else settings.database_address
+    named = settings.migration_address if migrating else settings.database_address
+    address = named or _embedded_server()
     engine = create_engine(
-        address or _embedded_server(),
+        address,
         poolclass=QueuePool,
-        pool_size=settings.db_pool_min,
-        max_overflow=settings.db_pool_max - settings.db_pool_min,
+        pool_size=settings.kept_connections,
+        max_overflow=settings.db_pool_max - settings.kept_connections,
+        pool_use_lifo=True,  # a connection that was just used needs no check
         pool_timeout=POOL_TIMEOUT_SECONDS,
         pool_reset_on_return=None,  # _reset does it
-        hide_parameters=True,  # an error that reaches the log must not bring them along
-        # Prepared statements do not survive PgBouncer's transaction mode.
-        connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        hide_parameters=True,  # so that an error in the log contains no parameters
+        connect_args={
+            "prepare_threshold": None,  # prepared statements fail in PgBouncer's transaction mode
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **{name: value for name, value in NOTICE_SILENCE.items() if name not in address.query},
+        },
     )
     if settings.default_search_path is not None and not migrating:
         _set_default_path(engine, settings.default_search_path)
@@ -83,10 +97,10 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
 
 @contextmanager
 def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engine]:
-    """What migrates: this engine, or one for MIGRATION_DATABASE_URL where that is another address.
+    """The engine for migrations: this one, or one for MIGRATION_DATABASE_URL if that differs.
 
     Raises:
-        ActionableError: MIGRATION_DATABASE_URL is no PostgreSQL address.
+        ActionableError: MIGRATION_DATABASE_URL is not a PostgreSQL URL.
     """
     if settings.migration_address == settings.database_address:
         yield engine
@@ -99,9 +113,9 @@ def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engin
 
 
 def _note_pooler(raw: Any, entry: ConnectionPoolEntry) -> None:
-    """Mark in ``info["is_pooled"]`` whether a pooler shares the server's side with others.
+    """Note in ``info["is_pooled"]`` whether a pooler shares the server connection with others.
 
-    A pooler cannot hand on the process id of a server that it has not chosen yet.
+    A pooler cannot know the process id of a server connection that it has not chosen yet.
     """
     pid = raw.execute("SELECT pg_backend_pid()").fetchone()[0]
     entry.info["is_pooled"] = pid != raw.info.backend_pid
@@ -112,7 +126,7 @@ def _reset(raw: Any, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
     if state.terminate_only:
         return
     raw.rollback()
-    if entry.info.pop(LOOKED_UP, False):  # one statement that read leaves nothing behind
+    if entry.info.pop(LOOKED_UP, False):  # one reading statement leaves nothing behind
         return
     if not entry.info["is_pooled"]:
         in_autocommit, raw.autocommit = raw.autocommit, True
@@ -121,8 +135,8 @@ def _reset(raw: Any, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether the database is away or overloaded, so that trying again later may help."""
-    if isinstance(error, exc.TimeoutError):  # every connection of the pool stayed in use
+    """Whether the database is unreachable or overloaded, so that a later retry may help."""
+    if isinstance(error, exc.TimeoutError):  # all connections of the pool were in use
         return True
     if not isinstance(error, exc.DBAPIError):
         return False
@@ -138,7 +152,7 @@ def _note_the_time(_connection: object, record: ConnectionPoolEntry) -> None:
 
 
 def _ask_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-    # As pool_pre_ping does, which asks at every checkout: a round trip for each transaction.
+    # As pool_pre_ping, which checks at every checkout: a round trip for each transaction.
     if time.monotonic() - record.info.get("returned", time.monotonic()) < TRUSTED_SECONDS:
         return
     try:
@@ -150,7 +164,8 @@ def _ask_if_idle(connection: Any, record: ConnectionPoolEntry, _proxy: object) -
 
 
 def _keep_values_out(context: ExceptionContext) -> None:
-    # The server repeats a row that broke a rule: "DETAIL: Failing row contains (…)".
+    # The server's message repeats the row that violates a constraint: "DETAIL: Failing row contains
+    # (…)".
     error = context.original_exception
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         said = f"{error.diag.severity}: {error.diag.message_primary}"
@@ -162,10 +177,10 @@ def _keep_values_out(context: ExceptionContext) -> None:
 
 
 def _set_default_path(engine: Engine, path: str) -> None:
-    """Have connections start, and be after each reset, with this ``search_path``.
+    """Give connections this ``search_path`` at their start and after each reset.
 
-    PgBouncer refuses the startup parameter ``options``, or drops it where
-    ``ignore_startup_parameters`` names it. Then the role's own setting is what counts::
+    PgBouncer refuses the startup parameter ``options``, or ignores it if
+    ``ignore_startup_parameters`` names it. Then the role needs the setting::
 
         ALTER ROLE service IN DATABASE service SET search_path = no_tenant
     """

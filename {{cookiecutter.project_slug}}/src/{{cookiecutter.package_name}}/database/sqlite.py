@@ -1,4 +1,4 @@
-"""SQLite: foreign keys on, write-ahead log, real transactions, writers one after the other."""
+"""SQLite: foreign keys, a write-ahead log, real transactions, one writer at a time."""
 
 import sqlite3
 import threading
@@ -28,7 +28,7 @@ from ..settings.sqlite import DatabaseSettings, in_memory
 BUSY_TIMEOUT_MS = 5_000
 WRITER_TIMEOUT_SECONDS = 30.0
 
-# Result codes of a database that cannot be used now, and later perhaps can.
+# Result codes of a database that cannot be used now, but perhaps later.
 AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -42,7 +42,7 @@ INSTRUCTIONS_BETWEEN_SIGNALS = 100_000  # of SQLite's virtual machine: some mill
 
 
 class UuidType(TypeDecorator[UUID]):
-    """A UUID stored as text of 36 characters, as people write it."""
+    """A UUID stored as text of 36 characters, with hyphens."""
 
     impl = String(36)
     cache_ok = True
@@ -54,21 +54,21 @@ class UuidType(TypeDecorator[UUID]):
         return None if value is None else UUID(value)
 
 
-# SQLite cannot make a UUID; the application does.
+# SQLite cannot generate a UUID; the application does.
 NEW_ID: dict[str, Any] = {"default": uuid4}
 
-# One statement is a transaction of its own.
+# Each statement is a transaction.
 LOOK_UP: dict[str, Any] = {"looks_up": True}
 
 
 def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
-    """An engine for the database that the settings name. Opens no connection yet.
+    """An engine for the database of the settings. It opens no connection yet.
 
     Args:
-        migrating: whether the engine is for migrations; here it is the same.
+        migrating: whether the engine is for migrations; it makes no difference here.
 
     Raises:
-        ActionableError: DATABASE_URL is no SQLite address.
+        ActionableError: DATABASE_URL is not a SQLite URL.
     """
     url = settings.database_address
     writing = threading.Lock()
@@ -77,12 +77,12 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
         how = {
             "poolclass": QueuePool,
-            "pool_size": settings.db_pool_min,
-            "max_overflow": settings.db_pool_max - settings.db_pool_min,
+            "pool_size": settings.kept_connections,
+            "max_overflow": settings.db_pool_max - settings.kept_connections,
         }
     engine = create_engine(
         url,
-        hide_parameters=True,  # an error that reaches the log must not bring them along
+        hide_parameters=True,  # so that an error in the log contains no parameters
         connect_args={"check_same_thread": False, "factory": partial(_Connection, writing=writing)},
         **how,
     )
@@ -93,23 +93,23 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
 
 @contextmanager
 def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engine]:
-    """What migrates: this engine."""
+    """The engine for migrations: this one."""
     yield engine
 
 
 def is_away(error: Exception) -> bool:
-    """Whether the database cannot be used now, so that trying again later may help."""
-    if isinstance(error, exc.TimeoutError):  # every connection of the pool stayed in use
+    """Whether the database cannot be used now, so that a later retry may help."""
+    if isinstance(error, exc.TimeoutError):  # all connections of the pool were in use
         return True
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
     return code is not None and code & 0xFF in AWAY
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that waits for its turn to write.
+    """A connection that queues for writing.
 
-    SQLite itself lets writers try again and again until one of them runs out of time; here they
-    queue, those of this process at least.
+    SQLite itself lets writers retry until one of them times out; here the writers of this process
+    queue instead.
     """
 
     def __init__(self, *args: Any, writing: threading.Lock, **kwargs: Any) -> None:
@@ -121,7 +121,7 @@ class _Connection(sqlite3.Connection):
         """Begin a transaction that may write.
 
         Raises:
-            sqlite3.OperationalError: another one writes, and does not end.
+            sqlite3.OperationalError: another writer did not finish in time.
         """
         if not self._writes:
             if not self._writing.acquire(timeout=WRITER_TIMEOUT_SECONDS):
@@ -158,20 +158,21 @@ class _Connection(sqlite3.Connection):
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own transactions start late and leave half a migration behind:
+    # The driver's own transactions start late and can leave half a migration behind:
     # https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    # Python heeds a signal only between its own instructions, and a long statement has none: so
-    # one runs now and then. Where Ctrl-C raises KeyboardInterrupt in it, SQLite stops.
+    # Python handles a signal only between its own instructions, and there are none during a long
+    # statement. So this callback runs regularly. If Ctrl-C raises KeyboardInterrupt in it, SQLite
+    # stops.
     connection.set_progress_handler(lambda: None, INSTRUCTIONS_BETWEEN_SIGNALS)
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that reads and then writes fails at once when another wrote in between, busy
-    # timeout or not; so one that may write takes the write lock when it begins.
+    # A transaction that reads and then writes fails at once if another one wrote in between; the
+    # busy timeout does not help. So a transaction that may write takes the write lock at its start.
     options = connection.get_execution_options()
     if options.get("isolation_level") == "AUTOCOMMIT" or options.get("looks_up"):
         return

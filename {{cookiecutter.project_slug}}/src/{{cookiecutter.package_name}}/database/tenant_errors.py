@@ -1,4 +1,4 @@
-"""The session of a tenant."""
+"""Errors of a tenant's session."""
 
 from ..errors import ActionableError, HttpError
 
@@ -6,22 +6,22 @@ NOT_EXECUTED = "It was not executed: it could reach other tables."
 
 
 def tenant_unknown(tenant: str) -> HttpError:
-    """The registry has no tenant of this id: it was never made, or it was dropped. Correct the id,
-    or make the tenant.
+    """The registry has no tenant with this id: it was never created, or it was dropped. Correct the
+    id, or create the tenant.
     """
     return HttpError(
         404,
         "tenant-unknown",
         f"There is no tenant {tenant!r}.",
         "The request did nothing.",
-        "Correct the header X-Tenant-ID, or ask an administrator to make the tenant.",
+        "Correct the header X-Tenant-ID, or ask an administrator to create the tenant.",
     )
 
 
 def tenant_not_ready(tenant: str, status: str) -> HttpError:
-    """The tenant is being made or removed, its last migration failed, or TENANT_ROLES is on and it
-    has no database role. Wait, or see the cause with ``tenant list`` and ``tenant audit``, and run
-    ``tenant migrate`` or ``tenant roles``.
+    """The tenant is being created or removed, its last migration failed, or TENANT_ROLES is on and
+    it has no database role. Wait, or find the cause with ``tenant list`` and ``tenant audit``, and
+    run ``tenant migrate`` or ``tenant roles``.
     """
     return HttpError(
         503,
@@ -33,20 +33,20 @@ def tenant_not_ready(tenant: str, status: str) -> HttpError:
 
 
 def tenant_in_autocommit() -> ActionableError:
-    """A tenant's session was given AUTOCOMMIT; its path and role last for one transaction. Leave
-    the isolation level alone. What must run outside a transaction is a migration.
+    """A tenant's session was set to AUTOCOMMIT, but its search path and role last for one
+    transaction. Do not change the isolation level. Run such a statement in a migration.
     """
     return ActionableError(
         "tenant-in-autocommit",
         "The connection of a tenant's session is in autocommit mode.",
         NOT_EXECUTED,
-        "Leave isolation_level alone; what must run outside a transaction is a migration.",
+        "Do not set isolation_level; run a statement that needs no transaction in a migration.",
     )
 
 
 def tenant_left_within_string() -> ActionableError:
     """One string holds several statements, and one of them ends the transaction or changes its
-    settings: what follows would run outside the tenant. Execute the statements one by one.
+    settings: the next statements would run outside the tenant. Execute the statements one by one.
     """
     return ActionableError(
         "tenant-left-within-string",
@@ -57,12 +57,12 @@ def tenant_left_within_string() -> ActionableError:
 
 
 def tenant_listens_behind_pooler() -> ActionableError:
-    """LISTEN stays on the server connection, which other tenants use next. Listen on a connection
-    of your own, straight to the server.
+    """LISTEN stays active on the server connection, which other tenants use next. Listen on a
+    separate connection, directly to the server.
     """
     return ActionableError(
         "tenant-listens-behind-pooler",
-        "LISTEN stays on a server connection that others use, too.",
+        "LISTEN stays active on a server connection that other tenants use too.",
         "It was not executed: other tenants would see it.",
-        "Listen on a connection of your own, straight to the server.",
+        "Listen on a separate connection, directly to the server.",
     )

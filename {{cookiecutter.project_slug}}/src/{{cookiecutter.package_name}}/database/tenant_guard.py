@@ -1,9 +1,9 @@
-"""Cursors that execute nothing outside their tenant.
+"""Cursors that execute no statement outside their tenant.
 
-A tenant's path and role are set for one transaction. The session is not the only one who ends
-transactions: the connection can, the driver can, and so can a raw COMMIT; a SET changes the path
-inside one. So the driver's cursors look before each statement, and enter the tenant again where
-that is not certain any more.
+A tenant's search path and role are set for one transaction. Not only the session ends
+transactions: the connection, the driver and a raw COMMIT can do it too; and a SET changes the path
+inside one. So the driver's cursors check before each statement, and enter the tenant again if it
+is not certain that path and role are still set.
 """
 
 import re
@@ -20,8 +20,8 @@ from sqlalchemy import Pool, event
 
 from . import tenant_errors as errors
 
-# One statement checks, quotes and enters. Where the row is missing nothing is entered. A role
-# that does not own the schema has not got all of it yet.
+# One statement checks, quotes and enters. If the row is missing, it enters nothing. A role that
+# does not own the schema does not own all its objects yet.
 _ENTER = """
 SELECT t.status, r.oid IS NOT NULL,
        set_config('search_path', quote_ident(n.nspname) || ', pg_temp', true),
@@ -33,7 +33,7 @@ LEFT JOIN pg_roles r ON %(role)s AND r.rolname = t.schema_name AND n.nspowner = 
 WHERE t.id = %(tenant)s AND t.schema_name = 'tenant_' || t.id
 """
 
-# DISCARD ALL in parts that a transaction may hold, without DISCARD PLANS, which hides nothing.
+# The parts of DISCARD ALL that a transaction may contain. DISCARD PLANS is not needed.
 # https://www.postgresql.org/docs/current/sql-discard.html
 _CLEAN = (
     "SET SESSION AUTHORIZATION DEFAULT",
@@ -45,9 +45,9 @@ _CLEAN = (
     "DISCARD TEMP",
     "DISCARD SEQUENCES",
 )
-_LEAVE_ROLE = ("SET LOCAL ROLE NONE",)  # to read the registry, which is no tenant's
+_LEAVE_ROLE = ("SET LOCAL ROLE NONE",)  # to read the registry, which tenants may not read
 
-# After these the transaction and its settings are what they were before.
+# These do not change the transaction or its settings.
 _PLAIN = frozenset(
     ("select", "insert", "update", "delete", "merge", "with", "values", "savepoint", "release")
 )
@@ -62,16 +62,16 @@ _QUOTED = re.compile(
 
 
 class TenantGuard:
-    """Keeps what a connection executes inside one tenant, until it is back in the pool.
+    """Keeps all statements of a connection inside one tenant, until it is back in the pool.
 
     Attributes:
-        connection: what it guards.
+        connection: the guarded connection.
 
     Args:
-        shared: whether others may have used the server's side of the connection since the last
-            transaction, as behind a pooler. What they left is removed when the tenant is entered.
+        shared: whether others may have used the server connection since the last
+            transaction, as behind a pooler. Entering the tenant removes what they left.
         tenant: its id.
-        role: whether the tenant has a role of its own.
+        role: whether the tenant has its own role.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TenantGuard:
         self.connection = connection
         self._shared = shared
         self._has_entered = False
-        self._is_certain = True  # whether path and role are what the transaction began with
+        self._is_certain = True  # whether path and role are still those of the transaction's start
         connection.cursor_factory = cast(Any, partial(_GuardedCursor, self))
         connection.server_cursor_factory = cast(Any, partial(_GuardedServerCursor, self))
 
@@ -94,24 +94,27 @@ class TenantGuard:
 
         Raises:
             ActionableError: the connection is in autocommit mode (tenant-in-autocommit), a string
-                of several statements ends the transaction and goes on (tenant-left-within-string),
-                or it listens, behind a pooler (tenant-listens-behind-pooler).
-            HttpError: as ``enter`` does.
+                of several statements ends the transaction and continues
+                (tenant-left-within-string), or the statement is LISTEN behind a pooler
+                (tenant-listens-behind-pooler).
+            HttpError: as ``enter``.
         """
         if self.connection.autocommit:
             raise errors.tenant_in_autocommit()
         words = _first_words(_text(query, self.connection))
-        if self._shared and "listen" in words:  # UNLISTEN works no sooner than at the next commit
+        # An UNLISTEN would take effect only at the next commit.
+        if self._shared and "listen" in words:
             raise errors.tenant_listens_behind_pooler()
         self.enter()
         self._is_certain = _PLAIN.issuperset(words)
 
     def enter(self) -> None:
-        """Enter the tenant, unless the connection is certainly there.
+        """Enter the tenant, unless the connection is certainly in it.
 
         Raises:
-            HttpError: there is no such tenant (404, tenant-unknown); or it is being made, migrated
-                or removed, or has no role where it should have one (503, tenant-not-ready).
+            HttpError: there is no such tenant (404, tenant-unknown); or it is being created,
+            migrated
+                or removed, or its role is missing (503, tenant-not-ready).
         """
         status = self.connection.info.transaction_status
         is_inside = status == TransactionStatus.INTRANS and self._has_entered and self._is_certain
@@ -134,7 +137,8 @@ class TenantGuard:
 
     def _ask(self, before: tuple[str, ...]) -> psycopg.Cursor[Any]:
         if before:
-            # One round trip; in a pipeline it would not be allowed, and needs not be.
+            # One string is one round trip. A pipeline does not allow several statements in one
+            # string, and does not need them.
             in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF
             for statement in before if in_pipeline else ("; ".join(before),):
                 psycopg.Cursor(self.connection).execute(statement)
@@ -178,7 +182,7 @@ class _GuardedServerCursor(psycopg.ServerCursor[Row]):
 
 @event.listens_for(Pool, "reset")
 def _unguard(raw: Any, *_: object) -> None:
-    # Before anyone else can have the connection.
+    # Runs before others can get the connection.
     if isinstance(raw, psycopg.Connection):
         raw.cursor_factory = psycopg.Cursor
         raw.server_cursor_factory = psycopg.ServerCursor
@@ -194,11 +198,12 @@ def _text(query: Query, raw: psycopg.Connection[Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _first_words(query: str) -> tuple[str, ...]:
-    """The first word of each statement in a string; ``set`` where it calls ``set_config``.
+    """The first word of each statement in a string; ``set`` if it calls ``set_config``.
 
     Raises:
-        ActionableError: it is several statements, and one of them changes what holds for the next
-            (tenant-left-within-string).
+        ActionableError: it has several statements, and one of them changes path, role or
+        transaction
+            for the next (tenant-left-within-string).
     """
     parts = [part.split(None, 1) for part in _QUOTED.sub(" ", query).split(";")]
     words = [part[0].lower().strip("(") for part in parts if part]

@@ -1,4 +1,4 @@
-"""Column types that every database reads back alike."""
+"""Column types with the same values on every database."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC, timezone-aware in Python whatever the database stores.
 
-    A naive datetime is refused: it names no moment.
+    It refuses a naive datetime, because that does not define a moment.
     """
 
     impl = DateTime(timezone=True)

@@ -1,7 +1,7 @@
-"""Every touch of Alembic that its documentation does not promise, in one place.
+"""Every use of undocumented parts of Alembic, in one place.
 
-Tested with the lowest and the newest version that the service's pyproject.toml allows. The rest of
-the engine uses documented parts alone.
+It is tested with the lowest and the newest version that the service's pyproject.toml allows. The
+rest of the engine uses only documented parts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,11 +47,11 @@ def make_script(module: ModuleType, path: Path) -> Script:
 
 
 def make_directory(config: MigrationConfig, scripts: Sequence[Script]) -> ScriptDirectory:
-    """Alembic's view of the folder, of scripts that are loaded already.
+    """Alembic's view of the folder, from scripts that are already loaded.
 
     Raises:
-        RevisionError: they form no chain.
-        KeyError: one depends on a revision that is not there.
+        RevisionError: they do not form a chain.
+        KeyError: one depends on a missing revision.
     """
     directory = ScriptDirectory(
         config.directory,
@@ -73,26 +73,26 @@ def prerequisites(script: Script) -> tuple[str, ...]:
 
 
 def current_scope() -> Scope:
-    """The scope of the migration that runs now."""
+    """The scope of the running migration."""
     scope: Scope = op.get_context().opts["scope"]
     return scope
 
 
 def current_service() -> str:
-    """The name of the service whose migration runs now."""
+    """The name of the running migration's service."""
     service: str = op.get_context().opts["service"]
     return service
 
 
 def current_fills() -> Fills:
-    """What the migration that runs now does itself, if it is one of a backfill."""
+    """What the running migration itself does with its backfill, if it has one."""
     fills: Fills = op.get_context().opts["fills"]
     return fills
 
 
 @contextmanager
 def operations_on(context: MigrationContext) -> Iterator[None]:
-    """Let ``alembic.op`` act on this context for a while, and then on the former one again."""
+    """Let ``alembic.op`` use this context inside the block, and the previous one afterwards."""
     former = Operations(op.get_context())
     try:
         with Operations.context(context):
@@ -105,7 +105,7 @@ def operations_on(context: MigrationContext) -> Iterator[None]:
 def outside_transaction() -> Iterator[None]:
     """Commit each statement of the running migration by itself.
 
-    A body that enters ``autocommit_block`` in there stays as it is.
+    A body may still enter ``autocommit_block`` in it.
     """
     context: Any = op.get_context()
     with context.autocommit_block():
@@ -145,7 +145,7 @@ def _render_stored_type(type_: str, item: Any, context: "AutogenContext") -> str
     if type_ != "type":
         return False
     if isinstance(item, TypeDecorator):
-        # A migration shows what the database stores, not a class that may change under it.
+        # A migration names the database's type, not a class that may change later.
         assert context.dialect is not None
         return _repr_type(item.load_dialect_impl(context.dialect), context)
     return backend.render_type(item, context.imports) or False
@@ -170,7 +170,7 @@ def run_steps(
 def stamp(
     connection: Connection, directory: ScriptDirectory, revision: str, config: MigrationConfig
 ) -> None:
-    """Write to Alembic's table, and nowhere else, that the database is at a revision."""
+    """Write the database's revision only to Alembic's table."""
     context = MigrationContext.configure(connection, opts={"version_table": config.version_table})
     context.stamp(directory, revision)
 
@@ -190,10 +190,10 @@ def print_steps(
     """Write the SQL of an upgrade.
 
     Args:
-        heads: what is applied.
-        has_version_table: whether Alembic's table is there already.
-        each_alone: whether each migration is a transaction of its own.
-        first: writes what comes before the first migration.
+        heads: the applied revisions.
+        has_version_table: whether Alembic's table exists.
+        each_alone: whether each migration is a separate transaction.
+        first: writes the SQL before the first migration.
     """
 
     def steps(_heads: object, context: MigrationContext) -> list[RevisionStep]:
@@ -221,11 +221,13 @@ def print_steps(
 
 
 def _write_exactly(context: Any, output: TextIO, *, without: str) -> None:
-    """Write each statement as it is. Alembic would turn tabs into spaces, also inside values, and let
-    a comment at the end swallow the semicolon.
+    """Write each statement unchanged.
+
+    Alembic would turn tabs into spaces, also inside values, and would put the semicolon into a
+    comment at the end.
 
     Args:
-        without: the table that is there already and is not created.
+        without: the existing table, which is not created.
     """
 
     def write(construct: Any, *_: object, **__: object) -> None:

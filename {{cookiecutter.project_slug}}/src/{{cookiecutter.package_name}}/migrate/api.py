@@ -1,4 +1,4 @@
-"""What the engine can do, each in one function. The package itself is its public face."""
+"""The functions of the engine. The package is the public interface to them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -139,13 +139,13 @@ def run_migrations(
     """Apply all pending migrations as one batch (knex migrate:latest).
 
     The whole run is one transaction, unless a pending migration says ``transaction = False``; then
-    each migration is its own. Backfills are worked off afterwards, when others may migrate again,
-    and then what waited for them is applied, as a batch of its own.
+    each migration is one transaction. Backfills run afterwards, when others may migrate again;
+    then the migrations that waited for them are applied as a separate batch.
 
     Args:
-        config: what to work on; this service's own migrations when left out.
-        allow_changed: go on although files changed after they were applied, and remember them as
-            they are now.
+        config: the configuration; default: this service's own migrations.
+        allow_changed: continue although applied files were edited, and store their new
+            checksums.
     """
     config = config or default_config()
     result = upgrade_and_fill(engine, config, select.all_pending, allow_changed=allow_changed)
@@ -158,7 +158,7 @@ def migrate_up(
     """Apply the next pending migration as its own batch (knex migrate:up).
 
     Args:
-        name: file name, revision or the name typed at ``make``; it must be the next.
+        name: file name, revision or the name given to ``make``; it must be the next.
     """
     choice = select.next_pending if name is None else select.pending_called(name)
     config = config or default_config()
@@ -171,7 +171,7 @@ def migrate_down(
     """Undo the newest applied migration (knex migrate:down).
 
     Args:
-        name: file name, revision or the name typed at ``make``; it must be the newest applied.
+        name: file name, revision or the name given to ``make``; it must be the newest applied.
     """
     choice = select.newest if name is None else select.applied_called(name)
     config = config or default_config()
@@ -183,8 +183,8 @@ def rollback_migrations(
 ) -> MigrationResult:
     """Undo the newest batch, last applied first (knex migrate:rollback).
 
-    Each migration is undone in its own transaction: a rollback that fails keeps what it did and can
-    be continued.
+    Each migration is undone in its own transaction: after a failure the finished ones stay undone,
+    and a new rollback continues.
 
     Args:
         everything: undo all batches.
@@ -197,10 +197,10 @@ def rollback_migrations(
 def get_migration_status(
     engine: Engine, *, config: MigrationConfig | None = None
 ) -> MigrationStatus:
-    """What is completed and what is pending. Writes nothing and takes no lock.
+    """Completed and pending migrations. Writes nothing and takes no lock.
 
     Raises:
-        ActionableError: the database does not answer, or the folder is not in order.
+        ActionableError: the database does not answer, or the folder has errors.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     config = config or default_config()
@@ -210,7 +210,7 @@ def get_migration_status(
 
 
 def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
-    """The processes that serve, the oldest first; those that count as dead until they are removed.
+    """The serving processes, oldest first, including dead ones that are not removed yet.
 
     Raises:
         ActionableError: the database does not answer.
@@ -220,7 +220,7 @@ def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> l
 
 
 def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:
-    """Make the table of the processes that serve, where it is missing.
+    """Create the table of serving processes, if it is missing.
 
     Raises:
         ActionableError: the database does not answer, or refuses.
@@ -232,10 +232,10 @@ def make_instances_table(engine: Engine, *, config: MigrationConfig | None = Non
 def wait_for_gate(
     engine: Engine, seconds: float, *, config: MigrationConfig | None = None
 ) -> MigrationStatus:
-    """The status, once nothing is held back any more or the time is over.
+    """Wait until nothing is held back or the time is over, and return the status.
 
     Raises:
-        ActionableError: the database does not answer, or the folder is not in order.
+        ActionableError: the database does not answer, or the folder has errors.
     """
     until = time.monotonic() + seconds
     while (status := get_migration_status(engine, config=config)).held_back:
@@ -255,17 +255,17 @@ def make_migration(
     phase: str = "expand",
     config: MigrationConfig | None = None,
 ) -> NewMigration:
-    """Write a migration file, filled in from the difference between models and database.
+    """Write a migration file with the difference between the models and the database.
 
     Args:
         empty: leave it blank.
-        merge: join several last migrations into one.
-        plain: as Alembic writes it. Else it is written so that a live site goes on: what keeps
-            others waiting runs outside a transaction, in a file of its own.
+        merge: join several heads.
+        plain: write what Alembic generates. Otherwise the file is safe for a live site: operations
+            that block others run outside a transaction, in a separate file.
         phase: ``expand``, ``backfill`` or ``contract``.
 
     Raises:
-        ActionableError: the phase is none, the name cannot be a file name, or the folder is not in order.
+        ActionableError: the phase or the name is invalid, or the folder has errors.
     """
     from .writing import make
 
@@ -277,18 +277,18 @@ def make_migration(
 def keep_in_step(
     table: str, old: str, new: str, *, to_new: str | None = None, to_old: str | None = None
 ) -> None:
-    """In a migration: copy what is written to one of two columns into the other, by triggers.
+    """In a migration: create triggers that copy each written value of one column to the other.
 
-    Whoever inserts a row with ``new`` set is taken for new code, and ``old`` follows; otherwise
-    ``new`` follows. So give ``new`` no default while the two are in step. Of an update that
-    changes both, ``new`` counts. Rows that are there already stay as they are until they are updated.
+    An insert that sets ``new`` comes from new code, and ``old`` gets the value; otherwise ``new``
+    gets the value of ``old``. So ``new`` must have no default while the triggers exist. If an
+    update changes both, ``new`` wins. Existing rows do not change until they are updated.
 
-    On SQLite ``old`` must take NULL: a trigger there fills it only after the row is in. A table that
-    is rebuilt loses its triggers, so rebuild it first.
+    On SQLite ``old`` must be nullable, because a trigger there fills it only after the insert. A
+    rebuild of the table drops its triggers, so rebuild it first.
 
     Args:
-        to_new: SQL that makes the new value of the row's columns. Default: the old value.
-        to_old: SQL that makes the old value of the row's columns. Default: the new value.
+        to_new: SQL for the new value, from the row's columns. Default: the old value.
+        to_old: SQL for the old value, from the row's columns. Default: the new value.
     """
     from .rolling import in_step
 
@@ -296,17 +296,17 @@ def keep_in_step(
 
 
 def stop_keeping(table: str, old: str, new: str) -> None:
-    """In a migration: undo :func:`keep_in_step`; nothing to do where it was not called."""
+    """In a migration: undo :func:`keep_in_step`; does nothing if that was not called."""
     from .rolling import in_step
 
     in_step.stop_keeping(table, old, new)
 
 
 def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:
-    """The SQL that :func:`run_migrations` would run on this database now. Touches nothing.
+    """The SQL that :func:`run_migrations` would run on this database now. Changes nothing.
 
     Raises:
-        ActionableError: a migration cannot be written as SQL, or the folder is not in order.
+        ActionableError: a migration cannot be written as SQL, or the folder has errors.
     """
     from . import offline as dry_run
 
@@ -314,7 +314,7 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
 
 
 def snapshot_schema(engine: Engine, *, config: MigrationConfig | None = None) -> Snapshot:
-    """The database's schema as it is now, without the tables of the engine and of other tools.
+    """The database's current schema, without the tables of the engine and of other tools.
 
     Raises:
         ActionableError: the database does not answer.
@@ -333,18 +333,18 @@ def lint_migrations(
 ) -> "Report":
     """Run migrations on a scratch database, and report what they would do to a live one.
 
-    What comes before them is applied there first. The service's own tables are only read, and only
-    to see what is pending.
+    Earlier migrations are applied there first. The service's own tables are only read, and only
+    to find the pending migrations.
 
     Args:
-        names: these migrations; what is pending when both this and ``since`` are left out.
-        since: a migration: all but it and what it needs are linted.
-        server: the scratch database is made on its server (PostgreSQL); on the engine's own when
-            left out.
+        names: the migrations to lint; default, if ``since`` is not set either: the pending ones.
+        since: a migration: it and those that it needs are not linted, all others are.
+        server: the scratch database is created on this server (PostgreSQL); default: the engine's
+            own server.
 
     Raises:
         ActionableError: no-scratch-database, name-unknown, a migration fails on an empty database,
-            lint-ignore-unusable, or the folder is not in order.
+            lint-ignore-unusable, or the folder has errors.
     """
     from . import linting
 
@@ -366,14 +366,14 @@ def lint_pending(
     server: Callable[[], Engine] | None = None,
     config: MigrationConfig | None = None,
 ) -> "Report | None":
-    """Lint what is pending, where it could hurt somebody.
+    """Lint pending migrations, if the database is in use.
 
     Args:
-        next_only: the next one alone, which is all that :func:`migrate_up` applies.
-        server: as for :func:`lint_migrations`; called only when there is something to lint.
+        next_only: lint only the next migration, as :func:`migrate_up` applies only that.
+        server: as for :func:`lint_migrations`; called only if there is something to lint.
 
     Returns:
-        None when nothing is pending, or nothing was ever applied: then nobody uses the database.
+        None if nothing is pending, or nothing was ever applied: then nobody uses the database.
 
     Raises:
         ActionableError: as :func:`lint_migrations`.
@@ -386,7 +386,7 @@ def lint_pending(
 
 
 def refuse_findings(report: "Report | None") -> None:
-    """Refuse to run what was found to hurt a live site.
+    """Refuse to run migrations with findings.
 
     Raises:
         ActionableError: lint-findings.
@@ -399,7 +399,7 @@ def refuse_findings(report: "Report | None") -> None:
 def keep_refusal(
     engine: Engine, error: ActionableError, *, config: MigrationConfig | None = None
 ) -> None:
-    """Keep in the history, where there is one, that a run was refused before it began."""
+    """Record in the history, if there is one, that a run was refused before its start."""
     run = OtherRun(RunState.FAILED, (), 0.0, error=error)
     keep_run(engine, config or default_config(), run)
 
@@ -408,7 +408,7 @@ def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:
     """Names of the migrations that this git branch adds to the default branch, committed or not.
 
     Returns:
-        None when git cannot say it: there is no git, no repository, or no default branch.
+        None if git cannot tell: there is no git, no repository, or no default branch.
     """
     from .writing import added
 
@@ -416,12 +416,12 @@ def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:
 
 
 def show_report(report: "Report | None", form: str, path: Callable[[Path], Path]) -> str:
-    """What linting found.
+    """The report of linting as text.
 
     Args:
-        report: None when there was nothing to lint.
+        report: None if there was nothing to lint.
         form: ``text``, ``json`` or ``github``.
-        path: how a migration file is named.
+        path: makes the printed form of a file's path.
     """
     from . import linting
 
@@ -429,7 +429,7 @@ def show_report(report: "Report | None", form: str, path: Callable[[Path], Path]
 
 
 def make_seed(directory: Path, name: str) -> Path:
-    """Write a blank seed, numbered one above the last.
+    """Write a blank seed with the next number.
 
     Raises:
         ActionableError: name-unusable, seed-taken.
@@ -445,10 +445,10 @@ def run_seeds(
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
 
     Args:
-        scope: whose tables unqualified names mean.
+        scope: the scope for unqualified table names.
 
-    Returns:
-        The names of the seeds that were run.
+        Returns:
+            The names of the seeds that ran.
 
     Raises:
         ActionableError: seed-unknown, seed-does-not-load, seed-failed.
@@ -459,7 +459,7 @@ def run_seeds(
 
 
 def get_lock_holder(engine: Engine) -> LockHolder | None:
-    """Who migrates now.
+    """The current migrator.
 
     Raises:
         ActionableError: the database does not answer.
@@ -469,7 +469,7 @@ def get_lock_holder(engine: Engine) -> LockHolder | None:
 
 
 def unlock(engine: Engine) -> LockHolder | None:
-    """End the session of whoever migrates now, and the session that runs its statements.
+    """End the session of the current migrator, and the session that runs its statements.
 
     Raises:
         ActionableError: cannot-end-holder: SQLite cannot end another process's session.

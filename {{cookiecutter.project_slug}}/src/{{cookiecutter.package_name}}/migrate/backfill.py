@@ -1,10 +1,10 @@
-"""Backfills: what a migration with ``phase = "backfill"`` states, and how far each one is.
+"""Backfills: the declaration in a migration with ``phase = "backfill"``, and the progress.
 
 The migration itself only writes a row into ``migration_progress``, in its own transaction; the rows
 of the table are updated afterwards, see ``backfilling``.
 
 With tenants there is a row for each tenant, in one table of the shared schema, so that one query
-tells how far all of them are; see ``tenants.backfills`` for who writes those.
+gives the progress of all; ``tenants.backfills`` explains how these rows are written.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -53,16 +53,16 @@ TABLE = "migration_progress"
 
 @dataclass(frozen=True)
 class Backfill:
-    """An update of a whole table, that is done in small transactions after the migration.
+    """An update of a whole table, in small transactions after the migration.
 
-    Each row that is there when it begins is updated once. Rows that are written later are left to
-    the code that writes them, or to ``keep_in_step``.
+    Each row that exists at its start is updated once. Rows that are written later must be filled in
+    by the code that writes them, or by ``keep_in_step``.
 
     Attributes:
         table: the table's name.
         set: SQL for the new value, by column.
-        where: SQL for the rows to update; all when left out.
-        key: the column by which the table is walked through: NOT NULL, indexed, and an integer, a
+        where: SQL condition for the rows to update; default: all rows.
+        key: the column that gives the order of the chunks: NOT NULL, indexed, and an integer, a
             text or a UUID.
     """
 
@@ -72,11 +72,11 @@ class Backfill:
     key: str = "id"
 
     def __post_init__(self) -> None:
-        if isinstance(self.set, Mapping):  # so that nobody changes it between two tenants
+        if isinstance(self.set, Mapping):  # a copy, so that no code changes it between two tenants
             object.__setattr__(self, "set", MappingProxyType(dict(self.set)))
 
     def update(self, condition: str) -> str:
-        """The UPDATE of the rows that meet a condition, as SQLAlchemy's ``text`` takes it."""
+        """The UPDATE of the rows that meet a condition, for SQLAlchemy's ``text``."""
         values = ", ".join(
             f"{quoted(column)} = {literally(value)}" for column, value in self.set.items()
         )
@@ -86,35 +86,35 @@ class Backfill:
 
 @cache
 def progress_table(schema: str | None) -> Table:
-    """The table, in this schema or where the connection looks by itself."""
+    """The table, in this schema or in the connection's default schema."""
     return Table(
         TABLE,
         MetaData(),
-        # Services that share a schema share the table.
+        # Services with the same schema share the table.
         Column("service", String(64), primary_key=True),
         Column("revision", String(32), primary_key=True),
-        # Whose rows are updated; "" where they are no tenant's.
+        # The tenant whose rows are updated; "" for none.
         Column("tenant", String(63), primary_key=True),
         Column("name", String(255), nullable=False),
         Column("table_name", String(255), nullable=False),
-        # Keys as text: the last one that is done, and the last one to do.
+        # Keys as text: the last finished one, and the last one to do.
         Column("cursor", Text),
         Column("until", Text),
         # Rows.
         Column("done", BigInteger, nullable=False),
         Column("total", BigInteger),
-        # That it has taken so far.
+        # Seconds of work so far.
         Column("seconds", Float, nullable=False),
         Column("started_at", Utc, nullable=False),
         Column("finished_at", Utc),
-        # What stopped it the last time.
+        # The error that stopped it.
         Column("error", Text),
         schema=schema,
     )
 
 
 def backfill_of(module: ModuleType) -> Backfill | None:
-    """What a migration states, if it states a backfill."""
+    """The backfill that a migration declares, if any."""
     found: Backfill | None = getattr(module, "backfill", None)
     return found
 
@@ -129,7 +129,7 @@ def check_backfill(path: Path, module: ModuleType) -> None:
     if stated is None:
         return
     if not isinstance(stated, Backfill):
-        raise errors.backfill_unusable(path, "backfill is no Backfill(…)")
+        raise errors.backfill_unusable(path, "backfill is not a Backfill(…)")
     if getattr(module, "phase", None) != PHASE:
         raise errors.backfill_unusable(path, f"its phase is not {PHASE!r}")
     if not isinstance(stated.set, Mapping) or not stated.set:
@@ -164,7 +164,8 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
     def downgrade(**arguments: Any) -> None:
         from .alembic_bridge import current_fills
 
-        # Before the body: whoever works on it locks the row first, too, and then the table.
+        # Before the body: a process that works on the backfill also locks first the row, then the
+        # table.
         if current_fills() is Fills.LATER:
             _write_row(module, None)
         body(**arguments)
@@ -173,7 +174,7 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
 
 
 def _write_row(module: ModuleType, stated: Backfill | None) -> None:
-    """Write the row anew; without ``stated``, remove it."""
+    """Replace the row; without ``stated``, remove it."""
     from alembic import op
 
     from .alembic_bridge import current_scope, current_service
@@ -192,7 +193,8 @@ def _write_row(module: ModuleType, stated: Backfill | None) -> None:
 
 
 def _begin(service: str, module: ModuleType, stated: Backfill, progress: Table) -> Insert:
-    # An empty table is done at once: a new database needs no second run for what follows.
+    # An empty table is finished at once: a new database needs no second run for later
+    # migrations.
     has_rows = exists(select(text("1")).select_from(table(stated.table)))
     values: Mapping[str, Any] = {
         "service": literal(service),
@@ -209,7 +211,7 @@ def _begin(service: str, module: ModuleType, stated: Backfill, progress: Table) 
 
 
 def make_progress_table(engine: Engine, schema: str | None) -> None:
-    """Make the table where it is missing.
+    """Create the table, if it is missing.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -218,7 +220,7 @@ def make_progress_table(engine: Engine, schema: str | None) -> None:
     try:
         try:
             _make(engine, table)
-        except DBAPIError:  # two that make it at once hinder each other
+        except DBAPIError:  # two processes that create it at once disturb each other
             _make(engine, table)
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
@@ -231,7 +233,7 @@ def _make(engine: Engine, table: Table) -> None:
 
 
 def read_unfinished(engine: Engine, config: MigrationConfig) -> list[BackfillProgress]:
-    """The backfills of this service that are applied and not finished, the oldest first.
+    """The unfinished backfills of this service, oldest first.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -242,7 +244,7 @@ def read_unfinished(engine: Engine, config: MigrationConfig) -> list[BackfillPro
 def read_progress(
     engine: Engine, config: MigrationConfig, revision: str | None = None
 ) -> list[BackfillProgress]:
-    """All backfills of this service, or the one of this revision; each as one, for all tenants.
+    """All backfills of this service, or the one of this revision; each summed over all tenants.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -296,7 +298,7 @@ def _sum(
 
 
 def read_left(engine: Engine, config: MigrationConfig, revision: str) -> list[dict[str, Any]]:
-    """The rows of this backfill that are not finished, by tenant.
+    """The unfinished rows of progress of this backfill, by tenant.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -311,24 +313,24 @@ def read_left(engine: Engine, config: MigrationConfig, revision: str) -> list[di
 def with_backfills(
     engine: Engine, config: MigrationConfig, status: MigrationStatus
 ) -> MigrationStatus:
-    """The status, with how far its backfills are. Asks nothing where none is applied."""
+    """The status with the progress of its backfills. Without one it sends no query."""
     if not has_backfills(migration.phase for migration in status.completed):
         return status
     return replace(status, backfills=tuple(read_unfinished(engine, config)))
 
 
 def has_backfills(phases: Iterable[str]) -> bool:
-    """Whether one of the applied migrations may have something left to do."""
+    """Whether one of the applied migrations may have an unfinished backfill."""
     return PHASE in phases
 
 
 def has_progress(connection: Connection, table: Table) -> bool:
-    """Whether the table is there."""
+    """Whether the table exists."""
     return inspect(connection).has_table(table.name, schema=table.schema)
 
 
 def quoted(name: str) -> str:
-    """A name in SQL, as SQLAlchemy's ``text`` takes it."""
+    """A quoted name for SQLAlchemy's ``text``."""
     return '"' + literally(name.replace('"', '""')) + '"'
 
 

@@ -1,12 +1,12 @@
-"""Works off backfills: chunk after chunk, each a transaction that also keeps where it ended.
+"""Runs backfills: chunk after chunk, each in a transaction that also stores its last key.
 
-No migrator waits for it: it holds a lock of its own, which dies with the process. A chunk keeps the
-row of its backfill locked, so that no two processes ever update a row of the table twice.
+No migrator waits for it: it holds a separate lock, which ends with the process. A chunk locks the
+row of its backfill, so that two processes never update the same row of the table.
 
-With tenants one process goes from tenant to tenant. It counts in all of them first, so that the total
-is known before the first row is updated. What fails in one tenant keeps none of the others
-waiting; it is told at the end, and tried again the next time. A tenant that is dropped takes its row
-with it: it is passed over. One that is made is filled in when it is made.
+With tenants one process handles one tenant after the other. It first counts the rows of all
+tenants, so that the total is known before the first row is updated. A failure in one tenant does
+not stop the others; it is reported at the end, and retried the next time. The row of a dropped
+tenant disappears, so this tenant is skipped. A new tenant is filled in when it is created.
 """
 
 import time
@@ -55,16 +55,16 @@ FIRST_SIZE = 100
 LARGEST_SIZE = 100_000
 RETRY_SECONDS = 0.5
 KEY_TYPES = (Integer, String, Uuid)
-# What is wrong in one tenant may be right in the next.
+# Errors of one tenant that another tenant need not have.
 OF_ONE_TENANT = ("backfill-failed", "backfill-key-unusable")
 
 
 def upgrade_and_fill(
     engine: Engine, config: MigrationConfig, choose: Choice, *, allow_changed: bool = False
 ) -> MigrationResult:
-    """Apply what ``choose`` picks; then, without the lock, work off backfills, and apply what waited.
+    """Apply what ``choose`` picks; then run backfills without the lock, then apply the rest.
 
-    Asks nothing more of the database where no backfill is applied.
+    Without an applied backfill it sends no further query.
     """
     result = upgrade(engine, config, choose, allow_changed=allow_changed)
     if not (result.success and result.has_backfills):
@@ -84,24 +84,24 @@ def upgrade_and_fill(
 def run_backfills(
     engine: Engine, config: MigrationConfig, *, stopped: Callable[[], bool] = lambda: False
 ) -> list[BackfillProgress]:
-    """Work off the backfills that are applied. Does nothing while another process does it.
+    """Run the applied backfills. Does nothing while another process runs them.
 
     Args:
-        stopped: asked before each chunk; when it says yes, the rest is left for later.
+        stopped: called before each chunk; if it returns true, the rest stays for later.
 
     Returns:
-        What is not finished.
+        The unfinished backfills.
 
     Raises:
         ActionableError: backfill-failed, backfill-key-unusable; lock-lost; the database does not
-            answer, or the folder is not in order.
+            answer, or the folder has errors.
     """
     if not read_unfinished(engine, config):
         return []
     stated = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
     with _claim(engine) as lock:
         for progress in read_unfinished(engine, config) if lock else ():
-            # Another release has the file of one that this one lacks.
+            # If this release lacks the file, another release has it.
             if lock and (backfill := stated.get(progress.revision)):
                 _Filling(engine, config, lock, progress, backfill).run(stopped)
     return read_unfinished(engine, config)
@@ -130,15 +130,15 @@ def _as_one(failed: list[ActionableError]) -> ActionableError:
     first, *more = failed
     if not more:
         return first
-    problem = f"{first.problem} It failed in {count(len(more), 'other tenant')}, too."
+    problem = f"{first.problem} It also failed in {count(len(more), 'other tenant')}."
     return ActionableError(first.code, problem, first.impact, first.solution)
 
 
 class _Filling:
-    """One backfill, worked off by this process: in the only schema, or in each tenant's.
+    """One backfill that this process runs: in the only schema, or in each tenant's.
 
     Attributes:
-        progress: of all of them together.
+        progress: the sum over all of them.
     """
 
     def __init__(
@@ -196,16 +196,16 @@ class _Filling:
             self._tell(anew=is_last or not (part.is_open or finished))
             if part.is_open:
                 time.sleep(self.config.backfill_pause)
-        # After a small tenant the pause is as much shorter as the work was.
+        # After a small tenant the pause is shorter, in proportion to the work.
         spent = time.perf_counter() - began
         if self.progress.tenants:
             time.sleep(self.config.backfill_pause * min(1.0, spent / AIM_SECONDS))
 
     def _tell(self, *, anew: bool) -> None:
-        """Tell how far it is.
+        """Report the progress.
 
         Args:
-            anew: ask the database: all are counted or finished, or one was dropped.
+            anew: read it from the database: all are counted or finished, or one was dropped.
         """
         if anew:
             for found in read_progress(self.engine, self.config, self.progress.revision):
@@ -217,10 +217,10 @@ class _Part:
     """A backfill in one schema.
 
     Attributes:
-        row: of the table of progress, as it was seen the last time.
-        is_open: whether something is left to do here.
-        size: how many keys the next chunk has.
-        keys: what the chunk that runs now covers, in words.
+        row: its row in the table of progress, as last read.
+        is_open: whether it is unfinished.
+        size: the number of keys in the next chunk.
+        keys: the keys of the current chunk, in words.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class _Part:
         self.mine = [self.table.c[name] == row[name] for name in ("service", "revision", "tenant")]
 
     def chunk(self) -> None:
-        """Do the next chunk: at first, find out how far it goes.
+        """Do the next chunk; the first call finds the last key.
 
         Raises:
             ActionableError: backfill-failed, backfill-key-unusable; lock-lost, database-away.
@@ -300,7 +300,7 @@ class _Part:
             with scope.left(connection):
                 row = connection.execute(mine.with_for_update()).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
-                self.is_open = False  # it was rolled back, or the tenant dropped
+                self.is_open = False  # the migration was rolled back, or the tenant dropped
                 return
             begins = row["until"] is None
             values = self._begin(connection) if begins else self._fill(connection, row)
@@ -318,9 +318,9 @@ class _Part:
         self.size = max(1, min(LARGEST_SIZE, int(self.size * factor)))
 
     def _begin(self, connection: Connection) -> dict[str, Any]:
-        """Find out how far it goes, and over how many rows."""
+        """Find the last key, and the number of rows."""
         key, rows = quoted(self.backfill.key), quoted(self.backfill.table)
-        # Without a name of its own, PostgreSQL would order by the text.
+        # Without this alias, PostgreSQL would order by the text.
         last = f"SELECT CAST({key} AS TEXT) AS last FROM {rows} ORDER BY {key} DESC LIMIT 1"
         until = connection.scalar(text(last))
         total = connection.scalar(text(f"SELECT count(*) FROM {rows}"))
@@ -367,7 +367,7 @@ class _Part:
         tenant = self.row["tenant"]
         said = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
         with (
-            suppress(SQLAlchemyError, ActionableError),  # the error itself is told
+            suppress(SQLAlchemyError, ActionableError),  # the error itself is reported anyway
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,
             self.config.scope.left(connection),
         ):

@@ -1,4 +1,4 @@
-"""What is done before a run that has something to do, so that there is a way back."""
+"""The step before a run that has something to do: it can make a backup."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,26 +6,27 @@ from sqlalchemy import Engine
 
 from ..errors import ActionableError
 
-# Is handed the schemas that the run will touch, None for the whole database; returns the name of the
-# backup that it made, if it did. What it raises ends the run before anything is changed.
-BeforeRun = Callable[[Engine, Sequence[str] | None], str | None]
+# Gets the schemas that the run will change, None for the whole database, and the revision to which it
+# goes, "" for none; returns the name of the backup, if it made one. If it raises, the run ends before
+# anything is changed.
+BeforeRun = Callable[[Engine, Sequence[str] | None, str], str | None]
 
 
-def nothing(engine: Engine, schemas: Sequence[str] | None) -> None:
-    """The default."""
+def nothing(engine: Engine, schemas: Sequence[str] | None, target: str) -> None:
+    """The default: do nothing."""
 
 
 class OncePerRun:
-    """Does it at the first call and never again: a run over many tenants consists of many."""
+    """Calls it only once: a run over many tenants consists of many runs."""
 
     def __init__(self, before_run: BeforeRun) -> None:
         self._before_run = before_run
         self._was_called = False
         self._backup: str | None = None
 
-    def __call__(self, engine: Engine, schemas: Sequence[str] | None) -> str | None:
+    def __call__(self, engine: Engine, schemas: Sequence[str] | None, target: str) -> str | None:
         if not self._was_called:
-            self._backup = self._before_run(engine, schemas)
+            self._backup = self._before_run(engine, schemas, target)
             self._was_called = True
         return self._backup
 
@@ -33,7 +34,7 @@ class OncePerRun:
 def with_way_back(
     error: ActionableError, backup: str | None, tenant: str | None
 ) -> ActionableError:
-    """The same error, whose solution also says how to restore the backup that was made before."""
+    """The same error with a solution that also names the command to restore the backup."""
     if backup is None:
         return error
     command = f"backup restore {backup}" + (f" --tenant {tenant}" if tenant else "")

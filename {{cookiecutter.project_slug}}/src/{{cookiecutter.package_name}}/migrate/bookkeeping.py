@@ -1,12 +1,12 @@
-"""Tables in which tools for migrations keep what they did: no part of a service's schema."""
+"""Bookkeeping tables of migration tools, which do not belong to a service's schema."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from sqlalchemy import Connection, inspect
 
-# Names as each tool's documentation has them. "migrations" (Laravel, TypeORM) and "migration"
-# (Piccolo) are missing: these may well be tables of the service.
+# Names from each tool's documentation. "migrations" (Laravel, TypeORM) and "migration"
+# (Piccolo) are not in the list: a service may have tables of these names.
 BOOKKEEPING: Mapping[str, str] = MappingProxyType(
     {
         "alembic_version": "Alembic",
@@ -53,10 +53,10 @@ BOOKKEEPING: Mapping[str, str] = MappingProxyType(
 
 
 def find_bookkeeping(connection: Connection, schema: str | None = None) -> dict[str, str]:
-    """The bookkeeping tables that a schema has, by name, each with the tool it belongs to.
+    """The bookkeeping tables of a schema, by name, each with its tool.
 
     Args:
-        schema: default: the connection's own.
+        schema: default: the connection's default schema.
     """
     names = inspect(connection).get_table_names(schema=schema)
     return {name: BOOKKEEPING[name] for name in sorted(names) if name in BOOKKEEPING}

@@ -1,8 +1,8 @@
-"""Tells whether a migration file still does what it did when it was applied.
+"""Checks that a migration file still does the same as when it was applied.
 
 A checksum has two halves, 64 characters in all: one of the file's bytes, which is quick to compare,
-and one of what the file does, which stays the same when it is only formatted or commented anew.
-Checksums of version 0.1.0 are the SHA-256 of the bytes; they are compared as such.
+and one of its code, which does not change with formatting and comments.
+Checksums of version 0.1.0 are the SHA-256 of the bytes, and are compared as such.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 SEPARATOR = ":"
 BYTES_LENGTH = 31
 MEANING_LENGTH = 32
-# Fields of Python's syntax tree that say how something was written, not what it does.
+# Fields of Python's syntax tree that describe the spelling, not the meaning.
 _HOW_IT_WAS_WRITTEN = {"kind", "type_comment", "ctx", "type_ignores", "type_params"}
 
 
@@ -21,20 +21,20 @@ def checksum(path: Path) -> str:
     """The checksum of a migration file.
 
     Raises:
-        SyntaxError: the file is no Python.
+        SyntaxError: the file is not valid Python.
     """
     content = _content(path)
     return f"{_digest(content)[:BYTES_LENGTH]}{SEPARATOR}{_meaning(content)}"
 
 
 def is_same_file(path: Path, kept: str) -> bool:
-    """Whether the file's bytes are those of the checksum. Quick; line ends do not matter."""
+    """Whether the file's bytes match the checksum. It is quick; line ends do not matter."""
     digest = _digest(_content(path))
     return kept == digest or kept.startswith(digest[:BYTES_LENGTH] + SEPARATOR)
 
 
 def does_the_same(path: Path, kept: str) -> bool:
-    """Whether the file does what the file of the checksum did."""
+    """Whether the file's code matches the checksum."""
     if is_same_file(path, kept):
         return True
     _, separator, meaning = kept.partition(SEPARATOR)
@@ -52,7 +52,7 @@ def _digest(content: bytes) -> str:
 def _meaning(content: bytes) -> str:
     tree = ast.parse(content)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    # Tools sort imports; that changes nothing.
+    # Tools may sort imports; the order does not matter.
     others = [node for node in tree.body if node not in imports]
     parts = [*sorted("".join(_written(node)) for node in imports), *_body(others)]
     return _digest("\n".join(parts).encode())[:MEANING_LENGTH]
@@ -66,7 +66,7 @@ def _body(statements: list[ast.stmt]) -> Iterator[str]:
 
 
 def _written(node: object) -> Iterator[str]:
-    """A node in a form that all versions of Python agree on: ``ast.dump`` is not one."""
+    """A node as text, the same in all versions of Python, unlike ``ast.dump``."""
     if isinstance(node, ast.AST):
         yield f"{type(node).__name__}("
         for name, value in ast.iter_fields(node):

@@ -1,4 +1,4 @@
-"""What the engine is handed."""
+"""The configuration of the engine."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,35 +16,34 @@ from .scope import Scope
 
 @dataclass(frozen=True)
 class MigrationConfig:
-    """What the engine works on.
+    """The configuration of the engine.
 
     Attributes:
-        directory: the folder that holds ``versions/`` and ``script.py.mako``.
-        load_metadata: gives the models' metadata; called when a migration is made or run.
+        directory: the folder with ``versions/`` and ``script.py.mako``.
+        load_metadata: returns the models' metadata; called when a migration is made or run.
         lock_timeout: seconds to wait for another process that migrates.
         table_lock_timeout: seconds that a statement may wait for a table's lock (PostgreSQL). While
             it waits, every query on that table waits behind it.
-        table_lock_retries: how often to start again when a table stayed locked.
+            table_lock_retries: number of retries when a table is still locked after that time.
         scope: the part of the database that is migrated.
-        tenant_roles: whether each tenant's schema belongs to a role of its own.
-        tenants_per_connection: after how many tenants a connection is replaced by a new one.
-        history_table: name of the table that says when what was applied.
+        tenant_roles: whether each tenant's schema belongs to its own role.
+        tenants_per_connection: number of tenants after which a connection is replaced.
+        history_table: name of the table of applied migrations.
         version_table: name of Alembic's table.
-        service: name of the service, kept in the history; "" is not compared.
-        load_release: gives the version of the service, kept in the history.
+        service: name of the service, stored in the history; "" is not compared.
+        load_release: returns the version of the service, which is stored in the history.
         verify: ``after``: a run that applied or undid something compares the schema with what the
-            migrations make, and fails when they differ. ``tenants``: it looks only whether the tenants
-            are alike.
-        excluded: names that no comparison looks at, with all that hangs on them; ``*`` stands for
-            any text.
-        lint_small_tables: tables that are so small that nothing takes long on them.
-        force_contracts: run contracts although instances that lack them live.
-        awaits_backfills: whether a contract waits for the backfills before it; only in a scratch
-            database, where they are never run, it does not.
-        runs_backfills: whether a run goes on with backfills when it has given the lock back.
+            migrations make, and fails if they differ. ``tenants``: it only checks that the tenants'
+            schemas are equal.
+        excluded: names that are not compared, with all their parts; ``*`` stands for any text.
+        lint_small_tables: tables that are so small that every statement is quick.
+        force_contracts: run contracts although instances without them live.
+        awaits_backfills: whether a contract waits for the backfills before it; false only in a
+            scratch database, where backfills never run.
+        runs_backfills: whether a run continues with backfills after it has released the lock.
         backfill_pause: seconds between two chunks of a backfill.
-        keeps_runs: whether a run that wrote no row is kept in the history.
-        observer: hears what a run does.
+        keeps_runs: whether a run that wrote no row is recorded in the history.
+        observer: gets the events of a run.
         before_run: called before a run that has something to do; it may make a backup.
     """
 
@@ -72,12 +71,12 @@ class MigrationConfig:
     before_run: BeforeRun = nothing
 
     def leaves_out(self, table: str) -> bool:
-        """Whether a table is no part of the service: the engine's, other tools', and ``excluded``."""
+        """Whether a table is not the service's: the engine's, other tools', or ``excluded``."""
         return matches(table, self.excluded_names)
 
     @property
     def excluded_names(self) -> tuple[str, ...]:
-        """Names that no comparison looks at; ``*`` stands for any text."""
+        """Names that are not compared; ``*`` stands for any text."""
         own = (self.history_table, self.version_table, "service_instances", "migration_progress")
         return (*BOOKKEEPING, *own, *self.excluded)
 
@@ -88,10 +87,9 @@ class MigrationConfig:
 
 
 def default_config() -> MigrationConfig:
-    """The service's own configuration, for callers that hand over none.
+    """The service's own configuration, for callers that pass none.
 
-    The one place where the engine asks the service for anything; elsewhere it is handed what it
-    needs.
+    Only here the engine asks the service for something; elsewhere its callers pass everything.
     """
     from ..migrations import config
 

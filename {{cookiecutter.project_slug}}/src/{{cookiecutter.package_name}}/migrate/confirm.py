@@ -1,4 +1,4 @@
-"""Asks before tables are dropped with their rows."""
+"""Asks for confirmation before tables are dropped with their rows."""
 
 import sys
 
@@ -6,11 +6,11 @@ from .errors import not_confirmed
 
 
 def confirm_undoing(command: str, *, confirmed: bool) -> None:
-    """Go on only with a yes: given already, or typed on the terminal.
+    """Continue only if it is confirmed, already or on the terminal.
 
     Args:
-        command: what to type to confirm beforehand.
-        confirmed: whether it was.
+        command: the command that confirms in advance.
+        confirmed: whether it was confirmed in advance.
 
     Raises:
         ActionableError: not-confirmed.

@@ -16,7 +16,7 @@ NO_FILE = "No file was written."
 
 
 def cause(error: BaseException) -> str:
-    """The kind of an error and the first line it says, in the driver's words where it has any."""
+    """The error's class and the first line of its text; for a database error, the driver's text."""
     said = str(getattr(error, "orig", None) or error).strip().splitlines()
     return ": ".join([type(error).__name__, *said[:1]])
 
@@ -25,11 +25,11 @@ def cause(error: BaseException) -> str:
 
 
 def folder_missing(path: Path) -> ActionableError:
-    """The folder of migrations is not there, so nobody can say what is pending. Restore it."""
+    """The folder of migrations is missing, so nobody can know what is pending. Restore it."""
     return ActionableError(
         "folder-missing",
         f"There is no folder {path}.",
-        "Nothing was run: without it nobody can say what is pending.",
+        "Nothing was run: without it the engine cannot know what is pending.",
         "Restore it, for example from git; an empty folder is fine for a new service.",
     )
 
@@ -59,38 +59,40 @@ def attribute_missing(path: Path, attribute: str) -> ActionableError:
     return ActionableError(
         "attribute-missing",
         f"{path.name} has no {attribute}.",
-        "Nothing was run: a migration needs a place in the chain and a way back.",
+        "Nothing was run: a migration needs a position in the chain and both functions.",
         f"Add {attribute} to {path}",
     )
 
 
 def attribute_unknown(path: Path, attribute: str, value: object, known: str) -> ActionableError:
-    """A module attribute has a value that it cannot have. Correct it."""
+    """A module attribute has an invalid value. Correct it."""
     return ActionableError(
         "attribute-unknown",
         f"{path.name} says {attribute} = {value!r}.",
-        "Nothing was run: what it means is not known.",
+        "Nothing was run: the engine does not know this value.",
         f"Write {known} in {path}",
     )
 
 
 def body_is_not_plain(path: Path, name: str) -> ActionableError:
-    """``async def`` and generators return at once and do nothing. Write a plain function."""
+    """The engine cannot run ``async def`` and generators: a call returns at once and does nothing.
+    Write a plain function.
+    """
     return ActionableError(
         "body-is-not-plain",
-        f"{name} of {path.name} is not a plain function: calling it would do nothing.",
+        f"{name} of {path.name} is not a plain function: a call would do nothing.",
         NOTHING_RUN,
         f"Write it as: def {name}() -> None, without async and yield",
     )
 
 
 def revision_unusable(path: Path, revision: object, longest: int) -> ActionableError:
-    """``revision`` is text of 1 to 32 characters. Use the number that the file's name starts with."""
+    """``revision`` is a text of 1 to 32 characters. Use the number that starts the file's name."""
     return ActionableError(
         "revision-unusable",
-        f"{path.name} has the revision {revision!r}, too long for version_num or no text.",
-        "Nothing was run: alembic_version could not hold it.",
-        f"Use the number that the file's name starts with; {longest} characters at most.",
+        f"{path.name} has the revision {revision!r}, which is too long or is not a text.",
+        "Nothing was run: alembic_version cannot store it.",
+        f"Use the number at the start of the file's name; {longest} characters at most.",
     )
 
 
@@ -110,16 +112,16 @@ def parent_missing(name: str, attribute: str, parent: str, folder: Path) -> Acti
     return ActionableError(
         "parent-missing",
         f"{name} {follows} revision {parent!r}, which no file has.",
-        "Nothing was run: what the missing migration does is not known.",
+        "Nothing was run: nobody knows what the missing migration does.",
         f"Restore the missing file in {folder}, or correct {attribute}.",
     )
 
 
 def no_chain(error: Exception, folder: Path) -> ActionableError:
-    """``down_revision`` lines point in a circle. Correct them."""
+    """The ``down_revision`` lines form a circle. Correct them."""
     return ActionableError(
         "no-chain",
-        f"The migration files form no chain: {error}",
+        f"The migration files do not form a chain: {error}",
         NOTHING_RUN,
         f"Correct the down_revision lines in {folder}",
     )
@@ -130,31 +132,31 @@ def multiple_heads(names: Sequence[str]) -> ActionableError:
     return ActionableError(
         "multiple-heads",
         f"Multiple heads: {', '.join(names)}",
-        "Nothing was run: which of them comes first is not said.",
+        "Nothing was run: their order is not defined.",
         "Join them: migrate make --merge NAME",
     )
 
 
 def files_missing(names: Sequence[str]) -> ActionableError:
-    """Files in the middle of the chain were lost. Restore them, or run the release that has them."""
+    """Files of applied migrations are missing. Restore them, or run the release that has them."""
     return ActionableError(
         "files-missing",
         f"Files of {count(len(names), 'applied migration')} are missing: {', '.join(names)}",
-        "Nothing was run: this database is ahead of this folder, or files were lost.",
+        "Nothing was run: the database is ahead of this folder, or files were lost.",
         "Restore the files, or run the version of the service that has them.",
     )
 
 
 def squash_half_applied(squashed: str, at: Sequence[str]) -> ActionableError:
-    """A squashed migration cannot begin in the middle: its file makes the whole schema. The release
-    that still has the files that it replaces takes the database to where all of them are applied.
+    """A squashed migration makes the whole schema, so it cannot start in the middle. First apply
+    all the migrations that it replaces, with a release that still has their files.
     """
     return ActionableError(
         "squash-half-applied",
-        f"The database is at {', '.join(at)}, and has only some of the migrations that {squashed}"
+        f"The database is at {', '.join(at)}: it has only some of the migrations that {squashed}"
         " replaces.",
         NOTHING_RUN,
-        f"Run migrate latest with the last release that has their files; {squashed} names them.",
+        f"Run migrate latest with the last release that has their files; {squashed} lists them.",
     )
 
 
@@ -169,8 +171,8 @@ def squash_nothing(name: str) -> ActionableError:
 
 
 def squash_not_linear(name: str, why: str) -> ActionableError:
-    """Only a chain without branches becomes one file: one migration after the other, and what comes
-    after the squashed one follows it alone.
+    """Only a chain without branches can become one file, and only one migration may follow the
+    squashed one directly.
     """
     return ActionableError(
         "squash-not-linear",
@@ -181,70 +183,71 @@ def squash_not_linear(name: str, why: str) -> ActionableError:
 
 
 def squash_names_schema(statement: str) -> ActionableError:
-    """A migration composes a statement from the name of the tenant's schema. One file is for all
-    tenants, so no statement in it may name one.
+    """A migration has a statement with the name of the tenant's schema. The squashed file is for
+    all tenants, so none of its statements may name one.
     """
     return ActionableError(
         "squash-names-schema",
-        f"A migration names the schema of the tenant it runs for: {statement}",
+        f"A migration names the schema of its tenant: {statement}",
         NO_FILE,
-        "Let it leave the name out: unqualified names mean the tenant's tables.",
+        "Remove the schema's name: unqualified names mean the tenant's tables.",
     )
 
 
 def squash_not_committed(names: Sequence[str]) -> ActionableError:
-    """Squashing removes files. It does so only where git has them, so that they can be had again."""
+    """Squashing removes files, but only files that git has, so that you can restore them."""
     return ActionableError(
         "squash-not-committed",
-        f"Git does not have these files as they are: {', '.join(names)}",
+        f"Git does not have the current content of these files: {', '.join(names)}",
         NO_FILE,
         "Commit them, then squash.",
     )
 
 
 def squash_does_not_run(error: ActionableError) -> ActionableError:
-    """The squashed migration, or one that comes after it, does not run on an empty database. A later
-    one may need rows that a squashed one wrote.
+    """The squashed migration, or one after it, does not run on an empty database. A later migration
+    may need rows that a squashed one wrote.
     """
     return ActionableError(
         "squash-does-not-run",
         f"The squashed migration or one after it does not run: {error.problem}",
         NO_FILE,
-        "Squash up to another migration, or let the later one do without these rows.",
+        "Squash up to another migration, or change the later one so that it does not need these "
+        "rows.",
     )
 
 
 def cannot_register(table: str, error: BaseException) -> ActionableError:
-    """The service may not write ``service_instances``, or not make that table. Without its row
-    there, a contract could run while the service still uses what it takes away.
+    """The service may not write to ``service_instances``, or may not create it. Without a row in
+    this table, a contract could remove what this instance still uses.
     """
     return ActionableError(
         "cannot-register",
-        f"This instance cannot write into {table}: {cause(error)}",
-        "The service does not start: a contract could take away what it uses.",
-        f"Grant this user SELECT, INSERT, UPDATE and DELETE on {table}; the owner of the schema makes"
-        " the table with: migrate contract",
+        f"This instance cannot write to {table}: {cause(error)}",
+        "The service does not start: a contract could remove what it uses.",
+        f"Grant this user SELECT, INSERT, UPDATE and DELETE on {table}; the owner of the schema "
+        "creates the table with: migrate contract",
     )
 
 
 def contract_unknown(contracts: Sequence[str]) -> ActionableError:
-    """A newer release has taken away what this one may use. Run that release, or one after it."""
+    """A contract of a newer release removed what this release may use. Run the newer release."""
     number = count(len(contracts), "applied contract")
     return ActionableError(
         "contract-unknown",
         f"This release does not have {number}: {', '.join(contracts)}",
-        "Nothing was run: a contract takes away what older code uses.",
-        "Run the release that has it, or undo it first: migrate rollback with that release.",
+        "Nothing was run: a contract removes what older code uses.",
+        "Run the release that has it, or undo it with that release first: migrate rollback",
     )
 
 
 def files_changed(names: Sequence[str], *, is_newest: bool) -> ActionableError:
     """An applied file was edited. Restore it and write a new migration.
 
-    If the edit does not matter: ``migrate latest --allow-changed``. While you still write the newest
-    migration: ``migrate down``, then ``migrate latest``.
+    If the edit does not matter: ``migrate latest --allow-changed``. If the newest migration is
+    still being written: ``migrate down``, then ``migrate latest``.
     """
-    anew = "If it was applied nowhere else, run it anew: migrate down, then migrate latest. "
+    anew = "If it was applied nowhere else, run it again: migrate down, then migrate latest. "
     they_were = "it was" if len(names) == 1 else "they were"
     return ActionableError(
         "files-changed",
@@ -259,29 +262,29 @@ def files_changed(names: Sequence[str], *, is_newest: bool) -> ActionableError:
 def another_services_history(table: str, other: str, service: str) -> ActionableError:
     """Two services use one schema. Give each its own names for the two tables.
 
-    Set ``MIGRATION_HISTORY_TABLE`` and ``MIGRATION_VERSION_TABLE``, or use a database each.
+    Set ``MIGRATION_HISTORY_TABLE`` and ``MIGRATION_VERSION_TABLE``, or use two databases.
     """
     return ActionableError(
         "another-services-history",
-        f"{table} holds the migrations of the service {other}, and this one is {service}.",
-        "Nothing was run: each would take the other's migrations for its own.",
-        "Set MIGRATION_HISTORY_TABLE and MIGRATION_VERSION_TABLE to names of this service's own,"
+        f"{table} holds the migrations of the service {other}; this service is {service}.",
+        "Nothing was run: each service would mistake the other's migrations for its own.",
+        "Set MIGRATION_HISTORY_TABLE and MIGRATION_VERSION_TABLE to other names for this service,"
         " or use another database.",
     )
 
 
 def foreign_history_table(table: str, missing: Iterable[str]) -> ActionableError:
-    """A table of that name is there, and it is not the engine's. Set ``MIGRATION_HISTORY_TABLE``."""
+    """Another program has a table of this name. Set ``MIGRATION_HISTORY_TABLE``."""
     return ActionableError(
         "foreign-history-table",
         f"The table {table} was not made by this engine: it has no {', '.join(sorted(missing))}.",
-        "Nothing was run, and the table was left as it is.",
+        "Nothing was run, and the table was not changed.",
         "Set MIGRATION_HISTORY_TABLE to another name.",
     )
 
 
 def backfill_unusable(path: Path, why: str) -> ActionableError:
-    """A migration states its backfill as ``backfill = Backfill(table=…, set={…})``."""
+    """A migration declares its backfill as ``backfill = Backfill(table=…, set={…})``."""
     return ActionableError(
         "backfill-unusable",
         f"The backfill of {path.name} cannot be run: {why}.",
@@ -292,23 +295,23 @@ def backfill_unusable(path: Path, why: str) -> ActionableError:
 
 
 def backfill_key_unusable(row: Mapping[str, Any], table: str, key: str) -> ActionableError:
-    """The key is missing, may be NULL, or is no integer, text or UUID."""
+    """The key column is missing, nullable, or not an integer, a text or a UUID."""
     return ActionableError(
         "backfill-key-unusable",
-        f"The backfill {_backfill(row)} cannot walk through {table} by {key!r}.",
-        "No row was updated; the contracts behind it wait.",
-        "Give Backfill a key that is there, NOT NULL and an integer, a text or a UUID, and run: "
+        f"The backfill {_backfill(row)} cannot go through {table} by {key!r}.",
+        "No row was updated; the contracts after it wait.",
+        "Give Backfill an existing key that is NOT NULL and an integer, a text or a UUID, and run: "
         "migrate latest --allow-changed",
     )
 
 
 def backfill_failed(row: Mapping[str, Any], keys: str, error: BaseException) -> ActionableError:
-    """One chunk was undone; those before it stay. Correct the rows or the file and run it again."""
+    """One chunk was undone; earlier chunks stay. Correct the rows or the file and run it again."""
     return ActionableError(
         "backfill-failed",
         f"{_backfill(row)}: the chunk of {row['table_name']} {keys} failed: {cause(error)}",
-        f"That chunk was undone. {count(row['done'], 'row')} done before it stay so; the rest, and "
-        "the contracts behind it, wait.",
+        f"That chunk was undone. {count(row['done'], 'row')} updated before it stay; the rest, and "
+        "the contracts after it, wait.",
         "Correct these rows and run: migrate latest. Or correct the file and run: "
         "migrate latest --allow-changed",
     )
@@ -352,15 +355,15 @@ def nothing_to_merge(slug: str) -> ActionableError:
 
 
 def database_behind(pending: Sequence[str]) -> ActionableError:
-    """A new migration is what the models have more than a database with every migration.
+    """A new migration is the difference between the models and a database with all migrations.
 
-    Bring the database up to date first. ``--empty`` compares nothing.
+    Apply the pending migrations first. ``--empty`` compares nothing.
     """
     return ActionableError(
         "database-behind",
         f"The database is behind by {count(len(pending), 'migration')}: {', '.join(pending)}",
-        "No file was written: it would repeat what they do.",
-        "Apply them, then make it again: migrate latest",
+        "No file was written: it would repeat their changes.",
+        "Apply them: migrate latest. Then repeat this command.",
     )
 
 
@@ -375,12 +378,12 @@ def name_unknown(name: str) -> ActionableError:
 
 
 def name_ambiguous(name: str, found: Sequence[str]) -> ActionableError:
-    """Two files were made with one name. Name one by its revision."""
+    """Two files have this name. Use the revision of one."""
     return ActionableError(
         "name-ambiguous",
-        f"{name!r} names {count(len(found), 'migration')}: {', '.join(found)}",
+        f"{name!r} matches {count(len(found), 'migration')}: {', '.join(found)}",
         NOTHING_RUN,
-        "Name one of them by its revision, the number at its start.",
+        "Use the revision of one of them, the number at its start.",
     )
 
 
@@ -390,37 +393,37 @@ def not_next(name: str, next_name: str) -> ActionableError:
         "not-next",
         f"{name} is not next: {next_name} comes before it.",
         "Nothing was run: migrations form a chain, and each builds on the one before.",
-        "Run what comes before it: migrate up",
+        "Apply the migrations before it: migrate up",
     )
 
 
 def not_newest(name: str, newest: str) -> ActionableError:
-    """Undo what came after it: ``migrate down``."""
+    """Undo the later migrations first: ``migrate down``."""
     return ActionableError(
         "not-newest",
         f"{name} is not the newest: {newest} was applied after it.",
         "Nothing was undone: migrations form a chain, and each builds on the one before.",
-        "Undo what came after it: migrate down",
+        "Undo the later migrations first: migrate down",
     )
 
 
 def baseline_stays(names: Sequence[str]) -> ActionableError:
-    """It was there before the engine, ``alembic stamp`` said so, or it is a squashed migration.
+    """It was recorded as a baseline or by ``alembic stamp``, or it is a squashed migration.
 
-    Undoing it could drop tables that the engine never made. If you mean it: ``alembic downgrade``,
-    which undoes no squashed migration either.
+    To undo it could drop tables that the engine never made. If you really want it:
+    ``alembic downgrade``, which does not undo a squashed migration either.
     """
     return ActionableError(
         "baseline-stays",
-        f"{', '.join(names)}: it was taken over as it was, or squashed.",
-        "Nothing was undone: that could drop tables with rows that no migration here made.",
-        "If you mean it, plain Alembic undoes it: alembic downgrade REVISION",
+        f"{', '.join(names)}: it was taken over without being run, or squashed.",
+        "Nothing was undone: this could drop tables with rows that no migration here made.",
+        "If you really want it, plain Alembic undoes it: alembic downgrade REVISION",
     )
 
 
 def has_history(names: Sequence[str]) -> ActionableError:
-    """Only a database of which nothing is recorded can be taken over. ``migrate status`` shows what
-    is; ``migrate verify`` compares it with the schema.
+    """Only a database without a recorded migration can be taken over. ``migrate status`` shows the
+    recorded ones; ``migrate verify`` compares them with the schema.
     """
     return ActionableError(
         "has-history",
@@ -431,7 +434,7 @@ def has_history(names: Sequence[str]) -> ActionableError:
 
 
 def database_empty() -> ActionableError:
-    """There is nothing to take over. Let the migrations make the tables."""
+    """There is nothing to take over. Run the migrations, which make the tables."""
     return ActionableError(
         "database-empty",
         "The database has no tables.",
@@ -445,26 +448,27 @@ def nothing_to_take_over(folder: Path) -> ActionableError:
     return ActionableError(
         "nothing-to-take-over",
         f"There is no migration in {folder}.",
-        "Nothing was recorded: what a database has is said by the migrations that make it.",
+        "Nothing was recorded: without migrations there is nothing to compare the database with.",
         "Write the first: migrate make create_tables",
     )
 
 
 def reason_missing() -> ActionableError:
-    """Differences are accepted for a reason, which is kept in the history."""
+    """To accept differences requires a reason, which is stored in the history."""
     return ActionableError(
         "reason-missing",
         "The reason for accepting differences is empty.",
         "Nothing was recorded.",
-        'Say why: migrate baseline --accept-differences "…"',
+        'Give a reason: migrate baseline --accept-differences "…"',
     )
 
 
 def tables_without_history(
     name: str, error: Exception, tools: Iterable[str], tenant: str | None
 ) -> ActionableError:
-    """Something that the first migration makes is there already, and nothing is recorded as applied.
-    The database was made by another program, by hand, or restored without ``migration_history``.
+    """A table of the first migration exists already, and no migration is recorded as applied.
+
+    The database was made by another program or by hand, or restored without ``migration_history``.
     ``migrate baseline``, for a tenant's schema ``tenant baseline``, compares it with the migrations
     and records them, without running any.
     """
@@ -474,7 +478,7 @@ def tables_without_history(
         f"The {'schema' if tenant else 'database'} has tables, but no history of this service:"
         f" {name} failed: {cause(error)}" + (f" (There are tables of {named}.)" if named else ""),
         "Nothing was changed: the whole batch was undone.",
-        f"Take it over as it is: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
+        f"Take it over: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
     )
 
 
@@ -492,8 +496,8 @@ def migration_failed(
     """The database refused a statement, or your code raised.
 
     The impact says what stays: nothing of the batch, unless a migration has
-    ``transaction = False`` or ends its own transaction. Correct the file, or what the database lacks,
-    and run it again.
+    ``transaction = False`` or ends its own transaction. Correct the file or the database, and run
+    it again.
     """
     if refusal is not None:
         solution = f"{refusal} Then run it again: {command}"
@@ -508,51 +512,50 @@ def migration_failed(
 
 
 def called_exit(name: str, status: object) -> ActionableError:
-    """A body must return, so that what it did can be recorded. Raise an error instead."""
+    """A body must return, so that the engine can record it. Raise an error instead."""
     return ActionableError(
         "called-exit",
         f"{name} called sys.exit({status!r}).",
         "It is not recorded as applied.",
-        f"Let {name} return, or raise an error that says what is wrong.",
+        f"Let {name} return, or raise an error that explains the problem.",
     )
 
 
 def not_recorded(names: Sequence[str], in_memory: bool) -> ActionableError:
-    """The statements ran, and afterwards the database did not have their record.
+    """The statements ran, but afterwards the database had no record of the migration.
 
-    A migration rolled back by itself, or an in-memory database has several connections: give it one,
-    ``poolclass=StaticPool``.
+    The migration contains a rollback, or an in-memory database has several connections: give it
+    one, ``poolclass=StaticPool``.
     """
     hint = "Give an in-memory database one connection: create_engine(…, poolclass=StaticPool)"
     return ActionableError(
         "not-recorded",
         f"The database has no record of {count(len(names), 'migration')} that ran:"
         f" {', '.join(names)}",
-        "They count as pending. What they did may be there all the same.",
+        "They count as pending, although their changes may be in the database.",
         hint if in_memory else "Look for a ROLLBACK in them, and compare: migrate status",
     )
 
 
 def orphaned_rows(number: int, table: str, parent: str, before: int) -> ActionableError:
-    """The migration broke a foreign key. Keep the parents' rows, or remove the children first.
+    """The migration broke a foreign key. Keep the referenced rows, or first remove the others.
 
-    Rows that pointed nowhere before it are counted apart, and stop nothing.
+    Rows that were orphaned before the migration are counted separately, and stop nothing.
     """
-    points = "points" if number == 1 else "point"
-    others = f" Not counted: {before} that did so before." if before else ""
+    refer = "refers" if number == 1 else "refer"
+    others = f" Not counted: {count(before, 'row')} orphaned before." if before else ""
     return ActionableError(
         "orphaned-rows",
-        f"{count(number, 'row')} {points} to rows that are gone,"
-        f" the first from {table} to {parent}.",
+        f"{count(number, 'row')} {refer} to missing rows, the first from {table} to {parent}.",
         f"It breaks a foreign key.{others}",
         f"Make the migration keep the rows of {parent}, or remove those of {table} first.",
     )
 
 
 def needs_a_direct_connection(statement: str) -> ActionableError:
-    """The statement cannot run in a transaction, and a pooler is between this service and the server.
+    """The statement cannot run in a transaction, and the service is behind a pooler.
 
-    The pooler may give each statement another server session, so the schema could not be set for it.
+    The pooler may send each statement to another server session, where the schema is not set.
     Set ``MIGRATION_DATABASE_URL`` to the server itself.
     """
     return ActionableError(
@@ -564,7 +567,7 @@ def needs_a_direct_connection(statement: str) -> ActionableError:
 
 
 def cannot_write_sql(error: Exception) -> ActionableError:
-    """``--sql`` cannot say what a migration does that reads rows. Run it on a copy of the database."""
+    """``--sql`` cannot print a migration that reads rows. Run it on a copy of the database."""
     return ActionableError(
         "cannot-write-sql",
         f"A pending migration cannot be written as SQL: {cause(error)}",
@@ -574,38 +577,39 @@ def cannot_write_sql(error: Exception) -> ActionableError:
 
 
 def not_confirmed(command: str) -> ActionableError:
-    """Undoing can drop tables with their rows, so in production it wants a yes."""
+    """Undoing can drop tables with their rows, so in production it needs a confirmation."""
     return ActionableError(
         "not-confirmed",
-        "This undoes migrations, and nobody confirmed it.",
+        "This undoes migrations, and it was not confirmed.",
         "Nothing was undone: it may drop tables with their rows.",
-        f"If you mean it: {command}",
+        f"To confirm: {command}",
     )
 
 
 def interrupted(names: Sequence[str], *, is_upgrade: bool) -> ActionableError:
-    """Ctrl-C, or another signal. What was not recorded is undone; run it again."""
+    """Ctrl-C, or another signal. Migrations that were not recorded are undone; run it again."""
     return ActionableError(
         "interrupted",
         "The run was interrupted.",
         f"{'Applied' if is_upgrade else 'Undone'} and recorded before that: "
         f"{', '.join(names) or 'nothing'}.",
-        f"Run it again when it suits you: migrate {'latest' if is_upgrade else 'rollback'}",
+        f"Run it again: migrate {'latest' if is_upgrade else 'rollback'}",
     )
 
 
 def schema_differs(sentences: Sequence[str], see: str = "migrate verify") -> ActionableError:
-    """The run did what its files say, and yet the schema is not what the migrations make in an empty
-    database: it was altered by hand before, or a file was edited after it was applied.
-    ``migrate verify``, for a tenant ``tenant verify ID``, lists every difference with a cause and what
-    to do. What other programs make is left out when ``MIGRATION_EXCLUDED`` names it.
+    """The run succeeded, but the schema differs from the one that the migrations make in an empty
+    database: somebody altered it by hand, or edited a file after it was applied.
+
+    ``migrate verify``, for a tenant ``tenant verify ID``, lists every difference with its cause and
+    solution. Name objects of other programs in ``MIGRATION_EXCLUDED``.
     """
     return ActionableError(
         "schema-differs",
-        f"The schema is not what the migrations make: {'; '.join(sentences[:3])}"
+        f"The schema differs from what the migrations make: {'; '.join(sentences[:3])}"
         + (f"; and {len(sentences) - 3} more." if len(sentences) > 3 else "."),
-        "What was run stays: nothing was undone.",
-        f"See each with its cause and cure: {see}. What others make there: MIGRATION_EXCLUDED",
+        "The run stays applied: nothing was undone.",
+        f"See each cause and solution: {see}. Name other programs' objects in MIGRATION_EXCLUDED.",
     )
 
 
@@ -615,15 +619,15 @@ def side_unknown(name: str, error: Exception) -> ActionableError:
     """
     return ActionableError(
         "side-unknown",
-        f"{name} is nothing that can be compared: {cause(error)}",
+        f"{name} cannot be compared: {cause(error)}",
         "Nothing was compared.",
         "Name an address, a file of migrate snapshot, models, or chain: migrate diff models chain",
     )
 
 
 def not_comparable(error: Exception) -> ActionableError:
-    """Each major version of a database writes its catalog in its own words. Take both snapshots on
-    servers of one version.
+    """Each major version of a database writes its catalog differently. Take both snapshots on
+    servers of the same version.
     """
     return ActionableError(
         "not-comparable",
@@ -637,17 +641,17 @@ def not_comparable(error: Exception) -> ActionableError:
 
 
 def lock_timeout(holder: object, seconds: float) -> ActionableError:
-    """Another process migrates. Wait, raise ``MIGRATION_LOCK_TIMEOUT``, or see: ``migrate unlock``."""
+    """Another process migrates. Wait, raise MIGRATION_LOCK_TIMEOUT or see ``migrate unlock``."""
     return ActionableError(
         "lock-timeout",
-        f"Another migrator held the lock for {seconds:g} seconds: {holder}.",
+        f"Another migrator held the lock for {count(seconds, 'second')}: {holder}.",
         NOTHING_RUN,
         "Wait for it, raise MIGRATION_LOCK_TIMEOUT, or end it: migrate unlock --force",
     )
 
 
 def database_away(address: str, error: BaseException) -> ActionableError:
-    """It is down, or ``DATABASE_URL`` is wrong. The text behind the colon is the driver's."""
+    """It is down, or ``DATABASE_URL`` is wrong. The text after the colon is the driver's."""
     return ActionableError(
         "database-away",
         f"The database {address} does not answer: {cause(error)}",
@@ -657,35 +661,35 @@ def database_away(address: str, error: BaseException) -> ActionableError:
 
 
 def database_refuses(address: str, error: BaseException, solution: str) -> ActionableError:
-    """The database answers and refuses: a permission, a password, a limit, a file.
+    """The database answers but refuses: a permission, a password, a limit or a file.
 
-    The text behind the colon is the driver's; the solution names what is refused.
+    The text after the colon is the driver's; the solution names the reason.
     """
     return ActionableError(
         "database-refuses",
         f"The database {address} refuses: {cause(error)}",
-        "What was asked for was not done.",
+        "The command did nothing.",
         solution,
     )
 
 
 def database_lost(names: Sequence[str], error: BaseException) -> ActionableError:
-    """The connection broke. What was not committed is undone; see ``migrate status``."""
+    """The connection broke. Uncommitted changes are undone; see ``migrate status``."""
     return ActionableError(
         "database-lost",
-        f"The database was lost while {names[0]} or what follows ran: {cause(error)}",
-        "What was not committed is undone; nobody can say yet how far it came.",
-        "When the database answers again, see how far it came: migrate status",
+        f"The connection was lost while {names[0]} or a later one ran: {cause(error)}",
+        "Uncommitted changes are undone; it is not known yet how many migrations are applied.",
+        "When the database answers again, see what is applied: migrate status",
     )
 
 
 def transaction_begun() -> ActionableError:
-    """Code of yours passed an engine whose connections begin by themselves. Pass one of its own."""
+    """Your code passed an engine whose connections are already in a transaction. Pass another."""
     return ActionableError(
         "transaction-begun",
         "The engine's connection has already begun a transaction.",
-        "Nothing was run: whoever began it could undo the migrations.",
-        "Commit or roll back first, or pass an engine of its own.",
+        "Nothing was run: the code that began it could undo the migrations.",
+        "Commit or roll back first, or pass a separate engine.",
     )
 
 
@@ -694,18 +698,18 @@ def no_engine(given: str) -> ActionableError:
     return ActionableError(
         "no-engine",
         f"The migration engine takes a SQLAlchemy Engine, not {given}.",
-        "Nothing was run: a connection may carry a transaction that somebody else ends.",
-        "Pass an Engine of create_engine(…); it may exist beside an AsyncEngine.",
+        "Nothing was run: other code may end the connection's transaction.",
+        "Pass an Engine from create_engine(…); you can have one in addition to an AsyncEngine.",
     )
 
 
 def wrong_driver(driver: str, right: str) -> ActionableError:
-    """It needs a synchronous driver of this service's database."""
+    """The engine needs a synchronous driver of this service's database."""
     return ActionableError(
         "wrong-driver",
         f"The migration engine of this service cannot work with {driver}.",
         NOTHING_RUN,
-        f'Make an engine of its own for it: create_engine("{right}")',
+        f'Create a separate engine for migrations: create_engine("{right}")',
     )
 
 
@@ -713,28 +717,28 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
 
 
 def lint_findings(names: Sequence[str]) -> ActionableError:
-    """MIGRATION_LINT is ``error``, and what is pending would hurt a live site.
+    """MIGRATION_LINT is ``error``, and a pending migration would hurt a live site.
 
-    ``migrate lint`` shows each finding with the safe form. What you know and accept goes into the
+    ``migrate lint`` shows each finding with the safe form. To accept a finding, write in the
     migration: ``lint_ignore = {"code": "reason"}``.
     """
     return ActionableError(
         "lint-findings",
-        f"Linting found what would hurt a live site in {', '.join(names)}.",
+        f"Linting has findings that would hurt a live site in {', '.join(names)}.",
         "Nothing was run: MIGRATION_LINT is error.",
-        "See them and the safe form: migrate lint",
+        "See the findings and the safe forms: migrate lint",
     )
 
 
 def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> ActionableError:
-    """Linting applies what comes before to an empty database first, and that failed.
+    """Linting first applies the earlier migrations to an empty database, and one of them failed.
 
-    A migration that expects rows fails so; it would fail too where a new database is made.
+    The usual cause is a migration that expects rows; it would also fail on every new database.
     """
     return ActionableError(
         "does-not-run-on-empty",
         f"{name} does not run on an empty database: {cause(error)}",
-        "Nothing was linted: what comes before is applied to an empty database first.",
+        "Nothing was linted: the earlier migrations must run on an empty database first.",
         f"Correct {path}, so that it also runs on empty tables.",
     )
 
@@ -742,18 +746,19 @@ def does_not_run_on_empty(name: str, path: Path, error: BaseException) -> Action
 def linting_failed(error: BaseException) -> ActionableError:
     """The linter itself failed, or the scratch database was lost.
 
-    With MIGRATION_LINT=warn, commands say so and go on; with ``error`` they stop.
+    With MIGRATION_LINT=warn, commands say so and continue; with ``error`` they stop.
     """
     return ActionableError(
         "linting-failed",
         f"Linting itself failed: {cause(error)}",
-        "It is not known what the migrations do to a live site. No table of the service was touched.",
-        "Try again; where it fails again, report it, and set MIGRATION_LINT=off meanwhile.",
+        "The effect of the migrations on a live site is not known. No table of the service was "
+        "touched.",
+        "Try again; if it fails again, report it, and set MIGRATION_LINT=off meanwhile.",
     )
 
 
 def lint_ignore_unusable(path: Path) -> ActionableError:
-    """``lint_ignore`` is a dict: the code of a finding, and why it is accepted."""
+    """``lint_ignore`` is a dict from the code of a finding to the reason for accepting it."""
     return ActionableError(
         "lint-ignore-unusable",
         f"lint_ignore of {path.name} is not a dict of texts.",
@@ -763,12 +768,12 @@ def lint_ignore_unusable(path: Path) -> ActionableError:
 
 
 def seed_taken(slug: str) -> ActionableError:
-    """Choose another name, or edit the one that is there."""
+    """Choose another name, or edit the existing seed."""
     return ActionableError(
         "seed-taken",
         f"There is already a seed called {slug!r}.",
         "No file was written, and none was overwritten.",
-        "Choose another name, or edit the seed that is there.",
+        "Choose another name, or edit the existing seed.",
     )
 
 
@@ -793,10 +798,10 @@ def seed_does_not_load(path: Path, error: BaseException) -> ActionableError:
 
 
 def seed_failed(path: Path, error: BaseException) -> ActionableError:
-    """It was undone; those before it stay. Correct it and run it again."""
+    """The seed was undone; earlier seeds stay. Correct it and run it again."""
     return ActionableError(
         "seed-failed",
         f"Seed {path.stem} failed: {cause(error)}",
-        "What it did was undone; the seeds before it stay.",
+        "Its changes were undone; earlier seeds stay.",
         f"Correct {path} and run it again: seed run {path.stem}",
     )

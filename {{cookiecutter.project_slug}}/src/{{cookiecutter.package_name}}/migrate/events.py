@@ -1,4 +1,4 @@
-"""What a run tells while it happens. Progress bars, logs, metrics and traces listen; none is known here."""
+"""The events of a run. Progress bars, logs, metrics and traces listen; they are not known here."""
 
 import logging
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Hears of each event of a run, in the thread in which it happens. Override what you need.
+    """Gets each event of a run, in the thread of the run. Override the methods that you need.
 
-    A method that raises ends the run as a migration that failed would: keep them simple.
+    A method that raises ends the run like a failed migration: keep them simple.
     """
 
     def waiting(self, holder: "LockHolder | str") -> None:
-        """Another migrator has the lock. Called at first and then every ten seconds."""
+        """Another migrator has the lock. Called at once and then every ten seconds."""
         log.warning("Waiting for another migrator: %s", holder)
 
     def retrying(self, retries_left: int) -> None:
-        """A table stayed locked for as long as a statement may wait; it is tried again."""
-        log.warning("A table stayed locked; trying again (%d left)", retries_left)
+        """A table was locked for longer than a statement may wait; the run is tried again."""
+        log.warning("A table is still locked; trying again (%d left)", retries_left)
 
     def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
         """These migrations are about to run or to be undone, in this order; at least one."""
 
     def schema_ahead(self, migrations: Sequence[str]) -> None:
-        """A newer release has applied these. This one applies nothing, and works with them."""
+        """A newer release has applied these. This release applies nothing, and works with them."""
         log.warning(
             "The schema is ahead of this release by %s: %s",
             count(len(migrations), "migration"),
@@ -47,19 +47,19 @@ class Observer:
         """A migration's body has executed a statement.
 
         Args:
-            statement: as the driver got it; values that were bound are not in it, those that the
-                file itself wrote into it are.
-            rows: how many it wrote or returned; None where the driver does not say.
+            statement: as the driver got it, without bound values, but with values that the file
+                itself wrote into it.
+            rows: number of rows written or returned; None if the driver does not report it.
         """
 
     def backfill_progressed(self, progress: "BackfillProgress") -> None:
-        """A chunk of a backfill was committed; the last one says that it is finished."""
+        """A chunk of a backfill was committed; the last event says that it is finished."""
 
     def chunk_finished(self, migration: str, seconds: float, *, failed: bool) -> None:
-        """A chunk of a migration's backfill was committed, or has failed and was undone."""
+        """A chunk of a migration's backfill was committed, or failed and was undone."""
 
     def for_tenant(self, tenant: str) -> "Observer":
-        """Who hears of the migrations of one tenant of many."""
+        """The observer for the migrations of one of many tenants."""
         return self
 
     def run_finished(self, result: "MigrationResult") -> None:
@@ -67,7 +67,7 @@ class Observer:
 
 
 class Silent(Observer):
-    """Says nothing by itself: for those that listen beside another."""
+    """Logs nothing itself: for additional observers."""
 
     def waiting(self, holder: "LockHolder | str") -> None:
         pass
@@ -77,7 +77,7 @@ class Silent(Observer):
 
 
 class Several(Observer):
-    """Passes on to several what it hears. Of what logs by itself, there should be one."""
+    """Passes each event to several observers. Only one of them should log by itself."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers

@@ -1,7 +1,7 @@
-"""The folder of migration files, checked whole before anything of it runs.
+"""The folder of migration files. All files are checked before one of them runs.
 
-A :class:`Folder` is made once for a run and handed down. It imports nothing until a migration is
-asked for: most starts only compare names and checksums.
+A :class:`Folder` is made once for a run and passed on. It imports no file until a migration is
+needed: most starts only compare names and checksums.
 """
 
 import ast
@@ -30,7 +30,7 @@ SCHEMAS = ("tenants", "shared", "all")
 
 NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
 _NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
-# 001_create_users_table, 20261122213000_add_avatar: digits, then the name typed at "make".
+# 001_create_users_table, 20261122213000_add_avatar: digits, then the name given to "make".
 _FILE_NAME = re.compile(r"^\d+_(?P<typed>.+)$")
 
 
@@ -49,28 +49,28 @@ class Folder:
         self.paths: dict[str, Path] = {path.stem: path for path in sorted(files)}
 
     def is_what_was_applied(self, history: Sequence[HistoryRow]) -> bool:
-        """Whether the files are those of the history, all of them and no others. Imports nothing."""
+        """Whether the files are exactly those of the history. Imports nothing."""
         if {row.name for row in history} != self.paths.keys():
             return False
         return all(is_same_file(self.paths[row.name], row.checksum) for row in history)
 
     @cached_property
     def squashed(self) -> tuple[Squashed, ...]:
-        """The files that stand for others. Imports nothing."""
+        """The squashed migrations. Imports nothing."""
         return tuple(filter(None, map(read_squashed, self.paths.values())))
 
     @cached_property
     def scripts(self) -> "tuple[Script, ...]":
-        """Every file, imported and checked by itself, in order of its name.
+        """Every file, imported and checked on its own, in order of its name.
 
         Raises:
-            ActionableError: a file cannot be read or imported, or lacks what a migration needs.
+            ActionableError: a file cannot be read or imported, or a part of it is missing.
         """
         return tuple(_load(path) for path in self.paths.values())
 
     @cached_property
     def directory(self) -> "ScriptDirectory":
-        """Alembic's view of the folder, every file in its place in the chain.
+        """Alembic's view of the folder, with every file at its position in the chain.
 
         Raises:
             ActionableError: revision-taken, parent-missing, no-chain, and those of ``scripts``.
@@ -88,7 +88,7 @@ class Folder:
 
     @cached_property
     def chain(self) -> "tuple[Script, ...]":
-        """All migrations, first to run first.
+        """All migrations, in the order in which they run.
 
         Raises:
             ActionableError: as for ``directory``.
@@ -97,11 +97,11 @@ class Folder:
 
     @property
     def heads(self) -> "list[Script]":
-        """The migrations that none follows: one, or several before a merge."""
+        """The migrations without a successor: one, or several before a merge."""
         return [script for script in self.chain if script.revision in self.directory.get_heads()]
 
     def check_one_head(self) -> None:
-        """Refuse a folder in which two migrations are the last one.
+        """Refuse a folder with several heads.
 
         Raises:
             ActionableError: multiple-heads.
@@ -111,7 +111,7 @@ class Folder:
 
 
 def name_of(script: "Script") -> str:
-    """The file's name without ``.py``: what people see."""
+    """The file's name without ``.py``, which people see."""
     return Path(script.path).stem
 
 
@@ -121,7 +121,7 @@ def phase_of(script: "Script") -> str:
 
 
 def fills_tenants(script: "Script") -> bool:
-    """Whether it states a backfill of tenants' schemas, where there are tenants."""
+    """Whether it declares a backfill of tenants' schemas."""
     return bool(backfill_of(script.module)) and getattr(script.module, "schemas", "") != "shared"
 
 
@@ -133,7 +133,7 @@ def parents(script: "Script") -> tuple[str, ...]:
 
 
 def has_changed(row: HistoryRow, script: "Script") -> bool:
-    """Whether the file does something else than what was applied."""
+    """Whether the file's code has changed since it was applied."""
     return not does_the_same(Path(script.path), row.checksum)
 
 
@@ -155,7 +155,7 @@ def file_name(name: str, kind: str = "migration") -> str:
 
 
 def is_called(script: "Script", name: str) -> bool:
-    """Whether ``name`` is the script's file name, its revision or the name typed at ``make``."""
+    """Whether ``name`` is the script's file name, its revision or the name given to ``make``."""
     stem = name_of(script)
     typed = _FILE_NAME.match(stem)
     if typed and as_slug(name) == typed["typed"]:
@@ -166,8 +166,8 @@ def is_called(script: "Script", name: str) -> bool:
 def runs_alone(script: "Script") -> bool:
     """Whether the migration cannot share a transaction with others.
 
-    It says ``transaction = False``, or leaves its transaction in Alembic's way, which commits what
-    ran before it.
+    It has ``transaction = False``, or leaves its transaction by Alembic's ``autocommit_block``,
+    which commits everything before it.
     """
     if getattr(script.module, "transaction", True) is False:
         return True
@@ -179,10 +179,10 @@ def runs_alone(script: "Script") -> bool:
 
 
 def honour_attributes(module: Any) -> None:
-    """Make a migration run as its module attributes say.
+    """Apply the module attributes of a migration.
 
-    ``transaction = False`` runs it outside a transaction; ``schemas`` says for which schemas of a
-    multi-tenant service it is (:meth:`Scope.runs`).
+    ``transaction = False`` runs it outside a transaction; ``schemas`` names the schemas of a
+    multi-tenant service in which it runs (:meth:`Scope.runs`).
     """
     for name in ("upgrade", "downgrade"):
         body = with_progress(module, name, getattr(module, name))
@@ -202,8 +202,8 @@ def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _where_it_belongs(body: Callable[..., None], schemas: str | None) -> Callable[..., None]:
-    # Every schema carries the whole chain of revisions, so that a revision means the same
-    # everywhere; a body that is not for a schema is stepped over there.
+    # Every schema has the whole chain of revisions, so that a revision means the same
+    # everywhere; in other schemas the body is skipped.
     def run(**arguments: Any) -> None:
         from .alembic_bridge import current_scope
 

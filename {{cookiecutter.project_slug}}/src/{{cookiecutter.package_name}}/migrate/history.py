@@ -1,8 +1,8 @@
-"""The table ``migration_history``: which migration was applied when, in which batch.
+"""The table ``migration_history``: the time and the batch of each applied migration.
 
-Alembic's ``alembic_version`` says what is applied; this table says the rest. A row is written in
-the transaction of the migration that it is about. Rolling back keeps the row and sets
-``rolled_back_at``, so the table also tells the past.
+Alembic's ``alembic_version`` has the current revision; this table has the rest. A row is written in
+the transaction of its migration. A rollback keeps the row and sets
+``rolled_back_at``, so the table also shows the past.
 """
 
 import time
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 REVISION_LENGTH = 32  # of Alembic's column version_num
-BASELINE = 0  # the batch of what the engine did not apply; never rolled back
+BASELINE = 0  # the batch of migrations that the engine did not run; never rolled back
 DEFAULT_PHASE = "expand"
 
 Execute = Callable[[Executable], object]
 
 
 class Utc(TypeDecorator[datetime]):
-    """A time in UTC. SQLite keeps no zone; what it gives is in UTC too."""
+    """A time in UTC. SQLite stores no zone; its values are UTC too."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -67,14 +67,14 @@ class Utc(TypeDecorator[datetime]):
 
 @cache
 def history_table(name: str) -> Table:
-    """The table, under the name that the configuration gives it."""
+    """The table, with the name in the configuration."""
     return Table(
         name,
         MetaData(),
         Column("id", Integer, primary_key=True),
-        # The run of the engine; a number is never used again.
+        # The number of the engine's run; a number is never reused.
         Column("run_id", Integer, nullable=False),
-        # Knex's number: one above the highest that is still applied.
+        # Knex's number: the highest applied batch plus one.
         Column("batch", Integer, nullable=False),
         Column("revision", String(REVISION_LENGTH), nullable=False),
         Column("name", String(255), nullable=False),
@@ -83,13 +83,13 @@ def history_table(name: str) -> Table:
         # Seconds.
         Column("duration", Float, nullable=False),
         Column("rolled_back_at", Utc),
-        # Version 0.1.0 had the columns above. A run adds those below where they are missing.
+        # Version 0.1.0 had the columns above. A run adds the columns below if they are missing.
         Column("phase", String(16), server_default=DEFAULT_PHASE, nullable=False),
         Column("service", String(64)),
         Column("release", String(64)),
         Column("fingerprint", String(64)),
         Column("note", Text),
-        # JSON: who ran it and what took long, see ``runner``; the runs after it that have no rows, see
+        # JSON: details of the run, see ``runner``; later runs without rows of their own, see
         # ``other_runs``.
         Column("details", Text),
         Column("other_runs", Text),
@@ -114,11 +114,11 @@ FIRST_COLUMNS = frozenset(
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """A migration that is applied now.
+    """An applied migration.
 
     Attributes:
-        batch: its batch, or ``BASELINE`` when the engine did not apply it.
-        release: version of the service that applied it, when known.
+        batch: its batch, or ``BASELINE`` if the engine did not run it.
+        release: version of the service that applied it, if known.
     """
 
     id: int
@@ -135,12 +135,12 @@ class HistoryRow:
 
     @property
     def with_release(self) -> str:
-        """Its name, and the release that applied it where that is known."""
+        """Its name, with the release that applied it, if known."""
         return f"{self.name} (release {self.release})" if self.release else self.name
 
 
 def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
-    """Names of the history table's columns; none when there is no table.
+    """Names of the history table's columns; none if there is no table.
 
     Raises:
         ActionableError: foreign-history-table.
@@ -157,7 +157,7 @@ def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[s
 def read_history(
     connection: Connection, config: MigrationConfig, columns: frozenset[str]
 ) -> list[HistoryRow]:
-    """Rows of what is applied now, in the order in which it was."""
+    """The rows of applied migrations, in the order in which they were applied."""
     if not columns:
         return []
     table = history_table(config.history_table)
@@ -171,7 +171,7 @@ def read_history(
 
 
 def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | None:
-    """What Alembic says is applied; None when its table is not there."""
+    """Alembic's current revisions; None if its table does not exist."""
     if not inspect(connection).has_table(config.version_table):
         return None
     return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
@@ -181,13 +181,13 @@ class HistoryWriter:
     """Alembic's ``on_version_apply`` hook: writes a row for each step, in the step's transaction.
 
     Args:
-        config: what is migrated.
-        columns: those that the history table has already.
+        config: the configuration.
+        columns: the existing columns of the history table.
         opens_batch: whether the first row begins a new batch.
-        details: gives what else is kept of the migration that has just run.
+        details: returns the details of the migration that has just run.
 
     Attributes:
-        done: revisions stepped over so far, in order.
+        done: the revisions so far, in order.
     """
 
     def __init__(
@@ -208,9 +208,9 @@ class HistoryWriter:
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
         if step.is_stamp:
-            return  # the engine's next run takes over what was stamped
+            return  # the engine's next run takes over stamped migrations
         script: Any = step.up_revision
-        # What is printed runs later, nobody knows when.
+        # Printed SQL runs later, at an unknown time.
         now: Any = func.current_timestamp() if ctx.as_sql else datetime.now(UTC)
         if not self.done:
             self.bring_table_forward(ctx.execute, ctx.dialect)
@@ -225,7 +225,7 @@ class HistoryWriter:
         self.start_watch()
 
     def bring_table_forward(self, execute: Execute, dialect: Dialect) -> None:
-        """Make the table, or add the columns that an older version did not have."""
+        """Create the table, or add the columns that an older version lacks."""
         if not self._columns:
             execute(CreateTable(self._table, if_not_exists=True))
             return
@@ -238,9 +238,9 @@ class HistoryWriter:
     def take_over(
         self, execute: Execute, dialect: Dialect, unrecorded: "Iterable[Script]", gone: set[str]
     ) -> None:
-        """Bring history in line with ``alembic_version`` after somebody else changed that.
+        """Update history after another tool has changed ``alembic_version``.
 
-        ``alembic stamp`` leaves such gaps. What is taken over is a baseline, never a batch.
+        ``alembic stamp`` leaves such gaps. Their migrations become a baseline, never a batch.
         """
         self.bring_table_forward(execute, dialect)
         for script in unrecorded:
@@ -251,7 +251,7 @@ class HistoryWriter:
     def note_baseline(
         self, execute: Execute, revision: str, fingerprint: str, note: str | None
     ) -> None:
-        """Keep with the last migration of a baseline what the schema was, and what was said of it."""
+        """Store the schema's fingerprint and a note with the last migration of a baseline."""
         which = self._table.c.revision == revision
         values = {"fingerprint": fingerprint, "note": note}
         execute(update(self._table).where(which, self._still_applied).values(values))
@@ -259,12 +259,12 @@ class HistoryWriter:
     def note_replaced(
         self, execute: Execute, rows: Iterable[HistoryRow], squashed: str, revision: str
     ) -> None:
-        """Make what a squashed migration replaces a baseline, which no rollback undoes.
+        """Turn migrations that a squashed one replaces into a baseline, which no rollback undoes.
 
-        Else the rows stay as they are: a release from before it was squashed reads them.
+        Apart from that the rows do not change: a release from before the squash reads them.
 
         Args:
-            squashed: its name, which the row of its revision gets.
+            squashed: its name, for the row of its revision.
         """
         said = func.coalesce(self._table.c.note + "; ", "")
         for row in rows:
@@ -279,15 +279,15 @@ class HistoryWriter:
         return self._table.c.rolled_back_at.is_(None)
 
     def start_watch(self) -> None:
-        """A migration begins now. What its run prepares before is not its duration."""
+        """Start the clock of a migration. The preparation of its run does not count."""
         self._started_at = datetime.now(UTC)
         self._clock = time.perf_counter()
 
     def _applied(
         self, script: "Script", started_at: Any, duration: float, *, is_baseline: bool = False
     ) -> Insert:
-        # The numbers are for the database to find, so that the statement can also be printed. It is
-        # an INSERT … SELECT: Citus takes no subquery in VALUES.
+        # The database finds the numbers, so that the statement can also be printed. It is
+        # an INSERT … SELECT, because Citus allows no subquery in VALUES.
         table = self._table
         step = 1 if self._opens_batch and not self.done else 0
         path = Path(script.path)
@@ -317,6 +317,6 @@ class HistoryWriter:
 def accept_change(
     connection: Connection, config: MigrationConfig, row: HistoryRow, path: Path
 ) -> None:
-    """Remember a file as it is now as the one that was applied."""
+    """Store the checksum of an edited file as that of the applied one."""
     table = history_table(config.history_table)
     connection.execute(update(table).where(table.c.id == row.id).values(checksum=checksum(path)))

@@ -1,6 +1,7 @@
-"""Lints migration files: on a scratch database, where those before them are applied first.
+"""Lints migration files on a scratch database, after applying the earlier ones there.
 
-``lint`` says what migrations do to a database; this says which ones, and gives it the database.
+``lint`` reports what migrations do to a database; this module chooses the migrations, and creates
+the database.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,24 +32,24 @@ class Run:
     """Migrations that are linted as one run.
 
     Attributes:
-        before: what the database has when they run, first to apply first.
+        before: the migrations to apply before them, in order.
     """
 
     before: "Sequence[Script]"
     linted: "Sequence[Script]"
 
 
-# Which runs to lint. Raises ActionableError when it cannot be done.
+# Chooses the runs to lint. Raises ActionableError if it is not possible.
 Runs = Callable[[Folder], Sequence[Run]]
 
 
 def pending(engine: Engine, config: MigrationConfig) -> Runs:
-    """What is pending in a database, which is only read."""
+    """The pending migrations of a database, which is only read."""
 
     def runs(folder: Folder) -> Sequence[Run]:
         state = read_state(engine, config)
         if find_ahead(folder, state):
-            return []  # a newer release has been here
+            return []  # a newer release has migrated the database
         plan = make_plan(folder, state)
         return [Run(plan.applied, all_pending(plan))]
 
@@ -56,7 +57,7 @@ def pending(engine: Engine, config: MigrationConfig) -> Runs:
 
 
 def since(name: str) -> Runs:
-    """Everything but the migration of this name, and what it needs."""
+    """All migrations except the one of this name and those that it needs."""
 
     def runs(folder: Folder) -> Sequence[Run]:
         known = {find(folder.chain, name).revision}
@@ -70,7 +71,7 @@ def since(name: str) -> Runs:
 
 
 def called(names: Iterable[str]) -> Runs:
-    """Those of these names; what lies between two of them is applied, and not linted."""
+    """The migrations of these names; those between them are applied but not linted."""
 
     def runs(folder: Folder) -> Sequence[Run]:
         chosen = [find(folder.chain, name) for name in names]
@@ -86,14 +87,14 @@ def called(names: Iterable[str]) -> Runs:
 
 
 def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
-    """Lint, each run on a scratch database of its own.
+    """Lint each run on its own scratch database.
 
     Args:
-        server: where that is made; its own tables are not touched.
+        server: the server of the scratch database; its other databases are not touched.
 
     Raises:
-        ActionableError: the folder is not in order, there can be no scratch database, a migration
-            before these does not run on an empty one, or linting-failed.
+        ActionableError: the folder has errors, no scratch database can be created, an earlier
+            migration does not run on an empty database, or linting-failed.
     """
     folder = Folder(config)
     wanted = [run for run in runs(folder) if run.linted]
@@ -101,12 +102,12 @@ def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
         return _merged([report for run in wanted for report in _lint(server, config, folder, run)])
     except ActionableError:
         raise
-    except Exception as error:  # whatever it is: it is no failure of a migration
+    except Exception as error:  # any error here is not a failure of a migration
         raise errors.linting_failed(error) from error
 
 
 def refuse_findings(report: Report | None) -> None:
-    """Refuse to run what was found to hurt.
+    """Refuse to run migrations with findings.
 
     Raises:
         ActionableError: lint-findings.
@@ -120,16 +121,16 @@ class SchemaSnapshots:
     """Snapshots of a schema, as ``migrate verify`` compares them."""
 
     def __init__(self, schema: str = "") -> None:
-        """``schema`` is its name; where the database looks by itself when empty."""
+        """``schema`` is its name; "" is the connection's default schema."""
         self.schema = schema
 
     def take(self, connection: Connection) -> Snapshot:
-        """The schema as it is now."""
+        """The current schema."""
         default = connection.dialect.default_schema_name
         return take_snapshot(connection, self.schema or default or "")
 
     def compare(self, before: Snapshot, after: Snapshot) -> list[str]:
-        """What differs, each without the full stop: they are joined to a sentence."""
+        """The differences, each without a full stop: they are joined to a sentence."""
         found = compare(before, after, expected_by="the migrations before it")
         return [difference.sentence.removesuffix(".") for difference in found]
 
@@ -138,7 +139,7 @@ _FORMS = {"text": as_text, "json": as_json, "github": as_github}
 
 
 def show(report: Report | None, form: str, path: Callable[[Path], Path]) -> str:
-    """The report as ``text``, ``json`` or ``github``, with each file named as ``path`` says."""
+    """The report as ``text``, ``json`` or ``github``, with file paths made by ``path``."""
 
     report = report or Report((), ())
 
@@ -171,7 +172,7 @@ def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> 
 def _apply(
     scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Sequence[Script]"
 ) -> None:
-    each_alone = any(map(runs_alone, scripts))  # as a run of the engine has it
+    each_alone = any(map(runs_alone, scripts))  # as in a run of the engine
     options = {**context_options(config), "transaction_per_migration": each_alone}
     running: list[Script] = []
 
@@ -218,7 +219,7 @@ def _migration(script: "Script") -> Migration:
 
 
 def _merged(reports: Sequence[Report]) -> Report:
-    """One report. What is the same for several schemas is told once."""
+    """One report. A finding that several schemas have is reported once."""
     linted = dict.fromkeys(name for report in reports for name in report.linted)
     findings = [
         finding
@@ -232,7 +233,7 @@ def _merged(reports: Sequence[Report]) -> Report:
 
 
 def _is_unused(finding: Finding, reports: Sequence[Report]) -> bool:
-    # A migration for all schemas may need its ignore in some of them only.
+    # A migration for all schemas may need its lint_ignore only in some of them.
     where = [report for report in reports if finding.migration in report.linted]
     return all(finding in report.findings for report in where)
 

@@ -1,7 +1,7 @@
-"""One migrator at a time, whatever process, machine or replica it runs on.
+"""The lock that allows one migrator at a time, across processes, machines and replicas.
 
-The lock lives in the database and dies with its holder: a killed process leaves nothing behind
-that a person must clear.
+The lock is in the database and ends with its holder: after a killed process nobody needs to
+remove anything.
 """
 
 import time
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.1
 REMIND_SECONDS = 10.0
 JUST_FINISHED = "one that has just begun or ended"
 
-# Alembic keeps the running migration in a module global, so threads take turns as well.
+# Alembic keeps the running migration in a module global, so threads must take turns too.
 _one_thread = RLock()
 
 
@@ -32,8 +32,8 @@ def migration_lock(
 
     Args:
         timeout: seconds to wait for it.
-        scope: what it is for; "" is the database.
-        observer: hears that another migrator has it.
+        scope: the name of the scope; "" is the database.
+        observer: is told when another migrator has the lock.
 
     Raises:
         ActionableError: lock-timeout; database-away.

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns describes the whole name. Case counts."""
+    """Whether one of the patterns matches the whole name. Case matters."""
     return any(re.fullmatch(_expression(one), name, re.DOTALL) for one in patterns)
 
 
 def like(pattern: str) -> str:
-    """The same pattern, as SQL's LIKE reads it with its usual escape character."""
+    """The same pattern for SQL's LIKE with its default escape character."""
     escaped = pattern.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     return escaped.replace("*", "%")
 

@@ -1,4 +1,4 @@
-"""Runs plain Alembic's commands the way the engine runs its own. For ``migrations/env.py``."""
+"""Runs plain Alembic's commands in the same way as the engine's, for ``migrations/env.py``."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from .folder import honour_attributes, runs_alone
 from .history import HistoryWriter, read_columns
 from .lock import migration_lock
 
-# They change nothing, so they take no lock.
+# These commands change nothing, so they take no lock.
 READING = {"branches", "check", "current", "heads", "history", "revision", "show"}
 
 
@@ -22,15 +22,16 @@ def run_alembic(
 ) -> None:
     """Run the command that Alembic was started with.
 
-    A connection or an engine in ``config.attributes["connection"]`` is used in place of the
-    service's own, as Alembic's cookbook has it.
+    A connection or an engine in ``config.attributes["connection"]`` replaces the service's own, as
+    in Alembic's cookbook.
 
     Args:
-        connect: gives the service's engine.
-        asks_before_undoing: whether ``downgrade`` needs a yes from the terminal or ``-x yes=1``.
+        connect: returns the service's engine.
+        asks_before_undoing: whether ``downgrade`` needs a confirmation, on the terminal or by
+            ``-x yes=1``.
 
     Raises:
-        ActionableError: another migrator holds the lock, or nobody confirmed.
+        ActionableError: another migrator holds the lock, or it was not confirmed.
     """
     handed: Engine | Connection | None = context.config.attributes.get("connection")
     scripts = list(context.script.walk_revisions())
@@ -93,7 +94,7 @@ def _print(engine: Engine, config: MigrationConfig, *, each_alone: bool) -> None
 
 
 def _columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
-    # Looking begins a transaction, and Alembic leaves to its owner one that it finds.
+    # A query begins a transaction, and Alembic does not commit a transaction that it did not begin.
     was_begun = connection.in_transaction()
     columns = read_columns(connection, config)
     if not was_begun:
@@ -102,7 +103,7 @@ def _columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
 
 
 def _command() -> str:
-    """The name of Alembic's command, or "" when it was called from Python."""
+    """The name of Alembic's command, or "" if it was called from Python."""
     options = context.config.cmd_opts
     function = getattr(options, "cmd", [None])[0] if options else None
     return getattr(function, "__name__", "")

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """What the database says is applied.
+    """The applied migrations according to the database.
 
     Attributes:
-        heads: the newest applied revisions, as Alembic has them.
-        history: the engine's rows of what is applied, in the order in which it was.
-        columns: those of the history table; an older version of the engine had fewer.
-        has_version_table: whether Alembic's table is there, if only empty.
-        replaced: rows of what a squashed migration replaces that do not say so yet.
+        heads: the newest applied revisions, from Alembic's table.
+        history: the engine's rows of applied migrations, in the order in which they were applied.
+        columns: the columns of the history table; an older version of the engine had fewer.
+        has_version_table: whether Alembic's table exists, even if it is empty.
+        replaced: rows of replaced migrations that are not marked as replaced yet.
     """
 
     heads: frozenset[str]
@@ -41,11 +41,11 @@ class DatabaseState:
 
 @dataclass(frozen=True)
 class Plan:
-    """The folder and the database side by side.
+    """The folder compared with the database.
 
     Attributes:
         applied: in the order in which they were applied.
-        pending: first to run first.
+        pending: in the order in which they will run.
     """
 
     folder: Folder
@@ -54,18 +54,18 @@ class Plan:
     pending: "tuple[Script, ...]"
 
     def unrecorded(self) -> "list[Script]":
-        """Applied migrations that history does not know."""
+        """Applied migrations that are not in history."""
         known = {row.revision for row in self.state.history}
         return [script for script in self.applied if script.revision not in known]
 
     def gone(self) -> set[str]:
-        """Revisions that history has and the database has no more."""
+        """Revisions that are in history but no longer applied."""
         applied = {script.revision for script in self.applied}
         gone = {row.revision for row in self.state.history} - applied
         return gone.union(*(one.older for one in self.folder.squashed if one.revision in gone))
 
     def changed(self) -> "list[tuple[HistoryRow, Path]]":
-        """Rows whose file does something else than what was applied, each with the file."""
+        """Rows whose file's code has changed since it was applied, each with the file."""
         rows = {row.revision: row for row in self.state.history}
         found = ((rows[s.revision], s) for s in self.applied if s.revision in rows)
         return [(row, Path(script.path)) for row, script in found if has_changed(row, script)]
@@ -73,7 +73,7 @@ class Plan:
     def batch_of(self, script: "Script") -> int | None:
         """The number of the batch that applied it; None for a baseline, and for a squashed one."""
         if hasattr(script.module, "replaces"):
-            return None  # nothing undoes it, whether it was run or adopted
+            return None  # nothing undoes it, even if it was run
         rows = (row.batch for row in self.state.history if row.revision == script.revision)
         return next(rows, None) or None
 
@@ -84,7 +84,7 @@ class Plan:
 
 
 def read_state(engine: Engine, config: MigrationConfig) -> DatabaseState:
-    """What the database says is applied.
+    """The applied migrations according to the database.
 
     Raises:
         ActionableError: database-away, foreign-history-table, another-services-history.
@@ -107,15 +107,15 @@ def state_on(connection: Connection, config: MigrationConfig) -> DatabaseState:
 
 
 def seen_by(folder: Folder, state: DatabaseState) -> DatabaseState:
-    """The same state, in which a squashed migration stands for what it replaces."""
+    """The same state, with each squashed migration instead of those that it replaces."""
     history, replaced = see_squashed(folder.squashed, state.history, state.heads)
     return replace(state, history=history, replaced=state.replaced or replaced)
 
 
 def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
-    """Whether the very files that are here were applied, all of them and no others.
+    """Whether exactly the files in the folder are applied.
 
-    Compares names and checksums only: no file is imported, nor is Alembic.
+    Compares only names and checksums, and imports neither a file nor Alembic.
     """
     state = seen_by(folder, state)
     if state.replaced or not state.history or state.heads != {state.history[-1].revision}:
@@ -124,10 +124,10 @@ def nothing_to_do(folder: Folder, state: DatabaseState) -> bool:
 
 
 def find_ahead(folder: Folder, state: DatabaseState) -> tuple[HistoryRow, ...]:
-    """What a newer release applied after everything that this folder has.
+    """The migrations that a newer release applied after all migrations of this folder.
 
-    Nothing where the folder did not simply end before the database: when it lacks a file in the
-    middle, has a pending one, or lacks what history does not know.
+    Empty if the database is not simply ahead of the folder: a file in the middle is missing, a
+    migration is pending, or a missing one is not in history.
 
     Raises:
         ActionableError: a file cannot be imported.
@@ -140,13 +140,13 @@ def find_ahead(folder: Folder, state: DatabaseState) -> tuple[HistoryRow, ...]:
     ends_before = (
         {row.revision for row in older} == present
         and state.heads <= recorded
-        and not state.heads <= present  # else the newer ones were undone by ``alembic stamp``
+        and not state.heads <= present  # otherwise ``alembic stamp`` undid the newer ones
     )
     return newer if present and newer and ends_before and _is_whole(folder) else ()
 
 
 def check_contracts_known(ahead: Iterable[HistoryRow]) -> None:
-    """Refuse to work with a schema from which a newer release has taken something away.
+    """Refuse to work with a schema from which a newer release has removed something.
 
     Raises:
         ActionableError: contract-unknown.
@@ -156,10 +156,10 @@ def check_contracts_known(ahead: Iterable[HistoryRow]) -> None:
 
 
 def make_plan(folder: Folder, state: DatabaseState) -> Plan:
-    """Compare.
+    """Compare the folder with the database.
 
     Raises:
-        ActionableError: the folder is not in order, or lacks files of applied migrations.
+        ActionableError: the folder has errors, or lacks files of applied migrations.
     """
     state = seen_by(folder, state)
     _check_present(folder, state)
@@ -174,10 +174,10 @@ def make_plan(folder: Folder, state: DatabaseState) -> Plan:
 
 
 def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
-    """Completed and pending, also when files of applied migrations are missing.
+    """Completed and pending migrations, even if files of applied ones are missing.
 
     Raises:
-        ActionableError: the folder is not in order.
+        ActionableError: the folder has errors.
     """
     state = seen_by(folder, state)
     if nothing_to_do(folder, state):
@@ -238,7 +238,7 @@ def _status_when_ahead(
 def _status_of_history(
     folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
 ) -> MigrationStatus:
-    # A file in the middle of the chain is missing: only history knows the order.
+    # A file in the middle of the chain is missing: only history has the order.
     absent = set(missing)
     completed = [_completed(row, missing=row.revision in absent) for row in state.history]
     known = {row.revision for row in state.history}
@@ -274,15 +274,15 @@ def _completed(
 
 
 def _applied(folder: Folder, state: DatabaseState) -> "list[Script]":
-    """What the heads imply, in history's order as far as the chain allows it."""
+    """The migrations up to the heads, in history's order as far as the chain allows it."""
     implied = set(state.heads)
     if not implied <= {script.revision for script in folder.chain}:
-        # The file of a head is gone, and with it what it implied; history still knows.
+        # The file of a head is missing, so the chain before it is unknown; history still has it.
         implied |= {row.revision for row in state.history}
     for script in reversed(folder.chain):
         if script.revision in implied:
             implied.update(parents(script))
-    # Branches interleave as they were applied, and none comes before what it follows.
+    # Branches are merged in the order in which they were applied, and each after its parents.
     place = {row.revision: row.id for row in state.history}
     for script in folder.chain:
         before = [place.get(parent, 0) for parent in parents(script)]
@@ -292,7 +292,7 @@ def _applied(folder: Folder, state: DatabaseState) -> "list[Script]":
 
 
 def _missing(folder: Folder, state: DatabaseState) -> list[str]:
-    """Revisions that the database has and no file has, oldest first."""
+    """Applied revisions without a file, oldest first."""
     present = {script.revision for script in folder.scripts}
     applied = dict.fromkeys([*(row.revision for row in state.history), *sorted(state.heads)])
     return [revision for revision in applied if revision not in present]
@@ -304,7 +304,7 @@ def _names(revisions: Iterable[str], state: DatabaseState) -> list[str]:
 
 
 def _is_whole(folder: Folder) -> bool:
-    """Whether the files that are here form a chain without those that are missing."""
+    """Whether the existing files form a chain without the missing ones."""
     try:
         return bool(folder.chain) or True
     except ActionableError:

@@ -1,4 +1,4 @@
-"""What the engine answers with."""
+"""The results of the engine's functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ class RunState(StrEnum):
     """How a run ended.
 
     Attributes:
-        TAKEN_OVER: the engine did not run it; it found it applied.
+        TAKEN_OVER: the engine did not run it, but found it applied.
         PARTLY_ROLLED_BACK: some of its migrations were undone.
-        FAILED: it was refused or interrupted, or a migration failed, or one of the tenants.
+        FAILED: it was refused or interrupted, or a migration or a tenant failed.
         HELD_BACK: its first contract could not run yet.
     """
 
@@ -31,21 +31,21 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True)
 class MigrationResult:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        success: whether everything asked for was done; also when there was nothing to do.
-        batch: number of the batch that was run or rolled back; None when nothing was.
-        migrations: names of the migrations that were run or rolled back, in that order, as the
-            database has recorded it.
-        error: why it stopped, when ``success`` is false.
+        success: whether everything was done; also true if there was nothing to do.
+        batch: number of the batch that was run or rolled back; None for none.
+        migrations: names of the migrations that were run or rolled back, in this order, as
+            recorded by the database.
+        error: why it stopped, if ``success`` is false.
         duration: seconds, including the wait for other migrators.
-        baseline: of an undoing, names of what was taken over or squashed, and stays.
-        ahead: what a newer release has applied; then nothing was run.
-        held_back: names of what waits behind the first contract that may not run yet, that
-            contract first.
-        held_by: what it waits for.
-        has_backfills: whether a backfill is applied, which may have rows left to do.
+        baseline: for a rollback, names of migrations that were taken over or squashed, and stay.
+        ahead: migrations that a newer release has applied; then nothing was run.
+        held_back: names of the first contract that may not run yet, and of all migrations after
+            it.
+        held_by: the reasons for the wait.
+        has_backfills: whether a backfill is applied, which may be unfinished.
     """
 
     success: bool
@@ -60,10 +60,10 @@ class MigrationResult:
     has_backfills: bool = False
 
     def raise_for_error(self) -> Self:
-        """This result again.
+        """Return this result.
 
         Raises:
-            ActionableError: the run did not succeed.
+            ActionableError: the run failed.
         """
         if self.error is not None:
             raise self.error
@@ -72,17 +72,17 @@ class MigrationResult:
 
 @dataclass(frozen=True)
 class CompletedMigration:
-    """A migration that this database has.
+    """An applied migration.
 
     Attributes:
-        batch: None when the engine did not apply it: it was taken over (``alembic stamp``).
-        applied_at: when it began, in UTC.
+        batch: None if the engine did not run it: it was taken over (``alembic stamp``).
+        applied_at: its start, in UTC.
         duration: seconds.
-        changed: its file does something else now than when it was applied.
+        changed: the code of its file has changed since it was applied.
         missing: no file has its revision.
         ahead: no file has its revision, because a newer release applied it.
         phase: ``expand``, ``backfill`` or ``contract``.
-        release: the version of the service that applied it, where known.
+        release: the version of the service that applied it, if known.
     """
 
     name: str
@@ -99,16 +99,16 @@ class CompletedMigration:
 
 @dataclass(frozen=True)
 class BackfillProgress:
-    """How far a backfill is.
+    """The progress of a backfill.
 
     Attributes:
-        migration: the name of the migration that states it.
-        done: rows that it has passed.
-        total: rows that were there when it began; None before.
-        seconds: that it has taken so far, without the time in which nobody worked on it.
-        error: what stopped it the last time, until it goes on.
-        tenants: in how many tenants' schemas it is; 0 where there are none.
-        tenants_left: in how many of them it is not finished.
+        migration: the name of its migration.
+        done: finished rows.
+        total: rows at its start; None before that.
+        seconds: time of work so far, without pauses.
+        error: the error that stopped it, until it continues.
+        tenants: number of tenants that have it; 0 without tenants.
+        tenants_left: number of tenants in which it is unfinished.
     """
 
     migration: str
@@ -124,12 +124,12 @@ class BackfillProgress:
 
     @property
     def rate(self) -> float | None:
-        """Rows in a second; None before the first."""
+        """Rows per second; None before the first row."""
         return self.done / self.seconds if self.done and self.seconds else None
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest takes at this rate; None where that is not known."""
+        """Seconds for the rest at this rate; None if unknown."""
         if self.total is None or self.rate is None:
             return None
         return max(0, self.total - self.done) / self.rate
@@ -138,23 +138,23 @@ class BackfillProgress:
         where = f" in {count(self.tenants, 'tenant')}" if self.tenants else ""
         if self.total is None and not self.done:
             return f"the backfill of {self.table}{where}, which has not begun"
-        rows = "rows" if self.total is None else f"of {self.total} rows"
+        rows = "rows" if self.total is None else f"of {count(self.total, 'row')}"
         left = f", {count(self.tenants_left, 'tenant')} left" if self.tenants else ""
         return f"the backfill of {self.table}{where}: {self.done} {rows}{left}"
 
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """What a database has, and what it has not.
+    """Applied and missing migrations of a database.
 
     Attributes:
-        completed: what is applied, oldest first.
-        pending: names of what is not and can be run, next first.
-        held_back: names of what waits behind the first contract that may not run yet, that
-            contract first.
-        held_by: what it waits for.
+        completed: applied migrations, oldest first.
+        pending: names of migrations that can be run, next first.
+        held_back: names of the first contract that may not run yet, and of all migrations after
+            it.
+        held_by: the reasons for the wait.
         phases: the phase of each migration in ``pending`` and ``held_back``, by name.
-        backfills: those that are applied and not finished, the oldest first.
+        backfills: unfinished backfills, oldest first.
         problem: why nothing can be run: files are missing or have changed, or a newer release
             applied a contract.
     """
@@ -169,7 +169,7 @@ class MigrationStatus:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Names of what is not applied and this release needs: all that only adds something."""
+        """Names of missing migrations that this release needs: those that only add something."""
         waiting = (*self.pending, *self.held_back)
         return tuple(name for name in waiting if self.phases.get(name, "expand") == "expand")
 
@@ -180,7 +180,7 @@ class MigrationStatus:
 
     @property
     def unknown_contracts(self) -> tuple[str, ...]:
-        """What a newer release took away, so that this one cannot work."""
+        """The contracts of a newer release, with which this release cannot work."""
         return tuple(
             migration.name
             for migration in self.completed
@@ -195,12 +195,12 @@ class MigrationStatus:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in which the models and the database differ.
+    """A difference between the models and the database.
 
     Attributes:
-        text: what makes the database like the models: ``add column users.avatar_url``.
-        drops: whether that removes something.
-        left_out: whether the file has it as a comment only.
+        text: the operation that removes the difference: ``add column users.avatar_url``.
+        drops: whether the operation removes something.
+        left_out: whether the file has it only as a comment.
     """
 
     text: str
@@ -213,12 +213,11 @@ class NewMigration:
     """A file that ``make_migration`` wrote.
 
     Attributes:
-        differences: what the models and the database differ in.
-        note: why the file is blank, when it was meant to be filled in and is not.
-        online: the file that follows it, with what must run outside a transaction; None where
-            there is no such thing, or nothing else.
-        other_tools: bookkeeping tables that are there and left alone, by name, each with the tool it
-            belongs to.
+        differences: the differences between the models and the database.
+        note: the reason why the file is blank although it should not be.
+        online: the second file, with the operations that must run outside a transaction; None if
+            there are none, or no others.
+        other_tools: existing bookkeeping tables that were not touched, by name, each with its tool.
     """
 
     path: Path
@@ -231,11 +230,11 @@ class NewMigration:
 
 @dataclass(frozen=True)
 class LockHolder:
-    """Who migrates now.
+    """The current migrator.
 
     Attributes:
         process: the id of the database session (PostgreSQL) or of the process (SQLite).
-        since: None when the database does not tell this role.
+        since: None if the database does not show it to this role.
     """
 
     process: int

@@ -1,25 +1,26 @@
 """Runs and undoes migrations: under the lock, plan, execute, record.
 
-A run is one or several units; a unit is a transaction. Applying is one unit, unless a migration
-must leave its transaction; then each migration is a unit, as it always is when undoing: a rollback
-keeps what it did, and goes on where it stopped. What a run reports is what the database has
-recorded, read again after each unit.
+A run has one or several units; a unit is one transaction. Applying is one unit, unless a migration
+must leave its transaction; then each migration is a unit. When undoing, each migration is always a
+unit: after a failure a new rollback continues where the last one stopped. The result of a run is
+read from the database after each unit.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ActionableError
 from . import errors
+from .attempt import Attempt
 from .backends import backend
-from .backends.common import MigrationLock, check_engine, in_autocommit
+from .backends.common import MigrationLock, check_engine
 from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
@@ -38,7 +39,7 @@ from .plan import (
 from .results import MigrationResult, RunState
 from .rolling.gate import Held, pass_gate
 from .select import Choice, all_pending
-from .snapshots import FingerprintWriter, other_tools
+from .snapshots import other_tools
 from .watch.other_runs import OtherRun, keep_run, who
 from .watch.timings import Timings
 
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 RETRY_SECONDS = 0.5
-# Not kept in the history: the database itself failed, or another's run, which is kept, took long.
+# Errors that are not recorded in the history: the database failed, or another run, which is itself
+# recorded, held the lock too long.
 NOT_KEPT = ("database-away", "database-lost", "database-refuses", "lock-lost", "lock-timeout")
 
 
@@ -74,18 +76,18 @@ class _Run:
     """One run, from taking the lock to the result.
 
     Attributes:
-        done: what the database has recorded as run, in order.
+        done: the migrations that the database has recorded, in order.
         batch: the batch that was run or rolled back.
-        columns: those of the history table.
-        backup: the one that was made before, if one was.
-        baseline: names of what was taken over, where something is undone.
-        failed: names of the migrations that failed.
-        is_kept: whether history has it, though it wrote no row.
-        waited: seconds until the lock was free.
-        retries: how often a table stayed locked.
-        ahead: what a newer release has applied.
-        held: what waits at the gate.
-        phases: of what the database has applied.
+        columns: the columns of the history table.
+        backup: the backup that was made before, if any.
+        baseline: names of migrations that were taken over, when undoing.
+        failed: names of the failed migrations.
+        is_kept: whether the run is recorded in history although it wrote no row.
+        waited: seconds of waiting for the lock.
+        retries: number of retries because a table was locked.
+        ahead: migrations that a newer release has applied.
+        held: migrations that wait at the gate.
+        phases: the phases of the applied migrations.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class _Run:
     def _run_if_needed(self) -> None:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
-        # How a service usually starts. It needs neither the lock nor Alembic.
+        # The usual start of a service. It needs neither the lock nor Alembic.
         state = read_state(self.engine, self.config)
         self.phases = {row.phase for row in state.history}
         if self.choose is all_pending and nothing_to_do(folder, state):
@@ -162,9 +164,10 @@ class _Run:
 
     @contextmanager
     def _kept_if_it_fails(self) -> Iterator[None]:
-        """Keep in the history that what is in the block failed, or was interrupted or refused.
+        """Record in the history if the block fails, or is interrupted or refused.
 
-        A refusal only of a run for which nobody chose migrations: of a start, or ``migrate latest``.
+        Refusals are recorded only for runs without a chosen migration: a start, or ``migrate
+        latest``.
         """
         began = time.perf_counter()
         try:
@@ -179,20 +182,20 @@ class _Run:
             raise
 
     def _keep_failure(self, error: ActionableError, began: float) -> None:
-        may_alter = bool(self.failed)  # else this process may not have the lock
+        may_alter = bool(self.failed)  # otherwise this process may not have the lock
         self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
 
     def _keep(
         self, state: RunState, names: Sequence[str], began: float, *, may_alter: bool, **what: Any
     ) -> None:
-        if not self.is_kept and not self.config.scope.name:  # of tenants, see BulkMigration
+        if not self.is_kept and not self.config.scope.name:  # for tenants see BulkMigration
             seconds = time.perf_counter() - began
             run = OtherRun(state, names, seconds, backup=self.backup, **what)
             keep_run(self.engine, self.config, run, may_alter=may_alter)
         self.is_kept = True
 
     def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
-        """Whether a newer release has applied more; then there is nothing for this one to apply."""
+        """Whether a newer release has applied more; then this release applies nothing."""
         self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
         check_contracts_known(self.ahead)
         if self.ahead:
@@ -201,32 +204,17 @@ class _Run:
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
         began = time.perf_counter()
-        # Another migrator may have been at work while this one waited.
+        # Another migrator may have changed the database while this one waited.
         if self._is_ahead(folder, read_state(self.engine, self.config)):
             return
-        plan = self._plan(folder)
-        if self.is_upgrade and not self.allow_changed:
-            check_unchanged(plan)
-        # A tenant's rows keep their names: noting it, one by one, would end replaying.
-        replaced = plan.state.replaced and not self.config.scope.tenant
-        if plan.unrecorded() or plan.gone() or replaced:
-            self._take_over(plan, lock)
-            plan = self._plan(folder)
-        chosen = self._passing_gate(plan, lock)
-        if chosen:
-            scope = self.config.scope
-            schemas = [scope.name] if scope.tenant else None
-            self.backup = self.config.before_run(self.engine, schemas)
+        plan = self._settled_plan(folder, lock)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
-            self.batch = plan.batch_of(chosen[0]) if chosen else None
-        together = self.is_upgrade and not any(map(runs_alone, chosen))
-        units = [chosen] if together else [[script] for script in chosen]
+        chosen = self._passing_gate(plan, lock)
         if chosen:
-            names = list(map(name_of, chosen))
-            self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
-        for unit in filter(None, units):
+            self._begin(plan, chosen)
+        for unit in self._units(chosen):
             self._run_unit(plan, unit, lock)
         if self.is_upgrade:
             self._accept_changes(plan, lock)
@@ -234,11 +222,40 @@ class _Run:
             names = list(map(name_of, self.held.migrations))
             self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
 
+    def _settled_plan(self, folder: Folder, lock: MigrationLock) -> Plan:
+        """The plan, after history has a row for everything taken over, squashed or replaced."""
+        plan = self._plan(folder)
+        if self.is_upgrade and not self.allow_changed:
+            check_unchanged(plan)
+        # A tenant's rows keep their names: changing them one by one would prevent replaying.
+        replaced = plan.state.replaced and not self.config.scope.tenant
+        if not (plan.unrecorded() or plan.gone() or replaced):
+            return plan
+        self._take_over(plan, lock)
+        return self._plan(folder)
+
+    def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
+        scope, names = self.config.scope, list(map(name_of, chosen))
+        schemas = [scope.name] if scope.tenant else None
+        self.backup = self.config.before_run(self.engine, schemas, self._target(plan, chosen))
+        if not self.is_upgrade:
+            self.batch = plan.batch_of(chosen[0])
+        self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
+
+    def _units(self, chosen: "list[Script]") -> "list[list[Script]]":
+        if chosen and self.is_upgrade and not any(map(runs_alone, chosen)):
+            return [chosen]
+        return [[script] for script in chosen]
+
     def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
         chosen = list(self.choose(plan))
         if self.is_upgrade:
             self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
         return chosen[: len(chosen) - len(self.held.migrations)]
+
+    def _target(self, plan: Plan, chosen: "Sequence[Script]") -> str:
+        left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
+        return left[-1].revision if left else ""
 
     def _plan(self, folder: Folder) -> Plan:
         plan = make_plan(folder, read_state(self.engine, self.config))
@@ -248,7 +265,7 @@ class _Run:
     def _run_unit(self, plan: Plan, unit: "list[Script]", lock: MigrationLock) -> None:
         retries = self.config.table_lock_retries
         while True:
-            attempt = _Attempt(self.config, unit, is_upgrade=self.is_upgrade)
+            attempt = Attempt(self.config, unit, is_upgrade=self.is_upgrade)
             writer = HistoryWriter(
                 self.config,
                 self.columns,
@@ -301,7 +318,7 @@ class _Run:
             yield connection
 
     def _note_done(self, unit: "list[Script]", error: BaseException | None = None) -> None:
-        """Read what the database has recorded of a unit: it knows best what was committed."""
+        """Read the database's record of a unit: only the database knows what was committed."""
         try:
             state = read_state(self.engine, self.config)
         except ActionableError as silence:
@@ -323,11 +340,11 @@ class _Run:
             raise errors.not_recorded(lost, in_memory)
 
     def _met_tables(self, error: Exception) -> bool:
-        """Whether it failed on tables that were there before any migration was recorded."""
+        """Whether it failed because tables existed before any migration was recorded."""
         is_there = backend.is_there_already(error)
         return is_there and not read_state(self.engine, self.config).heads
 
-    def _failure(self, error: Exception, attempt: "_Attempt") -> ActionableError:
+    def _failure(self, error: Exception, attempt: Attempt) -> ActionableError:
         failed = attempt.failed(self.done)
         names, impact = list(map(name_of, failed)), self._impact(attempt)
         self.failed = names
@@ -348,13 +365,13 @@ class _Run:
         return errors.interrupted(list(map(name_of, self.done)), is_upgrade=self.is_upgrade)
 
     def _details(self, timings: Timings) -> str | None:
-        """What history keeps of a migration beside its row; of a tenant's, nothing."""
+        """The details of a migration for history; none for a tenant's."""
         if self.config.scope.name:
             return None
         how = {"waited": round(self.waited, 3), "retries": self.retries, "backup": self.backup}
         return json.dumps(who() | how | {"statements": timings.take()})
 
-    def _impact(self, attempt: "_Attempt") -> str:
+    def _impact(self, attempt: Attempt) -> str:
         number = len(self.done)
         if number == 1:
             impact = "1 migration before it is done and stays so."
@@ -369,123 +386,8 @@ class _Run:
         return impact
 
 
-class _Attempt:
-    """One attempt to run a unit.
-
-    Attributes:
-        left_transaction: in what way a body left its transaction, if one did: then what ran before
-            cannot be undone.
-        timings: of the statements of the migration that runs now.
-    """
-
-    def __init__(
-        self, config: MigrationConfig, unit: "Sequence[Script]", *, is_upgrade: bool
-    ) -> None:
-        self.left_transaction: str | None = None
-        self.timings = Timings()
-        self._config = config
-        self._unit = unit
-        self._is_upgrade = is_upgrade
-        self._current: Script | None = None  # from the start of its body until it is recorded
-        self._in_body = False
-        self._statement_began = 0.0
-
-    def execute(
-        self, engine: Engine, plan: Plan, lock: MigrationLock, writer: HistoryWriter
-    ) -> None:
-        """Run the bodies, and record each, in one transaction."""
-        from .alembic_bridge import context_options, run_steps
-
-        fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
-        with (
-            backend.migrating(engine, self._config, lock.verify) as connection,
-            backend.row_checks(connection) as check_rows,
-        ):
-            self._watch(connection)
-            run_steps(
-                connection,
-                plan.folder.directory,
-                [(script, self._body(script, connection, writer)) for script in self._unit],
-                is_upgrade=self._is_upgrade,
-                options=context_options(
-                    self._config, check_rows, writer, fingerprint, self._recorded
-                ),
-            )
-            # A body that committed by itself left Alembic with a transaction that had ended; what
-            # followed, the record included, is in one that nobody else commits.
-            if connection.in_transaction():
-                connection.commit()
-
-    def failed(self, done: "Sequence[Script]") -> "Sequence[Script]":
-        """The migration that failed, or all that were to be committed when the commit did."""
-        if self._current is not None:
-            return [self._current]
-        return [script for script in self._unit if script not in done] or self._unit[-1:]
-
-    def _body(
-        self, script: "Script", connection: Connection, writer: HistoryWriter
-    ) -> Callable[..., None]:
-        module = script.module
-        body = self._config.scope.wrap(module.upgrade if self._is_upgrade else module.downgrade)
-        observer, name = self._config.observer, name_of(script)
-
-        def run(**arguments: object) -> None:
-            began = time.perf_counter()
-            self._current = script
-            if getattr(module, "transaction", True) is False:
-                self.left_transaction = "It runs outside a transaction"
-            observer.migration_started(name, is_upgrade=self._is_upgrade)
-            writer.start_watch()
-            self._in_body = True
-            try:
-                body(**arguments)
-                self._look_at_transaction(connection)
-            except SystemExit as error:
-                raise errors.called_exit(name, error.code) from error
-            finally:
-                self._in_body = False
-            if not in_autocommit(connection):
-                self._config.scope.restore(connection)
-            seconds = time.perf_counter() - began
-            observer.migration_finished(name, seconds, is_upgrade=self._is_upgrade)
-
-        return run
-
-    def _recorded(self, **_: object) -> None:
-        self._current = None
-
-    def _watch(self, connection: Connection) -> None:
-        event.listen(connection, "commit", self._ended_transaction)
-        event.listen(connection, "rollback", self._ended_transaction)
-        # Before as well: the driver begins the next transaction by itself, with that statement.
-        for moment in ("before_cursor_execute", "after_cursor_execute"):
-            event.listen(
-                connection, moment, lambda connection, *_: self._look_at_transaction(connection)
-            )
-        event.listen(connection, "before_cursor_execute", self._statement_begins)
-        event.listen(connection, "after_cursor_execute", self._statement_ended)
-
-    def _statement_begins(self, *_: object) -> None:
-        self._statement_began = time.perf_counter()
-
-    def _statement_ended(self, _: object, cursor: Any, statement: str, *__: object) -> None:
-        if self._in_body:
-            seconds = time.perf_counter() - self._statement_began
-            rows = cursor.rowcount if cursor.rowcount >= 0 else None
-            self.timings.add(statement, seconds, rows)
-            self._config.observer.statement_finished(statement, seconds, rows)
-
-    def _look_at_transaction(self, connection: Connection) -> None:
-        if in_autocommit(connection) or backend.ended_transaction(connection):
-            self._ended_transaction(connection)
-
-    def _ended_transaction(self, _connection: Connection) -> None:
-        if self._in_body and self.left_transaction is None:
-            self.left_transaction = "It ended its own transaction"
-
-
 def check_unchanged(plan: Plan) -> None:
-    """Refuse applied migrations whose files do something else than they did.
+    """Refuse applied migrations whose code has changed.
 
     Raises:
         ActionableError: files-changed.

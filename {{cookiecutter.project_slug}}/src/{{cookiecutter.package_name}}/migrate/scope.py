@@ -1,4 +1,4 @@
-"""What a run migrates: the whole database or, in a multi-tenant service, one tenant's schema."""
+"""The scope of a run: the whole database or, in a multi-tenant service, one schema."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ Body = Callable[..., None]
 
 
 class Fills(StrEnum):
-    """What the migration of a backfill does itself.
+    """What the body of a backfill's migration itself does.
 
     Attributes:
-        LATER: it writes the row that says that its rows are to be updated.
-        AT_ONCE: it updates them, because nobody uses the new schema yet.
+        LATER: it writes the row of progress; chunks update the table later.
+        AT_ONCE: it updates the table, because nobody uses the new schema yet.
         NOTED: nothing; the scope writes the row when it commits.
-        NEVER: in a scratch database, where no chunk is run, it lets the UPDATE be read.
+        NEVER: in a scratch database, where no chunk runs, it only checks the UPDATE.
     """
 
     LATER = "later"
@@ -29,14 +29,14 @@ class Scope:
     """The whole database.
 
     Attributes:
-        name: different scopes have different names, and locks.
-        tenant: whose schema it is, if it is a tenant's.
-        schemas: the attribute ``schemas`` that a new migration gets, if any.
-        needs_entering: whether its tables are not where the database looks by itself.
-        kind: what the scopes are called that all have the same schema; "" for the only one.
-        shared_schema: where tables are that belong to no tenant; None: where the database looks.
+        name: different scopes have different names and locks.
+        tenant: the tenant, if it is a tenant's schema.
+        schemas: the attribute ``schemas`` for a new migration, if any.
+        needs_entering: whether its tables are outside the connection's default schema.
+        kind: the name of all scopes with the same schema; "" for the only one.
+        shared_schema: the schema of tables that belong to no tenant; None: the default schema.
         has_tenants: whether there are many schemas of one kind.
-        has_gate: whether its contracts wait until no instance lacks them.
+        has_gate: whether its contracts wait until no live instance lacks them.
     """
 
     name = ""
@@ -50,15 +50,15 @@ class Scope:
 
     @property
     def fills(self) -> Fills:
-        """What the migration of a backfill does itself."""
+        """What the body of a backfill's migration itself does."""
         return Fills.LATER
 
     def tables(self, metadata: MetaData) -> MetaData:
-        """The models' tables that belong here."""
+        """The models' tables in this scope."""
         return metadata
 
     def runs(self, schemas: str | None) -> bool:
-        """Whether a migration with this attribute ``schemas`` is for this scope."""
+        """Whether a migration with this attribute ``schemas`` runs in this scope."""
         return True
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
@@ -69,7 +69,7 @@ class Scope:
         """
 
     def restore(self, connection: Connection) -> None:
-        """Called after each body that runs in a transaction: enter again, whatever the body set."""
+        """Called after each body in a transaction: enter again, since the body may have left."""
 
     def begin(self, connection: Connection) -> None:
         """Called in each transaction that migrates, before ``enter``."""
@@ -78,38 +78,38 @@ class Scope:
         """Called in each transaction that migrates, before it is committed."""
 
     def of_tenant(self, tenant: str, *, role: bool) -> "Scope":
-        """Where the chunks of a tenant's backfill run; "" is the scope itself.
+        """The scope for the chunks of a tenant's backfill; "" is this scope.
 
         Args:
-            role: whether the schema belongs to a role of its own.
+            role: whether the schema belongs to its own role.
         """
         return self
 
     @contextmanager
     def left(self, connection: Connection) -> Iterator[None]:
-        """Reach the shared tables, by their whole names, in the middle of a transaction."""
+        """Access the shared tables, by qualified names, in the middle of a transaction."""
         yield
 
     def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
-        """How many tenants are at none of these revisions, and will be taken there."""
+        """The number of tenants that are at none of these revisions and will be migrated."""
         return 0
 
     def in_scratch(self) -> "tuple[Scope, ...]":
-        """The scopes to migrate, in this order, in an empty database to have the last one there."""
+        """The scopes to migrate, in this order, in an empty database to create the last one."""
         return (self,)
 
     def kinds(self) -> "tuple[Scope, ...]":
-        """This scope and, for each other kind of schema that the migrations make, one."""
+        """This scope, and one scope for each other kind of schema."""
         return (self,)
 
     def find(self, name: str) -> "Scope | None":
-        """The scope that a side of ``migrate diff`` names, if it names one."""
+        """The scope that an argument of ``migrate diff`` names, if any."""
         return None
 
     def as_scratch(self) -> "tuple[Scope, ...]":
-        """The scopes of a scratch database in which migrations are tried."""
+        """The scopes of a scratch database for trying migrations."""
         return (self,)
 
     def wrap(self, body: Body) -> Body:
-        """The ``upgrade`` or ``downgrade`` that a run calls in place of ``body``."""
+        """The ``upgrade`` or ``downgrade`` that a run calls instead of ``body``."""
         return body

@@ -1,4 +1,4 @@
-"""Seeds: files that put first or demonstration rows into the database."""
+"""Seeds: files that insert initial or demonstration rows."""
 
 import re
 from collections.abc import Callable
@@ -20,15 +20,15 @@ from sqlalchemy.orm import Session
 
 
 def run(session: Session) -> None:
-    """Add rows. Running it twice must change nothing the second time."""
+    """Add rows. A second run must change nothing."""
 '''
 
 
 def make_seed(directory: Path, name: str) -> Path:
-    """Write a blank seed, numbered one above the last.
+    """Write a blank seed with the next number.
 
     Raises:
-        ActionableError: the name cannot be a file name, or another seed has it.
+        ActionableError: the name is invalid, or another seed has it.
     """
     slug = file_name(name, "seed")
     seeds = seed_files(directory)
@@ -47,11 +47,11 @@ def run_seeds(
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
 
     Returns:
-        The names of the seeds that were run.
+        The names of the seeds that ran.
 
-    Raises:
-        ActionableError: a seed does not load (then none was run) or fails (then it is undone, and
-            those before it stay).
+        Raises:
+            ActionableError: a seed does not load (then none ran) or fails (then it is undone, and
+                earlier ones stay).
     """
     paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
     if name is not None and not paths:

@@ -1,6 +1,6 @@
-"""Which migrations a run takes. Each function picks from a plan, in the order of the run.
+"""Chooses the migrations of a run. Each function picks them from a plan, in the order of the run.
 
-What is so already is nothing to do, never an error.
+If the goal is already reached, there is nothing to do, and it is not an error.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,31 +13,31 @@ from .plan import Plan, find
 if TYPE_CHECKING:
     from alembic.script import Script
 
-# Raises ActionableError when it cannot be done.
+# Raises ActionableError if it is not possible.
 Choice = Callable[[Plan], "Sequence[Script]"]
 
 
 def all_pending(plan: Plan) -> "Sequence[Script]":
-    """Everything pending.
+    """All pending migrations.
 
     Raises:
-        ActionableError: multiple-heads, or the folder is not in order.
+        ActionableError: multiple-heads, or the folder has errors.
     """
     plan.folder.check_one_head()
     return plan.pending
 
 
 def next_pending(plan: Plan) -> "Sequence[Script]":
-    """The next one.
+    """The next pending migration.
 
     Raises:
-        ActionableError: multiple-heads, or the folder is not in order.
+        ActionableError: multiple-heads, or the folder has errors.
     """
     return all_pending(plan)[:1]
 
 
 def pending_called(name: str) -> Choice:
-    """The one of this name, if it is next."""
+    """The migration of this name, if it is next."""
 
     def choose(plan: Plan) -> "Sequence[Script]":
         plan.folder.check_one_head()
@@ -52,28 +52,28 @@ def pending_called(name: str) -> Choice:
 
 
 def newest_batch(plan: Plan) -> "Sequence[Script]":
-    """The newest batch, last applied first; never what the engine did not apply."""
+    """The newest batch, last applied first; never a baseline."""
     return plan.newest_batch()
 
 
 def newest(plan: Plan) -> "Sequence[Script]":
-    """The newest applied one.
+    """The newest applied migration.
 
     Raises:
-        ActionableError: baseline-stays, the engine did not apply it.
+        ActionableError: baseline-stays, the engine did not run it.
     """
     return refuse_baseline(plan, plan.applied[::-1][:1])
 
 
 def every_batch(plan: Plan) -> "Sequence[Script]":
-    """All batches, last applied first; never what the engine did not apply."""
+    """All batches, last applied first; never a baseline."""
     baseline = [script for script in plan.applied if plan.batch_of(script) is None]
     last = plan.applied.index(baseline[-1]) + 1 if baseline else 0
     return plan.applied[last:][::-1]
 
 
 def applied_called(name: str) -> Choice:
-    """The one of this name, if it is the newest applied one."""
+    """The migration of this name, if it is the newest applied one."""
 
     def choose(plan: Plan) -> "Sequence[Script]":
         script = find((*plan.applied, *plan.pending), name)
@@ -87,7 +87,7 @@ def applied_called(name: str) -> Choice:
 
 
 def refuse_baseline(plan: Plan, scripts: "Sequence[Script]") -> "Sequence[Script]":
-    """The same, if the engine applied each of them.
+    """The same scripts, if none of them is a baseline.
 
     Raises:
         ActionableError: baseline-stays.

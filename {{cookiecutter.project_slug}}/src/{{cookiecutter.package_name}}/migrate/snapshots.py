@@ -1,4 +1,4 @@
-"""Snapshots and fingerprints of what a configuration migrates."""
+"""Snapshots and fingerprints of the schema of a configuration."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def schema_name(config: MigrationConfig) -> str:
-    """The schema that a configuration's migrations are applied to."""
+    """The name of the schema of a configuration."""
     return config.scope.name or backend.SCHEMA
 
 
 def live_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
-    """The schema of a configuration as it is now.
+    """The current schema of a configuration.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -34,7 +34,7 @@ def live_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
 
 
 def other_tools(engine: Engine, config: MigrationConfig) -> dict[str, str]:
-    """The bookkeeping tables of other tools that are there, by name, each with its tool.
+    """The existing bookkeeping tables of other tools, by name, each with its tool.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -50,15 +50,15 @@ def other_tools(engine: Engine, config: MigrationConfig) -> dict[str, str]:
 def live_fingerprints(
     connection: Connection, config: MigrationConfig, schemas: "Collection[str]"
 ) -> dict[str, str]:
-    """The fingerprint of each schema that is there."""
+    """The fingerprint of each existing schema."""
     return read_fingerprints(connection, schemas, excluded=config.excluded_names)
 
 
 class FingerprintWriter:
-    """Alembic's ``on_version_apply`` hook: keeps in the history what the schema is after a unit.
+    """Alembic's ``on_version_apply`` hook: stores the schema's fingerprint after a unit in history.
 
-    It is the fingerprint of the newest migration that still applies, written in the unit's own
-    transaction. One that cannot be read is not kept, and keeps no migration from being run.
+    It goes into the row of the newest applied migration, in the unit's own
+    transaction. A fingerprint that cannot be read is not stored, and fails no migration.
 
     Args:
         last: the revision of the unit's last migration.

@@ -1,7 +1,7 @@
-"""Squashed migrations: one file that stands for the migrations that ``replaces`` names.
+"""Squashed migrations: one file that replaces the migrations in its ``replaces``.
 
-It keeps the revision of the last of them, so Alembic's table stays right in databases at or past it.
-A database that has them all counts it as applied; one that has only some of them is refused.
+It keeps the revision of the last of them, so Alembic's table stays correct in databases at or after
+it. If a database has them all, the file counts as applied; if it has only some, it is refused.
 """
 
 import ast
@@ -15,10 +15,10 @@ from .history import BASELINE, HistoryRow
 
 @dataclass(frozen=True)
 class Squashed:
-    """A squashed migration, as its file says it.
+    """A squashed migration.
 
     Attributes:
-        replaces: every revision that it stands for, oldest first; the last is its own.
+        replaces: all replaced revisions, oldest first; the last is its own.
     """
 
     path: Path
@@ -32,12 +32,12 @@ class Squashed:
 
     @property
     def older(self) -> frozenset[str]:
-        """The revisions that have no file any more."""
+        """The revisions that no longer have a file."""
         return frozenset(self.replaces) - {self.revision}
 
 
 def read_squashed(path: Path) -> Squashed | None:
-    """What a file says, without importing it; None where it is no squashed migration."""
+    """The squashed migration in a file, without importing it; None if it is not one."""
     try:
         content = path.read_bytes()
         if b"\nreplaces = " not in content.replace(b"\r\n", b"\n"):
@@ -50,7 +50,7 @@ def read_squashed(path: Path) -> Squashed | None:
             if isinstance(target, ast.Name) and target.id in ("revision", "replaces")
         }
     except (OSError, SyntaxError, ValueError):
-        return None  # whoever imports the file says what is wrong with it
+        return None  # importing the file later reports its error
     revision, revisions = found.get("revision"), found.get("replaces")
     if not isinstance(revisions, tuple) or revision not in revisions:
         return None
@@ -60,12 +60,12 @@ def read_squashed(path: Path) -> Squashed | None:
 def see_squashed(
     squashed: Iterable[Squashed], history: Sequence[HistoryRow], heads: Collection[str]
 ) -> tuple[tuple[HistoryRow, ...], tuple[HistoryRow, ...]]:
-    """The history in which squashed migrations stand for what they replace.
+    """The history with squashed migrations instead of those that they replace.
 
-    A database that has only some of what is replaced is seen as it is: their files are missing.
+    If a database has only some of the replaced ones, nothing is changed: their files are missing.
 
     Returns:
-        That history, and the rows that do not say yet that they were replaced.
+        That history, and the rows that are not marked as replaced yet.
     """
     unnoted: list[HistoryRow] = []
     for one in squashed:
@@ -84,7 +84,7 @@ def see_squashed(
 def half_applied(
     squashed: Iterable[Squashed], heads: Collection[str]
 ) -> tuple[Squashed, frozenset[str]] | None:
-    """The squashed migration of which a database has only a part, and where the database is."""
+    """The squashed migration of which a database has only a part, and the database's revisions."""
     for one in squashed:
         if at := one.older.intersection(heads):
             return one, at
@@ -98,7 +98,7 @@ def _is_noted(row: HistoryRow, squashed: Squashed) -> bool:
 
 
 def _not_run(row: HistoryRow, squashed: Squashed) -> HistoryRow:
-    """The row of the squashed migration; what was not run from its file is not compared with it."""
+    """The row of the squashed migration; if its file was not run, its checksum is not compared."""
     if row.name == squashed.name and row.batch != BASELINE:
         return row
     return replace(row, name=squashed.name, batch=BASELINE, checksum=checksum(squashed.path))

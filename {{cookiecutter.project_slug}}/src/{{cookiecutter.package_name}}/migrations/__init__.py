@@ -1,4 +1,4 @@
-"""This service's migrations: what the engine in ``migrate`` is handed.
+"""This service's migrations, and the configuration of the engine in ``migrate`` for them.
 
 Belongs here: the migration files, the guide, and the engine's configuration. May import:
 ``migrate``, ``settings``, ``database``. Imported by: ``startup``, ``cli``, ``tenants``.
@@ -29,7 +29,7 @@ def load_metadata() -> MetaData:
 
 
 def release() -> str | None:
-    """The version of this service, as it is installed; None when it is not."""
+    """The installed version of this service; None if it is not installed."""
     try:
         return version(SERVICE)
     except PackageNotFoundError:
@@ -46,7 +46,7 @@ config = MigrationConfig(
 
 
 def config_for(settings: Settings) -> MigrationConfig:
-    """The same with the limits that the environment sets."""
+    """The configuration with the settings of the environment."""
     limited = replace(
         config,
         lock_timeout=settings.migration_lock_timeout,

@@ -1,4 +1,4 @@
-"""This service's backups: what the engine is handed to make them with."""
+"""This service's options of backups, for the engine."""
 
 import logging
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from ..migrate import (
 from ..settings import Settings
 from . import target
 
-# Not structlog's: on the command line, which does not set it up, that would print to standard output.
+# Not structlog: the command line does not configure it, so it would print to standard output.
 log = logging.getLogger(__name__)
 
 
 def backup_options(settings: Settings) -> BackupOptions:
-    """Where backups are kept, and how they are made. To keep them elsewhere, write a ``Store``.
+    """The folder and the options of backups. To store them elsewhere, write a ``Store``.
 
     Raises:
-        ActionableError: the database's address cannot work.
+        ActionableError: the database's URL is invalid.
     """
     return BackupOptions(
         store=DirectoryStore(settings.backup_directory or settings.default_backup_directory),
@@ -34,15 +34,15 @@ def backup_options(settings: Settings) -> BackupOptions:
 
 
 def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
-    """What is done before a run that has something to do: a backup, where the settings ask for it."""
+    """The function to call before a run: it makes a backup, if the settings ask for it."""
 
-    def back_up(engine: Engine, schemas: Sequence[str] | None) -> str | None:
+    def back_up(engine: Engine, schemas: Sequence[str] | None, target: str) -> str | None:
         if not settings.backs_up:
             _tell_of_none(settings)
             return None
         options = backup_options(settings)
-        made = create_backup(engine, config, options, schemas)
-        if made is None:  # a tenant that is new has nothing to save
+        made = create_backup(engine, config, options, schemas, target)
+        if made is None:  # a new tenant has nothing to save
             return None
         log.info("Backed up: %s, %d bytes in %.1f s", made.name, made.size, made.duration)
         return made.name
@@ -51,9 +51,9 @@ def before_run(settings: Settings, config: MigrationConfig) -> BeforeRun:
 
 
 def _tell_of_none(settings: Settings) -> None:
-    # Who wrote MIGRATION_BACKUP=off knows it.
+    # No warning for MIGRATION_BACKUP=off: that was chosen.
     if settings.in_production and settings.migration_backup is None:
         log.warning(
-            "No backup is made before these migrations. Set MIGRATION_BACKUP=auto; or off, where"
-            " backups are made otherwise."
+            "No backup is made before these migrations. Set MIGRATION_BACKUP=auto; or off, if you"
+            " make backups in another way."
         )

@@ -1,6 +1,6 @@
-"""Lets plain Alembic work on this project: ``alembic upgrade head``, ``alembic check``, …
+"""Makes plain Alembic work in this project: ``alembic upgrade head``, ``alembic check``, …
 
-It leaves the same tables behind as the engine does, history included.
+It writes the same tables as the engine, history included.
 """
 
 from {{ cookiecutter.package_name }}.database.backend import connect

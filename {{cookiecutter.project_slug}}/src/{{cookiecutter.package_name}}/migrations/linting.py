@@ -1,4 +1,4 @@
-"""Lints what is pending before it is run, as MIGRATION_LINT says."""
+"""Lints pending migrations before a run, as MIGRATION_LINT says."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def lint_server(settings: Settings) -> Iterator[Engine]:
-    """An engine for the server on which linting makes its scratch database.
+    """An engine for the server on which linting creates its scratch database.
 
     Raises:
-        ActionableError: an address cannot work, or the embedded server does not start.
+        ActionableError: a URL is invalid, or the embedded server does not start.
     """
     engine = connect(settings.for_linting, migrating=True)
     try:
@@ -31,13 +31,13 @@ def lint_server(settings: Settings) -> Iterator[Engine]:
 
 
 def lint_as_set(engine: Engine, settings: Settings, *, next_only: bool = False) -> "Report | None":
-    """Lint what is pending: with ``error`` anywhere, with ``warn`` in production.
+    """Lint pending migrations: always with ``error``, only in production with ``warn``.
 
     Args:
-        next_only: the next one alone.
+        next_only: lint only the next migration.
 
     Returns:
-        None when nothing was linted.
+        None if nothing was linted.
 
     Raises:
         ActionableError: with ``error``, lint-findings; linting is not possible.
@@ -62,10 +62,10 @@ def lint_as_set(engine: Engine, settings: Settings, *, next_only: bool = False) 
 
 
 def refuse_danger(engine: Engine, settings: Settings) -> None:
-    """Before the service starts: with ``error``, refuse what would hurt a live site.
+    """Before the service starts: with ``error``, refuse migrations that would hurt a live site.
 
-    With ``warn`` nothing is linted: it would keep each start waiting, for words in a log that are
-    read when it is too late.
+    With ``warn`` nothing is linted: each start would wait for it, and its log would be read too
+    late.
 
     Raises:
         ActionableError: lint-findings, or linting is not possible.

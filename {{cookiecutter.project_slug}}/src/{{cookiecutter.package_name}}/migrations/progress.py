@@ -1,4 +1,4 @@
-"""Says in the log which migration runs, as it happens."""
+"""Logs the migrations of a run while it runs."""
 
 import time
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class LogProgress(Observer):
-    """Log lines for a run: what will run, what runs now, and how long each took.
+    """Log lines for a run: all migrations, the current one, and the duration of each.
 
-    A migration of one tenant of many is told at DEBUG: there may be thousands.
+    A migration of a single tenant is logged at DEBUG: there may be thousands.
     """
 
     def __init__(self, tenant: str | None = None) -> None:

@@ -25,8 +25,8 @@ schemas = ${repr(schemas)}
 % endif
 % if backfill:
 
-# An example: write your table, and for each column its new value as SQL. The rows are updated in
-# small transactions after this migration; a contract waits until they are.
+# An example: name your table, and for each column its new value as SQL. The rows are updated in
+# small transactions after this migration; a contract waits for the end of the updates.
 backfill = ${backfill}
 % endif
 

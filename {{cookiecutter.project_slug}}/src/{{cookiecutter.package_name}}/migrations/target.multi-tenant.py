@@ -1,4 +1,4 @@
-"""What the migrations are applied to: the shared schema, then each tenant's."""
+"""The target of the migrations: the shared schema, then each tenant's schema."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,13 +22,15 @@ from ..migrate.tenants import (
     verify_tenants,
 )
 from ..settings import Settings
+from ..words import are
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 SCOPE = SharedScope()
 
-# What :func:`can_serve` depends on in the database. The files stay as they are while it runs.
+# All values in the database on which :func:`can_serve` depends. The files do not change while the
+# service runs.
 FINGERPRINT = text(
     "SELECT version_num, (SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
     " AND (status <> 'ready' OR revision IS DISTINCT FROM version_num))"
@@ -37,7 +39,7 @@ FINGERPRINT = text(
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Fields of the engine's configuration that only this kind of target has."""
+    """Fields of the engine's configuration for this kind of target."""
     return {
         "tenant_roles": settings.tenant_roles,
         "tenants_per_connection": settings.tenants_per_connection,
@@ -45,9 +47,9 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
-    """Apply what is pending and not held back, to the shared schema and to each tenant's.
+    """Apply all pending migrations that are not held back, to the shared schema and to each tenant.
 
-    The result is the shared schema's; its error says when a tenant failed.
+    The result is the shared schema's; it has an error if a tenant failed.
 
     Raises:
         ActionableError: the database does not answer, or the folder is not in order.
@@ -59,14 +61,14 @@ def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
 
 
 def backup_options(settings: Settings) -> dict[str, Any]:
-    """Fields of the backups' options that only this kind of target has."""
+    """Fields of the backups' options for this kind of target."""
     return {"layout": TenantLayout(each=settings.backs_up_each_tenant)}
 
 
 def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
     """Apply all pending migrations to the shared schema, then to each tenant's.
 
-    A tenant that fails is logged and answers 503; it does not keep the others from being served.
+    A failed tenant is logged and answers 503; the others are served.
 
     Raises:
         ActionableError: a migration of the shared schema failed.
@@ -86,7 +88,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
 
 
 def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
-    """Work off backfills until they are finished, or ``stopped`` says yes.
+    """Run backfills until they are finished or ``stopped`` returns true.
 
     Then migrate the tenants that waited for them.
 
@@ -104,9 +106,9 @@ def _tell_failed(run: AllTenantsResult) -> None:
 
 
 def bring_along(engine: Engine, config: MigrationConfig) -> None:
-    """Migrate the tenants that an older release made after this one had migrated the others.
+    """Migrate tenants that an older release created after this release had migrated the others.
 
-    Does nothing while another process migrates: that one does it.
+    Does nothing while another process migrates, because that process does it.
 
     Raises:
         ActionableError: the database does not answer, or the folder is not in order.
@@ -119,12 +121,12 @@ def bring_along(engine: Engine, config: MigrationConfig) -> None:
         return
     for result in results:
         if result.success:
-            _log().info("A tenant was behind, and was migrated", tenant=result.tenant)
+            _log().info("A tenant that was behind was migrated", tenant=result.tenant)
         else:
             _tell_one_failed(result)
 
 
-# What a running instance does again and again, by name.
+# The repeated tasks of a running instance, by name.
 REPEATED: Mapping[str, Callable[[Engine, MigrationConfig], None]] = {"tenants": bring_along}
 
 
@@ -138,7 +140,7 @@ def _tell_held_back(result: MigrationResult) -> None:
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
-    """Log what keeps tenants from being served though nothing is pending: roles that are missing.
+    """Log missing roles: such tenants are not served although nothing is pending.
 
     Raises:
         ActionableError: the database does not answer.
@@ -146,7 +148,7 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
     lacking = tenants_without_role(engine) if config.tenant_roles else []
     if lacking:
         _log().error(
-            "Tenants have no database role, or not all that they have is their role's",
+            "Tenants have no database role, or their role does not own all their objects",
             tenants=len(lacking),
             first=lacking[0],
             impact="Their requests are answered 503.",
@@ -155,7 +157,7 @@ def look_at_start(engine: Engine, config: MigrationConfig) -> None:
 
 
 def count_tenants(engine: Engine) -> list[tuple[str | None, str, int]] | None:
-    """Revision, state, and how many tenants have both; None before there is a registry.
+    """Revision, state, and the number of tenants with both; None if there is no registry yet.
 
     Raises:
         ActionableError: the database does not answer.
@@ -169,9 +171,9 @@ def count_tenants(engine: Engine) -> list[tuple[str | None, str, int]] | None:
 
 
 def compare_tenants(engine: Engine, config: MigrationConfig) -> tuple[int, int, int] | None:
-    """How many tenants' schemas were compared, how many differ, and how many were left out.
+    """The numbers of tenants' schemas that were compared, that differ, and that were left out.
 
-    Those are left out that are not at the revision of ``public``. None before there is a registry.
+    Tenants with another revision than ``public`` are left out. None if there is no registry yet.
 
     Raises:
         ActionableError: nothing could be compared.
@@ -185,10 +187,10 @@ def compare_tenants(engine: Engine, config: MigrationConfig) -> tuple[int, int, 
 
 
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
-    """Whether the shared schema is the one that this version of the service needs, and why not.
+    """Whether the shared schema is the one that this version of the service needs, with the reason.
 
-    Tenants that are behind are counted; they keep nobody from the others. One whose migration
-    failed answers 503 itself, one that waits for its turn is still served.
+    Tenants that are behind are counted but do not affect readiness. A tenant whose migration
+    failed answers 503; one that waits for its migration is still served.
 
     Raises:
         ActionableError: the database does not answer, or the migration files are not in order.
@@ -197,13 +199,13 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     if status.unknown_contracts and status.problem:
         return False, status.problem.problem
     if status.needed:
-        return False, f"{len(status.needed)} migrations are pending"
+        return False, are(len(status.needed), "migration", "pending")
     behind = count_tenants_behind(engine, status.current)
-    return True, f"{behind} tenants are behind" if behind else None
+    return True, are(behind, "tenant", "behind") if behind else None
 
 
 def _log() -> "BoundLogger":
-    import structlog  # slow to import, and a command logs nothing
+    import structlog  # Slow to import, and commands do not log.
 
     logger: BoundLogger = structlog.stdlib.get_logger(__name__)
     return logger

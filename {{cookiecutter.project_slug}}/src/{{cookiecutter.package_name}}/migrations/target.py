@@ -1,4 +1,4 @@
-"""What the migrations are applied to: the whole database."""
+"""The target of the migrations: the whole database."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,31 +14,33 @@ from ..migrate import (
     run_migrations,
 )
 from ..settings import Settings
+from ..words import are
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 SCOPE = Scope()
 
-# What a running instance does again and again, by name.
+# The repeated tasks of a running instance, by name.
 REPEATED: Mapping[str, Callable[[Engine, MigrationConfig], None]] = {}
 
-# What :func:`can_serve` depends on in the database. The files stay as they are while it runs.
+# All values in the database on which :func:`can_serve` depends. The files do not change while the
+# service runs.
 FINGERPRINT = text("SELECT version_num FROM alembic_version ORDER BY 1")
 
 
 def options(_settings: Settings) -> dict[str, Any]:
-    """Fields of the engine's configuration that only this kind of target has."""
+    """Fields of the engine's configuration for this kind of target."""
     return {}
 
 
 def apply_pending(engine: Engine, config: MigrationConfig) -> MigrationResult:
-    """Apply what is pending and not held back."""
+    """Apply all pending migrations that are not held back."""
     return run_migrations(engine, config=config)
 
 
 def backup_options(_settings: Settings) -> dict[str, Any]:
-    """Fields of the backups' options that only this kind of target has."""
+    """Fields of the backups' options for this kind of target."""
     return {}
 
 
@@ -55,7 +57,7 @@ def bring_up_to_date(engine: Engine, config: MigrationConfig) -> None:
 
 
 def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -> None:
-    """Work off backfills until they are finished, or ``stopped`` says yes.
+    """Run backfills until they are finished or ``stopped`` returns true.
 
     Raises:
         ActionableError: a chunk failed, or the database does not answer.
@@ -69,21 +71,21 @@ def _tell_held_back(result: MigrationResult) -> None:
 
 
 def look_at_start(engine: Engine, config: MigrationConfig) -> None:
-    """There is nothing to look at beside migrations."""
+    """Nothing: only migrations matter here."""
 
 
 def count_tenants(_engine: Engine) -> list[tuple[str | None, str, int]] | None:
-    """How many tenants are at which revision in which state: None, there are no tenants."""
+    """The number of tenants by revision and state: None, there are no tenants."""
     return None
 
 
 def compare_tenants(_engine: Engine, _config: MigrationConfig) -> tuple[int, int, int] | None:
-    """How many tenants were compared, differ, and were left out: None, there are no tenants."""
+    """The numbers of compared, different and left-out tenants: None, there are no tenants."""
     return None
 
 
 def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None]:
-    """Whether the schema is the one that this version of the service needs, and why not.
+    """Whether the schema is the one that this version of the service needs, with the reason.
 
     Raises:
         ActionableError: the database does not answer, or the migration files are not in order.
@@ -92,11 +94,11 @@ def can_serve(engine: Engine, config: MigrationConfig) -> tuple[bool, str | None
     if status.unknown_contracts and status.problem:
         return False, status.problem.problem
     needed = status.needed
-    return not needed, f"{len(needed)} migrations are pending" if needed else None
+    return not needed, are(len(needed), "migration", "pending") if needed else None
 
 
 def _log() -> "BoundLogger":
-    import structlog  # slow to import, and a command logs nothing
+    import structlog  # Slow to import, and commands do not log.
 
     logger: BoundLogger = structlog.stdlib.get_logger(__name__)
     return logger

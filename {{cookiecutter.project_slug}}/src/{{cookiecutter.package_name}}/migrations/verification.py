@@ -1,8 +1,8 @@
-"""The last comparison of the database with its migrations, as operators ask for it.
+"""The last comparison of the database with its migrations, for operators.
 
-It is kept in the memory of the process that made it. A comparison promises to change nothing in
-the database, and no table of the engine has room for it: the history's rows belong to migrations.
-So each instance tells its own last one, and a new instance tells none.
+It is kept in the memory of the process that made it, because a comparison must not change the
+database, and no table of the engine fits: the rows of the history belong to migrations.
+So each instance shows its own last comparison, and a new instance shows none.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from .target import compare_tenants
 
 @dataclass(frozen=True)
 class Verification:
-    """What a comparison found. Of a multi-tenant service it is the schema ``public``.
+    """The result of a comparison; in a multi-tenant service, of the schema ``public``.
 
     Attributes:
-        verified_at: when it began.
-        seconds: how long it took.
+        verified_at: its start.
+        seconds: its duration.
         pending: names of migrations that were not applied and so not compared.
-        changed_since_run: whether the schema is another than the last run left; None when that run
-            recorded none.
-        tenants: how many tenants' schemas were compared too, how many of them differ, and how many
-            were left out; None where there are no tenants.
+        changed_since_run: whether the schema has changed since the last run; None if that run
+            recorded no fingerprint.
+        tenants: the numbers of tenants' schemas that were compared, that differ, and that were left
+            out; None without tenants.
     """
 
     verified_at: datetime
@@ -40,7 +40,7 @@ class Verification:
 
     @property
     def tenants_that_differ(self) -> int:
-        """How many tenants' schemas are not what the migrations make."""
+        """The number of tenants whose schema differs from the migrations."""
         return self.tenants[1] if self.tenants else 0
 
     @property
@@ -50,7 +50,7 @@ class Verification:
 
     @property
     def sentence(self) -> str:
-        """What was found, in a sentence without its full stop."""
+        """The result in a sentence, without the full stop."""
         said = "the schema is what its applied migrations make"
         if self.differences:
             found = count(len(self.differences), "difference")
@@ -64,11 +64,11 @@ class Verification:
 
 
 class Verifications:
-    """Makes comparisons, and remembers the last one that could be made.
+    """Makes comparisons, and remembers the last successful one.
 
     Attributes:
         last: None before the first.
-        turn: held by whoever makes one: the next waits, and takes no thread and no connection.
+        turn: the lock of a running comparison: the next one waits without a thread or connection.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Verifications:
 
     @property
     def notice(self) -> str | None:
-        """What readiness notes: the last comparison found differences."""
+        """The notice of readiness if the last comparison found differences."""
         if self.last is None or self.last.is_in_step:
             return None
         return f"{self.last.sentence} (verified at {self.last.verified_at:%Y-%m-%d %H:%M:%S} UTC)"
@@ -86,7 +86,7 @@ class Verifications:
         """Compare now, in this thread.
 
         Raises:
-            ActionableError: nothing could be compared; the last comparison stays the last.
+            ActionableError: nothing could be compared; ``last`` does not change.
         """
         verified_at, began = datetime.now(UTC), time.perf_counter()
         result = verify_schema(engine, config=config)

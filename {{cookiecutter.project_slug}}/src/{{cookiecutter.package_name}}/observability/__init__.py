@@ -1,5 +1,5 @@
-"""How the service tells what it does: logs.
+"""Observing the service: the log's format and the metrics' counters.
 
-Belongs here: what observes and never acts. May import: nothing of the service. Imported by:
+Belongs here: code that observes and never acts. May import: nothing of the service. Imported by:
 everything above.
 """

@@ -14,7 +14,7 @@ _SECRET_KEY = re.compile(r"password|secret|token|authorization|cookie|api_key", 
 _URL_PASSWORD = re.compile(r"(?P<user>://[^:/@\s]*):[^@\s]+@")
 
 
-# C0, C1, line and paragraph separators, and what makes text read from right to left.
+# C0, C1, line and paragraph separators, and characters that change the direction of text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL_IN_LINES = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
@@ -22,7 +22,7 @@ _CONTROL_IN_LINES = re.compile(
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
-    """Send everything, the libraries' records too, through one pipeline to standard error."""
+    """Send all records, also those of libraries, through one pipeline to standard error."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,7 +34,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     ]
     renderers: list[Processor]
     if as_json:
-        # Local variables stay out of tracebacks: one of them may be a password.
+        # Tracebacks show no local variables: one of them may be a password.
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         renderers = [
             structlog.processors.ExceptionRenderer(frames),
@@ -57,10 +57,10 @@ def configure_logging(level: str, *, as_json: bool) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the engine says what it ran
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the engine logs its migrations itself
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,  # first: what nobody will read costs nothing
+            structlog.stdlib.filter_by_level,  # first, so that filtered records cost nothing
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -70,12 +70,12 @@ def configure_logging(level: str, *, as_json: bool) -> None:
 
 
 def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn says everything twice, the second time in colour
+    event.pop("color_message", None)  # uvicorn's second copy of each message, with colours
     return event
 
 
 def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Replace the values of keys that sound secret, and passwords inside addresses."""
+    """Replace the values of keys with secret-sounding names, and passwords inside URLs."""
     for key, value in event.items():
         if _sounds_secret(key):
             event[key] = "***"
@@ -90,8 +90,8 @@ def _sounds_secret(key: str) -> bool:
 
 
 def _show_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    # What a client sent must not move the cursor, or colour or forge lines. JSON writes it so
-    # itself.
+    # Text from a client must not move the cursor, change colours or forge lines. JSON escapes such
+    # characters itself.
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = _CONTROL.sub(_shown, value)
@@ -109,9 +109,9 @@ def _shown(control: re.Match[str]) -> str:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to standard error, wherever that leads when a line is written.
+    """Writes to the standard error of the moment in which a line is written.
 
-    Its own class tells it from others' handlers, so that configuring twice logs once.
+    Its own class distinguishes it from other handlers, so that configuring twice logs once.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -120,5 +120,5 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # A start that fails has been explained in three lines; uvicorn would print the traceback too.
+    # A failed start is already explained in three lines; uvicorn would add a traceback.
     return not (record.name == "uvicorn.error" and record.getMessage().startswith("Traceback"))

@@ -1,8 +1,8 @@
-"""What this process counts, for Prometheus.
+"""The counters of this process, for Prometheus.
 
-Every label has few values: route templates and never paths, codes and never texts, no tenant. Where
+Every label has few values: route templates and never paths, codes and never texts, no tenant. If
 several processes serve together, ``PROMETHEUS_MULTIPROC_DIR`` names an empty folder in which they
-add up what they count: https://prometheus.github.io/client_python/multiprocess/
+share their counters: https://prometheus.github.io/client_python/multiprocess/
 """
 
 import os
@@ -23,7 +23,7 @@ class Metrics:
     """The counters of one process.
 
     Attributes:
-        registry: what is served.
+        registry: the registry that is served.
         mails_failed: mails that could not be sent.
     """
 
@@ -34,21 +34,21 @@ class Metrics:
             MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
         self._requests = Histogram(
             "http_request_duration_seconds",
-            "Requests that were answered, and how long each took.",
+            "Answered requests and their durations.",
             ["method", "route", "status"],
             registry=own,
             buckets=SECONDS,
         )
         self._errors = Counter(
-            "http_errors", "Requests that were answered with an error.", ["code"], registry=own
+            "http_errors", "Requests answered with an error.", ["code"], registry=own
         )
         self._limited = Counter(
-            "rate_limits_hit", "Requests that were refused for coming too often.", registry=own
+            "rate_limits_hit", "Requests refused by a rate limit.", registry=own
         )
         self.mails_failed = Counter("mails_failed", "Mails that could not be sent.", registry=own)
         self._pool = Gauge(
             "database_pool_connections",
-            "Connections that requests use now.",
+            "Database connections in use by requests.",
             registry=own,
             multiprocess_mode="livesum",
         )
@@ -60,7 +60,7 @@ class Metrics:
 
         Args:
             scope: ASGI's.
-            code: of the error that answered it.
+            code: the code of the error, if the answer is one.
         """
         method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         route = getattr(scope.get("route"), "path", NO_ROUTE)
@@ -75,7 +75,7 @@ class Metrics:
         self._pool.inc()
 
     def connection_returned(self, *_: object) -> None:
-        """It gave it back."""
+        """A request returned its connection."""
         self._pool.dec()
 
 

@@ -1,17 +1,17 @@
-"""How long the newest runs took, as a curve: what a few lines of SVG need, and the same in words."""
+"""A curve of the newest durations: the values for a few lines of SVG, and the same as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..migrate import MigrationRun, RunState
 
-WIDTH, HEIGHT, MARGIN = 400.0, 100.0, 8.0  # of the drawing's units
+WIDTH, HEIGHT, MARGIN = 400.0, 100.0, 8.0  # in the drawing's units
 SHOWN = (RunState.APPLIED, RunState.ROLLED_BACK, RunState.PARTLY_ROLLED_BACK, RunState.FAILED)
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A run: where it is drawn, and whether it failed."""
+    """A run: its position in the drawing, and whether it failed."""
 
     x: float
     y: float
@@ -20,10 +20,10 @@ class Dot:
 
 @dataclass(frozen=True)
 class Curve:
-    """The oldest run is on the left, the longest on top.
+    """A curve: the oldest run is on the left, the longest at the top.
 
     Attributes:
-        text: what it shows, for those who do not see it.
+        text: its content in words, for people who cannot see it.
     """
 
     dots: tuple[Dot, ...]
@@ -36,7 +36,7 @@ class Curve:
 
 
 def curve_of(runs: Sequence[MigrationRun]) -> Curve | None:
-    """The curve; None where fewer than two runs took any time.
+    """The curve; None if fewer than two runs have a duration.
 
     Args:
         runs: newest first.

@@ -1,4 +1,4 @@
-"""Whether the database is what its migrations make: the last comparison, and a new one."""
+"""The comparison of the database with its migrations: the last result, and a new comparison."""
 
 from typing import Annotated
 
@@ -23,13 +23,13 @@ FIRST_PAGE = 50
 
 After = Annotated[
     str,
-    Query(pattern=r"^\d{0,9}$", description="How many were on the pages before."),
+    Query(pattern=r"^\d{0,9}$", description="Number of differences on the previous pages."),
 ]
 
 
 @router.get("/drift")
 async def read_drift(request: Request, after: After = "", limit: Limit = FIRST_PAGE) -> Drift:
-    """The last comparison that this instance made, and a page of the differences it found."""
+    """The last comparison of this instance, and a page of its differences."""
     return _told(_verifications(request).last, int(after or 0), limit)
 
 
@@ -37,7 +37,7 @@ async def read_drift(request: Request, after: After = "", limit: Limit = FIRST_P
 async def verify_now(request: Request) -> Drift:
     """Compare now, by running the applied migrations in an empty database on the same server.
 
-    Nothing is changed in the service's own database. One comparison is made at a time.
+    It changes nothing in the service's database. Only one comparison runs at a time.
     """
     return _told(await verify(request), 0, FIRST_PAGE)
 
@@ -46,7 +46,7 @@ async def verify(request: Request) -> Verification:
     """Compare now, after counting the attempt.
 
     Raises:
-        HttpError: 429, too many were asked for; 503, nothing could be compared.
+        HttpError: 429, too many comparisons; 503, nothing could be compared.
     """
     await count_attempt(request, "verify")
     verifications = _verifications(request)

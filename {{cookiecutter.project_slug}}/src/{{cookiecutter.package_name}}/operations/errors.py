@@ -1,4 +1,4 @@
-"""What operators see."""
+"""Errors of metrics and traces."""
 
 from ..errors import ActionableError
 
@@ -16,12 +16,12 @@ def tracing_not_installed(missing: str) -> ActionableError:
 
 
 def metrics_cannot_listen(host: str, port: int, cause: str) -> ActionableError:
-    """Another program has the port that METRICS_PORT names, or the address of LISTEN_HOST is none of
-    this machine's. Stop that program, or choose another METRICS_PORT.
+    """Another program uses the port METRICS_PORT, or LISTEN_HOST is not an address of
+    this machine. Stop that program, or choose another METRICS_PORT.
     """
     return ActionableError(
         "metrics-cannot-listen",
-        f"METRICS_PORT: nothing can listen on {host}, port {port}: {cause}",
+        f"METRICS_PORT: the service cannot listen on {host}, port {port}: {cause}",
         "The service does not start; it has not migrated and is not registered.",
-        "Stop what has the port, or choose another METRICS_PORT.",
+        "Stop the program that uses the port, or choose another METRICS_PORT.",
     )

@@ -1,4 +1,4 @@
-"""``/metrics``: what this process counts, and what the database knows, for Prometheus."""
+"""``/metrics`` for Prometheus: the counters of this process, and values from the database."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    """Count what ``app`` does and, unless METRICS_PORT does, serve it."""
+    """Count the requests of ``app`` and, if METRICS_PORT is not set, serve the metrics."""
     settings: Settings = app.state.settings
     app.state.mailer = count_failures(app.state.mailer, metrics)
     if settings.metrics_port is None:
@@ -46,7 +46,7 @@ def add_metrics(app: FastAPI, metrics: Metrics) -> None:
 
 @contextmanager
 def listening(metrics: Metrics, settings: Settings) -> Iterator[None]:
-    """Serve the metrics on METRICS_PORT, where that is set; what is counted so far at first.
+    """Serve the metrics on METRICS_PORT, if it is set; at first only the process's counters.
 
     Raises:
         ActionableError: metrics-cannot-listen.
@@ -70,7 +70,7 @@ def listening(metrics: Metrics, settings: Settings) -> Iterator[None]:
 def collecting(
     metrics: Metrics, engine: Engine, settings: Settings, verifications: Verifications
 ) -> Iterator[None]:
-    """While the service runs: follow its connections, and ask its database now and then."""
+    """While the service runs: count its connections, and read values from its database."""
     facts = DatabaseFacts(engine, config_for(settings), verifications)
     hooks = (("checkout", metrics.connection_taken), ("checkin", metrics.connection_returned))
     for name, hook in hooks:
@@ -86,7 +86,7 @@ def collecting(
 
 
 def count_failures(mailer: Mailer, metrics: Metrics) -> Mailer:
-    """The same mailer; mails that it cannot send are counted. The log's never fails."""
+    """The same mailer, which also counts failed mails. Mail to the log never fails."""
     return mailer if isinstance(mailer, LogMailer) else _CountedMailer(mailer, metrics)
 
 
@@ -104,10 +104,10 @@ class _CountedMailer:
 
 
 class DatabaseFacts(Collector):
-    """What the database knows. However often it is asked for, the database is asked every 10 seconds.
+    """Values from the database, which are read at most every 10 seconds.
 
-    By one thread and a connection of its own, as readiness does: a database that never answers
-    keeps that thread and no other.
+    One separate thread with a separate connection reads them, as for readiness: a database that
+    never answers blocks only this thread.
     """
 
     def __init__(
@@ -123,26 +123,26 @@ class DatabaseFacts(Collector):
         self._asked_at = -KNOWN_FOR_SECONDS
 
     def describe(self) -> list[Metric]:
-        """Nothing: the registry would look into the database else, when this is registered."""
+        """Nothing; otherwise the registry would query the database at registration."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The facts, or only that the database tells none."""
+        """The values, or only ``database_up`` 0 if the database does not answer."""
         overview = self._latest()
         yield _gauge("database_up", "Whether the database answers.", overview is not None)
         if overview is not None:
             yield from measure(overview)
         if (last := self._verifications.last) is not None:
-            text = "Whether the last comparison found the schema other than migrations make it."
+            text = "Whether the last comparison found that the schema differs from the migrations."
             yield _gauge("schema_drift", text, not last.is_in_step)
             if last.tenants is not None:
-                text = "Tenants whose schema it found other than migrations make it."
+                text = "Tenants whose schema differed from the migrations in it."
                 yield _gauge("tenants_drifted", text, last.tenants_that_differ)
             when = last.verified_at.timestamp()
-            yield _gauge("schema_verified_timestamp_seconds", "When that was compared.", when)
+            yield _gauge("schema_verified_timestamp_seconds", "Time of the last comparison.", when)
 
     def close(self) -> None:
-        """Ask no more."""
+        """End the queries."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._engine is not self._pool:
             self._engine.dispose()
@@ -167,15 +167,15 @@ class DatabaseFacts(Collector):
 
 
 def measure(overview: Overview) -> Iterator[Metric]:
-    """The numbers of an overview. No name of a tenant or a migration is among them."""
+    """The numbers of an overview, without names of tenants or migrations."""
     status = overview.status
-    yield _gauge("migrations_applied", "Migrations that are applied.", len(status.completed))
-    yield _gauge("migrations_pending", "Migrations that wait.", len(status.pending))
+    yield _gauge("migrations_applied", "Applied migrations.", len(status.completed))
+    yield _gauge("migrations_pending", "Pending migrations.", len(status.pending))
     held_back = len(status.held_back)
     yield _gauge("migrations_held_back", "Migrations that wait for instances to end.", held_back)
     yield _gauge(
         "migrations_in_order",
-        "Whether no file of an applied one is missing or changed.",
+        "Whether all files of applied migrations exist and are unchanged.",
         not status.problem,
     )
     yield from _measure_backfills(status.backfills)
@@ -184,12 +184,14 @@ def measure(overview: Overview) -> Iterator[Metric]:
         last = ran[0]
         succeeded = last.state is not RunState.FAILED
         yield _gauge("migrations_last_run_success", "Whether the last run succeeded.", succeeded)
-        yield _gauge("migrations_last_run_duration_seconds", "How long it took.", last.duration)
+        yield _gauge(
+            "migrations_last_run_duration_seconds", "Duration of the last run.", last.duration
+        )
         began = last.started_at.timestamp()
-        yield _gauge("migrations_last_run_timestamp_seconds", "When it began.", began)
+        yield _gauge("migrations_last_run_timestamp_seconds", "Start of the last run.", began)
     yield _counts(
         "service_instances",
-        "Processes that serve, by the last revision of their files.",
+        "Serving processes, by the last revision of their files.",
         "revision",
         Counter(one.revision for one in overview.instances),
     )
@@ -206,9 +208,9 @@ def _measure_backfills(backfills: Sequence[BackfillProgress]) -> Iterator[Metric
     total = sum(one.total or 0 for one in backfills)
     rows = Counter({"done": done, "left": max(0, total - done)})
     stopped = sum(one.error is not None for one in backfills)
-    yield _gauge("backfills_unfinished", "Backfills that are not finished.", len(backfills))
-    yield _gauge("backfills_stopped", "Of these, those that an error stopped.", stopped)
-    text = "Rows of the backfills that are not finished, as far as they are counted."
+    yield _gauge("backfills_unfinished", "Unfinished backfills.", len(backfills))
+    yield _gauge("backfills_stopped", "Unfinished backfills that an error stopped.", stopped)
+    text = "Rows of unfinished backfills, if they are already counted."
     yield _counts("backfill_rows", text, "state", rows)
 
 

@@ -1,4 +1,4 @@
-"""How the service's migrations are, in one look. What more there is to show is added here."""
+"""The state of the service's migrations in one object. Add further values here."""
 
 from dataclasses import dataclass
 
@@ -16,19 +16,19 @@ from ..migrate import (
     read_runs,
 )
 from ..migrations.target import count_tenants
-from ..words import count
+from ..words import are, count
 
 RUNS_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What page and metrics show.
+    """The data of the page and the metrics.
 
     Attributes:
         runs: the newest, newest first.
-        instances: who serves, without those that count as dead.
-        tenants: revision, state, and how many have both; None where there are no tenants.
+        instances: the serving processes, without those that count as dead.
+        tenants: revision, state, and the number of tenants with both; None without tenants.
     """
 
     status: MigrationStatus
@@ -38,12 +38,12 @@ class Overview:
 
     @property
     def problem(self) -> ActionableError | None:
-        """Why nothing can be run."""
+        """The error that prevents a run."""
         return self.status.problem
 
     @property
     def behind(self) -> int:
-        """How many tenants are not ready at the revision of the shared schema."""
+        """The number of tenants that are not ready at the revision of the shared schema."""
         here = (self.status.current, "ready")
         return sum(
             number for revision, state, number in self.tenants or () if (revision, state) != here
@@ -51,7 +51,7 @@ class Overview:
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody need do anything."""
+        """Whether nothing needs attention."""
         return not (self.problem or self.status.pending or self.behind or self.has_stopped)
 
     @property
@@ -61,32 +61,28 @@ class Overview:
 
     @property
     def sentence(self) -> str:
-        """How things are."""
+        """The state in one sentence."""
         said = []
         if self.problem is not None:
             said.append(self.problem.problem.rstrip("."))
         if self.status.pending:
-            said.append(f"{_are(len(self.status.pending), 'migration')} pending")
+            said.append(are(len(self.status.pending), "migration", "pending"))
             if self.runs and self.runs[0].state is RunState.FAILED:
                 said.append("the last run failed")
         if self.status.held_back:
-            said.append(f"{_are(len(self.status.held_back), 'migration')} held back")
+            said.append(are(len(self.status.held_back), "migration", "held back"))
         if self.status.backfills:
             how = ", stopped by an error" if self.has_stopped else ""
-            said.append(f"{_are(len(self.status.backfills), 'backfill')} not finished{how}")
+            said.append(are(len(self.status.backfills), "backfill", f"not finished{how}"))
         if self.behind:
-            said.append(f"{_are(self.behind, 'tenant')} not up to date")
+            said.append(are(self.behind, "tenant", "not up to date"))
         if not said:
             said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
         return "; ".join(said) + "."
 
 
-def _are(many: int, thing: str) -> str:
-    return f"{count(many, thing)} {'is' if many == 1 else 'are'}"
-
-
 def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """The processes that serve, the oldest first.
+    """The serving processes, oldest first.
 
     Raises:
         ActionableError: the database does not answer.
@@ -95,7 +91,7 @@ def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
 
 
 def read_overview(engine: Engine, config: MigrationConfig) -> Overview:
-    """Look.
+    """Read the overview from the database.
 
     Raises:
         ActionableError: the database does not answer, or the folder is not in order.

@@ -1,4 +1,4 @@
-"""The page ``/operations``: how things are, for operators, in a browser. It needs no JavaScript."""
+"""The status page ``/operations`` for operators. It needs no JavaScript."""
 
 import base64
 import hashlib
@@ -26,14 +26,14 @@ from .sign_in import form_token, is_own_form, is_signed_in, keep_signed_in, path
 TEMPLATES = Path(__file__).parent / "templates"
 RENEW = "setTimeout(() => location.reload(), 30000)"
 DIFFERENCES_SHOWN = 100
-BAR_WIDTH = 400  # of the drawing's units
+BAR_WIDTH = 400  # in the drawing's units
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
 
 
 @router.get("")
 async def status_page(request: Request) -> Response:
-    """The page for those who are signed in, and the form for the others."""
+    """The page for signed-in operators, and the sign-in form for others."""
     if request.app.state.settings.admin_key is None:
         raise errors.administration_off()
     if not is_signed_in(request):
@@ -43,10 +43,10 @@ async def status_page(request: Request) -> Response:
 
 @router.post("/verify")
 async def verify_now(request: Request, token: Annotated[str, Form()] = "") -> Response:
-    """Compare the database with its migrations, if the form is this page's own.
+    """Compare the database with its migrations, if the form came from this page.
 
     Raises:
-        HttpError: 403; 429, too many were asked for.
+        HttpError: 403; 429, too many comparisons.
     """
     _require_own_form(request, token)
     try:
@@ -60,10 +60,10 @@ async def verify_now(request: Request, token: Annotated[str, Form()] = "") -> Re
 
 @router.post("/sign-in")
 async def sign_in(request: Request, key: Annotated[str, Form()] = "") -> Response:
-    """Take the admin key, and lead to the page.
+    """Check the admin key, and redirect to the page.
 
     Raises:
-        HttpError: 403, there is no key; 429, too many were wrong.
+        HttpError: 403, there is no key; 429, too many wrong keys.
     """
     expected = request.app.state.settings.admin_key
     if expected is None:
@@ -78,7 +78,7 @@ async def sign_in(request: Request, key: Annotated[str, Form()] = "") -> Respons
 
 @router.post("/sign-out")
 async def leave(request: Request, token: Annotated[str, Form()] = "") -> Response:
-    """End the session, if the form is this page's own.
+    """End the session, if the form came from this page.
 
     Raises:
         HttpError: 403.
@@ -131,12 +131,12 @@ def _policy(style: str) -> str:
 
 
 def _source(text: str) -> str:
-    """What a Content-Security-Policy calls this inline style or script."""
+    """The source of this inline style or script for a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _shown(overview: Overview) -> dict[str, Any]:
-    """What the template shows, which computes nothing."""
+    """The values of the template, which itself computes nothing."""
     applied = [one for one in overview.status.completed if one.duration is not None]
     longest = max((one.duration or 0.0 for one in applied), default=0.0) or 1.0
     return {

@@ -1,4 +1,4 @@
-"""How migrations and instances are, as JSON for administrators."""
+"""The state of migrations and instances, as JSON for administrators."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -34,7 +34,7 @@ router = APIRouter(
 
 
 async def ask(request: Request, look: Callable[[Engine, MigrationConfig], T]) -> T:
-    """Look into the database, from a place among those that use it.
+    """Query the database, as one of the requests that may use it.
 
     Raises:
         HttpError: 503, the database does not answer, or too many requests wait.
@@ -54,13 +54,13 @@ async def read_migrations(
     request: Request,
     after: Annotated[
         str | None,
-        Query(pattern=r"^\d{1,9}\.\d{1,9}$", description="The last key of the page before."),
+        Query(pattern=r"^\d{1,9}\.\d{1,9}$", description="The last key of the previous page."),
     ] = None,
     limit: Limit = 50,
-    migration: Annotated[str | None, Query(description="Only runs of this one.")] = None,
+    migration: Annotated[str | None, Query(description="Only runs of this migration.")] = None,
     failed: Annotated[bool, Query(description="Only runs that failed.")] = False,
 ) -> Migrations:
-    """What is applied, what is pending, and the runs of the past, newest first."""
+    """Applied and pending migrations, and past runs, newest first."""
 
     def look(engine: Engine, config: MigrationConfig) -> Migrations:
         overview = read_overview(engine, config)
@@ -89,10 +89,10 @@ async def read_migrations(
 @router.get("/instances")
 async def read_instances(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
     limit: Limit = 50,
 ) -> Page[InstanceDetails]:
-    """The processes that serve, by id."""
+    """The serving processes, by id."""
     every = sorted(await ask(request, living_instances), key=lambda one: one.id)
     rows = [one for one in every if one.id > after]
     items = [InstanceDetails.model_validate(row) for row in rows[:limit]]
@@ -102,10 +102,10 @@ async def read_instances(
 @router.get("/backfills")
 async def read_backfills(
     request: Request,
-    after: Annotated[str, Query(description="The last migration of the page before.")] = "",
+    after: Annotated[str, Query(description="The last migration of the previous page.")] = "",
     limit: Limit = 50,
 ) -> Page[BackfillDetails]:
-    """The backfills that are applied and not finished, by migration, and how far each one is."""
+    """The unfinished backfills with their progress, by migration."""
 
     def look(engine: Engine, config: MigrationConfig) -> list[BackfillDetails]:
         found = get_migration_status(engine, config=config).backfills

@@ -1,4 +1,4 @@
-"""What operators get."""
+"""The JSON answers for operators."""
 
 from datetime import datetime
 from typing import Self
@@ -9,7 +9,7 @@ from ..web.pagination import Page
 
 
 class ErrorDetails(BaseModel):
-    """Why something failed."""
+    """The error of a failed run."""
 
     code: str = Field(examples=["migration-failed"])
     problem: str
@@ -22,7 +22,7 @@ class StatementDetails(BaseModel):
 
     statement: str = Field(examples=["CREATE INDEX users_email ON users (email)"])
     seconds: float = Field(examples=[1.25])
-    rows: int | None = Field(description="How many it wrote or returned, where the driver says.")
+    rows: int | None = Field(description="Rows written or returned, if the driver reports them.")
 
 
 class RunDetails(BaseModel):
@@ -30,7 +30,7 @@ class RunDetails(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    key: str = Field(examples=["7.0"], description="Names its place in the list.")
+    key: str = Field(examples=["7.0"], description="Its key in the list.")
     state: str = Field(examples=["applied"])
     batch: int | None = Field(examples=[3])
     migrations: list[str] = Field(examples=[["001_create_users_table"]])
@@ -40,50 +40,54 @@ class RunDetails(BaseModel):
     host: str | None = Field(examples=["web-1"])
     pid: int | None
     release: str | None = Field(examples=["0.1.0"])
-    waited: float = Field(description="Seconds that it waited for another migrator.")
-    retries: int = Field(description="How often a table stayed locked.")
-    statements: list[StatementDetails] = Field(description="The slowest.")
+    waited: float = Field(description="Seconds of waiting for another migrator.")
+    retries: int = Field(description="Number of retries because a table was locked.")
+    statements: list[StatementDetails] = Field(description="The slowest statements.")
     notes: list[str]
     error: ErrorDetails | None
-    times: int = Field(description="How often it ended so, one after the other.")
-    held_by: list[str] = Field(description="What it waited for, where it was held back.")
+    times: int = Field(description="How often in a row it ended this way.")
+    held_by: list[str] = Field(description="What it waited for, if it was held back.")
     tenants: int | None = Field(
-        description="Of a run that migrated tenants, how many.", examples=[1000]
+        description="Number of migrated tenants, in a run over tenants.", examples=[1000]
     )
-    tenants_failed: int = Field(description="How many it could not.", examples=[0])
-    backup: str | None = Field(description="The one that was made before.")
+    tenants_failed: int = Field(description="Number of failed tenants.", examples=[0])
+    backup: str | None = Field(description="The backup that was made before the run.")
 
 
 class StatusDetails(BaseModel):
-    """What the database has and what it has not."""
+    """The applied and the missing migrations of the database."""
 
     sentence: str = Field(examples=["3 migrations applied, none pending."])
     current: str | None = Field(examples=["003"])
     applied: int
     pending: list[str]
-    held_back: list[str] = Field(description="What waits behind a contract that may not run yet.")
-    held_by: list[str] = Field(description="What it waits for.")
+    held_back: list[str] = Field(
+        description="Migrations that wait for a contract that may not run yet."
+    )
+    held_by: list[str] = Field(description="What they wait for.")
     problem: ErrorDetails | None
 
 
 class BackfillDetails(BaseModel):
-    """A backfill that is not finished."""
+    """An unfinished backfill."""
 
     model_config = ConfigDict(from_attributes=True)
 
     migration: str = Field(examples=["004_fill_full_name"])
     revision: str = Field(examples=["004"])
     table: str = Field(examples=["users"])
-    done: int = Field(description="Rows that it has passed.", examples=[120_000])
+    done: int = Field(description="Finished rows.", examples=[120_000])
     total: int | None = Field(
-        description="Rows that were there when it began; null before.", examples=[500_000]
+        description="Rows at its start; null before that.", examples=[500_000]
     )
-    seconds: float = Field(description="That it has taken so far.", examples=[61.5])
-    rate: float | None = Field(description="Rows in a second.", examples=[1951.2])
-    left: float | None = Field(description="Seconds that the rest takes.", examples=[194.8])
-    error: str | None = Field(description="What stopped it the last time, until it goes on.")
-    tenants: int = Field(description="In how many tenants' schemas it is.", examples=[0])
-    tenants_left: int = Field(description="In how many of them it is not finished.", examples=[0])
+    seconds: float = Field(description="Seconds of work so far.", examples=[61.5])
+    rate: float | None = Field(description="Rows per second.", examples=[1951.2])
+    left: float | None = Field(description="Estimated seconds for the rest.", examples=[194.8])
+    error: str | None = Field(description="The error that stopped it, until it continues.")
+    tenants: int = Field(description="Number of tenants that have it.", examples=[0])
+    tenants_left: int = Field(
+        description="Number of tenants in which it is unfinished.", examples=[0]
+    )
 
 
 class Migrations(Page[RunDetails]):
@@ -93,44 +97,46 @@ class Migrations(Page[RunDetails]):
 
 
 class InstanceDetails(BaseModel):
-    """A process that serves."""
+    """A serving process."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: str
-    revision: str = Field(examples=["003"], description="The last one of its migration files.")
+    revision: str = Field(examples=["003"], description="The last revision of its migration files.")
     version: str | None = Field(examples=["0.1.0"])
     host: str = Field(examples=["web-1"])
     started_at: datetime
-    beat_at: datetime = Field(description="When it was last heard of.")
+    beat_at: datetime = Field(description="Time of its last heartbeat.")
 
 
 class DifferenceDetails(BaseModel):
-    """One thing in which the database is not what its migrations make."""
+    """One difference between the database and its migrations."""
 
     model_config = ConfigDict(from_attributes=True)
 
     kind: str = Field(examples=["index"])
     name: str = Field(examples=["users_email_idx"])
     change: str = Field(examples=["different"], description="missing, unexpected or different.")
-    fact: str = Field(examples=["valid"], description="Which fact differs; empty: the whole thing.")
-    expected: str | None = Field(description="The fact's value by the migrations.")
-    found: str | None = Field(description="The fact's value in the database.")
+    fact: str = Field(
+        examples=["valid"], description="The property that differs; empty: the whole object."
+    )
+    expected: str | None = Field(description="The value that the migrations give.")
+    found: str | None = Field(description="The value in the database.")
     sentence: str = Field(examples=["index users_email_idx is not valid"])
-    cause: str = Field(description="What could have caused it.")
-    action: str = Field(description="What to do about it.")
+    cause: str = Field(description="The possible cause.")
+    action: str = Field(description="The action to take.")
 
 
 class TenantsCompared(BaseModel):
-    """How many tenants' schemas are what the migrations make."""
+    """The number of tenants whose schema matches the migrations, and of others."""
 
     compared: int = Field(examples=[1000])
     differ: int = Field(examples=[0], description="``tenant verify`` lists them.")
-    not_compared: int = Field(description="Those that are not up to date.", examples=[0])
+    not_compared: int = Field(description="Tenants that are not up to date.", examples=[0])
 
     @classmethod
     def of(cls, counts: tuple[int, int, int]) -> Self:
-        """From what a comparison found."""
+        """From the numbers of a comparison."""
         compared, differ, not_compared = counts
         return cls(compared=compared, differ=differ, not_compared=not_compared)
 
@@ -139,13 +145,13 @@ class Drift(Page[DifferenceDetails]):
     """The last comparison of the database with its migrations, and a page of the differences."""
 
     in_step: bool | None = Field(
-        None, description="Whether nothing differs; null where this instance has not compared yet."
+        None, description="Whether nothing differs; null if this instance has not compared yet."
     )
-    verified_at: datetime | None = Field(None, description="When the comparison began.")
-    seconds: float | None = Field(None, description="How long it took.")
-    pending: list[str] = Field([], description="Migrations that are not applied, nor compared.")
+    verified_at: datetime | None = Field(None, description="Start of the comparison.")
+    seconds: float | None = Field(None, description="Duration of the comparison.")
+    pending: list[str] = Field([], description="Migrations that are not applied and not compared.")
     changed_since_run: bool | None = Field(
         None,
-        description="Whether the schema is another than the last run left; null: not recorded.",
+        description="Whether the schema changed since the last run; null: not recorded.",
     )
-    tenants: TenantsCompared | None = Field(None, description="Null where there are none.")
+    tenants: TenantsCompared | None = Field(None, description="Null without tenants.")

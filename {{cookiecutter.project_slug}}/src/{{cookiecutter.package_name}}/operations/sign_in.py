@@ -1,7 +1,7 @@
-"""The status page's sign-in: the admin key becomes a cookie that ends soon.
+"""The status page's sign-in: the admin key becomes a cookie that expires soon.
 
-The cookie holds no key. It is the time when it ends, signed with the key, so it ends for all when
-the key changes.
+The cookie does not contain the key. It contains its expiry time, signed with the key, so all
+cookies become invalid when the key changes.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ SECONDS = 30 * 60
 
 
 def keep_signed_in(request: Request, response: Response) -> None:
-    """Hand out the cookie."""
+    """Set the cookie."""
     ends_at = str(int(time.time()) + SECONDS)
     response.set_cookie(
         COOKIE,
@@ -30,12 +30,12 @@ def keep_signed_in(request: Request, response: Response) -> None:
 
 
 def sign_out(request: Request, response: Response) -> None:
-    """Take the cookie back."""
+    """Delete the cookie."""
     response.delete_cookie(COOKIE, path=path_of(request), httponly=True, samesite="strict")
 
 
 def is_signed_in(request: Request) -> bool:
-    """Whether the request carries a cookie that is good."""
+    """Whether the request has a valid cookie."""
     if request.app.state.settings.admin_key is None:
         return False
     ends_at, _, signature = request.cookies.get(COOKIE, "").partition(".")
@@ -45,7 +45,7 @@ def is_signed_in(request: Request) -> bool:
 
 
 def form_token(request: Request) -> str:
-    """What a form of this page carries, and no other site can know (CSRF)."""
+    """A token in the forms of this page that no other site can know (CSRF)."""
     return _sign(request, "form", request.cookies.get(COOKIE, ""))
 
 
@@ -55,7 +55,7 @@ def is_own_form(request: Request, token: str) -> bool:
 
 
 def path_of(request: Request) -> str:
-    """The page's own path. Behind a proxy that serves the API below a path, with that path."""
+    """The page's path, including the path prefix of a proxy."""
     return f"{request.scope.get('root_path', '')}{PATH}"
 
 

@@ -1,7 +1,7 @@
-"""Spans by OpenTelemetry: for requests, their statements, runs, migrations and theirs.
+"""OpenTelemetry spans: requests, runs, migrations, and the statements of each.
 
-No instrumentation package is needed: the service's own middleware, SQLAlchemy's events and the
-engine's Observer say all there is, for both databases alike. Statements are sent without values.
+No instrumentation package is needed: the service's middleware, SQLAlchemy's events and the
+engine's Observer have all the data, for both databases. Statements are sent without values.
 """
 
 import time
@@ -24,12 +24,12 @@ from ..settings.base import SERVICE
 from ..web.request_log import PROBES
 
 PATH = "/v1/traces"
-SECONDS_TO_SEND = 3  # also when the service ends: what the collector did not take then is lost
+SECONDS_TO_SEND = 3  # also at the end of the service: unsent spans are then lost
 NANOSECONDS = 1_000_000_000
 
 
 class Tracing:
-    """Makes spans, and sends them in the background.
+    """Creates spans, and sends them in the background.
 
     Args:
         endpoint: the collector's address, without a path.
@@ -43,23 +43,23 @@ class Tracing:
         self.tracer = self._provider.get_tracer(SERVICE)
 
     def observer(self) -> Observer:
-        """Makes the spans of a run and its migrations."""
+        """Creates the spans of a run and its migrations."""
         return TracedRun(self.tracer)
 
     def follow(self, engine: Engine) -> None:
-        """Make a span for each statement that is executed on this engine from now on."""
+        """From now on, create a span for each statement of this engine."""
         statements = _Statements(self.tracer)
         event.listen(engine, "before_cursor_execute", statements.begin)
         event.listen(engine, "after_cursor_execute", statements.end)
         event.listen(engine, "handle_error", statements.fail)
 
     def close(self) -> None:
-        """Send what was not sent yet, and make no more."""
+        """Send the remaining spans, and create no more."""
         self._provider.shutdown()
 
 
 class TraceRequests:
-    """ASGI middleware: a span for each request. Its trace's id is in each line of the log."""
+    """ASGI middleware: a span for each request. Its trace id is in each log line of the request."""
 
     def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
         self.app = app
@@ -88,7 +88,7 @@ class TraceRequests:
             try:
                 await self.app(scope, receive, watch)
             finally:
-                # The path is not told: it may name a person.
+                # Without the path: it may name a person.
                 if (route := getattr(scope.get("route"), "path", None)) is not None:
                     span.update_name(f"{method} {route}")
                     span.set_attribute("http.route", route)
@@ -97,7 +97,8 @@ class TraceRequests:
 class TracedRun(Silent):
     """A span for a run, one for each migration in it, and one for each of their statements.
 
-    A chunk of a backfill is a trace of its own: the run has ended before. Those of single tenants are not traced: there may be thousands.
+    A chunk of a backfill is a separate trace, because the run has already ended. Single tenants get
+    no spans: there may be thousands.
     """
 
     def __init__(self, tracer: Tracer) -> None:
@@ -111,7 +112,7 @@ class TracedRun(Silent):
         structlog.contextvars.bind_contextvars(**_ids(self._run))
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
-        self._end_migration(failed=True)  # one that is tried again has not ended
+        self._end_migration(failed=True)  # a migration before a retry has no end yet
         self._migration = self._tracer.start_span(name, _within(self._run))
 
     def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
@@ -176,7 +177,7 @@ def _ids(span: Span) -> dict[str, str]:
 
 
 def _moments(seconds: float) -> tuple[int, int]:
-    """When something began that took so long, and now."""
+    """The start time of something with this duration that ends now, and its end time."""
     now = time.time_ns()
     return now - int(seconds * NANOSECONDS), now
 

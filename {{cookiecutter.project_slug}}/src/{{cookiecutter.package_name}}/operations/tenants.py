@@ -1,4 +1,4 @@
-"""How far the tenants are, as JSON for administrators."""
+"""The state of tenants, as JSON for administrators."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ router = APIRouter(
 
 
 class TenantCount(BaseModel):
-    """How many tenants are at one revision in one state."""
+    """The number of tenants with one revision and one state."""
 
     revision: str | None = Field(examples=["003"])
     status: str = Field(examples=["ready"])
@@ -32,7 +32,7 @@ class TenantCount(BaseModel):
 
 
 class Tenants(Page[TenantDetails]):
-    """How many are where, and a page of those whose last migration failed, by id."""
+    """The numbers by revision and state, and a page of the failed tenants, by id."""
 
     counts: list[TenantCount]
 
@@ -40,10 +40,10 @@ class Tenants(Page[TenantDetails]):
 @router.get("/tenants")
 async def read_tenants_state(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
     limit: Limit = 50,
 ) -> Tenants:
-    """How many tenants are at which revision, and which failed, with the reason."""
+    """The number of tenants by revision and state, and the failed tenants with their errors."""
 
     def look(engine: Engine, _: MigrationConfig) -> Tenants:
         counts = count_tenants(engine)

@@ -1,4 +1,4 @@
-"""Traces, where OTEL_EXPORTER_OTLP_ENDPOINT asks for them; nothing of them is imported else."""
+"""Traces, if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise nothing is imported."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def tracing_for(settings: Settings) -> "Tracing | None":
-    """What makes and sends spans.
+    """The object that creates and sends spans.
 
     Raises:
         ActionableError: tracing-not-installed.

@@ -1,4 +1,4 @@
-"""Demo users. Nobody can sign in as one: their password hash matches no password."""
+"""Demo users. Nobody can sign in as one of them: their password hash matches no password."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,7 +13,7 @@ PEOPLE = {
 
 
 def run(session: Session) -> None:
-    """Add those who are not there yet."""
+    """Add the missing ones."""
     present = set(session.scalars(select(User.email).where(User.email.in_(PEOPLE))))
     session.add_all(
         User(email=email, name=name, password_hash="!", email_verified=True)

@@ -1,7 +1,7 @@
 """Every environment variable, typed and checked once.
 
-Belongs here: one module for each feature's settings, joined in ``Settings``; a feature's settings
-leave with it. May import: ``errors``. Imported by: everything above.
+Belongs here: one module for each feature's settings, joined in ``Settings``; a module is removed
+together with its feature. May import: ``errors``. Imported by: everything above.
 """
 
 import os
@@ -38,17 +38,18 @@ class Settings(
     DatabaseSettings,
     WebSettings,
 ):
-    """What the environment says. The last part named comes first in the documentation."""
+    """All settings. The documentation lists the base classes from last to first."""
 
 
 def load_settings(*, serving: bool = True) -> Settings:
     """Read the environment and, in development, the file ``.env``.
 
     Args:
-        serving: whether requests will be answered; migrating alone needs no secrets.
+        serving: whether the process will answer requests; a command that only migrates needs no
+            secrets.
 
     Raises:
-        ActionableError: a variable has a value that it cannot have, or is unsafe in production.
+        ActionableError: a variable has an invalid value, or an unsafe one in production.
     """
     in_development = os.environ.get("ENVIRONMENT", "development") == "development"
     try:

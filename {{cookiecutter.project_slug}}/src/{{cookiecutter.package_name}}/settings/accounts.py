@@ -15,7 +15,7 @@ KEPT_SECRET = Path("data/jwt_secret")
 
 
 def _rates(value: str) -> str:
-    from limits import parse_many  # slow to import, so the defaults are not validated
+    from limits import parse_many  # Slow to import, so the defaults are not validated.
 
     parse_many(value)
     return value
@@ -25,7 +25,7 @@ Rates = Annotated[str, AfterValidator(_rates), Field(validate_default=False)]
 
 
 class AccountSettings(BasePart):
-    """How people sign in."""
+    """Settings of sign-in."""
 
     jwt_secret: SecretStr | None = Field(
         None,
@@ -46,36 +46,38 @@ class AccountSettings(BasePart):
     max_waiting_sign_ins: int = Field(
         100,
         ge=0,
-        description="Requests that may wait for a password to be hashed; more are refused with 503.",
+        description="Maximum number of requests that wait for password hashing; more get 503.",
     )
     rate_limit_per_address: Rates = Field(
         "30/minute",
-        description="Attempts to sign in, register and so on, from one client address.",
+        description="Limit of attempts to sign in, register and so on, from one client address.",
     )
     rate_limit_per_account: Rates = Field(
         "10/minute; 50/hour",
-        description="Wrong passwords for one account, from addresses where nobody signed in to it.",
+        description="Limit of wrong passwords for one account, from all client addresses where "
+        "nobody has signed in to it.",
     )
     wrong_passwords_before_delay: int = Field(
         5,
         ge=0,
-        description="Wrong passwords for one account from one client address before each further "
-        "one must wait: 1 second, then 2, 4 and so on up to 15 minutes.",
+        description="Number of wrong passwords for one account from one client address without a "
+        "delay. Further attempts must wait 1 second, then 2, 4 and so on up to 15 minutes.",
     )
     rate_limit_mails: Rates = Field(
-        "3/hour; 10/day", description="Mails of one kind to one address; more are not sent."
+        "3/hour; 10/day",
+        description="Limit of mails of one kind to one address; more are not sent.",
     )
     rate_limit_storage_url: SecretStr | None = Field(
         None,
-        description="Where attempts are counted for all processes: redis://localhost:6379. "
-        "Each process counts its own when this is empty, or does not answer.",
+        description="Redis that counts attempts for all processes: redis://localhost:6379. "
+        "If it is empty or unreachable, each process counts separately.",
     )
 
     @cached_property
     def signing_key(self) -> SecretStr:
-        """JWT_SECRET or, in development, one that is kept in ``data/``: restarts sign nobody out.
+        """JWT_SECRET or, in development, a key stored in ``data/``: a restart signs nobody out.
 
-        In tests it ends with the process.
+        In tests the key is lost when the process ends.
         """
         if self.jwt_secret is not None:
             return self.jwt_secret

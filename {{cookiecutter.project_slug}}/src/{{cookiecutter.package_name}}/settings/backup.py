@@ -1,4 +1,4 @@
-"""Backups: whether one is made before migrations, where they are kept, and how many."""
+"""Settings of backups before migrations: on or off, folder, number."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -13,25 +13,29 @@ class BackupSettings(DatabaseSettings):
 
     migration_backup: Literal["off", "auto"] | None = Field(
         None,
-        description="auto: make a backup before migrations run or are undone; when it fails, nothing "
-        "is run. Default: auto for SQLite in production, else off.",
+        description="auto: make a backup before migrations are applied or undone; if the backup "
+        "fails, nothing runs. Default: auto for SQLite in production, otherwise off.",
     )
     backup_directory: Path | None = Field(
         None,
-        description="Folder for backups. Default: backups beside the SQLite database; data/backups "
-        "for PostgreSQL.",
+        description="Folder for backups. Default: backups, next to the SQLite database; "
+        "data/backups for PostgreSQL.",
     )
     backup_keep: int = Field(
-        10, ge=1, description="Backups that are kept; older ones of this service are removed."
+        10,
+        ge=1,
+        description="Number of backups to keep; older ones of this service are deleted. The backup "
+        "from before the first of several failed runs stays as well, until a run succeeds.",
     )
     backup_pg_dump: Path | None = Field(
         None,
-        description="PostgreSQL's pg_dump, at least as new as the server, with pg_restore beside it. "
-        "Default: the oldest that is new enough, of the wheel or of the PATH.",
+        description="Path of PostgreSQL's pg_dump, at least as new as the server; pg_restore must "
+        "be in the same folder. Default: the oldest one that is new enough, from the wheel or the "
+        "PATH.",
     )
 
     def addressed(self, url: str) -> Self:
-        """The same settings with another database. Whether the address can be one is not checked."""
+        """The same settings with another database. The URL is not checked."""
         names = [name for name in type(self).model_fields if name.endswith("database_url")]
         return self.model_copy(update=dict.fromkeys(names, SecretStr(url)))
 

@@ -1,4 +1,4 @@
-"""What the parts of the settings share, and where the service runs."""
+"""The base class of all settings, and helpers for secrets."""
 
 import secrets
 from contextlib import suppress
@@ -22,13 +22,16 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-# What a timer can count: databases do it in milliseconds of 31 bits, and infinity is none.
+# The range of the databases' timers: milliseconds in 31 bits. Infinity is not in it.
 Seconds = Annotated[float, Field(le=1_000_000)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class BasePart(BaseSettings):
-    """Where the service runs. Each feature has a part of the settings; ``Settings`` joins them."""
+    """The environment of the service.
+
+    It is the base of the settings: each feature has its own part, and ``Settings`` joins them.
+    """
 
     # Empty variables count as unset.
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
@@ -41,33 +44,34 @@ class BasePart(BaseSettings):
         return self.environment == "production"
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """What would be unsafe in production. Each part adds its own to what ``super()`` found.
+        """The unsafe settings in production. Each part adds its own to those of ``super()``.
 
         Args:
-            serving: whether requests will be answered; migrating alone needs no secrets.
+            serving: whether the process will answer requests; a command that only migrates needs no
+            secrets.
         """
         return []
 
 
 def fault_of_secret(secret: SecretStr | None) -> str | None:
-    """What is wrong with a secret, as the end of a sentence; None where nothing is."""
+    """The fault of a secret, as the end of a sentence; None if it has no fault."""
     return "is not set" if secret is None else _weakness(secret)
 
 
 def random_secret() -> SecretStr:
-    """A secret that ends with the process."""
+    """A secret that is lost when the process ends."""
     return SecretStr(secrets.token_urlsafe(48))
 
 
 def kept_secret(path: Path) -> SecretStr:
-    """The secret in this file, which is made when it is missing.
+    """The secret in this file. A missing file is created.
 
-    Where the file can be neither read nor made, the secret ends with the process.
+    If the file can be neither read nor created, the secret is lost when the process ends.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            # Readable by nobody else from the first moment on.
+            # From its creation on, only the owner can read it.
             path.touch(mode=0o600, exist_ok=False)
             path.write_text(random_secret().get_secret_value(), encoding="ascii")
         kept = SecretStr(path.read_text(encoding="ascii").strip())

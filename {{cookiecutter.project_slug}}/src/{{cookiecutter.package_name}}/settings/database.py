@@ -1,4 +1,4 @@
-"""The settings of the database that this service was made for. The other parts name none."""
+"""The settings of this service's database. No other module of the settings names a database."""
 
 from .{{ cookiecutter.__database_settings }} import DatabaseSettings
 

@@ -1,4 +1,4 @@
-"""How the database is compared with what its migrations make."""
+"""Settings of the comparison of the database with its migrations."""
 
 from typing import Literal
 
@@ -12,12 +12,13 @@ class DriftSettings(BasePart):
 
     migration_verify: Literal["off", "tenants", "after"] = Field(
         "off",
-        description="tenants: a run over tenants looks, by one query, whether all have the same schema "
-        "as those that Alembic migrated; it exits 1 when one has not, and nothing is undone. after: it "
-        "compares these and the shared schema with what the migrations make in an empty database.",
+        description="tenants: after a run over tenants, one query compares all their schemas with "
+        "those that Alembic migrated; the run exits 1 if one differs, and undoes nothing. after: "
+        "the run compares these and the shared schema with what the migrations make in an empty "
+        "database.",
     )
     migration_excluded: CommaSeparated = Field(
         (),
-        description="Tables and other objects, separated by commas, that belong to other programs and "
-        "are not compared; * stands for any text: spatial_*,audit_log",
+        description="Tables and other objects of other programs, which are not compared, "
+        "separated by commas; * stands for any text: spatial_*,audit_log",
     )

@@ -1,4 +1,4 @@
-"""How the database is compared with what its migrations make."""
+"""Settings of the comparison of the database with its migrations."""
 
 from typing import Literal
 
@@ -12,11 +12,12 @@ class DriftSettings(BasePart):
 
     migration_verify: Literal["off", "after"] = Field(
         "off",
-        description="after: a run that applied or undid something compares the schema with what the "
-        "migrations make in an empty database, and exits 1 when they differ; nothing is undone.",
+        description="after: a run that applied or undid a migration compares the schema with the "
+        "one that the migrations make in an empty database, and exits 1 if they differ; it undoes "
+        "nothing.",
     )
     migration_excluded: CommaSeparated = Field(
         (),
-        description="Tables and other objects, separated by commas, that belong to other programs and "
-        "are not compared; * stands for any text: spatial_*,audit_log",
+        description="Tables and other objects of other programs, which are not compared, "
+        "separated by commas; * stands for any text: spatial_*,audit_log",
     )

@@ -14,15 +14,15 @@ def settings_invalid(faults: Sequence[str]) -> ActionableError:
     """
     return ActionableError(
         "settings-invalid",
-        f"Settings cannot be understood: {'; '.join(faults)}",
-        "The service does not start with settings it cannot understand.",
+        f"Invalid settings: {'; '.join(faults)}",
+        "The service does not start with invalid settings.",
         "Correct them in the environment or in .env; .env.example describes each.",
     )
 
 
 def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
-    """ENVIRONMENT is production, and several settings are missing or unsafe there. Set each of
-    them; the impact and the solution have one line for each, in the same order.
+    """ENVIRONMENT is production, and several settings are missing or unsafe. Set each of
+    them; the impact and the solution have one line for each setting, in the same order.
     """
     problems = "\n".join(f"{error.problem} ({error.code})" for error in found)
     impacts = "\n".join(error.impact for error in found)
@@ -37,12 +37,12 @@ def settings_unsafe(found: Sequence[ActionableError]) -> ActionableError:
 
 def jwt_secret_unsafe(fault: str) -> ActionableError:
     """JWT_SECRET is not set, shorter than 32 bytes, repetitive or copied from an example. Set it
-    to a random value and keep that out of git. All tokens end when it changes.
+    to a random value and keep it out of git. When it changes, all tokens become invalid.
     """
     return ActionableError(
         "jwt-secret-unsafe",
         f"JWT_SECRET is unsafe: it {fault}.",
-        "Whoever guesses it can sign in as anyone.",
+        "An attacker who guesses it can sign in as any user.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
 
@@ -54,7 +54,7 @@ def admin_key_unsafe(fault: str) -> ActionableError:
     return ActionableError(
         "admin-key-unsafe",
         f"ADMIN_KEY is unsafe: it {fault}.",
-        "Whoever guesses it governs every account.",
+        "An attacker who guesses it controls every account.",
         f"Set it to the output of: {MAKE_A_SECRET}",
     )
 
@@ -65,19 +65,19 @@ def cors_open_to_all() -> ActionableError:
     """
     return ActionableError(
         "cors-open-to-all",
-        "CORS_ORIGINS is *.",
+        "CORS_ORIGINS contains *.",
         "Every web page may call the service from its visitors' browsers.",
         "Name the pages that need it: CORS_ORIGINS=https://app.example.com",
     )
 
 
 def mail_incomplete(faults: Sequence[str]) -> ActionableError:
-    """Production has no mail server, no sender, or links that are not encrypted. Set the variables
-    that the problem names.
+    """ENVIRONMENT is production, and the mail server, the sender or an https address for links is
+    missing. Set the variables that the problem names.
     """
     return ActionableError(
         "mail-incomplete",
         f"Mail is not set up: {', '.join(faults)}.",
-        "Nobody can confirm an address or get a new password, or others read the links.",
+        "Users cannot confirm an address or reset a password, or others can read the links.",
         "Set SMTP_HOST, MAIL_FROM=service@example.com and FRONTEND_URL=https://app.example.com",
     )

@@ -1,4 +1,4 @@
-"""What happens when a migration would hurt a live site."""
+"""Settings of the linter of migrations."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ class LintSettings(BasePart):
 
     migration_lint: Literal["off", "warn", "error"] = Field(
         "warn",
-        description="What pending migrations that would hurt a live site lead to. warn: in "
-        "production, commands that apply migrations say so and go on. error: they and the start of the "
-        "service refuse them, anywhere. off: nothing.",
+        description="Check of pending migrations for statements that hurt a live site. warn: in "
+        "production, commands that apply migrations print the findings and continue. error: these "
+        "commands and the start of the service refuse such migrations. off: no check.",
     )
     lint_small_tables: CommaSeparated = Field(
         (),
-        description="Tables, separated by commas, that are so small that nothing takes long on them.",
+        description="Tables, separated by commas, that are so small that every statement is quick.",
     )

@@ -1,4 +1,4 @@
-"""What is logged, and how."""
+"""Settings of the log."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class LogSettings(BasePart):
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
     log_format: Literal["console", "json"] | None = Field(
-        None, description="console or json. Default: json in production, console elsewhere."
+        None, description="console or json. Default: json in production, otherwise console."
     )
 
     @property

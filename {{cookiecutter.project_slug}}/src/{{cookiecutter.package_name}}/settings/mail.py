@@ -1,4 +1,4 @@
-"""How mail is sent, and where its links lead."""
+"""Settings of mail and of the links in it."""
 
 from typing import Literal
 
@@ -15,17 +15,17 @@ class MailSettings(WebSettings):
 
     frontend_url: str | None = Field(
         None,
-        description="Front end that mailed links lead to: its pages verify-email#token=... and "
-        "reset-password#token=... send the token to /auth. Production requires https; elsewhere "
-        "the service has such pages itself.",
+        description="Front end that mailed links open: its pages verify-email#token=... and "
+        "reset-password#token=... send the token to /auth. Production requires https; in "
+        "development the service itself has these pages.",
     )
     smtp_host: str | None = Field(
         None,
-        description="SMTP server. Production requires it; elsewhere the log shows the links.",
+        description="SMTP server. Production requires it; without it the log shows the links.",
     )
-    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
-    smtp_user: str | None = Field(None, description="Its user, if it requires one.")
-    smtp_password: SecretStr = Field(SecretStr(""), description="That user's password.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="The SMTP server's port.")
+    smtp_user: str | None = Field(None, description="The SMTP server's user, if it requires one.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="The SMTP user's password.")
     smtp_tls: Literal["starttls", "implicit", "none"] = Field(
         "starttls", description="starttls, implicit (port 465) or none."
     )

@@ -1,4 +1,4 @@
-"""Whether and where numbers about the service are served, in Prometheus' format."""
+"""Settings of the metrics, which have Prometheus' format."""
 
 from typing import Self
 
@@ -12,20 +12,22 @@ class MetricsSettings(WebSettings):
 
     metrics_enabled: bool | None = Field(
         None,
-        description="Serve metrics. Default: not in production, where /metrics would be open to "
-        "whoever reaches the service; METRICS_PORT keeps it apart.",
+        description="Serve metrics. Default: not in production, where everybody who reaches the "
+        "service could read /metrics; METRICS_PORT moves it to another port.",
     )
     metrics_port: int | None = Field(
         None,
         ge=1,
         le=65535,
-        description="Serve /metrics on this port of LISTEN_HOST in place of PORT.",
+        description="Serve /metrics on this port of LISTEN_HOST instead of PORT.",
     )
 
     @model_validator(mode="after")
     def _metrics_have_a_port(self) -> Self:
         if self.metrics_port == self.port:
-            raise ValueError("METRICS_PORT is PORT; leave it out to serve both on one")
+            raise ValueError(
+                "METRICS_PORT is the same as PORT; leave it out to serve both on one port"
+            )
         return self
 
     @property

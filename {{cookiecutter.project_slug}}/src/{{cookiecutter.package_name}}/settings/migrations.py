@@ -1,4 +1,4 @@
-"""When migrations run, and how long they wait."""
+"""Settings of the migration engine: when it runs, how long it waits, its tables."""
 
 from pydantic import Field
 
@@ -12,23 +12,26 @@ class MigrationSettings(BasePart):
 
     auto_migrate: bool = Field(True, description="Migrate when the service starts.")
     migration_lock_timeout: Seconds = Field(
-        60, ge=0, description="Seconds to wait for another process that migrates."
+        60, ge=0, description="Seconds to wait while another process migrates."
     )
     migration_table_lock_timeout: Seconds = Field(
         5,
         gt=0,
         description="Seconds that a migration may wait for a table's lock (PostgreSQL); "
-        "requests for that table wait behind it.",
+        "other queries of that table wait behind it.",
     )
     migration_table_lock_retries: int = Field(
-        5, ge=0, description="Retries after a table stayed locked (PostgreSQL)."
+        5, ge=0, description="Retries when a table is still locked after that time (PostgreSQL)."
     )
     migration_history_table: str = Field(
         "migration_history",
         pattern=TABLE_NAME,
-        description="Table that says what was applied when. Services that share a schema need "
-        "different ones.",
+        description="Table of applied migrations. Services that share a schema need "
+        "different tables.",
     )
     migration_version_table: str = Field(
-        "alembic_version", pattern=TABLE_NAME, description="Alembic's table; the same goes for it."
+        "alembic_version",
+        pattern=TABLE_NAME,
+        description="Alembic's table of the current revision. Services that share a schema need "
+        "different tables.",
     )

@@ -1,4 +1,4 @@
-"""Where the PostgreSQL database is."""
+"""Settings of the PostgreSQL database."""
 
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -20,12 +20,12 @@ class DatabaseSettings(PoolSettings):
     """The server, the database and the user.
 
     Attributes:
-        default_search_path: where connections look for tables unless a transaction sets a path of
-            its own. None leaves that to the server.
-        backs_up_in_production: whether production makes a backup before migrations unless
-            MIGRATION_BACKUP says otherwise. Of a large database it takes long, so that is yours to
-            decide.
-        default_backup_directory: where backups go unless BACKUP_DIRECTORY says otherwise.
+        default_search_path: the connections' search path, unless a transaction sets another one.
+            None leaves it to the server.
+        backs_up_in_production: whether production makes a backup before migrations if
+            MIGRATION_BACKUP is not set. A backup of a large database takes long, so the default is
+            no.
+        default_backup_directory: the folder for backups if BACKUP_DIRECTORY is not set.
     """
 
     default_search_path: ClassVar[str | None] = None
@@ -34,57 +34,60 @@ class DatabaseSettings(PoolSettings):
 
     database_url: SecretStr | None = Field(
         None,
-        description="Database, whole: postgresql+psycopg://user:password@host:5432/name. "
-        "Development starts an embedded server when neither this nor DB_HOST is set; "
-        "production requires one of them.",
+        description="The database's URL: postgresql+psycopg://user:password@host:5432/name. "
+        "Production requires this or DB_HOST; if neither is set, development starts an embedded "
+        "server.",
     )
     test_database_url: SecretStr | None = Field(
         None,
-        description="Server on which tests may make databases (ENVIRONMENT=test). "
-        "An embedded one when this is empty.",
+        description="Server on which tests may create databases (ENVIRONMENT=test). "
+        "If empty, tests start an embedded server.",
     )
     migration_database_url: SecretStr | None = Field(
         None,
-        description="The same database, past any pooler, for migrations. Default: DATABASE_URL.",
+        description="URL of the same database for migrations, without a pooler. "
+        "Default: DATABASE_URL.",
     )
     lint_database_url: SecretStr | None = Field(
         None,
-        description="Where linting makes its scratch database, and drops it; no other database of "
-        "that server is touched. Default: the server that is migrated.",
+        description="Server on which linting creates a scratch database and drops it; it touches "
+        "no other database there. Default: the server that is migrated.",
     )
-    db_host: str | None = Field(None, description="Database in parts: its host.")
-    db_port: int = Field(5432, ge=1, le=65535, description="Its port.")
-    db_user: str = Field("postgres", description="User.")
-    db_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    db_host: str | None = Field(
+        None, description="The database's host, if there is no DATABASE_URL."
+    )
+    db_port: int = Field(5432, ge=1, le=65535, description="The database's port.")
+    db_user: str = Field("postgres", description="The database user.")
+    db_password: SecretStr = Field(SecretStr(""), description="The database user's password.")
     db_name: str = Field("{{ cookiecutter.package_name }}", description="The database's name.")
     db_ssl_mode: SslMode | None = Field(
         None,
         description="disable, allow, prefer, require, verify-ca or verify-full. "
-        "Default: require in production, prefer elsewhere.",
+        "Default: require in production, otherwise prefer.",
     )
 
     @property
     def database_address(self) -> URL | None:
-        """The address that the environment asks for; None asks for the embedded server.
+        """The configured URL; None means the embedded server.
 
         Raises:
-            ActionableError: it is no PostgreSQL address.
+            ActionableError: it is not a PostgreSQL URL.
         """
         testing = self.environment == "test"
         return self._encrypted(_parse(self.test_database_url) if testing else self._service_address)
 
     @property
     def migration_address(self) -> URL | None:
-        """The address to migrate through: MIGRATION_DATABASE_URL or the service's own.
+        """The URL for migrations: MIGRATION_DATABASE_URL or the service's own.
 
         Raises:
-            ActionableError: it is no PostgreSQL address.
+            ActionableError: it is not a PostgreSQL URL.
         """
         return self._encrypted(_parse(self.migration_database_url)) or self.database_address
 
     @property
     def for_linting(self) -> Self:
-        """The same settings, with the server of LINT_DATABASE_URL as the one to migrate."""
+        """The same settings, with LINT_DATABASE_URL as the server to migrate."""
         address = self.lint_database_url or self.migration_database_url
         return self.model_copy(update={"migration_database_url": address})
 
@@ -112,17 +115,17 @@ class DatabaseSettings(PoolSettings):
         )
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no database, a password that can be guessed.
+        """Adds: no database, a guessable password.
 
         Raises:
-            ActionableError: DATABASE_URL is not an address of this database.
+            ActionableError: DATABASE_URL is not a URL of this database.
         """
         found = super().problems(serving=serving)
         url = self._service_address
         if url is None:
             return [*found, errors.database_not_set(DRIVER)]
         password = str(url.password or "").lower()
-        # Over a socket the operating system vouches for the user.
+        # On a socket the operating system authenticates the user.
         if url.host and (password in GUESSABLE_PASSWORDS or password == url.username):
             found.append(errors.database_password_guessable(url.username))
         return found

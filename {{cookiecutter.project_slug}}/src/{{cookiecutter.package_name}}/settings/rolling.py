@@ -1,4 +1,4 @@
-"""How releases take turns."""
+"""Settings of rolling deploys."""
 
 from pydantic import Field
 
@@ -7,16 +7,16 @@ from .migrations import MigrationSettings
 
 
 class RollingSettings(MigrationSettings):
-    """What a running instance does for a deploy."""
+    """The part of a running instance in a rolling deploy."""
 
     auto_contract: bool | None = Field(
         None,
-        description="Let a running instance apply the contracts that waited for older instances to "
-        "end. Default: as AUTO_MIGRATE in production, elsewhere not.",
+        description="Let a running instance apply contracts when all older instances have ended. "
+        "Default: as AUTO_MIGRATE in production, otherwise false.",
     )
 
     auto_contract_interval: Seconds = Field(
-        30, gt=0, description="Seconds between two looks for a contract that may be applied."
+        30, gt=0, description="Seconds between two checks for a contract that may be applied."
     )
 
     migration_backfill_pause: Seconds = Field(

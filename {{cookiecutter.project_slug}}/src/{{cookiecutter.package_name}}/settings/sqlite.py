@@ -1,4 +1,4 @@
-"""Where the SQLite database is."""
+"""Settings of the SQLite database."""
 
 from pathlib import Path
 from typing import ClassVar, Self
@@ -19,27 +19,27 @@ class DatabaseSettings(PoolSettings):
     """The database file.
 
     Attributes:
-        backs_up_in_production: whether production makes a backup before migrations unless
-            MIGRATION_BACKUP says otherwise. One file is quickly copied.
+        backs_up_in_production: whether production makes a backup before migrations if
+            MIGRATION_BACKUP is not set. It is quick: the database is one file.
     """
 
     backs_up_in_production: ClassVar[bool] = True
 
     database_url: SecretStr | None = Field(
         None,
-        description=f"Database. Development uses {DEFAULT_URL} when this is empty; "
-        "production requires it.",
+        description=f"The database's URL. Production requires it; development uses {DEFAULT_URL} "
+        "if it is empty.",
     )
     test_database_url: SecretStr | None = Field(
-        None, description="Database when ENVIRONMENT=test. In memory when this is empty."
+        None, description="Database for tests (ENVIRONMENT=test). Default: in memory."
     )
 
     @property
     def database_address(self) -> URL:
-        """The address that the environment asks for.
+        """The configured URL.
 
         Raises:
-            ActionableError: it is no SQLite address.
+            ActionableError: it is not a SQLite URL.
         """
         testing = self.environment == "test"
         address = self.test_database_url if testing else self.database_url
@@ -47,7 +47,7 @@ class DatabaseSettings(PoolSettings):
 
     @property
     def default_backup_directory(self) -> Path:
-        """Where backups go unless BACKUP_DIRECTORY says otherwise: beside the database.
+        """The folder for backups if BACKUP_DIRECTORY is not set: next to the database.
 
         Raises:
             ActionableError: address-not-sqlite.
@@ -58,14 +58,14 @@ class DatabaseSettings(PoolSettings):
 
     @property
     def for_linting(self) -> Self:
-        """The same settings: linting happens in memory."""
+        """The same settings: linting uses a database in memory."""
         return self
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: no file that would outlive the process.
+        """Adds: a database that does not outlive the process.
 
         Raises:
-            ActionableError: DATABASE_URL is not an address of this database.
+            ActionableError: DATABASE_URL is not a URL of this database.
         """
         found = super().problems(serving=serving)
         if self.database_url is None or in_memory(_parse(self.database_url)):

@@ -10,6 +10,6 @@ def admin_key_missing() -> ActionableError:
     return ActionableError(
         "admin-key-missing",
         "ADMIN_KEY is not set.",
-        "Nobody can make a tenant over HTTP.",
+        "Nobody can create a tenant over HTTP.",
         'Set it to the output of: python -c "import secrets; print(secrets.token_urlsafe(48))"',
     )

@@ -1,4 +1,4 @@
-"""Where traces go."""
+"""Settings of traces."""
 
 from pydantic import Field
 
@@ -10,6 +10,6 @@ class TracingSettings(BasePart):
 
     otel_exporter_otlp_endpoint: str | None = Field(
         None,
-        description="Collector that takes traces by OTLP over HTTP: http://127.0.0.1:4318. Needs "
-        "the extra otel: uv sync --extra otel",
+        description="Collector that receives traces by OTLP over HTTP: http://127.0.0.1:4318. "
+        "Requires the extra otel: uv sync --extra otel",
     )

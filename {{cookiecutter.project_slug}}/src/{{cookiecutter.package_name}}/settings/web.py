@@ -1,4 +1,4 @@
-"""Where the service listens, and whom it answers."""
+"""The address that the service listens on, the clients that it answers, and their limits."""
 
 from pydantic import Field, SecretStr
 
@@ -16,33 +16,34 @@ class WebSettings(BasePart):
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     allowed_hosts: CommaSeparated = Field(
         (),
-        description="Host names to answer to, by commas: api.example.com, *.example.com or *. "
-        "Default: only this machine's own in production, any elsewhere.",
+        description="Host names to accept, separated by commas: api.example.com, *.example.com or "
+        "*. Default: only this machine's own names in production, otherwise all.",
     )
     cors_origins: CommaSeparated = Field(
         (),
-        description="Origins of web pages that may call, by commas: https://app.example.com",
+        description="Origins of web pages that may call the service, separated by commas: "
+        "https://app.example.com",
     )
     trusted_proxies: CommaSeparated = Field(
         (),
-        description="Proxies whose X-Forwarded-For is believed, addresses or networks, by commas: "
-        "10.0.0.0/8",
+        description="Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by "
+        "commas: 10.0.0.0/8",
     )
     max_body_bytes: int = Field(1_048_576, ge=1, description="Largest request body, bytes.")
     max_waiting_requests: int = Field(
         1000,
         ge=0,
-        description="Requests that may wait for the database; more are refused with 503.",
+        description="Maximum number of requests that wait for the database; more get 503.",
     )
     client_timeout: Seconds = Field(
         20,
         gt=0,
-        description="Seconds that a client may take to send a request, or to take what is sent.",
+        description="Seconds that a client may take to send a request, or to receive the answer.",
     )
     shutdown_timeout: Seconds = Field(
         15,
         ge=2,
-        description="Seconds after SIGTERM in which requests may end; then the process ends.",
+        description="Seconds after SIGTERM for running requests to finish; then the process ends.",
     )
     docs_enabled: bool | None = Field(
         None, description="Serve /docs and /openapi.json. Default: not in production."
@@ -50,7 +51,7 @@ class WebSettings(BasePart):
     admin_key: SecretStr | None = Field(
         None,
         description="Key that administrators send as X-Admin-Key. "
-        "Administration is off while it is empty.",
+        "If empty, administration over HTTP is off.",
     )
 
     @property
@@ -65,12 +66,12 @@ class WebSettings(BasePart):
 
     @property
     def own_address(self) -> str:
-        """Where this machine reaches the service."""
+        """The service's URL on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen_host, self.listen_host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def problems(self, *, serving: bool = True) -> list[ActionableError]:
-        """Adds: a weak ADMIN_KEY, CORS for everybody."""
+        """Adds: a weak ADMIN_KEY, CORS for all origins."""
         found = super().problems(serving=serving)
         if not serving:
             return found

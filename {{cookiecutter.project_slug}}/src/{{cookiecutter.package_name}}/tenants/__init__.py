@@ -1,6 +1,6 @@
-"""Tenants, as administrators make, list and remove them.
+"""Routes for administrators to create, list and remove tenants.
 
 Belongs here: the registry's model and its routes. May import: ``web``, ``migrate``, ``database``,
-``settings``, ``errors``. Imported by: ``routes``. Which tenant a request is for is in
-``web.request_tenant``; what its session sees is in ``database.tenant_session``.
+``settings``, ``errors``. Imported by: ``routes``. ``web.request_tenant`` finds the tenant of a
+request; ``database.tenant_session`` makes its session.
 """

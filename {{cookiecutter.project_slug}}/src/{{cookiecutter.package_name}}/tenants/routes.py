@@ -1,4 +1,4 @@
-"""Administrators make, list and remove tenants."""
+"""Routes for administrators to create, list and remove tenants."""
 
 from typing import Annotated
 
@@ -32,10 +32,10 @@ router = APIRouter(
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=TenantDetails,
-    responses={200: {"model": TenantDetails, "description": "It was there before."}},
+    responses={200: {"model": TenantDetails, "description": "The tenant existed before."}},
 )
 def create_tenant(new: NewTenant, request: Request, response: Response) -> TenantRow:
-    """Make a tenant. Asking twice makes one."""
+    """Create a tenant. Repeating the request creates no second one."""
     try:
         schema_of(new.id)
     except ActionableError as error:
@@ -54,10 +54,10 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
 @router.get("")
 def read_tenants(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the page before.")] = "",
+    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
     limit: Limit = 50,
 ) -> Page[TenantDetails]:
-    """Tenants by id, a page at a time."""
+    """Tenants by id, in pages."""
     rows = list_tenants(request.app.state.engine, after=after, limit=limit + 1)
     items = [TenantDetails.model_validate(row) for row in rows[:limit]]
     return Page(items=items, next=items[-1].id if len(rows) > limit else None)
@@ -74,7 +74,7 @@ def read_tenant(tenant: str, request: Request) -> TenantRow:
 
 @router.delete("/{tenant}", status_code=status.HTTP_204_NO_CONTENT)
 def remove_tenant(tenant: str, request: Request) -> None:
-    """Remove a tenant and everything it has."""
+    """Remove a tenant with all its data."""
     read_tenant(tenant, request)
     state = request.app.state
     try:

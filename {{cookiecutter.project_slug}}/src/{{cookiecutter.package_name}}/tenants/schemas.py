@@ -1,4 +1,4 @@
-"""What administrators send and get about tenants."""
+"""The requests and answers about tenants."""
 
 from datetime import datetime
 
@@ -6,14 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class NewTenant(BaseModel):
-    """A tenant to make."""
+    """A tenant to create."""
 
     id: str = Field(examples=["acme"], description="Letters a-z, digits and underscores.")
     name: str | None = Field(None, max_length=255, examples=["Acme Inc."])
 
 
 class TenantDetails(BaseModel):
-    """A tenant as the registry has it."""
+    """A tenant, as in the registry."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -21,5 +21,7 @@ class TenantDetails(BaseModel):
     name: str = Field(examples=["Acme Inc."])
     status: str = Field(examples=["ready"])
     revision: str | None = Field(examples=["002"])
-    error: str | None = Field(description="Why the last migration failed.", examples=[None])
+    error: str | None = Field(
+        description="The error of the last migration, if it failed.", examples=[None]
+    )
     created_at: datetime

@@ -1,6 +1,6 @@
-"""What every route needs: middleware, problem details, health, the API's page, dependencies.
+"""The HTTP part that every route needs: middleware, problem details, health, /docs, dependencies.
 
-Belongs here: what is about HTTP and about no domain. May import: ``startup``, ``mail``,
+Belongs here: code about HTTP that belongs to no domain. May import: ``startup``, ``mail``,
 ``migrate``, ``database``, ``settings``, ``errors``. Imported by: the domain packages, ``routes``,
 ``app``.
 """

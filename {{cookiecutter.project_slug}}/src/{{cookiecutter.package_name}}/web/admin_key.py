@@ -1,4 +1,4 @@
-"""Administrators hold the key that ADMIN_KEY names. Without one, nobody is an administrator.
+"""Administrators send the key in ADMIN_KEY. If it is not set, nobody is an administrator.
 
 Guard a router with it: ``APIRouter(dependencies=[AdminDep])``.
 """

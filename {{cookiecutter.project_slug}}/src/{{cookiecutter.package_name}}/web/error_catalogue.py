@@ -1,8 +1,8 @@
 """Every error that the service can report, read from its own source.
 
 Each package has its errors in ``errors.py`` or ``…_errors.py``: one function for each, which
-returns the error; its docstring tells cause and cure. The files are read, not imported, so that
-the page at ``/errors`` and the guide show errors of packages that this one may not import.
+returns the error; its docstring gives the cause and the solution. The files are read, not imported,
+so that the page at ``/errors`` and the guide show errors of packages that this one may not import.
 """
 
 import ast
@@ -13,20 +13,20 @@ from functools import cache
 from pathlib import Path
 
 SERVICE = Path(__file__).parents[1]
-HOLE = "…"  # stands for what is filled in when the error occurs
+HOLE = "…"  # stands for a value that is filled in when the error occurs
 ERROR_CLASSES = {"ActionableError": 0, "HttpError": 1}  # how many arguments precede the code
 _SECTION = re.compile(r"^# -- (.*?) -+$")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of error; ``…`` in its lines stands for what is filled in.
+    """One kind of error; ``…`` in its lines stands for a value.
 
     Attributes:
-        package: folder of the file that has it, relative to the service: accounts, migrate/tenants.
+        package: folder of its file, relative to the service: accounts, migrate/tenants.
         section: heading for it and its neighbours: the file's first line, or the nearest comment
             ``# -- Heading ----`` above it.
-        status: HTTP status when it answers a request by itself, else empty.
+        status: HTTP status if it is the answer to a request, else empty.
     """
 
     code: str
@@ -44,10 +44,11 @@ def read_catalogue(service: Path = SERVICE) -> tuple[Entry, ...]:
     """All errors, in the order of the files and within them.
 
     Raises:
-        ValueError: a function returns an error in another form; the message says which and why.
+        ValueError: a function returns an error in another form; the message names it and the
+        reason.
     """
     files = [*service.rglob("errors.py"), *service.rglob("*_errors.py")]
-    # A migration may have such a name, too. Names of modules do not begin with a digit.
+    # A migration may have such a name too. Names of modules do not begin with a digit.
     modules = sorted(path for path in files if path.stem.isidentifier())
     return tuple(entry for path in modules for entry in _read(path, service))
 
@@ -80,7 +81,7 @@ def _entry(
     code, problem, impact, solution = (_text(text, constants) for text in call.args[first:])
     told = " ".join((ast.get_docstring(function) or "").replace("``", "`").split())
     if not told:
-        raise ValueError("it has no docstring that tells cause and cure")
+        raise ValueError("it has no docstring with the cause and the solution")
     return Entry(
         code=code,
         problem=problem,

@@ -1,7 +1,7 @@
-"""The page at ``/errors``: what each error code means, its cause and its cure.
+"""The page at ``/errors``: each error code with its meaning, cause and solution.
 
-The ``type`` of every error over HTTP leads to it (RFC 9457, section 3.1.1). It needs no internet
-and no JavaScript, holds no secret, and is served in production too.
+The ``type`` of every error over HTTP links to it (RFC 9457, section 3.1.1). It needs no internet
+and no JavaScript, contains no secret, and is served in production too.
 """
 
 import base64
@@ -62,7 +62,7 @@ def _explained(entry: Entry) -> str:
         "Problem": entry.problem,
         "Impact": entry.impact,
         "Solution": entry.solution,
-        "Cause and cure": entry.cause_and_cure,
+        "Cause and solution": entry.cause_and_cure,
     }
     rows = "".join(
         f"<dt>{name}</dt><dd>{escape(line)}</dd>" for name, line in lines.items() if line

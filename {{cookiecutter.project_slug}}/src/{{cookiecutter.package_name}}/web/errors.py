@@ -1,20 +1,21 @@
-"""Requests: what any route may answer."""
+"""Errors that any route may answer."""
 
 from ..errors import HttpError
+from ..words import count
 
 NOTHING_DONE = "The request did nothing."
 
 
 def host_refused() -> HttpError:
-    """The request's host name is not in ALLOWED_HOSTS. Use the service's own name; operators add
-    the name to ALLOWED_HOSTS.
+    """The request's host name is not in ALLOWED_HOSTS. Use the service's own name, or let an
+    operator add the name to ALLOWED_HOSTS.
     """
     return HttpError(
         400,
         "host-refused",
-        "This service does not answer to that host name.",
+        "This service does not accept that host name.",
         NOTHING_DONE,
-        "Use its own name. Operators name those it answers to in ALLOWED_HOSTS.",
+        "Use its own name. Operators list the accepted names in ALLOWED_HOSTS.",
     )
 
 
@@ -27,7 +28,7 @@ def request_unreadable() -> HttpError:
         "request-unreadable",
         "The request cannot be read.",
         NOTHING_DONE,
-        "Send a body that is whole and of the content type it claims.",
+        "Send the whole body with the right Content-Type.",
     )
 
 
@@ -58,7 +59,7 @@ def admin_key_refused() -> HttpError:
 
 
 def path_unknown() -> HttpError:
-    """The service has no such path. Compare it with those of the API; in development: /docs"""
+    """The service has no such path. Compare it with the API's paths; in development see /docs."""
     return HttpError(
         404,
         "path-unknown",
@@ -75,9 +76,9 @@ def method_not_allowed() -> HttpError:
     return HttpError(
         405,
         "method-not-allowed",
-        "This address does not know that method.",
+        "This path does not allow that method.",
         NOTHING_DONE,
-        "Use one that the header Allow names.",
+        "Use one of the methods in the header Allow.",
     )
 
 
@@ -89,16 +90,16 @@ def request_too_large() -> HttpError:
 
 
 def values_invalid(faults: str) -> HttpError:
-    """A value in the path, the query or the body is missing, or is not what it must be. Correct
+    """A value in the path, the query or the body is missing or invalid. Correct
     the values; the answer's member ``errors`` names each. The values themselves are not repeated,
     because one of them may be a password.
     """
     return HttpError(
         422,
         "values-invalid",
-        f"These values cannot be taken: {faults}",
+        f"Invalid values: {faults}",
         NOTHING_DONE,
-        "Correct the values that errors names.",
+        "Correct the values that the member errors names.",
     )
 
 
@@ -112,7 +113,7 @@ def rate_limited(seconds: int) -> HttpError:
         "rate-limited",
         "There were too many attempts.",
         NOTHING_DONE,
-        f"Try again in {seconds} seconds.",
+        f"Try again in {count(seconds, 'second')}.",
         headers={"Retry-After": str(seconds)},
     )
 
@@ -133,21 +134,21 @@ def service_busy() -> HttpError:
 
 
 def unexpected() -> HttpError:
-    """A defect in the service, or a failure that nobody foresaw. Operators find the traceback in
+    """A defect in the service, or an unexpected failure. Operators find the traceback in
     the log by the request id.
     """
     return HttpError(
         500,
         "unexpected",
-        "The service failed in a way that it did not expect.",
+        "The service had an unexpected error.",
         "The request may not have been carried out.",
-        "Try again. If it stays so, tell the operators the request id.",
+        "Try again. If it happens again, tell the operators the request id.",
     )
 
 
 def request_refused(status: int, said: str) -> HttpError:
-    """A library that the service uses refused the request; the problem is in its words. Correct
-    the request as the problem says.
+    """A library of the service refused the request; the problem contains the library's message.
+    Correct the request accordingly.
     """
     return HttpError(
         status,

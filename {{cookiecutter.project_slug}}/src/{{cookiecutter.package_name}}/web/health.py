@@ -1,6 +1,6 @@
-"""Whether the process lives, and whether it can serve.
+"""The checks of liveness and readiness.
 
-Neither waits for a thread or a connection that requests use.
+Neither of them waits for a thread or a connection that requests use.
 """
 
 from functools import lru_cache
@@ -15,6 +15,7 @@ from ..migrations import release
 from ..migrations.verification import Verifications
 from ..replica import Replica
 from ..startup import Readiness
+from ..words import count
 
 VERSION = release()
 
@@ -26,16 +27,16 @@ class Health(BaseModel):
 
     status: Literal["ok", "unavailable"] = "ok"
     reason: str | None = None
-    version: str | None = Field(None, description="Of the service.", examples=["0.1.0"])
+    version: str | None = Field(None, description="The service's version.", examples=["0.1.0"])
     revision: str | None = Field(
-        None, description="Of the database, as it was last seen.", examples=["002"]
+        None, description="The database's revision at the last check.", examples=["002"]
     )
 
 
 @router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live(request: Request) -> Health:
-    """The process answers. A failure means: restart it."""
+    """Liveness: the process answers. A failure means: restart it."""
     return _health(request.app.state)
 
 
@@ -45,14 +46,14 @@ _READING = ("GET", "HEAD")
 
 
 class LiveAtOnce:
-    """ASGI middleware: answers ``/health/live`` before anything is done that other routes need."""
+    """ASGI middleware: answers ``/health/live`` before any work for other routes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == _LIVE and scope["method"] in _READING:
-            scope["route"] = _LIVE_ROUTE  # answers are counted by their route
+            scope["route"] = _LIVE_ROUTE  # metrics count answers by route
             for message in _answer_of_live(_revision(scope["app"].state)):
                 await send(message)
         else:
@@ -73,16 +74,17 @@ def _answer_of_live(revision: str | None) -> tuple[Message, Message]:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses={status.HTTP_503_SERVICE_UNAVAILABLE: {"model": Health}})
 async def ready(request: Request, response: Response) -> Health:
-    """The database answers and has every migration. A failure means: send no requests here.
+    """Readiness: the database answers and has every migration. A failure means: send no requests.
 
-    The answer may be a second old. ``reason`` may also note something though requests are served.
+    The answer may be a second old. ``reason`` may also contain a notice while requests are served.
     """
     readiness: Readiness = request.app.state.readiness
     replica: Replica = request.app.state.replica
     if await replica.wake():
         is_ready, reason = await readiness.ask()
     else:
-        is_ready, reason = False, f"the last heartbeat was {replica.silence:.0f} seconds ago"
+        ago = count(round(replica.silence), "second")
+        is_ready, reason = False, f"the last heartbeat was {ago} ago"
     if is_ready:
         verifications: Verifications = request.app.state.verifications
         notes = filter(None, [reason, verifications.notice])

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn's, with an end to the patience with clients, and to shutting down."""
+"""The HTTP server: uvicorn with time limits for clients and for the shutdown."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..settings import Settings
 
-LAST_SECONDS = 2.0  # after requests had their time, until the process ends whatever still runs
+LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
 
 
 def server_for(app: str, settings: Settings) -> "Server":
@@ -26,20 +26,20 @@ def server_for(app: str, settings: Settings) -> "Server":
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        proxy_headers=False,  # TRUSTED_PROXIES names the trusted ones
     )
     return Server(config, settings.shutdown_timeout)
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection to a client that has so long to send a request, and to take an answer.
+    """A connection with time limits for sending a request and for receiving an answer.
 
-    uvicorn itself waits for ever, apart from the pause between two requests.
+    uvicorn itself has a limit only for the pause between two requests.
 
     Attributes:
-        patience: seconds for each of: the head of a request, its body, some of an answer.
-        due: when the client must have sent what it began, by the loop's clock.
-        drain_due: when it must have taken some of what waits to be sent.
+        patience: seconds for each of: the head of a request, its body, a part of an answer.
+        due: time by the loop's clock at which the client must have sent the rest of its request.
+        drain_due: time at which the client must have received a part of the waiting data.
     """
 
     patience: float
@@ -80,10 +80,10 @@ def _protocol(patience: float) -> type[Protocol]:
 
 
 class Server(uvicorn.Server):
-    """Ends connections whose time is up, and the process once its own is.
+    """Closes connections whose time is up, and ends the process when its own time is up.
 
     Args:
-        shutdown_timeout: seconds after the first signal.
+        shutdown_timeout: seconds after the first signal until the process ends.
     """
 
     def __init__(self, config: uvicorn.Config, shutdown_timeout: float) -> None:
@@ -106,7 +106,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down."""
         if not self.should_exit:
-            # Python waits for its threads, and one may wait for a database that never answers.
+            # Python waits for its threads at exit, and one may wait for a database that never
+            # answers.
             last = threading.Timer(self._shutdown_timeout, _end)
             last.daemon = True
             last.start()
@@ -114,5 +115,9 @@ class Server(uvicorn.Server):
 
 
 def _end() -> None:
-    print("Ended at once: something still ran when the time was up.", file=sys.stderr, flush=True)
+    print(
+        "Ended at once: something was still running when the time was up.",
+        file=sys.stderr,
+        flush=True,
+    )
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Pages for development: where to look, the mails that were sent, and what their links lead to.
+"""Pages for development: a start page with links and the sent mails, and the pages of these mails.
 
-Outside development a front end has the pages that mails lead to, and ``/`` is not found.
+Outside development a front end has the pages for mailed links, and ``/`` is not found.
 """
 
 import base64
@@ -19,7 +19,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto
 li { overflow-wrap: anywhere }
 """
 
-# Sends the token of the link, and what else the link says as headers, to the form's address.
+# Sends the token of the link to the form's address, and the link's other values as headers.
 SCRIPT = """
 const form = document.querySelector("form")
 const link = new URLSearchParams(location.hash.slice(1))
@@ -60,7 +60,7 @@ NEW_PASSWORD = (
 
 
 def _source(text: str) -> str:
-    """What a Content-Security-Policy calls this inline style or script."""
+    """The source of this inline style or script for a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -81,22 +81,22 @@ def add_landing_pages(app: FastAPI) -> None:
         settings = app.state.settings
         operations = "<li>Migrations, at /operations: set ADMIN_KEY first</li>"
         if settings.admin_key is not None:
-            operations = '<li><a href="operations">Migrations and how they are</a></li>'
+            operations = '<li><a href="operations">The state of the migrations</a></li>'
         metrics = '<li><a href="metrics">Metrics</a></li>' if settings.serves_metrics else ""
         links = (
-            f'<ul>{docs}{operations}{metrics}<li><a href="health/ready">Whether the service is ready</a></li>'
-            '<li><a href="health/live">Whether it lives</a></li></ul>'
+            f'<ul>{docs}{operations}{metrics}<li><a href="health/ready">Readiness of the service</a></li>'
+            '<li><a href="health/live">Liveness of the process</a></li></ul>'
         )
         return _page(app.title, links + mails)
 
     @app.get("/verify-email", include_in_schema=False)
     def verify_email() -> HTMLResponse:
-        form = _form("auth/verify-email", CHOSEN_PASSWORD, "This is my address")
+        form = _form("auth/verify-email", CHOSEN_PASSWORD, "Confirm")
         return _page("Confirm your address", form)
 
     @app.get("/reset-password", include_in_schema=False)
     def reset_password() -> HTMLResponse:
-        form = _form("auth/reset-password", NEW_PASSWORD, "Take this password")
+        form = _form("auth/reset-password", NEW_PASSWORD, "Set this password")
         return _page("Choose a new password", form)
 
 
@@ -105,7 +105,7 @@ def _mails(mailer: LogMailer) -> str:
         f'<li>To {escape(mail.to)}: <a href="{escape(mail.link)}">{escape(mail.subject)}</a></li>'
         for mail in reversed(mailer.mails)
     ]
-    sent = f"<ul>{''.join(rows)}</ul>" if rows else "<p>None was sent since the last start.</p>"
+    sent = f"<ul>{''.join(rows)}</ul>" if rows else "<p>No mail was sent since the last start.</p>"
     return f"<h2>Mails</h2>{sent}"
 
 

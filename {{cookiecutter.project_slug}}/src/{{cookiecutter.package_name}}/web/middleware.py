@@ -1,4 +1,4 @@
-"""Middleware: what each request passes before it reaches a route."""
+"""Middleware: each request passes it before it reaches a route."""
 
 import re
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ ENCRYPTED_ONLY = {"Strict-Transport-Security": "max-age=31536000; includeSubDoma
 
 
 def middleware(settings: Settings, observe: Observe | None = None) -> list[Middleware]:
-    """Every request's way in, from the outside. Each costs every request: most add none.
+    """The middleware of every request, outermost first. Each one costs time: keep the list short.
 
     Args:
-        observe: told of every answer.
+        observe: called for every answer.
     """
     headers = HEADERS | (ENCRYPTED_ONLY if settings.in_production else {})
     way_in = [Middleware(RequestLog, headers=headers, observe=observe)]
@@ -60,9 +60,9 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
 
 
 class TrustedHosts:
-    """Refuses host names that are not the service's own, but not to those who check its health.
+    """Refuses host names that are not the service's own, except for health checks.
 
-    They come by whatever address a machine has. A name that is listed as it is passes at once.
+    Health checks use any address of the machine. A name that is listed literally passes at once.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ def _host(scope: Scope) -> bytes:
 
 
 class OnlyWhileCounted:
-    """Answers 503 while this process may count as dead: the schema may have changed under it."""
+    """Answers 503 while this process may count as dead: the schema may have changed meanwhile."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -105,7 +105,7 @@ class OnlyWhileCounted:
 
 
 class BodyLimit:
-    """Refuses bodies that are too large. A request that has none passes at once."""
+    """Refuses too large bodies. A request without a body passes at once."""
 
     def __init__(self, app: ASGIApp, max_body_size: int) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The page at ``/docs``, from this service alone: it works without the internet."""
+"""The page at ``/docs``. The service has all its files, so it works without the internet."""
 
 import base64
 import hashlib
@@ -12,8 +12,8 @@ ASSETS = "docs/assets"
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve Swagger UI and its assets, which the package fastapi-offline carries."""
-    # Addresses are relative to the page, so that a proxy may put the service below a path.
+    """Serve Swagger UI and its assets, which the package fastapi-offline contains."""
+    # URLs are relative to the page, so that a proxy may serve the service below a path.
     page = bytes(
         get_swagger_ui_html(
             openapi_url="openapi.json",

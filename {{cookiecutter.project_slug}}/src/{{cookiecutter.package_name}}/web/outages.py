@@ -1,4 +1,4 @@
-"""A database that is away: 503 for whoever asks, and a line in the log without a traceback."""
+"""An unreachable database: 503 for the client, and one line in the log without a traceback."""
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -10,7 +10,7 @@ from .problem_details import answer
 
 
 def answer_outages(app: FastAPI) -> None:
-    """Answer requests that the database failed, not those that failed the database."""
+    """Answer 503 if the database is unreachable, but not for errors of the request's statements."""
     app.add_exception_handler(SQLAlchemyError, _on_database_error)
 
 

@@ -1,4 +1,4 @@
-"""One shape for every list: a page of items, and where the next page begins."""
+"""One form for every list: a page of items, and the key of the next page."""
 
 from typing import Annotated, Generic, TypeVar
 
@@ -7,15 +7,17 @@ from pydantic import BaseModel, Field
 
 Item = TypeVar("Item")
 
-Limit = Annotated[int, Query(ge=1, le=200, description="Items on the page, at most.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of items on the page.")]
 
 
 class Page(BaseModel, Generic[Item]):
     """Some items, in order.
 
     Attributes:
-        next: what to send as ``after`` to get the next page; null on the last one.
+        next: the value for ``after`` to get the next page; null on the last page.
     """
 
     items: list[Item]
-    next: str | None = Field(description="Send it as `after` for the next page; null on the last.")
+    next: str | None = Field(
+        description="Send it as `after` to get the next page; null on the last page."
+    )

@@ -1,4 +1,4 @@
-"""Every error over HTTP: RFC 9457's problem details, with problem, impact and solution in them."""
+"""Errors over HTTP: RFC 9457's problem details, with problem, impact and solution."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ PAGE = "/errors"  # web.error_page; each code is an anchor on it
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 EXAMPLE_ID = "2f1b6c0d9e5a4b7c8d3e2f1a0b9c8d7e"
 
-# What the framework refuses, in this service's words: by its text or by its status.
+# This service's errors for those of the framework, by text or by status.
 _OF_FRAMEWORK: dict[str | int, Callable[[], HttpError]] = {
     "Invalid host header": errors.host_refused,
     400: errors.request_unreadable,
@@ -33,16 +33,16 @@ _OF_FRAMEWORK: dict[str | int, Callable[[], HttpError]] = {
 
 
 class Fault(BaseModel):
-    """One value that cannot be taken."""
+    """One invalid value."""
 
     where: str = Field(examples=["body.email"])
     problem: str = Field(examples=["Field required"])
 
 
 class ProblemDetails(BaseModel):
-    """An error: RFC 9457's members, then what is wrong, what it means and what to do."""
+    """An error: RFC 9457's members, then problem, impact and solution."""
 
-    type: str = Field(description="Where the error is explained: the page /errors, at its code.")
+    type: str = Field(description="URL of the explanation: the page /errors, at its code.")
     title: str
     status: int
     detail: str
@@ -55,7 +55,7 @@ class ProblemDetails(BaseModel):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route for its description, with those that any route may answer."""
+    """The errors of a route for its OpenAPI description, with those of every route."""
     every = {*statuses, 400, 413, 500}
     return {status: {"model": ProblemDetails} for status in sorted(every)}
 
@@ -69,7 +69,8 @@ def speak_problem_json(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         schema = describe()
-        # One for each status: the last, so those of this package, which any route may answer.
+        # One example for each status: the last one, so those of this package, which are for any
+        # route.
         entries = sorted(read_catalogue(), key=lambda entry: entry.package == "web")
         examples = {entry.status: entry for entry in entries}
         for path in schema["paths"].values():
@@ -82,7 +83,7 @@ def speak_problem_json(app: FastAPI) -> None:
 
 
 class PlainTextProblems:
-    """ASGI middleware: what other middleware refuses in plain text becomes problem details."""
+    """ASGI middleware: turns plain-text refusals of other middleware into problem details."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -110,7 +111,7 @@ class PlainTextProblems:
 
 
 class UnexpectedErrors:
-    """ASGI middleware: who asked gets a request id and nothing else; the log has the rest."""
+    """ASGI middleware: the client gets only a request id; the log has the details."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -146,7 +147,7 @@ async def _on_framework_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    # The values stay out of the answer: one of them may be a password.
+    # The answer does not contain the values: one of them may be a password.
     assert isinstance(error, RequestValidationError)
     faults = [
         Fault(where=".".join(map(str, fault["loc"])), problem=fault["msg"])
@@ -182,8 +183,8 @@ def answer(
     """An error as the answer to a request.
 
     Args:
-        headers: in place of the error's own.
-        faults: the values that cannot be taken.
+        headers: replace the error's own headers.
+        faults: the invalid values.
     """
     scope[ERROR_CODE] = error.code
     details = ProblemDetails(

@@ -1,8 +1,8 @@
-"""How often one address may knock, and how often anyone may guess at one account.
+"""Limits of attempts from one address, and of wrong passwords for one account.
 
-Attempts are counted before anything is computed for them. Where RATE_LIMIT_STORAGE_URL is set and
-does not answer, this process counts for itself meanwhile: nobody is locked out, and nobody guesses
-without limit.
+Attempts are counted before any expensive work. If the storage at RATE_LIMIT_STORAGE_URL does not
+answer, this process counts on its own meanwhile: nobody is locked out, and nobody can guess without
+a limit.
 """
 
 import math
@@ -24,6 +24,7 @@ from .client import network_of
 LONGEST_DELAY_SECONDS = 15 * 60
 FORGOTTEN_SECONDS = 60 * 60
 KNOWN_SECONDS = 30 * 24 * 60 * 60
+ALL_TENANTS = 5  # so many times the mails of one, to one address
 STORAGE_TIMEOUT_SECONDS = 1.0
 STORAGE_AGAIN_SECONDS = 5.0
 
@@ -33,7 +34,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Counters:
-    """Counts for all processes in a storage, or here while that is away."""
+    """Counts for all processes in a storage, or in this process while that is unreachable."""
 
     def __init__(self, address: str | None) -> None:
         self._here = MemoryStorage()
@@ -42,7 +43,7 @@ class Counters:
 
     @property
     def are_here(self) -> bool:
-        """Whether counting needs no network."""
+        """Whether the counters are in this process, so that counting needs no network."""
         return self._shared is None
 
     def use(self, work: Callable[[Storage], T]) -> T:
@@ -54,17 +55,17 @@ class Counters:
         except StorageError as error:
             self._again = time.monotonic() + STORAGE_AGAIN_SECONDS
             log.error(
-                "RATE_LIMIT_STORAGE_URL does not answer: this process counts for itself",
+                "RATE_LIMIT_STORAGE_URL does not answer: this process counts on its own",
                 reason=str(error.storage_error),
             )
             return work(self._here)
 
 
 class RateLimiter:
-    """The limits that the settings ask for.
+    """The limits of the settings.
 
-    ``network`` is whence somebody asks, see ``web.client``; ``account`` names an account within
-    its tenant, whether or not it exists.
+    ``network`` is the client's network, see ``web.client``; ``account`` names an account within
+    its tenant, which need not exist.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -87,8 +88,8 @@ class RateLimiter:
         """Count a password that is about to be compared.
 
         From one network, each guess after the first few must wait twice as long as the one before.
-        From all networks together there are as many as RATE_LIMIT_PER_ACCOUNT says, apart from
-        those where somebody has signed in to the account: so nobody keeps its owner out.
+        All networks together may make RATE_LIMIT_PER_ACCOUNT guesses. Networks from which somebody
+        has signed in to the account do not count: so an attacker cannot lock the owner out.
 
         Raises:
             HttpError: 429, too many.
@@ -107,13 +108,13 @@ class RateLimiter:
         self.counters.use(count)
 
     def guessed(self, network: str, account: tuple[str, ...]) -> None:
-        """The password was right: forget the guesses before it, and know the network."""
+        """The password was right: forget the guesses before it, and remember the network."""
 
         def note(storage: Storage) -> None:
             storage.clear(_key("guesses", network, *account))
             storage.clear(_key("gate", network, *account))
             if storage.incr(_key("known", network, *account), KNOWN_SECONDS) == 1:
-                for item in self._per_account:  # it was counted as if it might be wrong
+                for item in self._per_account:  # it was counted before it was known to be right
                     storage.incr(item.key_for("guess", *account), item.get_expiry(), -1)
 
         self.counters.use(note)
@@ -121,20 +122,27 @@ class RateLimiter:
     def may_mail(self, kind: str, network: str, account: tuple[str, ...]) -> bool:
         """Whether one more mail of this kind may be sent, after counting it.
 
-        Networks that are known, see :meth:`guess`, have a count of their own: nobody uses up the
-        mails that an owner needs.
+        Known networks, see :meth:`guess`, have a separate count: nobody else can use up the owner's
+        mails.
+
+        Args:
+            account: its last part is the address.
         """
 
         def count(storage: Storage) -> bool:
             known = "known" if storage.get(_key("known", network, *account)) else "stranger"
-            keys = [(item.key_for("mail", kind, known, *account), item) for item in self._mails]
-            return all(storage.incr(key, item.get_expiry()) <= item.amount for key, item in keys)
+            of_all = ("mails of all tenants", kind, known, account[-1])
+            return all(
+                storage.incr(item.key_for(*who), item.get_expiry()) <= item.amount * times
+                for who, times in ((("mail", kind, known, *account), 1), (of_all, ALL_TENANTS))
+                for item in self._mails
+            )
 
         return self.counters.use(count)
 
 
 async def counting(request: Request, count: Callable[..., T], *arguments: Any) -> T:
-    """Count for a request: at once, or in a thread where the counters are elsewhere."""
+    """Count for a request: directly, or in a thread if the counters are in a storage."""
     limiter: RateLimiter = request.app.state.limiter
     if limiter.counters.are_here:
         return count(*arguments)
@@ -143,9 +151,10 @@ async def counting(request: Request, count: Callable[..., T], *arguments: Any) -
 
 
 async def limit(request: Request, action: str) -> None:
-    """Count an attempt of whoever asks.
+    """Count an attempt of the requesting client.
 
-    By address, whatever the tenant: else each tenant's name would be worth as many attempts again.
+    It counts by address and ignores the tenant; otherwise each tenant would allow the same number
+    of attempts again.
 
     Raises:
         HttpError: 429, too many.

@@ -1,4 +1,4 @@
-"""The tenant of a request."""
+"""Errors about the tenant of a request."""
 
 from ..errors import HttpError
 
@@ -17,8 +17,8 @@ def tenant_not_named() -> HttpError:
 
 
 def tenant_named_twice() -> HttpError:
-    """The request has the header X-Tenant-ID more than once; a proxy may have looked at one of
-    them, and the service would look at the other. Send it once.
+    """The request has the header X-Tenant-ID more than once: a proxy may check one value, and the
+    service would use the other. Send it once.
     """
     return HttpError(
         400,

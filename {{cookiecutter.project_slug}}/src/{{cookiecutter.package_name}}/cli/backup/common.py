@@ -1,4 +1,4 @@
-"""What the commands of ``backup`` share."""
+"""Code that the commands of ``backup`` share."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...words import count
 from .errors import not_confirmed
 
 if TYPE_CHECKING:
@@ -16,21 +17,21 @@ if TYPE_CHECKING:
     from ...migrate import BackupOptions, Manifest, MigrationConfig, Restored
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Name = Annotated[str, typer.Argument(help="As backup list prints it.")]
+Name = Annotated[str, typer.Argument(help="The name that backup list prints.")]
 To = Annotated[
-    str | None, typer.Option("--to", help="Into this database, not into DATABASE_URL's.")
+    str | None, typer.Option("--to", help="Restore into this database instead of DATABASE_URL's.")
 ]
 
 
 @contextmanager
 def backups(to: str | None = None) -> "Iterator[tuple[Engine, MigrationConfig, BackupOptions]]":
-    """The database, its migrations' configuration, and how backups are made.
+    """The database, its migrations' configuration, and the options of backups.
 
     Args:
-        to: the address of another database.
+        to: URL of another database.
 
     Raises:
-        ActionableError: the settings cannot work.
+        ActionableError: the settings are invalid.
     """
     from ...database.backend import connect
     from ...migrations import config_for
@@ -52,7 +53,7 @@ def say(step: str) -> None:
 
 
 def report_created(manifest: "Manifest | None", *, as_json: bool) -> None:
-    """Say what was made."""
+    """Print the new backup."""
     if as_json:
         print(json.dumps(manifest and manifest.as_dict(), default=str))
     elif manifest is None:
@@ -62,28 +63,28 @@ def report_created(manifest: "Manifest | None", *, as_json: bool) -> None:
 
 
 def report_restored(name: str, restored: "Restored") -> None:
-    """Say what was restored, and where what was there before is."""
+    """Print the restored backup, and where the old database is kept."""
     print(f"Restored {name}")
     if not restored.is_compared:
-        print("The schema was not compared with what was saved: the database's version is another.")
+        print("The schema was not compared with the backup: the database has another version.")
     if restored.kept is not None:
-        print(f"What was there before is kept as {restored.kept}")
+        print(f"The old database is kept as {restored.kept}")
         print(f"To remove it: backup forget {restored.kept}")
 
 
 def confirm(what: str, command: str, *, yes: bool) -> None:
-    """Ask whether to go on, and leave with 1 when the answer is no.
+    """Ask for confirmation, and exit 1 if the answer is no.
 
     Raises:
-        ActionableError: backup-not-confirmed, when nobody can be asked.
+        ActionableError: backup-not-confirmed, if there is no terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise not_confirmed(what, command)
-    typer.confirm(f"{what}. Go on?", abort=True)
+    typer.confirm(f"{what}. Continue?", abort=True)
 
 
 def size(number: int) -> str:
-    """Bytes as people read them."""
-    return f"{number} bytes" if number < 10_000 else f"{number / 1e6:.2f} MB"
+    """A number of bytes, for people."""
+    return count(number, "byte") if number < 10_000 else f"{number / 1e6:.2f} MB"

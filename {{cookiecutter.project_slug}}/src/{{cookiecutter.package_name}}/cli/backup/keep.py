@@ -1,4 +1,4 @@
-"""The commands of ``backup`` that list, and that remove what restores have kept."""
+"""The commands ``backup list`` and ``backup forget``."""
 
 import json
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from ..common import Json
 from ..output import print_rows
 from . import group
-from .common import Yes, backups, confirm, size
+from .common import Yes, backups, confirm, say, size
 from .errors import not_kept
 
 COLUMNS = ("Backup", "Made (UTC)", "Revision", "Tenants", "Size", "Version")
@@ -20,7 +20,7 @@ def backup_list(as_json: Json = False) -> None:
     from ...migrate import list_backups
 
     with backups() as (_, config, options):
-        found = list_backups(config, options)
+        found = list_backups(config, options, lambda error: say(error.problem))
     if as_json:
         print(json.dumps([manifest.as_dict() for manifest in found], default=str))
         return
@@ -41,11 +41,11 @@ def backup_list(as_json: Json = False) -> None:
 @group.command("forget")
 def backup_forget(
     name: Annotated[
-        str | None, typer.Argument(help="What restore said. Default: list what is kept.")
+        str | None, typer.Argument(help="The name that restore printed. Default: list all.")
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Remove what a restore has kept of the time before it; without a name, list it."""
+    """Remove the old database that a restore has kept; without a name, list them."""
     from ...migrate import forget_kept, list_kept
 
     with backups() as (engine, _, _):

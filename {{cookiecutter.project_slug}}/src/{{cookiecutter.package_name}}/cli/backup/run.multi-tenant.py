@@ -1,4 +1,4 @@
-"""The commands of ``backup`` that make and restore backups, of one tenant or of all."""
+"""The commands that make and restore backups, of one tenant or of all."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from . import group
 from .common import Name, To, Yes, backups, confirm, report_created, report_restored, say
 
 OptionalTenant = Annotated[
-    str | None, typer.Option("--tenant", help="This tenant alone.", metavar="ID")
+    str | None, typer.Option("--tenant", help="Only this tenant.", metavar="ID")
 ]
 
 

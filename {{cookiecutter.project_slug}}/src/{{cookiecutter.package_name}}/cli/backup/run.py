@@ -1,4 +1,4 @@
-"""The commands of ``backup`` that make and restore backups."""
+"""The commands that make and restore backups."""
 
 from ..common import Json
 from . import group

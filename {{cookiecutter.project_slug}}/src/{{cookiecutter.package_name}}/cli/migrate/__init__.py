@@ -1,4 +1,4 @@
-"""Change the database's schema, in Knex's words."""
+"""Change the database's schema, with Knex's commands."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""The command of ``migrate`` that takes over a database that was there before."""
+"""The command ``migrate baseline``, which takes over an existing database."""
 
 import json
 import sys
@@ -21,13 +21,13 @@ def migrate_baseline(
     name: OptionalName = None,
     accept_differences: Annotated[
         str | None,
-        typer.Option(help="Take it over although it differs, for this reason.", metavar="REASON"),
+        typer.Option(help="Accept the differences, for this reason.", metavar="REASON"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Record migrations, up to NAME, that a database has already. Runs none of them.
+    """Record the migrations up to NAME as applied to an existing database, without running them.
 
-    It compares the database with what they make, and records nothing when the two differ.
+    It first compares the database with what they make, and records nothing if the two differ.
     """
     from ...migrate import take_over
 
@@ -55,7 +55,7 @@ def _tell(result: "BaselineResult") -> None:
         return
     accepted = f" {differences} accepted." if result.differences else ""
     print(f"Taken over: {count(len(result.migrations), 'migration')} recorded, none run.{accepted}")
-    print("No rollback undoes what was taken over, not even rollback --all")
+    print("No rollback undoes these migrations, not even rollback --all")
 
 
 def _shown(result: "BaselineResult") -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""``migrate contract``: run what waited for older instances to end."""
+"""The command ``migrate contract``: apply contracts when older instances have ended."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -14,15 +14,15 @@ from . import group
 @group.command("contract")
 def migrate_contract(
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for instances that lack it to end.", min=0)
+        float, typer.Option(help="Seconds to wait until instances without the contract end.", min=0)
     ] = 0,
     force: Annotated[
-        bool, typer.Option("--force", help="Do not wait: instances that lack it may fail.")
+        bool, typer.Option("--force", help="Do not wait: instances without the contract may fail.")
     ] = False,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Apply all pending migrations, contracts included. Exit 1 when one is still held back."""
+    """Apply all pending migrations, contracts included. Exit 1 if one is still held back."""
     from ...migrate import make_instances_table, wait_for_gate
     from ...migrations.target import apply_pending
 

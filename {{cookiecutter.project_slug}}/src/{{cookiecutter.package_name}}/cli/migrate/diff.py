@@ -1,4 +1,4 @@
-"""The command of ``migrate`` that compares any two schemas."""
+"""The command ``migrate diff``, which compares any two schemas."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from . import group
 if TYPE_CHECKING:
     from ...migrate import SchemaDifference
 
-SIDE = "models, chain, an address, a file, or tenant:ID where there are tenants"
+SIDE = "models, chain, a database URL, a file, or tenant:ID in a multi-tenant service"
 
 
 @group.command("diff")
@@ -22,7 +22,7 @@ def migrate_diff(
     second: Annotated[str, typer.Argument(metavar="B", help=SIDE)],
     as_json: Json = False,
 ) -> None:
-    """Print in what schema B differs from schema A. Exit 1 when they differ."""
+    """Print the differences of schema B from schema A. Exit 1 if there are any."""
     from ...migrate import diff_schemas
 
     with database() as (engine, config):
@@ -37,7 +37,7 @@ def migrate_diff(
 
 
 def as_line(one: "SchemaDifference") -> str:
-    """A difference as a line: ``-`` what only A has, ``+`` what only B has, ``~`` what both have."""
+    """A difference as one line: ``-`` only in A, ``+`` only in B, ``~`` in both but different."""
     item = f"{one.kind} {one.name}"
     if not one.fact:
         return f"{'-' if one.change == 'missing' else '+'} {item}"

@@ -1,4 +1,4 @@
-"""The commands of ``migrate`` that tell the past: every run, and numbers about them."""
+"""The commands ``migrate history`` and ``migrate stats``."""
 
 import json
 import sys
@@ -22,14 +22,14 @@ BAR_WIDTH = 30
 
 @group.command("history")
 def migrate_history(
-    limit: Annotated[int, typer.Option(help="Runs to show, at most.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="Maximum number of runs.", min=1)] = 20,
     migration: Annotated[
-        str | None, typer.Option(help="Only runs of this one: file name or revision.")
+        str | None, typer.Option(help="Only runs of this migration: file name or revision.")
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the runs of the past, newest first: when, what, how long, by whom, how it ended."""
+    """List past runs, newest first: when, what, how long, by whom, how it ended."""
     from ...migrate import read_runs
 
     with database() as (engine, config):
@@ -52,7 +52,7 @@ def migrate_stats(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how often migrations ran, how long each took, and which statements were slow."""
+    """Show how often migrations ran, how long each took, and the slowest statements."""
     from ...migrate import compare_times, read_stats
 
     with database() as (engine, config):
@@ -99,7 +99,7 @@ def _row(run: "MigrationRun") -> tuple[str, ...]:
 
 
 def _print_notes(run: "MigrationRun") -> None:
-    """On standard error, so that what a program reads has one line for each run."""
+    """On standard error, so that standard output has one line for each run."""
     for said in run.remarks:
         print(f"{run.started_at:{TIME}}: {said}", file=sys.stderr)
 
@@ -113,7 +113,7 @@ def _summary(stats: "MigrationStats") -> str:
     if stats.waited >= 1:
         lines.append(f"Longest wait for another migrator: {stats.waited:.1f} seconds.")
     if stats.retries:
-        lines.append(f"Tables that stayed locked: {count(stats.retries, 'retry', 'retries')}.")
+        lines.append(f"Because of locked tables: {count(stats.retries, 'retry', 'retries')}.")
     if stats.held_back:
         lines.append(f"Held back: {count(stats.held_back, 'time')}.")
     if stats.tenants_per_second is not None:
@@ -123,7 +123,7 @@ def _summary(stats: "MigrationStats") -> str:
 
 
 def _print_compared(compared: "TimesCompared") -> None:
-    """Each migration's seconds here and there, and what those will take that ran only there."""
+    """Each migration's seconds here and there, with an estimate for those that ran only there."""
     if compared.factor is not None:
         print(f"A migration takes {compared.factor:.2f} times as long here as there (the median).")
     rows = [
@@ -148,7 +148,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _print_times(times: "tuple[MigrationTime, ...]") -> None:
-    """A bar for each migration on a terminal; in a pipe a line for each, with tabs."""
+    """On a terminal a bar for each migration; in a pipe a line with tabs."""
     if not sys.stdout.isatty():
         rows = [
             (one.name, str(one.times), f"{one.last:.3f}", f"{one.longest:.3f}") for one in times

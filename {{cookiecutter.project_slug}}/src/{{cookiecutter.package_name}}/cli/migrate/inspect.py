@@ -1,4 +1,4 @@
-"""The commands of ``migrate`` that show something, and the one that ends a lock."""
+"""The commands ``migrate list``, ``current`` and ``unlock``."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ def migrate_current() -> None:
 def migrate_unlock(
     force: Annotated[bool, typer.Option("--force", help="End the holder's session.")] = False,
 ) -> None:
-    """Show who migrates now. The lock ends with its holder: there is seldom need for more."""
+    """Show who migrates now. The lock ends with its holder, so ``--force`` is seldom needed."""
     from ...migrate import get_lock_holder, unlock
 
     with database() as (engine, _):

@@ -1,4 +1,4 @@
-"""The command that says what migrations do to a live site, before they do it."""
+"""The command ``migrate lint``, which reports what migrations would do to a live site."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from . import group
 
 
 class Format(StrEnum):
-    """How findings are printed."""
+    """The format of findings."""
 
     TEXT = "text"
     GITHUB = "github"
@@ -25,26 +25,29 @@ class Format(StrEnum):
 def migrate_lint(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="File names, revisions, or the names typed at make. Default: pending."),
+        typer.Argument(help="File names, revisions, or the names given to make. Default: pending."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Those that come after this one.", metavar="REV")
+        str | None, typer.Option(help="Only migrations after this one.", metavar="REV")
     ] = None,
     added: Annotated[
-        bool, typer.Option("--added", help="Those that this git branch adds to the default branch.")
+        bool,
+        typer.Option(
+            "--added", help="Only migrations that this git branch adds to the default branch."
+        ),
     ] = False,
     as_json: Json = False,
     form: Annotated[
-        Format, typer.Option("--format", help="github: as annotations of the files.")
+        Format, typer.Option("--format", help="github: annotations of the files.")
     ] = Format.TEXT,
 ) -> None:
-    """Run migrations on a scratch database, and say what they would do to a live one."""
+    """Run migrations on a scratch database, and report what they would do to a live one."""
     from ...migrate import show_report
 
     if sum((bool(names), since is not None, added)) > 1:
-        raise typer.BadParameter("Give names, --since or --added: one of them.")
+        raise typer.BadParameter("Give only one of: names, --since, --added.")
     if as_json and form != Format.TEXT:
-        raise typer.BadParameter("Give --json or --format: one of them.")
+        raise typer.BadParameter("Give only one of: --json, --format.")
     chosen = added_names() if added else names or None
     report = None if chosen == [] else lint(chosen, since)
     if shown := show_report(report, "json" if as_json else form.value, path_shown(form)):
@@ -54,17 +57,19 @@ def migrate_lint(
 
 
 def added_names() -> list[str] | None:
-    """The migrations that this branch adds; None, and a word about it, when git cannot say it."""
+    """The migrations that this branch adds; None, with a message, if git cannot tell."""
     from ...migrate import added_migrations
 
     found = added_migrations()
     if found is None:
-        print("Git knows no default branch here, so all pending are linted.", file=sys.stderr)
+        print(
+            "Git has no default branch here, so all pending migrations are linted.", file=sys.stderr
+        )
     return found
 
 
 def path_shown(form: Format) -> Callable[[Path], Path]:
-    """How a file is named: as seen from here; on GitHub, as seen from the checkout."""
+    """The function that prints paths: relative to the current folder; on GitHub to the checkout."""
     checkout = os.environ.get("GITHUB_WORKSPACE")
     if form != Format.GITHUB or checkout is None:
         return relative

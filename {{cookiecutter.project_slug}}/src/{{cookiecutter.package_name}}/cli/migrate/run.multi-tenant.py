@@ -1,4 +1,4 @@
-"""The commands of ``migrate`` that make migrations, run and undo them, for all schemas."""
+"""The commands that write, apply and undo migrations, for all schemas."""
 
 from typing import Annotated
 
@@ -23,20 +23,20 @@ from ..tenant import progress, report_tenants
 from . import group
 
 OptionalTenant = Annotated[
-    str | None, typer.Option("--tenant", help="This tenant alone.", metavar="ID")
+    str | None, typer.Option("--tenant", help="Only this tenant.", metavar="ID")
 ]
 
 
 @group.command("make")
 def migrate_make(
-    name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
+    name: Annotated[str, typer.Argument(help="Its name, for example add_user_avatar.")],
     shared: Annotated[bool, typer.Option(help="For the shared schema, not for tenants.")] = False,
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
-    merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    merge: Annotated[bool, typer.Option(help="Join several heads.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Write what Alembic generates.")] = False,
     phase: Phase = "expand",
 ) -> None:
-    """Write a migration, filled in from the difference between models and database."""
+    """Write a migration with the difference between the models and the database."""
     from ...migrate import make_migration
     from ...migrate.tenants import for_making
 
@@ -55,7 +55,10 @@ def migrate_make(
 def migrate_latest(
     sql: Annotated[bool, typer.Option("--sql", help="Print public's SQL; change nothing.")] = False,
     allow_changed: Annotated[
-        bool, typer.Option("--allow-changed", help="Accept applied files that changed since.")
+        bool,
+        typer.Option(
+            "--allow-changed", help="Accept files that were edited after they were applied."
+        ),
     ] = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -115,7 +118,7 @@ def migrate_rollback(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Undo the shared schema's newest batch, and take every tenant to where it is then."""
+    """Undo the shared schema's newest batch, and roll every tenant back to the same revision."""
     from ...migrate.tenants import (
         every_batch,
         newest_batch,
@@ -140,11 +143,11 @@ def migrate_rollback(
 @group.command("status")
 def migrate_status(
     tenants: Annotated[
-        bool, typer.Option("--tenants", help="Also how many tenants are at which revision.")
+        bool, typer.Option("--tenants", help="Also show the number of tenants at each revision.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is applied to the shared schema, what is pending and whether all is in order."""
+    """Show the shared schema's applied and pending migrations, and any problem."""
     from ...migrate import get_migration_status
     from ...migrate.tenants import count_by_revision
     from ..output import print_rows, print_status, summary

@@ -1,4 +1,4 @@
-"""The commands of ``migrate`` that make migrations, run and undo them."""
+"""The commands that write, apply and undo migrations."""
 
 from typing import Annotated
 
@@ -24,13 +24,13 @@ from . import group
 
 @group.command("make")
 def migrate_make(
-    name: Annotated[str, typer.Argument(help="What it does: add_user_avatar")],
+    name: Annotated[str, typer.Argument(help="Its name, for example add_user_avatar.")],
     empty: Annotated[bool, typer.Option(help="Leave the file blank.")] = False,
-    merge: Annotated[bool, typer.Option(help="Join several last migrations.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Write it as Alembic does.")] = False,
+    merge: Annotated[bool, typer.Option(help="Join several heads.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Write what Alembic generates.")] = False,
     phase: Phase = "expand",
 ) -> None:
-    """Write a migration, filled in from the difference between models and database."""
+    """Write a migration with the difference between the models and the database."""
     from ...migrate import make_migration
 
     with database() as (engine, config):
@@ -47,7 +47,10 @@ def migrate_make(
 def migrate_latest(
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL; change nothing.")] = False,
     allow_changed: Annotated[
-        bool, typer.Option("--allow-changed", help="Accept applied files that changed since.")
+        bool,
+        typer.Option(
+            "--allow-changed", help="Accept files that were edited after they were applied."
+        ),
     ] = False,
     verbose: Verbose = False,
     as_json: Json = False,
@@ -108,7 +111,7 @@ def migrate_rollback(
 
 @group.command("status")
 def migrate_status(as_json: Json = False) -> None:
-    """Say what is applied, what is pending and whether all is in order."""
+    """Show applied and pending migrations, and any problem."""
     from ...migrate import get_migration_status
     from ..output import print_status, summary
 

@@ -1,4 +1,4 @@
-"""The command of ``migrate`` that makes one migration of many."""
+"""The command ``migrate squash``, which replaces many migrations by one."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def migrate_squash(
     name: Annotated[str, typer.Argument(help="The last migration to replace.")],
     as_json: Json = False,
 ) -> None:
-    """Write one migration in place of those up to NAME, and remove their files.
+    """Write one migration that replaces those up to NAME, and remove their files.
 
     It must make the same schema in an empty database; otherwise nothing is written.
     """

@@ -1,4 +1,4 @@
-"""The commands of ``migrate`` that compare schemas."""
+"""The commands ``migrate verify`` and ``migrate snapshot``."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @group.command("verify")
 def migrate_verify(as_json: Json = False) -> None:
-    """Compare the database with what its migrations make. Exit 1 when they differ."""
+    """Compare the database with what its migrations make. Exit 1 if they differ."""
     from ...migrate import verify_schema
 
     with database() as (engine, config):
@@ -40,7 +40,7 @@ def migrate_verify(as_json: Json = False) -> None:
 def migrate_snapshot(
     out: Annotated[Path | None, typer.Option("--out", help="Write to this file.")] = None,
 ) -> None:
-    """Print the database's schema as text that can be read, and compared by git."""
+    """Print the database's schema as text, for people and for git."""
     from ...migrate import snapshot_schema
 
     with database() as (engine, config):
@@ -53,7 +53,7 @@ def migrate_snapshot(
 
 
 def shown(result: "VerifyResult") -> dict[str, object]:
-    """A result as programs read it."""
+    """A result as JSON."""
     return {
         "success": result.success,
         "differences": [asdict(one) for one in result.differences],
@@ -69,7 +69,7 @@ def _behind(result: "VerifyResult") -> str:
 
 def _since(result: "VerifyResult") -> str:
     if result.changed_since_run is None:
-        return ". No run has recorded what it left."
+        return ". No run has recorded a fingerprint."
     if result.changed_since_run:
         return ". It has changed since the last run."
-    return ". It is what the last run left."
+    return ". It has not changed since the last run."

@@ -22,18 +22,18 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. Default: PORT.")] = None,
     reload: Annotated[
-        bool, typer.Option(help="Start again when code changes; of new migrations only tell.")
+        bool, typer.Option(help="Restart when code changes; only report new migrations.")
     ] = False,
 ) -> None:
     """Migrate, then answer requests until Ctrl-C."""
     from ...settings import load_settings
 
-    # The environment carries them to the processes that --reload starts, and into mailed links.
+    # The processes of --reload and the mailed links read them from the environment.
     os.environ.update({} if host is None else {"LISTEN_HOST": host})
     os.environ.update({} if port is None else {"PORT": str(port)})
     settings = load_settings()
-    # Uvicorn hands the signal back when it has shut down; leaving through SystemExit lets the
-    # embedded database, if there is one, stop as well.
+    # Uvicorn raises the signal again after its shutdown; SystemExit lets the embedded database,
+    # if there is one, stop as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sockets = [bind(settings.listen_host, settings.port)]
     print(f"{settings.own_address} (Ctrl-C stops it)", file=sys.stderr)
@@ -44,7 +44,7 @@ def serve(
 
 
 def serve_app(sockets: list[socket.socket]) -> None:
-    """Answer requests as the settings say. Exits with 1 when the start fails."""
+    """Answer requests with the environment's settings. Exits 1 if the start fails."""
     from ...settings import load_settings
     from ...web.http_server import server_for
 
@@ -55,10 +55,10 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket with this address. Nobody can connect before the server listens on it.
 
     Raises:
-        ActionableError: another process has the address, or it is none of this machine's.
+        ActionableError: another process uses the address, or it is not one of this machine.
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    if os.name == "posix":  # on Windows the option lets two processes share a port
+    if os.name == "posix":  # on Windows this option would let two processes share a port
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
@@ -70,13 +70,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def answer(server: "Server", sockets: list[socket.socket]) -> None:
-    """Answer requests until a signal ends it. Exits with 1 when the start fails."""
+    """Answer requests until a signal ends it. Exits 1 if the start fails."""
     host, port = sockets[0].getsockname()[:2]
     try:
         server.run(sockets)
     except KeyboardInterrupt:
         pass
-    except OSError as error:  # another process began to listen while this one migrated
+    except OSError as error:  # another process took the port while this one migrated
         print(cannot_listen(host, port, error.strerror or str(error)), file=sys.stderr)
     if not server.started:
         sys.exit(1)
@@ -93,7 +93,7 @@ def _serve_and_reload(sockets: list[socket.socket]) -> None:
     config = uvicorn.Config(APP, factory=True, log_config=None)  # the reloader's own
     settings = load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
-    # The reloader ends its children: an embedded database must belong to this process.
+    # The reloader ends its child processes, so an embedded database must belong to this process.
     engine = connect(settings)
     os.environ["DATABASE_URL"] = engine.url.render_as_string(hide_password=False)
     Reloader(config, serve_app, sockets, engine, settings).run()

@@ -1,4 +1,4 @@
-"""Starts the service again when its code changes. Of migrations it only tells."""
+"""Restarts the service when its code changes. It only reports changed migrations."""
 
 import os
 from collections.abc import Callable
@@ -17,11 +17,11 @@ SERVICE = Path(__file__).parents[2]
 
 
 class Reloader(BaseReload):
-    """Uvicorn's supervisor, with eyes of its own.
+    """Uvicorn's supervisor with its own detection of changes.
 
-    A migration that is being written is saved many times; it runs when ``migrate latest`` is
-    typed, or at a start by hand. So a change in ``versions/`` starts nothing, and a start because
-    of other changes does not migrate.
+    You save a migration many times while you write it; it should run only by ``migrate latest``
+    or when you start the service. So a change in ``versions/`` restarts nothing, and a restart
+    after other changes does not migrate.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reloader(BaseReload):
         self.told_of: list[Path] = []  # changed migrations, since the last start
 
     def should_restart(self) -> list[Path] | None:
-        """The code files that changed since the last look, if any did."""
+        """The code files that changed since the last check; None if none did."""
         self.pause()
         before, self.seen = self.seen, times_of_change()
         files = before | self.seen
@@ -50,7 +50,8 @@ class Reloader(BaseReload):
             tell_what_is_pending(self.engine, self.settings)
             self.told_of += migrations
             changed = [path for path in changed if path not in migrations]
-        if not self.process.is_alive():  # it did not start, and may wait for that very migration
+        # The start failed, perhaps because this migration was missing.
+        if not self.process.is_alive():
             changed += self.told_of
         return changed or None
 
@@ -61,11 +62,11 @@ class Reloader(BaseReload):
 
 
 def times_of_change() -> dict[Path, float]:
-    """When each file of code was last changed."""
+    """The modification time of each code file."""
     found: dict[Path, float] = {}
     for path in SERVICE.rglob("*.py"):
         try:
             found[path] = path.stat().st_mtime
-        except OSError:  # removed since it was listed
+        except OSError:  # the file was removed meanwhile
             continue
     return found

@@ -1,21 +1,24 @@
-"""The database that this engine works on. The rest of the engine names none.
+"""The database of this engine. The rest of the engine names no database.
 
-One package for each database, with the same names in each; the answers to the template kept one:
+There is one package for each database, with the same names in each; the answers to the template
+keep one of them:
 
-- ``DRIVER``: how an address of this database begins.
-- ``SCHEMA``: the schema of tables that no scope has put elsewhere.
-- ``ALEMBIC_OPTIONS``: what Alembic is told about it.
+- ``DRIVER``: the driver part of its URLs.
+- ``SCHEMA``: the default schema.
+- ``ALEMBIC_OPTIONS``: options for Alembic.
 - ``reading``, ``migrating``: connections; ``chunk``: a transaction of a backfill.
-- ``Lock``: the lock that one migrator at a time holds; ``registering`` keeps contracts away.
-- ``backup``: how it is saved, restored and swapped.
-- ``snapshot``: what the catalog says of a schema, as rows and as a hash.
-- ``scratch``: an empty database, to try migrations in.
+- ``Lock``: the lock of the one migrator; ``registering`` prevents contracts meanwhile.
+- ``backup``: saving, restoring and swapping the database.
+- ``snapshot``: the schema from the catalog, as rows and as a hash.
+- ``scratch``: an empty database to try migrations in.
 - ``keep_in_step``, ``stop_keeping``: the statements for triggers between two columns.
-- ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes for this database alone.
+- ``enum_types``, ``make_online``, ``render_type``: what ``migrate make`` writes only for this
+  database.
 - ``row_checks``, ``timed_out``, ``was_interrupted``, ``is_there_already``, ``ended_transaction``,
-  ``explain``, ``refusal``, ``is_forbidden``, ``is_lost``, ``may_pass``: what only it can say.
+  ``explain``, ``refusal``, ``is_forbidden``, ``is_lost``, ``may_pass``: checks of its errors and
+  state.
 
-Belongs here: whatever differs by database. May import: ``config``, ``scope``, ``errors``,
+  Belongs here: all code that differs by database. May import: ``config``, ``scope``, ``errors``,
 ``results``. Imported by: the engine's other modules.
 """
 

@@ -1,4 +1,4 @@
-"""What both databases do alike."""
+"""Code that both databases share."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ Body = Callable[..., None]
 
 @dataclass(frozen=True)
 class EnumStatements:
-    """The SQL that makes some enum types, and the SQL that drops them."""
+    """The SQL that creates some enum types, and the SQL that drops them."""
 
     create: list[str] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
@@ -28,12 +28,12 @@ class EnumStatements:
 
 @dataclass(frozen=True)
 class Online:
-    """What a new migration does, with what keeps others waiting taken apart.
+    """The operations of a new migration, with those that block others in a separate part.
 
     Attributes:
-        inside: what runs in a transaction, first.
-        upgrade: what runs outside a transaction, afterwards.
-        downgrade: what undoes that.
+        inside: operations that run first, in a transaction.
+        upgrade: operations that run afterwards, outside a transaction.
+        downgrade: operations that undo ``upgrade``.
     """
 
     inside: "list[ops.MigrateOperation]" = field(default_factory=list)
@@ -42,7 +42,7 @@ class Online:
 
 
 class MigrationLock(Protocol):
-    """What both databases' locks can do."""
+    """The interface of both databases' locks."""
 
     def acquire(self) -> bool:
         """Take the lock if it is free; never waits.
@@ -52,17 +52,17 @@ class MigrationLock(Protocol):
         """
 
     def close_gate(self) -> bool:
-        """Let no instance register for as long as the lock is held. Never waits.
+        """Prevent instances from registering while the lock is held. Never waits.
 
         Returns:
-            False while one is registering.
+            False if an instance is registering now.
 
         Raises:
             ActionableError: lock-lost.
         """
 
     def release(self) -> None:
-        """Give the lock back. Harmless when it was not taken."""
+        """Release the lock. Does nothing if it was not taken."""
 
     def verify(self) -> None:
         """Make sure that the lock is still held.
@@ -72,14 +72,14 @@ class MigrationLock(Protocol):
         """
 
     def holder(self) -> LockHolder | None:
-        """Who has the lock now.
+        """The current holder of the lock.
 
         Raises:
             ActionableError: database-away, database-refuses.
         """
 
     def end_holder(self) -> LockHolder | None:
-        """End the session that holds the lock; what it was doing is undone.
+        """End the session that holds the lock; its transaction is undone.
 
         Raises:
             ActionableError: cannot-end-holder, on SQLite.
@@ -87,7 +87,7 @@ class MigrationLock(Protocol):
 
 
 def check_engine(engine: object, dialect: str, example: str) -> None:
-    """Refuse what is not a synchronous Engine of this database.
+    """Refuse an object that is not a synchronous Engine of this database.
 
     Raises:
         ActionableError: no-engine, wrong-driver.
@@ -101,7 +101,7 @@ def check_engine(engine: object, dialect: str, example: str) -> None:
 def bare(engine: Engine) -> Engine:
     """The same connections without the caller's options and listeners.
 
-    One that emits BEGIN or works in autocommit would make a run impossible, or impossible to undo.
+    A listener that emits BEGIN, or autocommit, would make a run impossible, or impossible to undo.
     """
     return Engine(engine.pool, engine.dialect, engine.url)
 
@@ -119,10 +119,10 @@ def driver_connection(connection: Connection) -> Any:
 
 
 def in_autocommit(connection: Connection) -> bool:
-    """Whether each statement is committed by itself now."""
+    """Whether each statement is committed by itself."""
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
 
 
 def my_name() -> str:
-    """The name of this process wherever it migrates."""
+    """The name of this process as a migrator."""
     return f"migrate on {platform.node()} pid {os.getpid()}"

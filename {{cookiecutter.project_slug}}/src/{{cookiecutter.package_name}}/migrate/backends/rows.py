@@ -1,7 +1,7 @@
-"""Rows that describe a schema, whatever the database: (kind, name, definition).
+"""Rows that describe a schema of any database: (kind, name, definition).
 
-A definition is lines of ``fact: value``; a further line of a value starts with two spaces. What
-goes without saying has no line.
+A definition is lines of ``fact: value``; a further line of a value starts with two spaces.
+Default properties have no line.
 """
 
 import hashlib
@@ -11,6 +11,6 @@ Row = tuple[str, str, str]
 
 
 def hash_of_rows(rows: Iterable[Row]) -> str:
-    """SHA-256 of rows in hexadecimal, in whatever order they come."""
+    """SHA-256 of rows in hexadecimal, independent of their order."""
     lines = sorted("\x1f".join(row) for row in rows)
     return hashlib.sha256("\x1e".join(lines).encode()).hexdigest()

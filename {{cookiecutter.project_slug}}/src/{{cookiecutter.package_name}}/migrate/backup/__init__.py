@@ -1,11 +1,11 @@
 """Backups: made before a run, listed, restored.
 
-A backup is one or several files and, written last, a manifest that names and describes them: what
-has no manifest is no backup. A restore makes a new database (or a tenant's new schema) first,
-compares it with the manifest, and swaps it with the old one in one step; the old one is kept under a
-dated name until :func:`forget_kept`.
+A backup is one or several files and a manifest that describes them. The manifest is written last:
+files without a manifest are not a backup. A restore first creates a new database (or a tenant's new
+schema), compares it with the manifest, and swaps it with the old one in one step; the old one is
+kept under a dated name until :func:`forget_kept`.
 
-Belongs here: what both databases have in common; how each is saved and swapped is in
+Belongs here: code for both databases; saving and swapping a specific one is in
 ``backends/<database>/backup.py``. May import: ``backends``, ``drift``, ``lock`` and what is below
 them. Imported by: ``api``, ``tenants``.
 """

@@ -1,4 +1,4 @@
-"""Makes backups, lists them, and removes those that are too many."""
+"""Makes backups, lists them, and deletes old ones."""
 
 import hashlib
 import re
@@ -23,6 +23,7 @@ from ..history import read_heads
 from .layout import Part
 from .manifest import SUFFIX, Manifest, SavedFile, read_manifests
 from .options import BackupOptions
+from .retention import superfluous
 from .store import Store
 
 WORKERS = 4  # files that are written at the same time
@@ -37,46 +38,55 @@ def create_backup(
     config: MigrationConfig,
     options: BackupOptions,
     schemas: Sequence[str] | None = None,
+    target: str | None = None,
     on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
-    """Save the database, or some tenants' schemas, as they are at one moment.
+    """Save the database, or some tenants' schemas, all from the same moment.
 
     Args:
-        schemas: those to save; None saves the whole database.
+        schemas: the schemas to save; None saves the whole database.
+        target: the revision to which the next run takes them, "" for none; None without a run.
         on_step: called with a sentence for each step.
 
     Returns:
-        What was saved; None when none of the schemas is there.
+        The backup; None if none of the schemas exists.
 
     Raises:
-        ActionableError: no client that is new enough, a disk that is full, a folder that cannot be
-            written, a database that does not answer. There is no half backup then.
+        ActionableError: no new enough client, a full disk, a folder without write permission, a
+            database that does not answer. Then no partial backup is left.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     try:
         with backend.backup.Dump(engine, options.client) as dump:
-            manifest = _Creation(dump, config, options, on_step).run(schemas)
+            manifest = _Creation(dump, config, options, target, on_step).run(schemas)
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
-    for old in list_backups(config, options)[options.keep :]:
+    for old in superfluous(list_backups(config, options), options.keep):
         on_step(f"Removing {old.name}")
         old.remove(options.store)
     return manifest
 
 
-def list_backups(config: MigrationConfig, options: BackupOptions) -> list[Manifest]:
+def list_backups(
+    config: MigrationConfig,
+    options: BackupOptions,
+    on_unreadable: Callable[[ActionableError], object] = lambda _: None,
+) -> list[Manifest]:
     """The service's own backups, newest first.
 
+    Args:
+        on_unreadable: called with the error of a manifest that cannot be read; it is left out.
+
     Raises:
-        ActionableError: backup-not-read, backup-manifest-unreadable.
+        ActionableError: backup-not-read, of the folder.
     """
     own = re.compile(re.escape(_prefix(config)) + _TIME + re.escape(SUFFIX))
-    names = (name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name))
-    return read_manifests(options.store, names)
+    names = [name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name)]
+    return read_manifests(options.store, names, on_unreadable)
 
 
 def checksum_of(store: Store, name: str) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, as the store gives it."""
+    """Size in bytes and SHA-256 of a file in the store."""
     digest, size = hashlib.sha256(), 0
     with store.open(name) as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -90,19 +100,21 @@ def _prefix(config: MigrationConfig) -> str:
 
 
 class _Creation:
-    """One backup on its way."""
+    """The creation of one backup."""
 
     def __init__(
         self,
         dump: "backend.backup.Dump",
         config: MigrationConfig,
         options: BackupOptions,
+        target: str | None,
         on_step: OnStep,
     ) -> None:
         self.dump = dump
         self.config = config
         self.store = options.store
         self.layout = options.layout
+        self.target = target
         self.on_step = on_step
         self.created_at = datetime.now(UTC)
         self.name = f"{_prefix(config)}{self.created_at:-%Y%m%d-%H%M%S-%f}"
@@ -137,7 +149,7 @@ class _Creation:
             with self.dump.connection(path) as connection:
                 self.manifest = self._describe(connection, parts, whole=whole)
 
-        # The first is written alone: where there is not room for all, nothing is begun.
+        # The first file is written alone, so that a lack of space is found at once.
         first, *others = parts
         files = [self._write(first, describe, needed=self.dump.size())]
         with ThreadPoolExecutor(WORKERS) as threads:
@@ -165,7 +177,7 @@ class _Creation:
         return SavedFile(part.name, schema, name, *checksum_of(self.store, name))
 
     def _describe(self, connection: Connection, parts: Sequence[Part], *, whole: bool) -> Manifest:
-        """The manifest of what the connection sees, except for the files."""
+        """The manifest of the connection's snapshot, without the files."""
         facts = describe_schema(connection, self.config)
         return Manifest(
             name=self.name,
@@ -175,6 +187,7 @@ class _Creation:
             revision=facts.revision,
             fingerprint=facts.fingerprint,
             whole=whole,
+            target=self.target,
             created_at=self.created_at,
             duration=0.0,
             size=0,
@@ -185,7 +198,7 @@ class _Creation:
 
 
 class SchemaFacts(NamedTuple):
-    """What tells whether the service's schema is the one that was saved."""
+    """Facts to compare the service's schema with the saved one."""
 
     database: str
     revision: str | None

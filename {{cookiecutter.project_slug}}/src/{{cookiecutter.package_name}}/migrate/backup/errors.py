@@ -1,4 +1,4 @@
-"""Backups."""
+"""Errors of backups."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from ...errors import ActionableError
 from ...words import count
 
 NOT_MADE = "No backup was made, and nothing was migrated."
-NOT_RESTORED = "Nothing was restored: the database is as it was."
+NOT_RESTORED = "Nothing was restored: the database was not changed."
 
 
 def not_written(path: Path, error: OSError) -> ActionableError:
@@ -17,7 +17,7 @@ def not_written(path: Path, error: OSError) -> ActionableError:
         "backup-not-written",
         f"{path} cannot be written: {error.strerror or error}",
         NOT_MADE,
-        f"Let this user write in {path}, or name another folder: BACKUP_DIRECTORY=…",
+        f"Let this user write to {path}, or name another folder: BACKUP_DIRECTORY=…",
     )
 
 
@@ -27,25 +27,26 @@ def not_read(path: Path, error: OSError) -> ActionableError:
         "backup-not-read",
         f"{path} cannot be read: {error.strerror or error}",
         NOT_RESTORED,
-        f"Let this user read {path}; see what is there: backup list",
+        f"Let this user read {path}, and list the backups again: backup list",
     )
 
 
 def disk_full(path: Path, needed: int, free: int) -> ActionableError:
-    """The disk of BACKUP_DIRECTORY has less room than the database may take. Free space, keep fewer
-    backups (BACKUP_KEEP), or name a folder on another disk.
+    """The disk of BACKUP_DIRECTORY has less space than the database may need. Free space, keep
+    fewer backups (BACKUP_KEEP), or name a folder on another disk.
     """
     return ActionableError(
         "backup-disk-full",
         f"A backup may need {needed / 1e6:.1f} MB, and the disk of {path} has {free / 1e6:.1f} MB.",
         NOT_MADE,
-        "Free space, keep fewer (BACKUP_KEEP), or name a folder on another disk: BACKUP_DIRECTORY=…",
+        "Free space, keep fewer (BACKUP_KEEP), or name a folder on another disk: "
+        "BACKUP_DIRECTORY=…",
     )
 
 
 def no_such_backup(name: str) -> ActionableError:
-    """The folder has no manifest of that name: it was never made, not finished, or removed because
-    BACKUP_KEEP newer ones are there. See all: ``backup list``.
+    """The folder has no manifest of that name: the backup was never made, not finished, or deleted
+    because BACKUP_KEEP newer ones exist. See all: ``backup list``.
     """
     return ActionableError(
         "no-such-backup",
@@ -56,29 +57,29 @@ def no_such_backup(name: str) -> ActionableError:
 
 
 def manifest_unreadable(name: str, error: Exception) -> ActionableError:
-    """The manifest is no JSON, or was written by a version of the service that this one does not
-    know. Use that version, or another backup.
+    """The manifest is not JSON, or a version of the service that this one does not know wrote it.
+    Use that version, or another backup.
     """
     return ActionableError(
         "backup-manifest-unreadable",
-        f"The manifest of {name} cannot be understood: {error}",
+        f"The manifest of {name} cannot be read: {error}",
         NOT_RESTORED,
         "Restore with the version of the service that made it, or choose another: backup list",
     )
 
 
 def damaged(name: str, file: str) -> ActionableError:
-    """The file is not what it was when the backup was made. Choose another backup."""
+    """The file has changed since the backup was made. Choose another backup."""
     return ActionableError(
         "backup-damaged",
-        f"{file} of {name} is not what was saved: its checksum is another.",
+        f"{file} of {name} is damaged: its checksum differs.",
         NOT_RESTORED,
         "Choose another one: backup list",
     )
 
 
 def another_services(name: str, service: str) -> ActionableError:
-    """The backup was made by another service that uses the same folder. Choose one of this service."""
+    """Another service that uses the same folder made the backup. Choose one of this service."""
     return ActionableError(
         "backup-of-another-service",
         f"{name} is a backup of the service {service!r}.",
@@ -88,20 +89,20 @@ def another_services(name: str, service: str) -> ActionableError:
 
 
 def restored_differs(name: str, what: str) -> ActionableError:
-    """What was restored is not what the manifest describes, so it was not put in place. The new
+    """The restored database differs from the manifest, so it did not replace the old one. The new
     database is removed again. Choose another backup, and report this one.
     """
     return ActionableError(
         "backup-restored-differs",
-        f"What was restored from {name} is not what was saved: {what}.",
+        f"The database restored from {name} differs from the saved one: {what}.",
         NOT_RESTORED,
         "Choose another one: backup list",
     )
 
 
 def instances_live(number: int) -> ActionableError:
-    """Replicas of the service serve this database. What they write during a restore would be lost.
-    Stop them first; one that was killed counts as gone after a minute.
+    """Replicas of the service use this database. Their writes during a restore would be lost.
+    Stop them first; a killed replica counts as gone after a minute.
     """
     return ActionableError(
         "backup-instances-live",
@@ -113,12 +114,12 @@ def instances_live(number: int) -> ActionableError:
 
 
 def partial(name: str, tenants: int) -> ActionableError:
-    """The backup holds the tenants that a run was to touch, and not the rest of the database. Restore
-    them one by one.
+    """The backup contains only the tenants that a run was going to change, not the whole database.
+    Restore them one by one.
     """
     return ActionableError(
         "backup-is-partial",
-        f"{name} holds {count(tenants, 'tenant')} and not the whole database.",
+        f"{name} contains {count(tenants, 'tenant')} and not the whole database.",
         NOT_RESTORED,
-        f"Say which one: backup restore {name} --tenant ID",
+        f"Choose one: backup restore {name} --tenant ID",
     )

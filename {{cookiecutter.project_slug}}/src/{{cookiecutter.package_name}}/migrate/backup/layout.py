@@ -1,4 +1,4 @@
-"""Which files a backup has: one, or in a multi-tenant service perhaps one for each tenant."""
+"""The files of a backup: one, or in a multi-tenant service perhaps one for each tenant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 @dataclass(frozen=True)
 class Part:
-    """What one file of a backup holds.
+    """The content of one file of a backup.
 
     Attributes:
-        name: what its file is called after; "" when it is the only one.
-        schemas: the schemas that it holds; all when there are none.
-        without: patterns of schemas that it does not hold.
+        name: part of the file's name; "" for the only file.
+        schemas: its schemas; all if empty.
+        without: patterns of schemas that are left out.
     """
 
     name: str = ""
@@ -27,7 +27,7 @@ class TenantFacts:
     """One tenant in a backup.
 
     Attributes:
-        part: the name of the part that has its schema.
+        part: the name of the part with its schema.
         row: its row of the registry.
     """
 
@@ -44,14 +44,14 @@ class Layout:
         """The parts of a backup.
 
         Args:
-            schemas: those that are to be saved; None saves the whole database.
+            schemas: the schemas to save; None saves the whole database.
         """
         return [Part()]
 
     def tenants(self, connection: Connection, parts: Sequence[Part]) -> dict[str, TenantFacts]:
-        """The tenants that these parts hold, by id."""
+        """The tenants in these parts, by id."""
         return {}
 
     def differing(self, connection: Connection, tenants: Mapping[str, TenantFacts]) -> list[str]:
-        """Those of these tenants that are not in the database as they were saved."""
+        """Those of these tenants whose state in the database differs from the saved one."""
         return []

@@ -1,12 +1,13 @@
-"""The manifest of a backup: what it holds, and how to tell that it is whole."""
+"""The manifest of a backup: its content, and the data to check that it is complete."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...errors import ActionableError
 from . import errors
 from .layout import TenantFacts
 from .store import Store
@@ -20,8 +21,8 @@ class SavedFile:
     """A file of a backup.
 
     Attributes:
-        part: name of the part that it holds.
-        schema: the one schema that it holds; None when it holds others, too.
+        part: name of its part.
+        schema: its only schema; None if it has several.
         size: bytes.
         checksum: SHA-256.
     """
@@ -35,17 +36,18 @@ class SavedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup holds.
+    """The content of a backup.
 
     Attributes:
         service: the service that made it; ``version``: its version.
         database: kind and major version of the database.
-        revision: the newest migration that was applied.
-        fingerprint: of the service's schema, as ``migrate/drift`` makes it.
-        whole: whether it holds the whole database, not only some tenants.
+        revision: the newest applied migration.
+        fingerprint: of the service's schema, computed by ``migrate/drift``.
+        whole: whether it contains the whole database, not only some tenants.
         created_at: in UTC. duration: seconds. size: bytes, of all files.
-        needs: what the database must have before the files are loaded, as the backend tells it.
-        tenants: those that it holds, by id.
+        needs: the backend's requirements of the database before the files are loaded.
+        tenants: the tenants in it, by id.
+        target: the revision to which the run after it was to go, "" for none; None without a run.
     """
 
     name: str
@@ -61,22 +63,23 @@ class Manifest:
     files: tuple[SavedFile, ...]
     needs: dict[str, Any] = field(default_factory=dict)
     tenants: dict[str, TenantFacts] = field(default_factory=dict)
+    target: str | None = None  # older manifests do not have it
 
     def as_dict(self) -> dict[str, Any]:
-        """The manifest as JSON has it."""
+        """The manifest as JSON."""
         return asdict(self) | {"created_at": self.created_at.isoformat(), "format": FORMAT}
 
     def save(self, store: Store) -> None:
-        """Write the manifest. From then on it is a backup."""
+        """Write the manifest. This completes the backup."""
         text = json.dumps(self.as_dict(), indent=2, default=str) + "\n"
         store.put(self.name + SUFFIX, lambda path: path.write_text(text, encoding="utf-8"))
 
     def file_of(self, part: str) -> SavedFile:
-        """The file that holds a part."""
+        """The file of a part."""
         return next(file for file in self.files if file.part == part)
 
     def remove(self, store: Store) -> None:
-        """Remove the backup: the manifest first, so that none is left that lacks its files."""
+        """Remove the backup: the manifest first, so that no manifest is left without files."""
         store.delete(self.name + SUFFIX)
         for file in self.files:
             store.delete(file.name)
@@ -98,15 +101,22 @@ def read_manifest(store: Store, name: str) -> Manifest:
         raise errors.manifest_unreadable(name, error) from error
 
 
-def read_manifests(store: Store, names: Iterator[str]) -> list[Manifest]:
+def read_manifests(
+    store: Store, names: Iterable[str], on_unreadable: Callable[[ActionableError], object]
+) -> list[Manifest]:
     """The manifests of several backups, newest first."""
-    manifests = [read_manifest(store, name) for name in names]
+    manifests = []
+    for name in names:
+        try:
+            manifests.append(read_manifest(store, name))
+        except ActionableError as error:
+            on_unreadable(error)
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 
 def _parse(values: dict[str, Any]) -> Manifest:
     if (written := values.pop("format")) != FORMAT:
-        raise ValueError(f"its format is {written}, and this version knows {FORMAT}")
+        raise ValueError(f"its format is {written}, but this version knows only {FORMAT}")
     values["created_at"] = datetime.fromisoformat(values["created_at"])
     values["files"] = tuple(SavedFile(**file) for file in values["files"])
     values["tenants"] = {i: TenantFacts(**facts) for i, facts in values["tenants"].items()}

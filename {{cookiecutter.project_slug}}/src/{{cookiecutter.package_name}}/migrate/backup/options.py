@@ -1,4 +1,4 @@
-"""What backups are made with."""
+"""The options of backups."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +9,14 @@ from .store import Store
 
 @dataclass(frozen=True)
 class BackupOptions:
-    """How and where backups are made.
+    """The options of backups.
 
     Attributes:
-        store: where they are kept.
-        keep: how many of the service's own stay; older ones are removed after a new one is made.
-        client: PostgreSQL's ``pg_dump``; None takes one of the wheel or of the PATH.
-        layout: which files a backup has.
+        store: the store of the files.
+        keep: number of the service's backups to keep; older ones are deleted after a new one is
+            made. See ``retention``.
+        client: path of PostgreSQL's ``pg_dump``; None uses one of the wheel or the PATH.
+        layout: the division into files.
     """
 
     store: Store

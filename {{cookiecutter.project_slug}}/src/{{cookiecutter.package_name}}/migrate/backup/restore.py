@@ -1,4 +1,4 @@
-"""Restores a backup: into a new database first, compared with the manifest, and then swapped."""
+"""Restores a backup into a new database, compares it with the manifest, and swaps the two."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..backends import backend
-from ..backends.common import check_engine
+from ..backends.common import check_engine, writing
 from ..config import MigrationConfig
 from ..lock import migration_lock
 from . import errors
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore did.
+    """The result of a restore.
 
     Attributes:
-        kept: the name under which what was there before is kept; None when nothing was there.
-        is_compared: whether the schema was compared with the manifest. Two major versions of a
-            database write it differently, so it cannot be then.
+        kept: the name under which the old database is kept; None if there was none.
+        is_compared: whether the schema was compared with the manifest. This is not possible
+            between two major versions of a database.
     """
 
     kept: str | None
@@ -43,17 +43,17 @@ def restore_backup(
     name: str,
     on_step: OnStep = lambda _: None,
 ) -> Restored:
-    """Replace the database by what a backup holds.
+    """Replace the database by a backup.
 
     Args:
-        engine: the database to replace; one that is not there is made.
+        engine: the database to replace; it need not exist.
         name: the backup.
         on_step: called with a sentence for each step.
 
     Raises:
-        ActionableError: the backup is not there, damaged or partial; instances live, another
-            migrator holds the lock, or the database is in use; what was restored is not what was
-            saved. The database is as it was then.
+        ActionableError: the backup is missing, damaged or partial; instances live, another
+            migrator holds the lock, or the database is in use; the restored database differs from
+            the saved one. The database is not changed then.
     """
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     manifest = read_own_manifest(config, options, name)
@@ -68,10 +68,10 @@ def restore_backup(
                     on_step(f"Restoring {name} into a new database")
                     schemas = [file.schema for file in manifest.files]
                     restore.load(list(zip(files, schemas, strict=True)), manifest.needs)
-                on_step("Comparing it with what was saved")
+                on_step("Comparing it with the manifest")
                 with restore.connection() as connection:
                     is_compared = _compare(connection, config, options, manifest)
-            # Not under the lock: a database that somebody is connected to cannot be renamed.
+            # Not under the lock: its connection would prevent the rename.
             on_step("Swapping it with the old one")
             return Restored(restore.swap(), is_compared)
     except SQLAlchemyError as error:
@@ -79,7 +79,7 @@ def restore_backup(
 
 
 def list_kept(engine: Engine) -> list[str]:
-    """The names of what restores have kept, oldest first.
+    """The names of the old databases that restores have kept, oldest first.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -88,7 +88,7 @@ def list_kept(engine: Engine) -> list[str]:
 
 
 def forget_kept(engine: Engine, name: str) -> None:
-    """Remove something of :func:`list_kept`.
+    """Remove one of :func:`list_kept`.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -103,7 +103,7 @@ def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str
         ActionableError: no-such-backup, backup-manifest-unreadable, backup-of-another-service.
     """
     manifest = read_manifest(options.store, name)
-    # As in the history: "" is not compared.
+    # As in the history, "" is not compared.
     if config.service and manifest.service and manifest.service != config.service:
         raise errors.another_services(name, manifest.service)
     return manifest
@@ -111,7 +111,7 @@ def read_own_manifest(config: MigrationConfig, options: BackupOptions, name: str
 
 @contextmanager
 def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Iterator[None]":
-    """Nobody migrates, no instance lives, and none begins to.
+    """Make sure that nobody migrates, no instance lives, and none can register.
 
     Args:
         scope: a tenant's schema, inside a block for the whole database.
@@ -121,10 +121,13 @@ def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Ite
     """
     with migration_lock(engine, 0, scope) as lock:
         is_closed = bool(scope) or lock.close_gate()
-        with backend.reading(engine, config.scope) as connection:
+        if not is_closed:
+            raise errors.instances_live(1)
+        with writing(engine) as connection:
+            config.scope.enter(connection)
             number = backend.backup.live_instances(connection)
-        if number or not is_closed:
-            raise errors.instances_live(max(number, 1))
+        if number:
+            raise errors.instances_live(number)
         yield
 
 
@@ -132,7 +135,7 @@ def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Ite
 def opened(
     options: BackupOptions, manifest: Manifest, saved: Sequence[SavedFile], on_step: OnStep
 ) -> "Iterator[list[BinaryIO]]":
-    """Files of a backup, which are what they were.
+    """The files of a backup, after a check of their checksums.
 
     Raises:
         ActionableError: backup-damaged, backup-not-read.
@@ -156,5 +159,5 @@ def _compare(
     if facts.fingerprint != manifest.fingerprint:
         raise errors.restored_differs(manifest.name, "its schema has another fingerprint")
     if others := options.layout.differing(connection, manifest.tenants):
-        raise errors.restored_differs(manifest.name, f"the schema of {others[0]} is another")
+        raise errors.restored_differs(manifest.name, f"the schema of {others[0]} differs")
     return True

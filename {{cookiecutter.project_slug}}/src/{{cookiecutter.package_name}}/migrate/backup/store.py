@@ -1,4 +1,4 @@
-"""Where backups are kept: four methods, so that a fork can keep them elsewhere."""
+"""The store of backups: four methods, so that a fork can store them elsewhere."""
 
 import os
 import shutil
@@ -11,21 +11,21 @@ from typing import BinaryIO, Protocol
 from . import errors
 
 PARTIAL = ".partial"
-ABANDONED_SECONDS = 24 * 3600.0  # how old a file is that nobody can be writing any more
+ABANDONED_SECONDS = 24 * 3600.0  # a file of this age is no longer being written
 
 
 class Store(Protocol):
-    """Files by name. A file is there as a whole, or not at all."""
+    """Files by name. A file exists completely or not at all."""
 
     def put(self, name: str, write: Callable[[Path], object], *, needed: int = 0) -> None:
-        """Keep a file. When it fails nothing of that name is there.
+        """Store a file. If it fails, no file of that name exists.
 
         Args:
-            write: writes the file at the path that it is handed, where an empty file is.
-            needed: bytes that it will need; 0 when that is not known.
+            write: writes the file at the given path, where an empty file exists.
+            needed: size in bytes; 0 if unknown.
 
         Raises:
-            ActionableError: backup-not-written, backup-disk-full; and what ``write`` raises.
+            ActionableError: backup-not-written, backup-disk-full; and the errors of ``write``.
         """
 
     def list(self) -> Iterator[str]:
@@ -36,14 +36,14 @@ class Store(Protocol):
         """
 
     def open(self, name: str) -> BinaryIO:
-        """A file of the operating system, to read it: ``pg_restore`` is handed it as it is.
+        """An open file of the operating system, for reading: ``pg_restore`` reads it directly.
 
         Raises:
             ActionableError: backup-not-read.
         """
 
     def delete(self, name: str) -> None:
-        """Remove a file. One that is not there is fine.
+        """Delete a file, if it exists.
 
         Raises:
             ActionableError: backup-not-written.
@@ -51,10 +51,10 @@ class Store(Protocol):
 
 
 class DirectoryStore:
-    """Files in a folder, which is made when it is missing. Nobody but their owner may read them.
+    """Files in a folder, which is created if it is missing. Only their owner may read them.
 
-    A file is written under a temporary name, synchronised with the disk, and renamed. What a killed
-    process left under a temporary name is removed a day later.
+    A file is written under a temporary name, synchronised with the disk, and renamed. Temporary
+    files of a killed process are deleted after a day.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -113,8 +113,8 @@ class DirectoryStore:
 
 
 def _synchronise(path: Path) -> None:
-    """Have the disk keep what was written, whatever happens to the machine."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folder
+    """Write the data to the disk, so that it survives a crash of the machine."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:

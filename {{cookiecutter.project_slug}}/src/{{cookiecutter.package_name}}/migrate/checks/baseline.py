@@ -1,4 +1,4 @@
-"""Takes over a database that was there before the engine: what it has is recorded, not run."""
+"""Takes over an existing database: the migrations are recorded but not run."""
 
 from dataclasses import dataclass, field, replace
 
@@ -21,12 +21,12 @@ from .chain import chain_snapshot
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """What was taken over, or why nothing was.
+    """The migrations that were taken over, or the reason why none were.
 
     Attributes:
-        migrations: names of what is recorded as applied now. No rollback undoes it.
-        differences: in what the database differs from what these migrations make.
-        other_tools: bookkeeping tables that are there, by name, each with the tool it belongs to.
+        migrations: names of the recorded migrations. No rollback undoes them.
+        differences: between the database and what these migrations make.
+        other_tools: existing bookkeeping tables, by name, each with its tool.
         error: why nothing could be compared or recorded.
     """
 
@@ -48,13 +48,13 @@ def take_over(
     accept_differences: str | None = None,
     config: MigrationConfig | None = None,
 ) -> BaselineResult:
-    """Record migrations as applied whose schema the database has already. Runs none of them.
+    """Record migrations as applied if the database already has their schema, without running them.
 
-    It does so only if the schema equals what they make in an empty database.
+    The schema must be equal to what they make in an empty database.
 
     Args:
         name: the last migration that the database has; default: the newest.
-        accept_differences: the reason why they are recorded although the schemas differ. It is kept
+        accept_differences: the reason for recording them although the schemas differ. It is stored
             in the history.
     """
     config = config or default_config()
@@ -81,7 +81,7 @@ def take_over(
 
 
 def _to_be_taken_over(engine: Engine, config: MigrationConfig, name: str | None) -> Plan:
-    """A plan in which what the database is said to have is applied."""
+    """A plan in which the migrations up to ``name`` are applied."""
     folder, state = Folder(config), read_state(engine, config)
     if applied := make_plan(folder, state).applied:
         raise errors.has_history([name_of(script) for script in applied])
@@ -106,11 +106,11 @@ def _compare(engine: Engine, config: MigrationConfig, plan: Plan, live: Snapshot
 def record(
     connection: Connection, config: MigrationConfig, plan: Plan, fingerprint: str, note: str | None
 ) -> None:
-    """Record what the plan says is applied, as a baseline.
+    """Record the applied migrations of the plan as a baseline.
 
     Args:
-        fingerprint: of the schema as it is.
-        note: what is kept with the last migration.
+        fingerprint: of the current schema.
+        note: text to store with the last migration.
     """
     from ..alembic_bridge import stamp
 

@@ -1,4 +1,4 @@
-"""The schema that the migrations make, or the models, found out in an empty database."""
+"""The schema that the migrations or the models make in an empty database."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def chain_snapshot(
     """The schema that the migrations make, in a scratch database on the same server.
 
     Args:
-        revisions: of the migrations to apply; all when left out.
+        revisions: of the migrations to apply; default: all.
 
     Raises:
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
@@ -45,11 +45,11 @@ def chain_applied(
 ) -> Iterator[tuple[Engine, MigrationConfig]]:
     """A scratch database on the same server to which the migrations were applied.
 
-    With it comes the configuration with which more can be applied to it.
+    It comes with a configuration for applying more migrations.
 
     Args:
-        revisions: of the migrations to apply; all when left out.
-        observer: hears of what is applied to the configuration's own schema; nobody when left out.
+        revisions: of the migrations to apply; default: all.
+        observer: gets the events of the configuration's own schema; default: none.
 
     Raises:
         ActionableError: as for :func:`chain_snapshot`.
@@ -59,8 +59,8 @@ def chain_applied(
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
     scopes = config.scope.in_scratch()
-    # Nothing is backed up there, no instance and no backfill is waited for; roles would belong to the
-    # whole server.
+    # There it makes no backup, waits for no instance and no backfill, and creates no roles, since
+    # roles belong to the whole server.
     quiet = replace(
         config,
         observer=Observer(),

@@ -1,4 +1,4 @@
-"""Compares any two schemas, and keeps the committed files that hold the migrations' own."""
+"""Compares any two schemas, and maintains the committed files of the migrations' schema."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,15 +24,15 @@ def diff_schemas(
     connect: Connect,
     config: MigrationConfig | None = None,
 ) -> list[Difference]:
-    """In what the second schema differs from the first.
+    """The differences of the second schema from the first.
 
-    Each is ``models``, ``chain`` (what the migrations make), the address of a database, a file of
-    ``migrate snapshot`` or, in a multi-tenant service, ``tenant:ID``. The last makes the other side
-    a tenant's schema too; without it, it is ``public``.
+    Each is ``models``, ``chain`` (what the migrations make), a database URL, a file of
+    ``migrate snapshot`` or, in a multi-tenant service, ``tenant:ID``. With ``tenant:ID`` the other
+    side is a tenant's schema too; otherwise it is ``public``.
 
     Args:
-        engine: the service's database; scratch databases are made on its server.
-        connect: gives an engine for an address.
+        engine: the service's database; scratch databases are created on its server.
+        connect: returns an engine for a URL.
 
     Raises:
         ActionableError: side-unknown, not-comparable, no-scratch-database, or a database does not
@@ -79,7 +79,7 @@ def _read_other(engine: Engine, config: MigrationConfig) -> Snapshot:
 def read_schema_files(
     engine: Engine, *, config: MigrationConfig | None = None
 ) -> dict[Path, Snapshot]:
-    """The path of each file that holds a schema of this service, and what the migrations make.
+    """The path of each committed schema file, with the schema that the migrations make.
 
     Raises:
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
@@ -94,9 +94,9 @@ def read_schema_files(
 
 
 def write_schema_files(engine: Engine, *, config: MigrationConfig | None = None) -> list[Path]:
-    """Bring up to date those files that are there; return the paths of those that changed.
+    """Update the existing files; return the paths of those that changed.
 
-    A file that another major version of the database wrote is left as it is.
+    A file from another major version of the database is not changed.
 
     Raises:
         ActionableError: as above.
@@ -118,4 +118,4 @@ def _is_of(text: str, database: str) -> bool:
     try:
         return Snapshot.from_text(text).database == database
     except ValueError:
-        return True  # it is no snapshot any more: a merge may have left its marks
+        return True  # not a valid snapshot: a merge may have left its marks

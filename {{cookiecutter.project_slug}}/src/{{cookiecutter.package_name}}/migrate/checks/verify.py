@@ -1,4 +1,4 @@
-"""Is the database what its migrations make?"""
+"""Compares the database with what its migrations make."""
 
 from dataclasses import dataclass, replace
 
@@ -20,13 +20,13 @@ from .chain import chain_snapshot
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """How a schema compares with what its applied migrations make.
+    """The result of comparing a schema with what its applied migrations make.
 
     Attributes:
-        differences: each with what could have caused it and what to do.
+        differences: each with its possible cause and the action.
         pending: names of migrations that are not applied; they are not compared.
-        changed_since_run: whether the schema is another than the last run left, whoever is right;
-            None when that run recorded none.
+        changed_since_run: whether the schema has changed since the last run;
+            None if that run recorded no fingerprint.
         error: why nothing could be compared.
     """
 
@@ -37,7 +37,7 @@ class VerifyResult:
 
     @property
     def success(self) -> bool:
-        """Whether they were compared and are the same."""
+        """Whether they were compared and are equal."""
         return self.error is None and not self.differences
 
 
@@ -45,8 +45,8 @@ def verify_schema(engine: Engine, *, config: MigrationConfig | None = None) -> V
     """Compare the database with what its applied migrations make.
 
     They are run in an empty database on the same server, which is dropped afterwards. In the
-    service's own database the catalog is read; nothing is changed and no lock is held. Of a
-    multi-tenant service this is the schema ``public``.
+    service's database only the catalog is read; nothing is changed and no lock is held. In a
+    multi-tenant service it compares the schema ``public``.
     """
     config = config or default_config()
     try:
@@ -73,9 +73,9 @@ def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
 
 
 def verified(engine: Engine, config: MigrationConfig, result: MigrationResult) -> MigrationResult:
-    """A run's result; a failure when MIGRATION_VERIFY=after finds that the schema is another.
+    """A run's result; it is a failure if MIGRATION_VERIFY=after finds a difference.
 
-    What was run stays.
+    The run stays applied.
     """
     if config.verify != "after" or not result.success or not result.migrations:
         return result

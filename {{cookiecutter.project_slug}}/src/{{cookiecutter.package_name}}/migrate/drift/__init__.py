@@ -1,13 +1,13 @@
-"""Drift: what a database has that its migrations did not make, and what it lacks.
+"""Drift: the differences between a database and what its migrations made.
 
-:func:`take_snapshot` describes a schema from the database's catalog, :func:`compare` says in words
-how two descriptions differ, and :func:`read_fingerprints` tells of ten thousand schemas at once
-which of them are the same.
+:func:`take_snapshot` describes a schema from the database's catalog, :func:`compare` lists the
+differences of two descriptions in words, and :func:`read_fingerprints` finds the equal ones of ten
+thousand schemas at once.
 
-This package knows a SQLAlchemy Connection and the name of a schema, and nothing else of the
-engine. Nothing here changes a database.
+This package needs only a SQLAlchemy Connection and the name of a schema. It does not change a
+database.
 
-Belongs here: snapshots and their differences; what depends on the database is in ``backends``. May
+Belongs here: snapshots and their differences; code for one database is in ``backends``. May
 import: ``backends``, ``bookkeeping``. Imported by: the engine's other modules.
 """
 

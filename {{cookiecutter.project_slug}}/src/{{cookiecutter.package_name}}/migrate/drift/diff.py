@@ -1,4 +1,4 @@
-"""How two snapshots differ, in words: what it is, what could have caused it, and what to do."""
+"""The differences of two snapshots in words, with a possible cause and the action."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .snapshot import Item, Snapshot
 
 
 class Change(StrEnum):
-    """What is the matter with an item."""
+    """The kind of a difference."""
 
     MISSING = "missing"
     UNEXPECTED = "unexpected"
@@ -18,18 +18,18 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs.
+    """One difference.
 
     Attributes:
         kind: as in :class:`Item`.
         name: as in :class:`Item`.
         change: whether the item is missing, unexpected or different.
-        fact: which fact of the item is different; empty when the whole item is.
-        expected: the fact's value by what is right, None when it has none.
-        found: the fact's value as it is, None when it has none.
-        sentence: what differs.
-        cause: what could have caused it.
-        action: what to do about it.
+        fact: the fact of the item that differs; empty for the whole item.
+        expected: the expected value of the fact; None if it has none.
+        found: the actual value of the fact; None if it has none.
+        sentence: the difference in words.
+        cause: a possible cause.
+        action: what to do.
     """
 
     kind: str
@@ -49,21 +49,22 @@ class Difference:
 def compare(
     expected: Snapshot, found: Snapshot, *, expected_by: str = "the migrations"
 ) -> list[Difference]:
-    """Every difference between what is right and what is there, by kind and name.
+    """Every difference between the expected and the actual schema, by kind and name.
 
-    What hangs on a table that is missing or unexpected (columns, constraints, indexes, …) is not
-    told again.
+    The parts of a missing or unexpected table (columns, constraints, indexes, …) are not listed
+    again.
 
     Args:
-        expected_by: who says what is right, in the plural: "the migrations", "the models".
+        expected_by: the source of the expected schema, in the plural: "the migrations", "the
+        models".
 
     Raises:
-        ValueError: the two come from databases whose texts cannot be compared.
+        ValueError: the texts of the two databases are not comparable.
     """
     if expected.database != found.database:
         raise ValueError(
             f"A snapshot of {expected.database} cannot be compared with one of {found.database}:"
-            " each version writes the same thing in its own words."
+            " each version writes the catalog differently."
         )
     rights = {(item.kind, item.name): item for item in expected.items}
     haves = {(item.kind, item.name): item for item in found.items}
@@ -89,13 +90,19 @@ def compare(
 
 _Items = dict[tuple[str, str], Item]
 
-# Kinds whose items may say of something that goes without saying only what is unusual about it:
-# the index of a constraint, a partition's copy of a trigger. A whole item has this fact.
-_WHOLE = {"schema": "", "default privileges": "", "index": "table", "trigger": "definition"}
+# Kinds with implicit items, of which only unusual facts are listed: the index of a constraint, a
+# partition's copy of a trigger. A complete item has this fact.
+_WHOLE = {
+    "schema": "",
+    "default privileges": "",
+    "extension member": "",
+    "index": "table",
+    "trigger": "definition",
+}
 
 
 def _add_silent(items: _Items, others: _Items) -> None:
-    """Add what is there but has no item because nothing of it is worth telling."""
+    """Add existing objects that have no item because all their facts are defaults."""
     for key, item in others.items():
         whole = _WHOLE.get(item.kind)
         if whole is not None and whole not in item.facts:
@@ -111,7 +118,7 @@ _HELD = {"column", "attribute", "constraint", "trigger", "rule", "policy", "iden
 def _whole(
     change: Change, items: list[Item], others: list[Item], expected_by: str
 ) -> Iterator[Difference]:
-    """Differences for items that only one side has; ``others`` are those of the other side."""
+    """Differences for items that only one side has; ``others`` are the other side's items."""
     holders = {item.name for item in items if item.kind in _HOLDERS}
     columns = {item.name for item in items if item.kind in ("column", "attribute")}
     for item in items:
@@ -136,7 +143,7 @@ def _whole_difference(
         action = "Make it again as the migration does, or write a migration that drops it."
     else:
         sentence = f"{subject} is there; {expected_by} do not make it"
-        cause = "It was made by hand or by another tool, or a migration that failed left it behind."
+        cause = "It was made by hand or by another tool, or a failed migration left it behind."
         action = "Drop it, write a migration that makes it, or exclude it by its name."
     if twin:
         cause = f"It may have been renamed: {_subject(twin)} is defined in the same way."
@@ -160,7 +167,7 @@ def _could_be_renamed(one: Item, other: Item) -> bool:
 
 
 class _Words(NamedTuple):
-    """How a fact is said when it has a value ({}), and when it has none."""
+    """The words for a fact that has a value ({}), and for one without a value."""
 
     present: str
     absent: str
@@ -190,15 +197,13 @@ _WORDS: Mapping[str, _Words] = {
     "partition": _Words("is the partition {}", "is no partition"),
     "partitioned by": _Words("is partitioned by {}", "is not partitioned"),
     "row security": _Words("has row security {}", "has row security off"),
-    "security definer": _Words(
-        "runs with its owner's rights", "runs with the rights of who calls it"
-    ),
+    "security definer": _Words("runs with its owner's rights", "runs with its caller's rights"),
     "statistics target": _Words("has statistics target {}", "has the usual statistics target"),
     "storage": _Words("is stored {}", "is stored as usual"),
-    "strict": _Words("gives null for null", "is also called with null"),
+    "strict": _Words("returns null for null", "is also called with null"),
     "strict types": _Words("checks its types", "does not check its types"),
     "table": _Words("is on table {}", "is on no table"),
-    "table is clustered on it": _Words("is what CLUSTER sorts by", "is not what CLUSTER sorts by"),
+    "table is clustered on it": _Words("is used by CLUSTER", "is not used by CLUSTER"),
     "unique": _Words("is unique", "is not unique"),
     "unlogged": _Words("is unlogged: a crash empties it", "is logged"),
     "valid": _Words("is not valid", "is valid"),
@@ -206,10 +211,10 @@ _WORDS: Mapping[str, _Words] = {
     "volatility": _Words("is {}", "is volatile"),
     "without rowid": _Words("has no rowid", "has a rowid"),
 }
-# Where these have a value something is wrong, and it goes without saying what would be right.
+# If one of these has a value, something is wrong, so the expected value is not mentioned.
 _FAULTS = {"enabled", "enforced", "valid", "validated"}
 
-# What could have caused a difference in a fact, and what to do. {name} is the item's name, {holder}
+# The possible cause of a difference in a fact, and the action. {name} is the item's name, {holder}
 # its table, {local} its name within that table.
 _ADVICE: Mapping[str, tuple[str, str]] = {
     "valid": (
@@ -221,7 +226,7 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "ALTER TABLE {holder} VALIDATE CONSTRAINT {local};",
     ),
     "enabled": (
-        "ALTER TABLE … DISABLE TRIGGER, or ENABLE with another word; a bulk load may have left it.",
+        "ALTER TABLE … DISABLE TRIGGER, or another form of ENABLE; a bulk load may have left it.",
         "ALTER TABLE {holder} ENABLE TRIGGER {local}; or write a migration that switches it.",
     ),
     "enforced": (
@@ -246,7 +251,8 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "Switch it back at once: it decides who sees which rows.",
     ),
     "body": (
-        "CREATE OR REPLACE FUNCTION by hand, or a migration whose file was edited after it was run.",
+        "CREATE OR REPLACE FUNCTION by hand, or a migration whose file was edited after it was "
+        "run.",
         "Run the migration's statement again, or write a migration with the new body.",
     ),
     "column order": (
@@ -288,9 +294,9 @@ def _facts(
 
 
 def _same(expected: str | None, right_schema: str, found: str | None, have_schema: str) -> bool:
-    """Whether two values are the same text, or were before the schema's name was taken out.
+    """Whether two values are equal, with or without the schema's name in them.
 
-    A function's body that names ``public`` may mean it in every schema.
+    A function's body that names ``public`` may mean ``public`` in every schema.
     """
     if expected is None or found is None or expected == found:
         return expected == found
@@ -332,7 +338,7 @@ def _value(fact: str, value: str | None) -> str:
 
 
 def _short(value: str | None) -> str:
-    """A value as people write it: the type that the server adds to a literal is left out."""
+    """A value without the type that the server adds to a literal."""
     if value is None:
         return "none"
     literal, cast, type_ = value.rpartition("::")
@@ -362,7 +368,7 @@ def _local(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """The parts of ``table.column``; a quoted name may have a dot in it."""
+    """The parts of ``table.column``; a quoted name may contain a dot."""
     quoted = False
     for place, letter in enumerate(name):
         if letter == '"':

@@ -1,4 +1,4 @@
-"""A snapshot: what makes up a schema, as items; its fingerprint; and its text in a file."""
+"""A snapshot: the items of a schema, its fingerprint, and its text in a file."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from ..bookkeeping import BOOKKEEPING
 
 _HEADER = "# Schema snapshot 1: "
 _INDENT = "    "
-_BLANK = "  "  # what the further line of a value starts with
+_BLANK = "  "  # the start of further lines of a value
 
 
 @dataclass(frozen=True, order=True)
 class Item:
-    """One thing in a schema: a table, a column, a constraint, …
+    """One object in a schema: a table, a column, a constraint, …
 
     Attributes:
-        kind: what it is: ``column``.
-        name: what it is called, with its table where it has one: ``users.email``.
+        kind: for example ``column``.
+        name: its name, with its table if it has one: ``users.email``.
         definition: lines of ``fact: value``; a further line of a value starts with two spaces.
     """
 
@@ -45,11 +45,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A schema as it was at one moment.
+    """A schema at one moment.
 
     Attributes:
-        database: kind and major version: ``PostgreSQL 18``. Others are not comparable.
-        schema: its name; no part of the fingerprint.
+        database: kind and major version: ``PostgreSQL 18``. Different ones are not comparable.
+        schema: its name, which is not part of the fingerprint.
         items: sorted by kind and name.
     """
 
@@ -59,15 +59,15 @@ class Snapshot:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the items; the one that :func:`read_fingerprints` gives."""
+        """SHA-256 of the items, as in :func:`read_fingerprints`."""
         return hash_of_rows((item.kind, item.name, item.definition) for item in self.items)
 
     def to_text(self) -> str:
-        """The snapshot as lines to keep in a file: fit to be read, and to be compared by git."""
+        """The snapshot as lines for a file, for people and for git."""
         lines = [f"{_HEADER}{self.database}, schema {_one_line(self.schema)}"]
         for item in self.items:
             lines.append(f"{item.kind}: {_one_line(item.name)}")
-            # An editor may take away blanks at the end of a line, so an empty one has none.
+            # An editor may remove trailing blanks, so an empty line has none.
             lines += [
                 "" if line == _BLANK else _INDENT + line
                 for line in item.definition.split("\n")
@@ -77,15 +77,17 @@ class Snapshot:
 
     @classmethod
     def from_text(cls, text: str) -> "Snapshot":
-        """What :meth:`to_text` wrote.
+        """The snapshot from the text of :meth:`to_text`.
 
         Raises:
-            ValueError: the text is no snapshot, or one of another version of the format.
+            ValueError: the text is not a snapshot, or has another version of the format.
         """
         header, *lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
         database, found, schema = header.removeprefix(_HEADER).partition(", schema ")
         if not header.startswith(_HEADER) or not found:
-            raise ValueError(f"This is no snapshot of a schema: it does not begin with {_HEADER!r}")
+            raise ValueError(
+                f"This is not a snapshot of a schema: it does not begin with {_HEADER!r}"
+            )
         return cls(database, _many_lines(schema), tuple(sorted(_read_items(lines))))
 
 
@@ -96,12 +98,12 @@ def take_snapshot(
     excluded: Collection[str] = tuple(BOOKKEEPING),
     column_order: bool = False,
 ) -> Snapshot:
-    """Describe a schema as it is now. A schema that is not there has no items.
+    """Describe the current state of a schema. A missing schema has no items.
 
     Args:
-        connection: its transaction and its settings stay as they are.
+        connection: its transaction and its settings are not changed.
         schema: its name; SQLite's is ``main``.
-        excluded: names to leave out with all that hangs on them; ``*`` stands for any text.
+        excluded: names to leave out with all their parts; ``*`` stands for any text.
             Default: the tables in :data:`BOOKKEEPING`.
         column_order: whether the order of a table's columns counts.
     """
@@ -119,9 +121,9 @@ def read_fingerprints(
     excluded: Collection[str] = tuple(BOOKKEEPING),
     column_order: bool = False,
 ) -> dict[str, str]:
-    """The fingerprint of each schema that is there, made by the server. Arguments as above.
+    """The fingerprint of each existing schema, computed by the server. Arguments as above.
 
-    Ten thousand schemas take one query, or some more where views would lock too much.
+    Ten thousand schemas take one query, or a few more if views would need too many locks.
     """
     return backend.snapshot.read_hashes(
         connection, schemas, excluded=excluded, column_order=column_order
@@ -140,7 +142,7 @@ def _read_items(lines: Iterable[str]) -> Iterator[Item]:
                 yield Item(kind, name, "\n".join(definition))
             kind, found, rest = line.partition(": ")
             if not found:
-                raise ValueError(f"This line of a snapshot names nothing: {line!r}")
+                raise ValueError(f"This line of a snapshot has no name: {line!r}")
             name, definition = _many_lines(rest), []
     if kind:
         yield Item(kind, name, "\n".join(definition))

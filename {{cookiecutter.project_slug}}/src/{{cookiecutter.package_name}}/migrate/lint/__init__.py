@@ -1,11 +1,11 @@
-"""Says what a migration does to a live site, before it does it.
+"""The linter: reports what a migration would do to a live site.
 
-Linters that read SQL guess. This one runs the migrations on an empty schema, one statement at a
-time, and asks the database what each did: which locks it took, what it wrote anew, what it read
-whole, and what the code that runs now would miss.
+Linters that only read SQL must guess. This one runs the migrations on an empty schema, one
+statement at a time, and asks the database about the effect of each: its locks, rewritten tables,
+full scans, and objects that the running code would miss.
 
-Belongs here: how migrations are watched, the rules, and reports. May import: nothing of the engine;
-what a database must be asked is in ``backends/<database>/lint.py``, which it is handed. Imported
+Belongs here: watching migrations, the rules, and reports. May import: nothing of the engine;
+the database's part is in ``backends/<database>/lint.py``, which it gets as an argument. Imported
 by: the engine's other modules.
 """
 
@@ -49,14 +49,14 @@ def lint(
     """Run migrations on a scratch database, and report what they would do to a live one.
 
     Args:
-        connection: to a database that has what comes before these migrations, and holds nothing
-            that is needed: what they do is committed there.
-        migrations: in their order; one run, so that what one creates the next may do with as it
-            likes.
+        connection: to a scratch database that has the earlier migrations; the changes are committed
+            there.
+        migrations: in their order, as one run: objects that one migration creates may be changed
+            freely by later ones.
         dialect: the module ``backends/<database>/lint.py``.
-        small_tables: names of tables that are so small that nothing takes long on them.
-        round_trip: downgrade and upgrade again, to see whether that gives back the schema.
-        snapshots: compare the schema as a whole too, after the downgrade.
+        small_tables: names of tables that are so small that every statement is quick.
+        round_trip: downgrade and upgrade again, to check that the schema comes back.
+        snapshots: also compare the whole schema after the downgrade.
         options: for Alembic's ``MigrationContext``.
     """
     linted = observe(

@@ -13,7 +13,7 @@ _TARGET = re.compile(
 
 
 def target(sql: str) -> str | None:
-    """The table of an UPDATE or DELETE; None of another statement."""
+    """The table of an UPDATE or DELETE; None for other statements."""
     found = _TARGET.match(sql)
     return found["table"] if found else None
 
@@ -43,7 +43,7 @@ def chunked(sql: str, key: str) -> list[str]:
 
 
 def _split(sql: str) -> tuple[str, str, str]:
-    """A statement before its WHERE, the condition, and RETURNING with what follows."""
+    """The parts of a statement: before WHERE, the condition, and from RETURNING on."""
     depth, at = 0, {"WHERE": len(sql), "RETURNING": len(sql)}
     for token in _CLAUSE.finditer(sql):
         depth += (token[0] == "(") - (token[0] == ")")

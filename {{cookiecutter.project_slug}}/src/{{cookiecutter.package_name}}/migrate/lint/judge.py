@@ -1,4 +1,4 @@
-"""Turns what migrations did into findings, notices and what their authors accept."""
+"""Turns the effects of migrations into findings, notices and accepted findings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -90,22 +90,22 @@ def _ignores(one: Linted, codes: Sequence[str]) -> Iterator[Finding]:
             yield _about(one, "ignore-without-reason", f"lint_ignore gives no reason for {code}.")
 
 
-# Codes that no rule gives: why it matters, and what to do.
+# Codes without a rule: why, and what to do instead.
 WORDS = {
     "unused-ignore": (
-        "It would hide what somebody adds later.",
-        "Take the entry out of lint_ignore.",
+        "It would hide a later finding.",
+        "Remove the entry from lint_ignore.",
     ),
     "ignore-without-reason": (
-        "Nobody will know later whether it still holds.",
+        "Nobody can check later if it is still valid.",
         'Give the reason: lint_ignore = {"code": "reason"}.',
     ),
     "brief-lock": (
-        "It waits for those who use the table, and others wait behind it.",
+        "It waits for running queries of the table, and later ones wait behind it.",
         "Nothing to do: the engine limits the wait, and tries again.",
     ),
     "downgrade-drops-data": (
-        "A rollback drops what was written meanwhile.",
+        "A rollback drops the data that was written meanwhile.",
         "Nothing to do; make a backup before a rollback.",
     ),
 }
@@ -117,7 +117,7 @@ def _about(one: Linted, code: str, detail: str, *, notice: bool = False) -> Find
     return Finding((code,), one.migration.name, path, detail, why, instead, notice=notice)
 
 
-# -- What is good to know ------------------------------------------------------------------------
+# -- Notices -------------------------------------------------------------------------------------
 
 
 def _notices(one: Linted, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _notices(one: Linted, found: Sequence[Finding]) -> Iterator[Finding]:
     if brief:
         yield _about(one, "brief-lock", f"Briefly: {', '.join(sorted(brief))}.", notice=True)
     if added := sorted(_added(one)):
-        drops = f"The downgrade drops {', '.join(added)}, with what is in it."
+        drops = f"The downgrade drops {', '.join(added)}, with the data in it."
         yield _about(one, "downgrade-drops-data", drops, notice=True)
 
 

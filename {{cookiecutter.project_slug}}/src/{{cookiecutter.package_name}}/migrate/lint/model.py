@@ -1,9 +1,9 @@
-"""What is linted, what a statement did, and what is said about it."""
+"""The types of linting: migrations, effects of statements, rules, findings."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -16,12 +16,12 @@ class Migration:
     """A migration to lint.
 
     Attributes:
-        path: its file, as findings shall name it.
-        upgrade, downgrade: its bodies. One that runs outside a transaction enters
-            ``op.get_context().autocommit_block()`` itself, as the engine's loader makes it.
+        path: the path of its file for findings.
+        upgrade, downgrade: its bodies. A body that runs outside a transaction enters
+            ``op.get_context().autocommit_block()`` itself; the engine's loader arranges this.
         phase: ``expand``, ``backfill`` or ``contract``.
         transaction: whether it runs in a transaction.
-        ignores: code -> reason: the findings that its author knows and accepts.
+        ignores: code -> reason, for the findings that its author accepts.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Thing:
 
     Attributes:
         kind: ``table`` (views too), ``column``, ``index``, ``constraint``, ``trigger``, …
-        name: as SQL writes it, with its schema only where the search path does not find it.
-        of: the key of the table (or type) that it belongs to; a table's own key.
+        name: its name in SQL, with its schema only if the search path does not find it.
+        of: the key of its table (or type); for a table, its own key.
         table: the name of that table.
-        facts: what makes it what it is.
-        measures: what the database counts: where it is stored, how often it was scanned.
+        facts: its properties.
+        measures: the database's counters: its storage, its number of scans.
     """
 
     kind: str
@@ -68,27 +68,41 @@ class Thing:
     measures: Mapping[str, Any] = field(default_factory=dict)
 
 
-Catalog = Mapping[str, Thing]  # by an identity that a rename does not change
-Change = tuple[Thing | None, Thing | None]
+Catalog = Mapping[str, Thing]  # by a key that a rename does not change
+
+
+class Change(NamedTuple):
+    """An object before and after a statement; None where it is not there."""
+
+    old: Thing | None
+    new: Thing | None
+
+    @property
+    def thing(self) -> Thing:
+        """The current object or, if it is gone, the former one."""
+        thing = self.new or self.old
+        assert thing is not None
+        return thing
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one statement did. Tables are those that were there before the run, small ones aside.
+    """The effect of one statement on tables that existed before the run, without small ones.
 
     Attributes:
         line: the line of the migration's file that ran it.
-        command: what the database calls it: ``ALTER TABLE``.
-        locks: table -> the strongest lock that the statement took, where others wait for it.
-        held: table -> the lock that an earlier statement of the transaction took, and which.
-        rewritten: tables that were written anew, row by row.
-        scanned: tables that were read whole.
-        indexed: tables of which an index was built.
-        emptied: tables that were truncated.
-        touched: tables of which rows were changed, or fetched, without a key that bounds them.
-        needs_autocommit: the transaction was in the statement's way.
-        waits: how long it may wait for a lock, where that is too long.
-        changes_server: it was not executed, since it changes more than the scratch database.
+        command: the database's name for it: ``ALTER TABLE``.
+        locks: table -> the strongest lock that the statement took, if others wait for it.
+        held: table -> the lock of an earlier statement of the transaction, and that statement.
+        rewritten: tables whose rows were all rewritten.
+        scanned: tables that were read completely.
+        indexed: tables on which an index was built.
+        emptied: truncated tables.
+        touched: tables whose rows were changed or fetched without a limiting key.
+        needs_autocommit: whether it cannot run in a transaction.
+        waits: how long it may wait for a lock, if that is too long.
+        changes_server: whether it was not executed because it changes more than the scratch
+        database.
     """
 
     sql: str
@@ -110,26 +124,28 @@ class Effect:
 
     @property
     def worked_on(self) -> frozenset[str]:
-        """Tables on which it works the longer, the more rows they have."""
+        """Tables for which its duration grows with their number of rows."""
         return self.rewritten | self.scanned | self.indexed | self.touched
 
     def changes(self, *kinds: str) -> list[Change]:
-        """What differs on tables that were there before, by its identity."""
+        """The changes on existing tables, by key."""
         keys = {**self.before, **self.after}
-        pairs = [(self.before.get(key), self.after.get(key)) for key in keys]
-        return [
-            (old, new)
-            for old, new in pairs
-            if (thing := old or new) is not None
-            and (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
+        changes = [Change(self.before.get(key), self.after.get(key)) for key in keys]
+        return [change for change in changes if self._counts(change, kinds)]
+
+    def _counts(self, change: Change, kinds: tuple[str, ...]) -> bool:
+        old, new = change
+        thing = old or change.thing
+        return (
+            (thing.kind in kinds if kinds else thing.kind not in _NOT_MADE)
             and (thing.of in self.existing or not thing.of.startswith("table:"))
             and (old is None or new is None or (old.name, old.facts) != (new.name, new.facts))
-        ]
+        )
 
 
 _NOT_MADE = {"lock", "setting"}
 UNSEEN = (
-    "-- on the driver's own connection"  # what stands for statements that only their effects tell
+    "-- on the driver's own connection"  # stands for statements of which only the effects are known
 )
 
 
@@ -139,7 +155,7 @@ class Step:
 
     Attributes:
         lines: the body of ``upgrade()``.
-        when: what must have happened before it runs.
+        when: the precondition for running it.
     """
 
     lines: tuple[str, ...]
@@ -148,7 +164,7 @@ class Step:
     when: str = ""
 
     def code(self) -> str:
-        """The file, without its head."""
+        """The file, without its header."""
         attributes = [f"# {self.when}"] * bool(self.when)
         attributes += [f'phase = "{self.phase}"'] * (self.phase != "expand")
         attributes += ["transaction = False"] * (not self.transaction)
@@ -162,17 +178,17 @@ Rewrite = tuple[Step, ...]
 
 @dataclass
 class Linted:
-    """One migration, after it ran.
+    """One migration after its run.
 
     Attributes:
-        base: the database before the run: what old code knows.
+        base: the database before the run, which old code knows.
         start: the database before this migration.
-        snapshot: the schema before this migration, whole.
-        failure: why it could not be run.
-        undo: what the downgrade did not do, each in a sentence.
-        undo_code: the lines that the downgrade lacks.
-        was_undone: its downgrade was run, and did all of it.
-        earlier_contract: the migration of the same run before it whose phase is ``contract``.
+        snapshot: the whole schema before this migration.
+        failure: the error if it failed.
+        undo: faults of the downgrade, each as a sentence.
+        undo_code: the missing lines of the downgrade.
+        was_undone: whether its downgrade ran without a fault.
+        earlier_contract: an earlier migration of the same run whose phase is ``contract``.
     """
 
     migration: Migration
@@ -188,18 +204,18 @@ class Linted:
 
     @property
     def end(self) -> Catalog:
-        """The database after it."""
+        """The database after this migration."""
         return self.effects[-1].after if self.effects else self.start
 
 
 @dataclass(frozen=True)
 class Hit:
-    """Where a rule found something.
+    """A place where a rule found something.
 
     Attributes:
-        effect: the statement; None when it is the whole migration.
-        detail: what it is, in this case.
-        rewrite: the safe form as code, one text for each file; the database's own when None.
+        effect: the statement; None for the whole migration.
+        detail: a sentence about this case.
+        rewrite: the safe form as code, one text for each file; None means the dialect's own.
     """
 
     effect: Effect | None
@@ -211,17 +227,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class Rule:
-    """What can be wrong with a migration.
+    """A kind of problem of a migration.
 
     Attributes:
         code: its stable name.
-        title: what it is, in one line.
+        title: the problem, in one line.
         why: why it hurts, in one sentence.
         instead: what to do instead, in one sentence.
-        check: finds it.
-        family: of several rules of one family that find the same statement, the first says it
-            and the others are named beside it.
-        contract: whether it is what ``phase = "contract"`` is for.
+        check: the function that finds it.
+        family: if several rules of one family find the same statement, the first reports it
+            and names the others.
+        contract: whether ``phase = "contract"`` allows it.
     """
 
     code: str
@@ -238,11 +254,11 @@ class Finding:
     """Something to change, or a notice.
 
     Attributes:
-        codes: the rule's code first, then those of the same family that it brings with it.
-        statement, line: empty when it is about the migration as a whole.
-        lock: the lock in the database's own word.
+        codes: the rule's code, then the codes of other rules of its family.
+        statement, line: empty if it is about the whole migration.
+        lock: the database's name for the lock.
         rewrite: the safe form as Alembic code, one text for each file.
-        reason: why it is accepted; then it is no finding any more.
+        reason: the reason if it is accepted.
     """
 
     codes: tuple[str, ...]
@@ -267,13 +283,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What linting found.
+    """The result of linting.
 
     Attributes:
-        linted: names of the migrations that were run.
-        findings: what should be changed first.
-        notices: what is good to know.
-        silenced: what ``lint_ignore`` accepts.
+        linted: names of the migrations that ran.
+        findings: problems to correct.
+        notices: information that needs no change.
+        silenced: findings that ``lint_ignore`` accepts.
     """
 
     linted: tuple[str, ...]
@@ -288,7 +304,7 @@ class Report:
 
 
 class Dialect(Protocol):
-    """What linting asks of a database: the module ``backends/<database>/lint.py``."""
+    """The database's part of linting: the module ``backends/<database>/lint.py``."""
 
     def prepare(self, connection: Connection) -> None:
         """Set up a connection before the first statement."""
@@ -299,43 +315,44 @@ class Dialect(Protocol):
     def run(
         self, cursor: Any, statement: str, parameters: Any, many: bool, watch: "Watch"
     ) -> Sequence[Effect]:
-        """Execute a statement of a migration, and tell what it did."""
+        """Execute a statement of a migration, and return its effect."""
 
     def changes_server(self, statement: str) -> bool:
-        """Whether a statement changes what all databases of the server share."""
+        """Whether a statement changes something that all databases of the server share."""
 
     def unseen(self, connection: Connection, before: Catalog, watch: "Watch") -> Sequence[Effect]:
-        """What a migration did past SQLAlchemy, since the last statement that was seen."""
+        """The effects of statements that bypassed SQLAlchemy, since the last seen statement."""
 
     def fits(self, old: Thing, new: Thing) -> bool:
-        """Whether code that knows a column's old type reads and writes the new one."""
+        """Whether code for a column's old type can read and write the new one."""
 
     def rewrite(self, effect: Effect) -> Rewrite:
-        """The safe form of a statement; nothing when there is none."""
+        """The safe form of a statement; empty if there is none."""
 
     def undo(self, kind: str, thing: Thing) -> str:
-        """The line that drops what an upgrade left behind."""
+        """The line that drops an object that an upgrade created."""
 
 
 class Snapshots(Protocol):
-    """How a whole schema is described, and two descriptions compared."""
+    """Describes a whole schema, and compares two descriptions."""
 
     def take(self, connection: Connection) -> Any:
-        """Describe the schema; the connection's transaction stays as it is."""
+        """Describe the schema; does not end the connection's transaction."""
 
     def compare(self, before: Any, after: Any) -> Sequence[str]:
-        """What differs, each in a sentence."""
+        """The differences, each as a sentence."""
 
 
 @dataclass
 class Watch:
-    """What is known while migrations run.
+    """The state while migrations run.
 
     Attributes:
         existing: keys of the tables to watch.
-        base: the database before the first of them.
+        base: the database before the first migration.
         taken: lock -> the statement that took it, in this transaction.
-        renamed: key by the present name -> key, where the database itself tells things by name.
+        renamed: key with the current name -> original key, for a database that identifies objects
+            by name.
     """
 
     existing: frozenset[str]
@@ -349,7 +366,7 @@ class Watch:
 
 
 def as_code(linted: Linted) -> tuple[str, ...]:
-    """A migration's statements as they were run."""
+    """A migration's statements as code, as they ran."""
     return tuple(execute(effect.sql) for effect in linted.effects)
 
 
@@ -359,7 +376,7 @@ def execute(sql: str) -> str:
 
 
 def text(sql: str, *parameters: str) -> str:
-    """A statement as a Python literal, its colons safe from being taken for parameters."""
+    """A statement as a Python literal, with escaped colons, so that they are not parameters."""
     names = "|".join(parameters) or "(?!)"
     escaped = sql.replace("\\", "\\\\")
     escaped = re.sub(rf"(?<!:):(?=\w)(?!(?:{names})\b)", r"\\\\:", escaped)

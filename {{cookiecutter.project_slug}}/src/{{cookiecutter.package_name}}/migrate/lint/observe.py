@@ -1,4 +1,4 @@
-"""Runs migrations on an empty schema, one statement at a time, and asks what each did."""
+"""Runs migrations on an empty schema, one statement at a time, and records the effect of each."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event
 
 from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
 
-# What only asks, or marks the course of a transaction, is executed and not looked at.
+# Queries and statements that control a transaction are executed but not examined.
 _COURSE = re.compile(r"\s*(EXPLAIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
 _EXECUTE = {"do_execute": False, "do_executemany": True}
 
@@ -25,17 +25,17 @@ def observe(
     snapshots: Snapshots | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> list[Linted]:
-    """Run migrations, and tell what each did.
+    """Run migrations, and return the effects of each.
 
     They are one transaction, as in a run of the engine, unless one of them says
-    ``transaction = False``. The first that fails is the last that is run.
+    ``transaction = False``. The run stops at the first failure.
 
     Args:
-        connection: to a scratch database that has what comes before these migrations, and no
-            transaction begun. What they do is committed there.
+        connection: to a scratch database that has the earlier migrations, with no open
+            transaction. The changes are committed there.
         small_tables: names of tables that are not watched.
         round_trip: undo and redo them afterwards, and compare the catalog.
-        snapshots: with which the whole schema is compared too.
+        snapshots: used to compare the whole schema too.
         options: for Alembic's ``MigrationContext``.
     """
     dialect.prepare(connection)
@@ -136,7 +136,7 @@ class _Runner:
                 event.remove(self.connection.engine, name, listener)
 
     def round_trip(self, linted: Sequence[Linted]) -> None:
-        """Undo them, last first, until one is not undone, then run again what was."""
+        """Undo them, last first, until one fails; then run the undone ones again."""
         undone: list[Linted] = []
         for one in reversed(linted):
             undone.append(one)
@@ -168,7 +168,7 @@ class _Runner:
             if name not in after:
                 one.undo.append(f"{' '.join(filter(None, name))} does not come back")
             elif before[name].facts != after[name].facts:
-                one.undo.append(f"{' '.join(filter(None, name))} is not what it was")
+                one.undo.append(f"{' '.join(filter(None, name))} has changed")
 
         if self.snapshots and not one.undo:
             one.undo += self.snapshots.compare(one.snapshot, self._snapshot())
@@ -203,7 +203,7 @@ class _Runner:
 
 
 def _named(catalog: Catalog) -> dict[tuple[str, str, str], Any]:
-    # What a person would call it, so that what was dropped and made again is the same.
+    # By its name for people, so that an object that was dropped and created again is the same.
     return {
         (thing.kind, thing.name, f"of {thing.table}" if thing.table else ""): thing
         for thing in catalog.values()
@@ -212,7 +212,7 @@ def _named(catalog: Catalog) -> dict[tuple[str, str, str], Any]:
 
 
 def _forgive_labels(one: Linted) -> None:
-    # No database takes a value out of an enum; where the upgrade can live with that, so can we.
+    # No database can remove a value of an enum; if the upgrade accepts existing values, so do we.
     if all(problem.startswith("label ") for problem in one.undo):
         one.undo.clear()
 

@@ -1,4 +1,4 @@
-"""Writes a report: for people, as JSON, and as annotations of GitHub."""
+"""Writes a report: as text for people, as JSON, and as annotations for GitHub."""
 
 import json
 from dataclasses import asdict
@@ -36,7 +36,7 @@ def as_github(report: Report, *, level: str = "error") -> str:
 
 
 def summary(report: Report) -> str:
-    """One line: how many were linted, and what was found."""
+    """One line: the number of linted migrations and of findings."""
     counts = [(len(report.linted), "migration", " linted"), (len(report.findings), "finding", "")]
     counts += [(len(report.silenced), "finding", " accepted")] * bool(report.silenced)
     return ", ".join(f"{n} {word}{'' if n == 1 else 's'}{rest}" for n, word, rest in counts) + "."

@@ -1,9 +1,9 @@
-"""The SQL that ``latest`` would run, printed; nothing is touched.
+"""Prints the SQL that ``latest`` would run, and changes nothing.
 
-PostgreSQL's is printed by Alembic. SQLite cannot alter most of a table without reading it first, so
-there it is recorded on a copy in memory. The answers to the template kept one of the two.
+For PostgreSQL Alembic prints it. SQLite must read a table before it can alter it, so
+there the SQL is recorded on a copy in memory. The answers to the template keep one of the two.
 
-Belongs here: how SQL is written instead of run. May import: ``runner``, ``plan``, ``backends``.
+Belongs here: printing SQL instead of running it. May import: ``runner``, ``plan``, ``backends``.
 Imported by: ``api``.
 """
 

@@ -17,15 +17,15 @@ from ..select import all_pending
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
-# A script that fails must end as failed in psql, and what it began must be undone.
+# If the script fails, psql must exit with an error, and the transaction must be undone.
 STOP_ON_ERROR = "\\set ON_ERROR_STOP on\n"
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from where this database is to the last migration that may run now, as psql takes it.
+    """The SQL from the database's revision to the last migration that may run now, for psql.
 
     Raises:
-        ActionableError: cannot-write-sql, or the folder is not in order.
+        ActionableError: cannot-write-sql, or the folder has errors.
     """
     from ..alembic_bridge import context_options, print_steps
 

@@ -1,4 +1,4 @@
-"""Records SQL on a copy of the database in memory, which runs the migrations for real."""
+"""Records SQL on a copy of the database in memory, on which the migrations really run."""
 
 import re
 import sqlite3
@@ -17,17 +17,17 @@ from ..rolling.gate import as_comment
 from ..runner import upgrade
 from ..select import all_pending
 
-# A script that fails must end as failed in sqlite3, and what it began is undone when it ends.
+# If the script fails, sqlite3 must exit with an error; its exit undoes the open transaction.
 STOP_ON_ERROR = ".bail on\n"
-# A placeholder, or what may hold a question mark that is none.
+# A placeholder, or text in which a question mark is not a placeholder.
 _PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\?""", re.S)
 
 
 def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from where this database is to the last migration that may run now, as sqlite3 takes it.
+    """The SQL from the database's revision to the last migration that may run now, for sqlite3.
 
     Raises:
-        ActionableError: a migration failed on the copy, or the folder is not in order.
+        ActionableError: a migration failed on the copy, or the folder has errors.
     """
     copy = create_engine("sqlite://", poolclass=StaticPool)
     try:
@@ -45,7 +45,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
 
 
 class _Recorder:
-    """Collects the statements that reach a SQLite database, their values filled in."""
+    """Collects the statements of a SQLite database, with their values."""
 
     def __init__(self, engine: Engine) -> None:
         self.statements: list[str] = []
@@ -59,7 +59,7 @@ class _Recorder:
         event.listen(engine, "do_executemany", self._executes_many)
 
     def _traced(self, statement: str) -> None:
-        # SQLite tells of a statement once more for each trigger that it sets off.
+        # SQLite reports a statement once more for each trigger that it fires.
         if self._is_new or statement != self._last:
             self.statements.append(self._exact or statement)
         self._is_new, self._exact, self._last = False, None, statement
@@ -72,7 +72,7 @@ class _Recorder:
         return True
 
     def _note(self, statement: str, values: Any) -> Any:
-        # SQLite itself would write floats with 15 digits, which are not always the same number.
+        # SQLite itself would write floats with 15 digits, which do not always give the same number.
         self._is_new = True
         self._exact = _with_values(statement, values) if isinstance(values, tuple) else None
         return values
@@ -96,7 +96,7 @@ def _literal(value: Any) -> str:
 
 
 def _terminated(statement: str) -> str:
-    # On a line of its own the semicolon stays out of a comment that ends the statement.
+    # On a separate line, so that the semicolon is not part of a comment at the end.
     return f"{statement}\n;\n" if "--" in statement else f"{statement};\n"
 
 

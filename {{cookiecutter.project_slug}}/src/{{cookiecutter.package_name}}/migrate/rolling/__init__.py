@@ -1,8 +1,9 @@
 """Rolling deploys: old and new releases on one schema.
 
-``instances`` knows which replicas serve, ``gate`` holds contracts back until none lacks them,
-``old_code`` says what old code would miss, and ``in_step`` keeps two columns equal meanwhile.
+``instances`` has the table of serving replicas, ``gate`` holds contracts back until no replica
+lacks them, ``old_code`` makes new columns safe for old code, and ``in_step`` keeps two columns
+equal.
 
-Belongs here: what looks at other releases than this one. May import: ``plan``, ``folder``,
+Belongs here: code that considers other releases than this one. May import: ``plan``, ``folder``,
 ``history``, ``backfill``, ``backends``. Imported by: ``runner``, ``api``, ``offline``, ``writing``.
 """

@@ -1,7 +1,7 @@
 """The gate of a contract: no instance lacks it, and all backfills before it are finished.
 
-A run is cut before the first contract whose gate is shut. Whoever opens one holds a lock that keeps
-new instances from registering, until its run has ended.
+A run ends before the first contract whose gate is closed. A process that opens a gate holds a lock
+until the end of its run, so that no new instance can register.
 """
 
 import time
@@ -30,11 +30,11 @@ REGISTERING = "an instance that is registering now"
 
 @dataclass(frozen=True)
 class Held:
-    """What waits.
+    """The migrations that wait.
 
     Attributes:
-        migrations: the first contract whose gate is shut, and all that follows.
-        by: what keeps it shut, in words.
+        migrations: the first contract whose gate is closed, and all migrations after it.
+        by: the reasons, in words.
     """
 
     migrations: "tuple[Script, ...]" = ()
@@ -47,11 +47,10 @@ def hold_back(
     instances: Sequence[Instance],
     unfinished: Sequence[str] = (),
 ) -> Held:
-    """What of a run has to wait until instances have ended and backfills are finished.
+    """The migrations of a run that must wait for instances to end and backfills to finish.
 
     Args:
-        unfinished: backfills that are applied, in words; those that the run applies itself come
-            after them.
+        unfinished: applied backfills, in words; those that the run itself applies are added.
     """
     backfills = list(unfinished)
     for place, script in enumerate(chosen):
@@ -71,7 +70,7 @@ def hold_back(
 def look_at_gate(
     engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
 ) -> Held:
-    """What of a run has to wait now. Takes no lock, so a moment later it may be otherwise."""
+    """The migrations that must wait now. It takes no lock, so this may change at any moment."""
     if not config.scope.has_gate or not any(phase_of(script) == CONTRACT for script in chosen):
         return Held()
     living: list[Instance] = []
@@ -87,9 +86,9 @@ def pass_gate(
     chosen: "Sequence[Script]",
     lock: MigrationLock,
 ) -> Held:
-    """What of a run has to wait. The rest may run for as long as the lock is held.
+    """The migrations that must wait. The others may run while the lock is held.
 
-    Looks first without keeping anybody from registering: most gates that are shut stay so.
+    It first looks without blocking registrations: most closed gates stay closed.
     """
     held = look_at_gate(engine, config, folder, chosen)
     passing = chosen[: len(chosen) - len(held.migrations)]
@@ -101,8 +100,8 @@ def pass_gate(
         return held
     if not is_closed:
         return Held(tuple(chosen[chosen.index(contracts[0]) :]), (REGISTERING,))
-    # One that wakes up finds its row or must register again, which it cannot do now. So whoever has
-    # a row counts, however old its beat is by the time it is read.
+    # An instance that wakes up finds its row, or must register again, which it cannot do now. So
+    # every instance with a row counts, even if its last beat is old.
     remove_gone(engine, config)
     instances = read_instances(engine, config)
     return hold_back(folder, chosen, instances, _unfinished(engine, config, folder, chosen))
@@ -111,7 +110,7 @@ def pass_gate(
 def with_gate(
     engine: Engine, config: MigrationConfig, folder: Folder, status: MigrationStatus
 ) -> MigrationStatus:
-    """The status, with what of the pending waits for its gate set apart."""
+    """The status, with the pending migrations that wait for a gate moved to ``held_back``."""
     if not status.pending or any(migration.missing for migration in status.completed):
         return status
     pending = [script for script in folder.chain if name_of(script) in status.pending]
@@ -126,19 +125,19 @@ def with_gate(
 
 
 def as_comment(names: Sequence[str], by: Sequence[str]) -> str:
-    """What waits, as a line of SQL; nothing where nothing does."""
+    """The waiting migrations as a comment of SQL; empty if none wait."""
     return f"-- Held back: {', '.join(names)}, by {'; '.join(by)}\n" if names else ""
 
 
 def _unfinished(
     engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
 ) -> list[str]:
-    """What of the backfills that are applied is not done, in words."""
+    """The unfinished applied backfills, in words."""
     words = list(map(str, read_unfinished(engine, config)))
     applied = [s for s in folder.chain if s not in chosen and fills_tenants(s)]
     if not config.scope.has_tenants or not applied:
         return words
-    # A tenant that has not applied one yet has no row that says so.
+    # A tenant that has not applied a backfill yet has no row for it.
     last = folder.chain.index(applied[-1])
     with backend.reading(engine, config.scope) as connection:
         reached = [script.revision for script in folder.chain[last:]]
@@ -157,7 +156,7 @@ def _close_to_newcomers(lock: MigrationLock) -> bool:
 
 
 def _has(folder: Folder, instance: Instance, wanted: "Script") -> bool:
-    """Whether the instance's files have a migration. Of unknown files that cannot be told: no."""
+    """Whether the instance's files have a migration. If the files are unknown: no."""
     known = {instance.revision}
     for script in reversed(folder.chain):
         if script.revision in known:

@@ -1,7 +1,7 @@
 """Keeps an old and a new column equal while old and new code both write.
 
-For a column that is renamed, or gets another type: the release that expands adds the new column and
-calls :func:`keep_in_step`; a later one calls :func:`stop_keeping` in the contract that drops the old.
+For a column that is renamed or gets another type: the expand adds the new column and
+calls :func:`keep_in_step`; the contract that drops the old column calls :func:`stop_keeping`.
 """
 
 from collections.abc import Sequence
@@ -27,4 +27,4 @@ def stop_keeping(table: str, old: str, new: str) -> None:
 
 def _execute(statements: Sequence[str]) -> None:
     for statement in statements:
-        op.execute(text(statement.replace(":", r"\:")))  # else :name would be a parameter
+        op.execute(text(statement.replace(":", r"\:")))  # otherwise :name would be a parameter

@@ -1,7 +1,7 @@
-"""The table ``service_instances``: which processes serve, and how far their migration files reach.
+"""The table ``service_instances``: the serving processes, and the last revision of their files.
 
-Times are the database's own, and an age is taken between two of them: the clocks of machines may
-differ. The table is made by the first process that registers, not by a migration.
+Times are the database's, and an age is the difference of two of them, since the clocks of machines
+may differ. The first process that registers creates the table, not a migration.
 """
 
 import platform
@@ -42,20 +42,20 @@ GONE_AFTER_SECONDS = 60.0
 
 @cache
 def instances_table(schema: str | None) -> Table:
-    """The table, in this schema or where the connection looks by itself."""
+    """The table, in this schema or in the connection's default schema."""
     return Table(
         TABLE,
         MetaData(),
         Column("id", String(32), primary_key=True),
-        # Services that share a schema share the table.
+        # Services with the same schema share the table.
         Column("service", String(64), nullable=False),
-        # The last one of its files: what it knows is that and all before it.
+        # The last revision of its files: it knows this one and all before it.
         Column("revision", String(255), nullable=False),
         Column("version", String(64)),
         Column("host", String(255), nullable=False),
         Column("started_at", Utc, nullable=False, server_default=func.current_timestamp()),
         Column("beat_at", Utc, nullable=False, server_default=func.current_timestamp()),
-        # Tells two beats of one second apart.
+        # Distinguishes two beats within one second.
         Column("beats", Integer, nullable=False, server_default="0"),
         schema=schema,
     )
@@ -63,11 +63,11 @@ def instances_table(schema: str | None) -> Table:
 
 @dataclass(frozen=True)
 class Instance:
-    """A process that serves.
+    """A serving process.
 
     Attributes:
-        revision: the last one of its migration files.
-        version: of the service, where known.
+        revision: the last revision of its migration files.
+        version: of the service, if known.
         age: seconds since its last beat, by the database's clock.
     """
 
@@ -82,7 +82,7 @@ class Instance:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was silent for so long that it counts as dead."""
+        """Whether its last beat is so old that it counts as dead."""
         return self.age > GONE_AFTER_SECONDS
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class Instance:
 
 
 def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """All instances of this service, the oldest first; none where none ever registered.
+    """All instances of this service, oldest first; empty if none ever registered.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -111,7 +111,7 @@ def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
 
 
 def remove_gone(engine: Engine, config: MigrationConfig) -> None:
-    """Remove the instances that count as dead, except those that have come back to life meanwhile."""
+    """Remove the instances that count as dead, unless they have beaten again meanwhile."""
     table = instances_table(config.scope.shared_schema)
     for instance in read_instances(engine, config):
         if instance.is_gone:
@@ -121,10 +121,10 @@ def remove_gone(engine: Engine, config: MigrationConfig) -> None:
 
 
 class Registration:
-    """This process, as others see it.
+    """The registration of this process.
 
     Args:
-        engine: where the row is; best with connections that are not the requests'.
+        engine: for the row; its connections should be separate from the requests'.
     """
 
     def __init__(self, engine: Engine, config: MigrationConfig) -> None:
@@ -135,10 +135,10 @@ class Registration:
         self._folder = Folder(config)
 
     def register(self) -> None:
-        """Be counted from now on. Call it before the first request is served.
+        """Register. Call it before the first request is served.
 
-        No contract runs meanwhile: one that has run before is in the history, which is read last;
-        one that runs afterwards finds this row.
+        No contract runs meanwhile: an earlier one is in the history, which is read last;
+        a later one finds this row.
 
         Raises:
             ActionableError: contract-unknown; cannot-register; lock-timeout, a contract runs.
@@ -147,7 +147,7 @@ class Registration:
         try:
             try:
                 self._register()
-            except DBAPIError:  # two that make the table at once hinder each other
+            except DBAPIError:  # two processes that create the table at once disturb each other
                 self._register()
         except DBAPIError as error:
             if backend.is_forbidden(error):
@@ -170,14 +170,14 @@ class Registration:
             check_all_contracts_known(self._folder, state)
 
     def beat(self) -> bool:
-        """Say that this process lives. False when it counted as dead: then register again."""
+        """Send a heartbeat. False if the process counted as dead: then register again."""
         beats = {"beat_at": func.current_timestamp(), "beats": self._table.c.beats + 1}
         with writing(self._engine) as connection:
             mine = update(self._table).where(self._table.c.id == self.id).values(beats)
             return connection.execute(mine).rowcount > 0
 
     def remove(self) -> None:
-        """Be counted no longer.
+        """Remove the registration.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
@@ -187,7 +187,7 @@ class Registration:
 
 
 def make_table(engine: Engine, config: MigrationConfig) -> None:
-    """Make the table where it is missing.
+    """Create the table, if it is missing.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -205,14 +205,14 @@ def _make_table(connection: Connection, table: Table) -> None:
 
 
 def reach(folder: Folder, state: DatabaseState) -> str:
-    """The last revision of the files; several, with commas, where the chain has several ends."""
+    """The last revision of the files; several, separated by commas, if there are several heads."""
     if nothing_to_do(folder, state):  # needs no Alembic
         return state.history[-1].revision
     return ",".join(sorted(script.revision for script in folder.heads))
 
 
 def check_all_contracts_known(folder: Folder, state: DatabaseState) -> None:
-    """Refuse to serve from a schema that a newer release has taken something from.
+    """Refuse to serve from a schema from which a newer release has removed something.
 
     Raises:
         ActionableError: contract-unknown.

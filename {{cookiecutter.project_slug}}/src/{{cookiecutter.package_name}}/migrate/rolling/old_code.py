@@ -1,8 +1,8 @@
-"""New columns that code which does not know them can live with.
+"""Makes new columns safe for code that does not know them.
 
-A column that may not be empty and has no default makes every INSERT of the release before fail, and
-the migration too, where there are rows. So the database gives it the model's default; where the
-model has none, it may be empty until every row has a value.
+A NOT NULL column without a default makes every INSERT of the previous release fail, and
+the migration too, if there are rows. So the column gets the model's default in the database; if the
+model has none, the column is nullable until every row has a value.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 
 def allow_old_code(operations: Iterable[ops.MigrateOperation], dialect: Dialect) -> Iterator[str]:
-    """Change such columns of tables that are there; give a comment for each."""
+    """Change such columns of existing tables; yield a comment for each."""
     for operation in operations:
         if not isinstance(operation, ops.ModifyTableOps):
             continue
@@ -24,11 +24,11 @@ def allow_old_code(operations: Iterable[ops.MigrateOperation], dialect: Dialect)
                 default = _default(change.column, dialect)
                 change.column = _changed(change.column, default)
                 if default is None:
-                    yield f"# {name} may be empty until every row has a value: give each one, and"
+                    yield f"# {name} is nullable until every row has a value: give each one, then"
                     yield "# migrate make writes the NOT NULL."
                 else:
-                    yield f"# The default of {name} fills the rows that are there, and serves code"
-                    yield "# that does not know it yet; the next migrate make takes it away."
+                    yield f"# The default of {name} fills the existing rows, and helps code"
+                    yield "# that does not know it yet; the next migrate make removes it."
 
 
 def _refuses_old_code(column: Column[Any]) -> bool:
@@ -37,7 +37,7 @@ def _refuses_old_code(column: Column[Any]) -> bool:
 
 
 def _default(column: Column[Any], dialect: Dialect) -> str | None:
-    """The model's own default as the driver is given it, where it is one value that is text in SQL."""
+    """The model's default as the driver gets it, if it is one value that is text in SQL."""
     if not isinstance(column.default, ScalarElementColumnDefault):
         return None
     value = column.default.arg
@@ -47,7 +47,7 @@ def _default(column: Column[Any], dialect: Dialect) -> str | None:
 
 
 def _changed(column: Column[Any], default: str | None) -> Column[Any]:
-    # The default is text: SQLite then adds the column in place.
+    # The default is text, so that SQLite adds the column in place.
     return Column(
         column.name,
         column.type,

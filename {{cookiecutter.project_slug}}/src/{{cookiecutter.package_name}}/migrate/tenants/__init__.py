@@ -3,8 +3,8 @@
 ``public.tenants`` is the registry. Each schema keeps its own ``alembic_version`` and
 ``migration_history``, written in the transaction that also updates the registry's row.
 
-Belongs here: what the engine does for many schemas. May import: ``migrate``'s modules. Imported by:
-``migrations.target``, ``tenants``, ``cli``; they import names from this face alone.
+Belongs here: the engine's code for many schemas. May import: ``migrate``'s modules. Imported by:
+``migrations.target``, ``tenants``, ``cli``; they import names only from this package.
 """
 
 from ..select import (

@@ -1,4 +1,4 @@
-"""What the engine can do with tenants, each in one function."""
+"""The engine's functions for tenants."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,14 +35,14 @@ _NOTHING = MigrationResult(success=True)
 
 @dataclass(frozen=True)
 class AllTenantsResult:
-    """What happened to the shared schema and to each tenant that was not where it should be."""
+    """The results of the shared schema and of each tenant that was not at the target."""
 
     public: MigrationResult
     tenants: tuple[TenantResult, ...] = ()
 
     @property
     def success(self) -> bool:
-        """Whether the shared schema and all tenants are where they should be."""
+        """Whether the shared schema and all tenants are at the target."""
         return self.public.success and not self.failed
 
     @property
@@ -52,7 +52,7 @@ class AllTenantsResult:
 
     @property
     def failed(self) -> tuple[TenantResult, ...]:
-        """The tenants that are not."""
+        """The tenants that failed."""
         return tuple(result for result in self.tenants if not result.success)
 
 
@@ -63,20 +63,20 @@ def run_tenant_migrations(
     display_name: str | None = None,
     config: MigrationConfig | None = None,
 ) -> TenantResult:
-    """Bring one tenant to head; its schema and its row are made when they are missing.
+    """Migrate one tenant to the head; create its schema and its row if they are missing.
 
     Args:
-        display_name: the name that a new tenant gets in the registry.
+        display_name: the name of a new tenant in the registry.
 
     Raises:
-        ActionableError: the id cannot be a tenant's, or the folder is not in order.
+        ActionableError: the id is invalid, or the folder has errors.
     """
     schema_of(tenant)
     config = config or default_config()
     check_registry(engine)
     folder = Folder(config)
     try:
-        # An older service would make it too old.
+        # An older release would create a tenant that is too old.
         plan = make_plan(folder, read_state(engine, config))
     except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
@@ -94,19 +94,19 @@ def run_all_tenant_migrations(
     max_failures: int | None = None,
     on_result: OnResult | None = None,
 ) -> AllTenantsResult:
-    """Bring ``public``, then every tenant to head. A tenant that fails does not stop the others.
+    """Migrate ``public``, then every tenant to the head. A failed tenant does not stop the others.
 
-    Backfills are worked off afterwards, when others may migrate again, and then what waited for
-    them is applied.
+    Backfills run afterwards, when others may migrate again; then the migrations that waited for
+    them are applied.
 
     Args:
-        choose: what to apply to ``public``; the tenants follow to where it is then.
-        allow_changed: go on although files changed after they were applied.
-        max_failures: stop when so many tenants have failed.
-        on_result: called after each tenant with its result and the number of tenants in all.
+        choose: picks the migrations for ``public``; the tenants follow to its revision.
+        allow_changed: continue although applied files were edited.
+        max_failures: stop after this number of failed tenants.
+        on_result: called after each tenant with its result and the total number of tenants.
 
     Raises:
-        ActionableError: the folder is not in order, or another migrator holds the lock.
+        ActionableError: the folder has errors, or another migrator holds the lock.
     """
     config = _backed_up_once(config or default_config())
 
@@ -137,20 +137,20 @@ def fill_tenants(
     config: MigrationConfig | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> AllTenantsResult | None:
-    """Work off backfills. When they are finished, take the tenants that waited for them along.
+    """Run backfills. When they are finished, migrate the tenants that waited for them.
 
-    Public stays where it is: its contracts have their own gate.
+    ``public`` is not migrated, since its contracts have their own gate.
 
     Args:
-        stopped: asked before each chunk; when it says yes, the rest is left for later.
+        stopped: called before each chunk; if it returns true, the rest stays for later.
 
     Returns:
-        What happened to the tenants that waited; None where something is left or nothing was to do.
+        The results of the tenants that waited; None if work is left or there was none.
 
     Raises:
         ActionableError: as :func:`run_backfills`.
     """
-    config = config or default_config()
+    config = _backed_up_once(config or default_config())
     if not read_unfinished(engine, config) or run_backfills(engine, config, stopped=stopped):
         return None
     return _migrate_all(engine, config, _nothing)
@@ -161,7 +161,7 @@ def _nothing(_plan: Plan) -> "Sequence[Script]":
 
 
 def _has_filled(engine: Engine, config: MigrationConfig, result: AllTenantsResult) -> bool:
-    """Work off the backfills after a run. Whether something may go on now that waited before."""
+    """Run the backfills after a run. Returns whether waiting migrations may continue now."""
     if not (result.public.success and result.public.has_backfills):
         return False
     before = left = read_unfinished(engine, config)
@@ -171,7 +171,7 @@ def _has_filled(engine: Engine, config: MigrationConfig, result: AllTenantsResul
 
 
 def _joined(first: AllTenantsResult, second: AllTenantsResult) -> AllTenantsResult:
-    """Two runs as one: of a tenant that both migrated, what it is in the end."""
+    """Two runs as one; for a tenant in both, the final result."""
     tenants = {one.tenant: one for one in first.tenants}
     for one in second.tenants:
         former = tenants.get(one.tenant)
@@ -189,12 +189,12 @@ def _migrate_all(
     max_failures: int | None = None,
     on_result: OnResult | None = None,
 ) -> AllTenantsResult:
-    """The shared schema, then each tenant's; no backfill."""
+    """Migrate the shared schema, then each tenant's; without backfills."""
     folder = Folder(config)
     public = run.upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success:
         return AllTenantsResult(public)
-    if public.ahead:  # the newer release takes the tenants to where it took public
+    if public.ahead:  # the newer release migrates the tenants to public's revision
         return AllTenantsResult(public)
     public = verified(engine, config, public)
     target = make_status(folder, read_state(engine, config)).current
@@ -202,7 +202,7 @@ def _migrate_all(
         registry = Registry(connection)
         if not registry.exists():
             return AllTenantsResult(public)
-        # How a service usually starts; it needs no Alembic.
+        # The usual start of a service; it needs no Alembic.
         is_idle = not public.migrations and not registry.count_behind(target)
     if is_idle:
         return AllTenantsResult(public)
@@ -214,16 +214,16 @@ def _migrate_all(
 def bring_tenants_along(
     engine: Engine, *, config: MigrationConfig | None = None
 ) -> tuple[TenantResult, ...]:
-    """Take tenants that are served at an older revision to where ``public`` is.
+    """Migrate tenants that are served at an older revision to the revision of ``public``.
 
-    A release of version 0.1.0 can make such a tenant while a newer one is rolled out, and a run that
-    was killed leaves some. Tenants that failed or were rolled back alone are left to a person.
+    Release 0.1.0 can create such a tenant while a newer one is rolled out, and a killed run leaves
+    some. Tenants that failed or were rolled back separately need a person.
 
     Raises:
         ActionableError: another migrator holds the lock, for which this does not wait; the folder
-            is not in order; or the database does not answer.
+            has errors; or the database does not answer.
     """
-    config = replace(config or default_config(), lock_timeout=0)
+    config = replace(_backed_up_once(config or default_config()), lock_timeout=0)
     with backend.reading(engine) as connection:
         registry = Registry(connection)
         tenants = registry.left_behind(config.version_table) if registry.exists() else []
@@ -231,11 +231,11 @@ def bring_tenants_along(
         return ()
     folder = Folder(config)
     state = read_state(engine, config)
-    if find_ahead(folder, state):  # the newer release takes them along
+    if find_ahead(folder, state):  # the newer release migrates them
         return ()
     target = make_status(folder, state).current
     bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
-    # Who waits for a backfill is where he should be.
+    # A tenant that waits for a backfill is at its target.
     results = bulk.migrate_all(only=set(tenants) - bulk.backfills.unfinished(engine))
     return _verified(engine, config, AllTenantsResult(_NOTHING, results)).tenants
 
@@ -247,9 +247,10 @@ def rollback_all_tenants(
     config: MigrationConfig | None = None,
     on_result: OnResult | None = None,
 ) -> AllTenantsResult:
-    """Undo what ``choose`` picks in ``public``, and take every tenant to where ``public`` is then.
+    """Undo what ``choose`` picks in ``public``, and roll every tenant back to the same revision.
 
-    The tenants go first: when one of them fails, ``public`` stays, and the same call continues.
+    The tenants go first: if one of them fails, ``public`` is not changed, and the same call
+    continues.
     """
     config = _backed_up_once(config or default_config())
     try:
@@ -270,7 +271,7 @@ def rollback_all_tenants(
 def _verified(
     engine: Engine, config: MigrationConfig, result: AllTenantsResult
 ) -> AllTenantsResult:
-    """A run's result; a tenant whose schema is another has failed (MIGRATION_VERIFY)."""
+    """A run's result; a tenant whose schema differs counts as failed (MIGRATION_VERIFY)."""
     ids = [one.tenant for one in result.tenants if one.success]
     if config.verify == "off" or not ids:
         return result
@@ -320,7 +321,7 @@ def rollback_tenant(
 ) -> MigrationResult:
     """Undo one tenant's newest batch, or what ``choose`` picks, and nothing else.
 
-    The tenant is behind then, and answers nobody until it is migrated again.
+    The tenant is then behind, and is not served until it is migrated again.
 
     Raises:
         ActionableError: there is no such tenant.
@@ -344,14 +345,14 @@ def rollback_tenant(
 def for_making(
     engine: Engine, config: MigrationConfig, *, shared: bool, blank: bool = False
 ) -> MigrationConfig:
-    """The configuration with which to make a migration: a tenant is what models are compared with.
+    """The configuration for making a migration: models are compared with a tenant's schema.
 
     Args:
         shared: the migration is for ``public``.
         blank: nothing will be compared.
 
     Raises:
-        ActionableError: there is no tenant that is ready, or a tenant's table points to ``public``.
+        ActionableError: no tenant is ready, or a tenant's table refers to ``public``.
     """
     refuse_foreign_keys_to_shared(config.load_metadata())
     if shared:
@@ -372,7 +373,7 @@ def _tenant_at(engine: Engine, head: str | None) -> str:
 
 
 def _target(plan: Plan) -> str | None:
-    """The last revision that a tenant may have: the head, or the one before a contract that waits."""
+    """The last revision for a tenant: the head, or the one before a waiting contract."""
     head = _head(plan.folder)
     reached = [script.revision for script in plan.applied]
     for script in plan.pending:

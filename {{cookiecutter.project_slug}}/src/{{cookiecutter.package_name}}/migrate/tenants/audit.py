@@ -1,7 +1,7 @@
-"""Compares the registry with the schemas that are there.
+"""Compares the registry with the existing schemas.
 
-PostgreSQL locks each table that a transaction touches until it ends, and has room for some
-thousands; so an audit goes in chunks.
+PostgreSQL locks each table that a transaction uses until its end, and has room for some
+thousand locks; so an audit works in chunks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,12 @@ from .registry import Registry, TenantStatus, check_registry
 from .roles import BECOME_OWNER, tenants_without_role
 from .scope import PREFIX, schema_of
 
-CHUNK = 100  # schemas looked at by one transaction
+CHUNK = 100  # schemas per transaction
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A place where registry and schemas do not agree, and what a repair does about it."""
+    """A difference between the registry and the schemas, and its repair."""
 
     tenant: str
     problem: str
@@ -32,10 +32,10 @@ class Finding:
 def audit_tenants(
     engine: Engine, *, repair: bool = False, config: MigrationConfig | None = None
 ) -> list[Finding]:
-    """Compare the registry with the schemas and what each says of itself.
+    """Compare the registry with the schemas and their revisions.
 
     Args:
-        repair: make the registry say what is true; schemas are not touched.
+        repair: correct the registry; schemas are not touched.
 
     Raises:
         ActionableError: no-registry, database-away, database-refuses.
@@ -43,9 +43,9 @@ def audit_tenants(
     config = config or default_config()
     check_registry(engine)
     if wrong := _wrong_rows(engine):
-        return wrong  # the rest starts from these rows
+        return wrong  # the other checks depend on these rows
     findings = [
-        Finding(tenant, "it has no role, or not all that it has is its role's", "tenant roles")
+        Finding(tenant, "it has no role, or its role does not own all its objects", "tenant roles")
         for tenant in (tenants_without_role(engine) if config.tenant_roles else ())
     ]
     findings += _audit_binding(engine, repair=repair)
@@ -67,7 +67,7 @@ def _wrong_rows(engine: Engine) -> list[Finding]:
 
 
 def _audit_binding(engine: Engine, *, repair: bool) -> Iterator[Finding]:
-    # Services made with 0.1.0 have a registry without it, and their migrations are theirs.
+    # Services made with 0.1.0 have a registry without it, and keep their own migrations.
     with engine.begin() as connection:
         registry = Registry(connection)
         if not registry.is_bound():
@@ -82,19 +82,19 @@ def _audit(
 ) -> Iterator[Finding]:
     registry = Registry(connection)
     registered = registry.lock(schemas)
-    # What is being dropped may be gone in a moment. Of the others nobody drops one: their rows are
-    # locked.
+    # A schema that is being dropped may disappear at any moment. Others cannot be dropped now:
+    # their rows are locked.
     stable = [name for name in schemas if not _is_dropping(registered.get(name))]
     revisions = _revisions(connection, stable, version_table)
     for schema in schemas:
         tenant, row = schema.removeprefix(PREFIX), registered.get(schema)
         exists, revision = schema in revisions, revisions.get(schema)
         if _is_dropping(row):
-            yield Finding(tenant, "its removal was cut short", f"tenant drop {tenant} --yes")
+            yield Finding(tenant, "its removal was interrupted", f"tenant drop {tenant} --yes")
         elif row is None and not exists:
-            pass  # it was removed just now
+            pass  # it was just removed
         elif row is None and not _is_legal(tenant):
-            nothing = "nothing: it cannot be a tenant's; rename it"
+            nothing = "nothing: it is not a valid name for a tenant; rename it"
             yield Finding(tenant, f"schema {schema} is not registered", nothing)
         elif row is not None and row.revision is not None and not exists:
             lost = "its schema is gone, and with it all its rows"
@@ -114,7 +114,7 @@ def _audit(
 def _revisions(
     connection: Connection, schemas: Sequence[str], version_table: str
 ) -> dict[str, str | None]:
-    """Schemas that are there, each with the revision in its own version table."""
+    """Existing schemas, each with the revision in its own version table."""
     values = {"schemas": list(schemas), "version_table": version_table}
     found = connection.execute(_VERSIONED, values).all()
     revisions: dict[str, str | None] = {schema: None for schema, _ in found}

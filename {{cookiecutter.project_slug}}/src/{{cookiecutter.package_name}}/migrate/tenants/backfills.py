@@ -1,31 +1,31 @@
-"""Backfills of tenants: how each tenant's row in ``migration_progress`` follows its migrations.
+"""Backfills of tenants: each tenant's rows in ``migration_progress`` follow its migrations.
 
 The table is in ``public``, with a row for each backfill and tenant. So one query gives the total
-over all tenants, whatever their number, and tells the gate of a contract whether all are finished.
+over all tenants, and tells the gate of a contract whether all are finished.
 
-Who writes a row. A tenant's migrations run in its own schema, with its own role where it has one, so
-they cannot. The transaction that migrates a tenant makes its rows follow, as it makes the
-registry's row follow: before it commits, the tenant has a row for each backfill that it has applied,
-and for no other. That is one statement, alike for all tenants, so replayed tenants get it too.
+Writing the rows. A tenant's migrations run in its own schema, perhaps with its own role, so
+they cannot write them. The transaction that migrates a tenant updates its rows like its row in the
+registry: before the commit, the tenant has a row for each backfill that it has applied,
+and no other row. This is one statement, the same for all tenants, so replayed tenants get it too.
 
-A new tenant. Nobody uses its schema yet, and it has no more rows than its migrations wrote. The
+A new tenant. Nobody uses its schema yet, and it has only the rows that its migrations wrote. The
 backfill's migration updates them at once, and the row says that it is finished. So a new tenant
-goes through backfills and contracts in one transaction, and waits for nobody.
+goes through backfills and contracts in one transaction, without waiting.
 
-The chunks. ``backfilling`` does them, tenant after tenant, in one process at a time. A chunk's
-transaction locks the tenant's row, updates some rows in its schema, and writes how far it came. So
-a process may die at any moment, and the next one goes on where the row says.
+The chunks. ``backfilling`` runs them, one tenant after the other, in one process at a time. A
+chunk's transaction locks the tenant's row, updates some rows in its schema, and stores its
+progress. So a process may die at any moment, and the next one continues from the row.
 
-A tenant that comes late. It may have failed before a backfill, or have been restored from a backup.
-It stops before the first contract behind a backfill that is not finished in its schema, and goes on
-after it. Public's gate also waits for tenants that are on the way to a backfill, so that normally
-all stop at the same revision; it does not wait for those that failed.
+A late tenant. It may have failed before a backfill, or have been restored from a backup.
+It stops before the first contract after an unfinished backfill of its schema, and continues
+later. The gate of ``public`` also waits for tenants that have not reached a backfill yet, so that
+normally all stop at the same revision; it does not wait for failed tenants.
 
-A tenant that goes. Its rows go with its registry's row, when its removal begins. That waits for the
-chunk that runs, and the next one finds no row and passes the tenant over.
+A removed tenant. Its rows are deleted with its row in the registry, when its removal begins. This
+waits for a running chunk; the next chunk finds no row and skips the tenant.
 
-A backup of a tenant keeps its rows beside its registry's row, and a restore puts them in the place of
-those that are there, in one transaction with its schema.
+A backup of a tenant contains its rows and its row in the registry, and a restore replaces the
+existing ones, in one transaction with its schema.
 """
 
 import json
@@ -46,10 +46,10 @@ SHARED_SCHEMA = "public"
 
 
 class TenantBackfills:
-    """The backfills of tenants in a chain of migrations; false where there is none.
+    """The backfills of tenants in a chain of migrations; false if there are none.
 
     Args:
-        is_upgrade: whether the chain is applied, and not undone.
+        is_upgrade: whether the chain is applied (not undone).
     """
 
     def __init__(self, chain: "Sequence[Script]", service: str, *, is_upgrade: bool) -> None:
@@ -65,7 +65,7 @@ class TenantBackfills:
         return script.revision in self._stated
 
     def prepare(self, engine: Engine) -> None:
-        """Make the table, where there is something to write into it.
+        """Create the table, if it is needed.
 
         Raises:
             ActionableError: database-away, database-refuses.
@@ -74,7 +74,7 @@ class TenantBackfills:
             make_progress_table(engine, SHARED_SCHEMA)
 
     def unfinished(self, engine: Engine) -> set[str]:
-        """The tenants that have something left to do.
+        """The tenants with unfinished backfills.
 
         Raises:
             ActionableError: database-away, database-refuses.
@@ -87,20 +87,20 @@ class TenantBackfills:
             return set(connection.scalars(_UNFINISHED, {"service": self._service}))
 
     def begin(self, tenant: str) -> list[Statement]:
-        """Statements with which a tenant's transaction begins.
+        """The first statements of a tenant's transaction.
 
-        Who undoes a backfill waits for a chunk that runs, and locks the rows before the tables, as a
-        chunk does: else each would wait for the other. Who applies something waits for nobody.
+        Undoing a backfill waits for a running chunk, and locks the rows before the tables, as a
+        chunk does; otherwise there could be a deadlock. Applying does not wait.
         """
         values = {"service": self._service, "tenant": tenant}
         return [] if self._is_upgrade or not self else [Statement(_CLAIM, values)]
 
     def follow(self, tenant: str, revision: str | None, *, is_new: bool) -> Statement:
-        """A statement that makes a tenant's rows follow its revision.
+        """A statement that updates a tenant's rows to its revision.
 
         Args:
             revision: what the tenant's own version table says.
-            is_new: whether its migrations have updated all there was.
+            is_new: whether its migrations have already updated all its rows.
         """
         stated = self._stated.values()
         modules = [backfill_of(script.module) for script in stated]
@@ -123,26 +123,26 @@ def is_there(connection: Connection) -> bool:
 
 
 def forget(connection: Connection, tenant: str) -> None:
-    """Remove a tenant's rows. Waits for a chunk that runs."""
+    """Delete a tenant's rows. Waits for a running chunk."""
     if is_there(connection):
         connection.execute(_FORGET, {"tenant": tenant})
 
 
 def saved(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each tenant, as a backup keeps them."""
+    """The rows of each tenant, for a backup."""
     if not is_there(connection):
         return {}
     return {row.tenant: row.kept for row in connection.execute(_SAVED)}
 
 
 def bring_back(connection: Connection, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Put what a backup has in the place of a tenant's rows."""
+    """Replace a tenant's rows by those of a backup."""
     forget(connection, tenant)
     if rows:
         connection.execute(_BRING_BACK, {"rows": json.dumps(rows)})
 
 
-# Where this release does not know the revision, "place" is NULL, and nothing happens.
+# If this release does not know the revision, "place" is NULL, and nothing happens.
 _FOLLOW = """
 WITH at AS (
     SELECT CASE WHEN CAST(%(at)s AS text) IS NULL THEN 0

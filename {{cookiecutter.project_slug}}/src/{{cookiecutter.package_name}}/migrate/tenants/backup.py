@@ -1,4 +1,4 @@
-"""Backups of tenants: which files there are, and how one tenant is restored among others."""
+"""Backups of tenants: their files, and the restore of a single tenant."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class TenantLayout(Layout):
     """One file for all, or one for each tenant and one for the rest.
 
     Args:
-        each: whether each tenant has its own.
+        each: whether each tenant has its own file.
     """
 
     def __init__(self, *, each: bool = False) -> None:
@@ -63,7 +63,7 @@ class TenantLayout(Layout):
         }
 
     def differing(self, connection: Connection, tenants: Mapping[str, TenantFacts]) -> list[str]:
-        """Those whose schema is not what their facts say.
+        """Those whose schema differs from the saved one.
 
         Raises:
             ActionableError: tenant-id-reserved, tenant-id-unusable.
@@ -84,13 +84,13 @@ def create_tenant_backup(
     tenant: str,
     on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
-    """Save one tenant; None when it has no schema yet.
+    """Save one tenant; None if it has no schema yet.
 
     Raises:
         ActionableError: there is no such tenant; and as for ``create_backup``.
     """
     find_tenant(engine, tenant)
-    return create_backup(engine, config, options, [schema_of(tenant)], on_step)
+    return create_backup(engine, config, options, [schema_of(tenant)], on_step=on_step)
 
 
 def restore_tenant(
@@ -101,13 +101,13 @@ def restore_tenant(
     tenant: str,
     on_step: OnStep = lambda _: None,
 ) -> Restored:
-    """Replace one tenant's schema, and its row in the registry, by what a backup has of it.
+    """Replace one tenant's schema, and its row in the registry, by those of a backup.
 
-    One transaction does it, so the other tenants are not touched and nobody sees half of it. Large
-    objects belong to the database and not to a schema: they stay as they are.
+    It is one transaction, so other tenants are not touched and nobody sees an intermediate state.
+    Large objects belong to the database and not to a schema: they are not restored.
 
     Args:
-        name: the backup; one of the whole database does, too.
+        name: the backup; it may be one of the whole database.
         tenant: its id. It may have been dropped since.
 
     Raises:
@@ -121,14 +121,16 @@ def restore_tenant(
     is_compared = False
 
     def prepare(connection: Connection) -> None:
-        backfills.forget(connection, tenant)  # first: a chunk that runs locks it before its table
+        backfills.forget(
+            connection, tenant
+        )  # first, since a running chunk locks it before its table
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
         if has_citus(connection):
             connection.exec_driver_sql(SPREAD)
 
     def finish(connection: Connection) -> None:
         nonlocal is_compared
-        on_step("Comparing it with what was saved")
+        on_step("Comparing it with the manifest")
         is_compared = backend.snapshot.version(connection) == manifest.database
         found = read_fingerprints(connection, [schema]).get(schema)
         if is_compared and found != facts.fingerprint:
@@ -145,7 +147,14 @@ def restore_tenant(
             on_step(f"Restoring {tenant} into a new schema")
             when = datetime.now(UTC)
             kept = replace_schema(
-                engine, options.client, file, schema, when, prepare=prepare, finish=finish
+                engine,
+                options.client,
+                file,
+                schema,
+                when,
+                lock_timeout=config.table_lock_timeout,
+                prepare=prepare,
+                finish=finish,
             )
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
@@ -153,7 +162,7 @@ def restore_tenant(
 
 
 def _own(connection: Connection, schema: str, *, with_role: bool) -> None:
-    """Have all rights of the tenant's role until the transaction ends, where it has one."""
+    """Give this session the rights of the tenant's role, if any, until the transaction ends."""
     if with_role:
         make_role(connection, schema)
     if role_exists(connection, schema) and role_apart(connection, schema):
@@ -165,7 +174,7 @@ def _disown(connection: Connection, schema: str) -> None:
         connection.exec_driver_sql(grant_role(schema, connection.dialect))
 
 
-# By a grant to the service's own role, which ``_own`` gave; a superuser needs none.
+# The grant of ``_own`` to the service's role; a superuser needs none.
 _INHERITS = text(
     "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"
     " WHERE r.rolname = :schema AND m.member = CAST(CAST(current_user AS regrole) AS oid)"

@@ -1,4 +1,4 @@
-"""Takes over tenants' schemas that were there before: what they have is recorded, not run."""
+"""Takes over existing tenants' schemas: the migrations are recorded but not run."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -24,13 +24,13 @@ from .verify import TenantDrift, compare_tenants
 
 @dataclass(frozen=True)
 class TenantsTakenOver:
-    """Which tenants were taken over.
+    """The tenants that were taken over.
 
     Attributes:
-        tenants: their ids, also when an error ended it.
-        migrations: names of what is recorded in each as applied now. No rollback undoes it.
-        drifted: in what tenants differ from what these migrations make.
-        error: why nothing more could be compared or recorded.
+        tenants: their ids, even if an error ended it.
+        migrations: names of the migrations recorded in each. No rollback undoes them.
+        drifted: tenants that differ from what these migrations make.
+        error: why the comparison or the recording stopped.
     """
 
     tenants: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class TenantsTakenOver:
 
     @property
     def success(self) -> bool:
-        """Whether no tenant's schema is left without a history."""
+        """Whether all tenants' schemas have a history now."""
         return self.error is None and {one.tenant for one in self.drifted} <= set(self.tenants)
 
 
@@ -52,15 +52,16 @@ def take_over_tenants(
     accept_differences: str | None = None,
     config: MigrationConfig | None = None,
 ) -> TenantsTakenOver:
-    """Record migrations as applied whose tables tenants' schemas have already. Runs none of them.
+    """Record migrations as applied to existing tenants' schemas, without running them.
 
-    A schema is called ``tenant_`` and the tenant's id. Who is not registered is registered. A tenant
-    is taken over only if its schema equals what the migrations make in an empty one.
+    A schema's name is ``tenant_`` and the tenant's id. Unregistered tenants are registered. A
+    tenant is taken over only if its schema equals the one that the migrations make in an empty
+    schema.
 
     Args:
-        tenants: their ids; all schemas that have tables and no history when left out.
-        name: the last migration that they have; default: the newest that ``public`` has.
-        accept_differences: the reason why they are recorded although the schemas differ. It is kept
+        tenants: their ids; default: all schemas that have tables and no history.
+        name: the last migration that they have; default: the newest of ``public``.
+        accept_differences: the reason for recording them although the schemas differ. It is stored
             in each tenant's history.
     """
     config = config or default_config()
@@ -101,7 +102,7 @@ def _take_over(
     for schema, tenant in schemas.items():
         if tenant in refused:
             continue
-        # Its tables are the service's own: ``tenant roles`` hands them over.
+        # The service's role owns its tables: ``tenant roles`` changes the owner.
         scope = TenantScope(
             tenant,
             applied[-1].revision,

@@ -1,8 +1,8 @@
-"""Takes tenants to one revision.
+"""Migrates many tenants to one revision.
 
-Of the tenants at one revision two, the canaries, go through Alembic and are recorded. What both
-executed alike the others replay. Whatever is not replayed, or fails there, goes through Alembic by
-itself.
+For each revision, two tenants (the canaries) go through Alembic and are recorded. The others replay
+the statements that both executed. A tenant that is not replayed, or whose replay fails, goes
+through Alembic separately.
 """
 
 import logging
@@ -49,17 +49,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WORKERS = 2
-CANARIES = 2  # tenants that must do the same before others replay it
+CANARIES = 2  # tenants that must execute the same before others replay it
 REPORT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class TenantResult:
-    """What happened to one tenant.
+    """The result of one tenant.
 
     Attributes:
         created: whether it did not exist before.
-        migrations: names of what was run or rolled back.
+        migrations: names of the migrations that were run or rolled back.
         duration: seconds.
     """
 
@@ -75,7 +75,7 @@ OnResult = Callable[[TenantResult, int], None]
 
 
 class BulkMigration:
-    """Takes tenants to one revision."""
+    """Migrates many tenants to one revision."""
 
     def __init__(
         self,
@@ -105,23 +105,24 @@ class BulkMigration:
         *,
         only: Collection[str] | None = None,
     ) -> tuple[TenantResult, ...]:
-        """Take all tenants that are not at the target to it.
+        """Migrate all tenants that are not at the target to it.
 
         Args:
-            max_failures: stop when so many tenants have failed.
-            on_result: called after each tenant with its result and the number of tenants in all.
-            only: the ids of those to take; all when left out.
+            max_failures: stop after this number of failed tenants.
+            on_result: called after each tenant with its result and the total number of tenants.
+            only: the ids of the tenants to migrate; default: all.
         """
         backup = None
         with migration_lock(self.engine, self.config.lock_timeout):
             wait_for_creations(self.engine)
             self.backfills.prepare(self.engine)
-            # Asked for again: nobody else migrates them now.
+            # Read again under the lock: nobody else migrates them now.
             tenants = [t for t in self._not_at_target() if only is None or t.id in only]
             waiting = self.backfills.unfinished(self.engine) if tenants else set()
             tenants.sort(key=lambda tenant: tenant.id in waiting)
             if tenants:
-                backup = self.config.before_run(self.engine, self._touched(tenants))
+                touched, target = self._touched(tenants), self.target or ""
+                backup = self.config.before_run(self.engine, touched, target)
             began = time.perf_counter()
             progress = _Progress(len(tenants), max_failures, on_result)
             alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
@@ -132,7 +133,7 @@ class BulkMigration:
         return tuple(progress.results)
 
     def _keep(self, results: Sequence[TenantResult], seconds: float, backup: str | None) -> None:
-        """Keep the run in the history of public; in the tenants' own it is a row each."""
+        """Record the run in the history of public; the tenants' own histories have rows."""
         failed = [
             ActionableError(e.code, f"{result.tenant}: {e.problem}", e.impact, e.solution)
             for result in results
@@ -154,11 +155,11 @@ class BulkMigration:
     def migrate_one(
         self, tenant: str, *, display_name: str | None = None, recording: Recording | None = None
     ) -> TenantResult:
-        """Take one tenant to the target, through Alembic.
+        """Migrate one tenant to the target, through Alembic.
 
         Args:
-            display_name: the name of a tenant that may be new.
-            recording: records what is executed.
+            display_name: the name, if the tenant may be new.
+            recording: records the executed statements.
         """
         began = time.perf_counter()
         scope = TenantScope(
@@ -174,11 +175,11 @@ class BulkMigration:
         observer = self.config.observer.for_tenant(tenant)
         scoped = replace(self.config, scope=scope, observer=observer)
         choose = partial(self._choose, scope)
-        # What a file remembers of one tenant must not reach the next.
+        # State that a file keeps from one tenant must not reach the next.
         folder = Folder(self.config) if self._remembers else self.folder
         with recording or nullcontext():
             if self.is_upgrade:
-                # Whether files changed is for public to say; a tenant takes them as they are.
+                # Changed files are checked for public; a tenant uses the files without a check.
                 result = run.upgrade(self.engine, scoped, choose, folder=folder, allow_changed=True)
             else:
                 result = run.downgrade(self.engine, scoped, choose, folder=folder)
@@ -205,7 +206,7 @@ class BulkMigration:
         return chosen if scope.is_new else self._until_filled(scope.tenant, chosen)
 
     def _until_filled(self, tenant: str, chosen: "list[Script]") -> "list[Script]":
-        """What comes before the first contract that waits for a backfill of this tenant."""
+        """The migrations before the first contract that waits for a backfill of this tenant."""
         if not self.backfills or not any(phase_of(script) == CONTRACT for script in chosen):
             return chosen
         waits = tenant in self.backfills.unfinished(self.engine)
@@ -216,7 +217,7 @@ class BulkMigration:
         return chosen
 
     def _not_at_target(self) -> list[TenantAtRevision]:
-        # Whoever has only a part of what was squashed is told so.
+        # A tenant that has only a part of the squashed migrations gets an error.
         parts = [revision for one in self.folder.squashed for revision in one.older]
         known = [*self.wanted, *parts]
         if not self.is_upgrade:
@@ -225,7 +226,7 @@ class BulkMigration:
             return Registry(connection).not_at_target(self.target, known, with_new=self.is_upgrade)
 
     def _touched(self, tenants: list[TenantAtRevision]) -> list[str] | None:
-        """The schemas that this run changes; None for all: public follows when tenants went back."""
+        """The schemas that this run changes; None for all, since public follows a rollback."""
         return [schema_of(tenant.id) for tenant in tenants] if self.is_upgrade else None
 
     def _migrate_group(self, tenants: deque[TenantAtRevision], progress: "_Progress") -> None:
@@ -243,7 +244,7 @@ class BulkMigration:
     def _migrate_alone(
         self, tenant: TenantAtRevision, progress: "_Progress", recording: Recording | None = None
     ) -> TenantResult | None:
-        """Migrate one of several; None when it is no tenant any more."""
+        """Migrate one of several; None if the tenant no longer exists."""
         if self._is_there(tenant):
             result = self.migrate_one(tenant.id, recording=recording)
             if result.success or self._is_there(tenant):
@@ -253,7 +254,7 @@ class BulkMigration:
         return None
 
     def _is_there(self, tenant: TenantAtRevision) -> bool:
-        """Whether it is still a tenant: it may be dropped while others are migrated."""
+        """Whether the tenant still exists: it may be dropped while others are migrated."""
         with backend.reading(self.engine) as connection:
             row = Registry(connection).find(tenant.id)
         return row is not None and row.status != TenantStatus.DROPPING
@@ -261,7 +262,7 @@ class BulkMigration:
     def _record_canaries(
         self, tenants: deque[TenantAtRevision], progress: "_Progress"
     ) -> Replay | None:
-        """Migrate the canaries; what the others can replay, if they can."""
+        """Migrate the canaries; return what the others can replay, if possible."""
         first = tenants[0]
         if len(tenants) <= CANARIES or not first.is_plain:
             return None
@@ -297,7 +298,7 @@ class BulkMigration:
     def _replay(
         self, replay: Replay, tenants: deque[TenantAtRevision], progress: "_Progress"
     ) -> list[TenantAtRevision]:
-        """Replay until no tenant is left or too many failed; return those that did."""
+        """Replay until no tenant is left or too many failed; return the failed ones."""
         connections = RenewedConnections(self.engine, self.config.tenants_per_connection)
         failed: list[TenantAtRevision] = []
         most = progress.failures_left
@@ -314,7 +315,7 @@ class BulkMigration:
                         for statements in replay.transactions(tenant.id):
                             execute(checkout(), statements)
                     except (psycopg.Error, SQLAlchemyError):
-                        failed.append(tenant)  # Alembic tells better what is wrong with it
+                        failed.append(tenant)  # Alembic will give a better error
                     else:
                         duration = time.perf_counter() - began
                         progress.add(
@@ -337,7 +338,7 @@ class BulkMigration:
             Registry(connection).note_failure(tenant, str(error))
 
     def _follow_schema(self, scoped: MigrationConfig, scope: TenantScope) -> ActionableError | None:
-        # Nothing was left to run: perhaps the registry was behind, or never said that all is well.
+        # Nothing was left to run: perhaps the registry's row was out of date.
         try:
             with backend.reading(self.engine) as connection:
                 if Registry(connection).is_ready_at(scope.tenant, self.target):
@@ -345,7 +346,7 @@ class BulkMigration:
             with (
                 migration_lock(self.engine, scoped.lock_timeout, scoped.scope.name) as lock,
                 backend.migrating(self.engine, scoped, lock.verify) as connection,
-                connection.begin(),  # the scope does the rest when it commits
+                connection.begin(),  # the scope updates the row when it commits
             ):
                 return None
         except ActionableError as error:
@@ -368,7 +369,7 @@ def _not_replayable_because(
 
 
 class _Progress:
-    """Collects results from several threads, and logs now and then how far they are."""
+    """Collects results from several threads, and logs the progress regularly."""
 
     def __init__(self, total: int, max_failures: int | None, on_result: OnResult | None) -> None:
         self.results: list[TenantResult] = []
@@ -380,11 +381,11 @@ class _Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether so many tenants failed that the rest is left alone."""
+        """Whether the maximum number of failures is reached."""
         return self.failures_left <= 0
 
     def leave_out(self) -> None:
-        """One of the tenants is no longer there."""
+        """One of the tenants no longer exists."""
         with self._turn:
             self._total -= 1
 

@@ -1,4 +1,4 @@
-"""Connections of the threads that replay."""
+"""Connections of the replaying threads."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 class RenewedConnections:
     """Private connections to the engine's database, each renewed after some tenants.
 
-    A backend keeps what it learns of each table that it touches; after hundreds of schemas it is large.
+    A server process caches data about each table that it uses; after hundreds of schemas it is
+    large.
 
     Args:
-        tenants_each: how many tenants one connection serves.
+        tenants_each: number of tenants per connection.
     """
 
     def __init__(self, engine: Engine, tenants_each: int) -> None:

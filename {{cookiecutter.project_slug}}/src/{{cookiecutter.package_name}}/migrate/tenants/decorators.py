@@ -1,6 +1,6 @@
 """The decorators of version 0.1.0, for migrations that still have them.
 
-They stand for the module attribute ``schemas`` and say so.
+They set the module attribute ``schemas`` and log this.
 """
 
 import logging
@@ -27,5 +27,5 @@ def _translate(body: Body, schemas: str, write: str) -> Body:
     if "schemas" not in module:
         module["schemas"] = schemas
         name = Path(module["__file__"]).stem
-        log.info("%s: in place of @%s_only, write %s", name, schemas.removesuffix("s"), write)
+        log.info("%s: instead of @%s_only, write %s", name, schemas.removesuffix("s"), write)
     return body

@@ -1,7 +1,7 @@
 """Removes tenants.
 
-PostgreSQL locks each thing that a transaction drops until it ends: tables with their indexes, but
-functions and types as well. It has room for some thousands, so a schema is emptied in chunks.
+PostgreSQL locks each object that a transaction drops until its end: tables with their indexes, but
+also functions and types. It has room for some thousand locks, so a schema is emptied in chunks.
 """
 
 from contextlib import suppress
@@ -17,11 +17,11 @@ from .registry import Registry, find_tenant
 from .roles import BECOME_OWNER
 from .scope import TenantScope
 
-CHUNK = 50  # things dropped by one transaction
+CHUNK = 50  # objects dropped per transaction
 
 
 def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None = None) -> None:
-    """Remove a tenant and everything it has. A removal that was cut short can be continued.
+    """Remove a tenant with all its data. An interrupted removal can be continued.
 
     Raises:
         ActionableError: there is no such tenant, or it is being migrated.
@@ -63,9 +63,10 @@ def _drop_chunk(engine: Engine, schema: str) -> bool:
     return bool(statements)
 
 
-# What others depend on goes after them: with CASCADE it would take all of them in one transaction.
-# So foreign keys go before tables, and a table goes when no partition, no heir and no foreign key to
-# it is left. (What nobody can split: a foreign key to a table of thousands of partitions.)
+# An object is dropped after all that depend on it: CASCADE would drop them in one transaction.
+# So foreign keys are dropped before tables, and a table when it has no partition, no child table
+# and no foreign key to it. (This cannot be split: a foreign key to a table of thousands of
+# partitions.)
 _DROPS = text(
     """
     SELECT statement FROM (
@@ -89,10 +90,10 @@ _DROPS = text(
         AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f'
                         AND f.confrelid = c.oid AND f.conrelid <> c.oid)
         UNION ALL
-        SELECT 4, c.oid::bigint, format('DROP SEQUENCE IF EXISTS %I.%I CASCADE', n.nspname, c.relname)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = :schema AND c.relkind = 'S'
-        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+        SELECT 4, c.oid::bigint, format('DROP SEQUENCE IF EXISTS %I.%I CASCADE', n.nspname,
+        c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname =
+        :schema AND c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid =
+        'pg_class'::regclass
                         AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
         UNION ALL
         SELECT 5, p.oid::bigint, format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure)
@@ -115,7 +116,7 @@ _IN_USE_OR_GONE = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.InternalError_,  # "tuple concurrently deleted"
 )
-# A role belongs to the whole server; a tenant of that name in another database keeps it.
+# A role belongs to the whole server; it stays if a tenant of that name in another database uses it.
 _ROLE_IS_FREE = text(
     "SELECT count(*) FROM pg_roles r WHERE r.rolname = :schema AND NOT EXISTS"
     " (SELECT FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid"

@@ -41,7 +41,7 @@ def nothing_to_take_over(tenant: str) -> ActionableError:
         "tenant-not-taken-over",
         f"There is no schema of tenant {tenant} that has tables and no history.",
         "Nothing was recorded.",
-        "See which tenants there are: tenant list",
+        "List the tenants: tenant list",
     )
 
 
@@ -76,10 +76,10 @@ def tenant_being_removed(tenant: str) -> ActionableError:
 
 
 def schema_missing(tenant: str, schema: str) -> ActionableError:
-    """The registry says that the tenant was migrated, and its schema is not there.
+    """The registry says that the tenant was migrated, but its schema does not exist.
 
-    Somebody dropped it by hand. Its rows are not in this database: restore them from a backup, or
-    remove the tenant with ``tenant drop ID --yes`` and make it anew.
+    Somebody dropped it by hand. Its rows are lost in this database: restore them from a backup, or
+    remove the tenant with ``tenant drop ID --yes`` and create it again.
     """
     return ActionableError(
         "schema-missing",
@@ -90,58 +90,70 @@ def schema_missing(tenant: str, schema: str) -> ActionableError:
 
 
 def newer_release_began(tenant: str, revision: str) -> ActionableError:
-    """A newer release is being rolled out, and this one cannot make a tenant that it could use.
+    """A newer release is being rolled out, and this one cannot create a tenant for it.
 
-    Nothing is left behind. Ask again: an instance of the newer release makes it.
+    Nothing was created. Try again: an instance of the newer release can create it.
     """
     return ActionableError(
         "newer-release-began",
         f"The shared schema is at {revision}, which this release does not know.",
-        f"Tenant {tenant} was not made: it would be too old for the newer release.",
-        "Try again; the newer release can make it.",
+        f"Tenant {tenant} was not created: it would be too old for the newer release.",
+        "Try again; the newer release can create it.",
     )
 
 
 def tenants_failed() -> ActionableError:
-    """Some tenants could not be rolled back, so public was left. Correct them and run it again."""
+    """Some tenants could not be rolled back, so public was not. Correct them and run it again."""
     return ActionableError(
         "tenants-failed",
         "Some tenants could not be rolled back.",
         "The shared schema was not touched.",
-        "Correct what each of them reports and run it again: migrate rollback",
+        "Correct the errors of these tenants and run it again: migrate rollback",
     )
 
 
 def no_ready_tenant() -> ActionableError:
-    """Models are compared with a tenant's schema. Make a tenant: ``tenant create demo``."""
+    """Models are compared with a tenant's schema. Create a tenant: ``tenant create demo``."""
     return ActionableError(
         "no-ready-tenant",
-        "There is no tenant that is ready, and the models are compared with one.",
+        "No tenant is ready, and the models are compared with a tenant.",
         "No file was written.",
-        "Make one: tenant create demo. For the shared schema: migrate make NAME --shared",
+        "Create one: tenant create demo. For the shared schema: migrate make NAME --shared",
     )
 
 
 def foreign_key_to_shared(table: str, column: str, target: str) -> ActionableError:
-    """A tenant's table points to a shared one. Keep the value without a foreign key."""
+    """A tenant's table refers to a shared one. Store the value without a foreign key."""
     return ActionableError(
         "foreign-key-to-shared",
         f"{table}.{column} is a foreign key to {target}.",
-        "Each new tenant would lock the shared table, and with some thousand tenants a row of it"
+        "Each new tenant would lock the shared table, and with some thousand tenants its rows"
         " could no longer be deleted.",
-        "Keep the value without a foreign key, or move the table to the same side.",
+        "Store the value without a foreign key, or make both tables shared or both the tenant's.",
     )
 
 
 def tenant_without_role(tenant: str) -> ActionableError:
-    """TENANT_ROLES is on, and the tenant was made while it was off. Make its role, and give it
-    what is in the schema: ``tenant roles``.
+    """TENANT_ROLES is on, but the tenant was created while it was off. Create its role, and make it
+    the owner of the schema's objects: ``tenant roles``.
     """
     return ActionableError(
         "tenant-without-role",
-        f"{tenant} has no database role, or not all that it has is its role's.",
+        f"{tenant} has no database role, or its role does not own all its objects.",
         "Nothing was run in it.",
-        "Make what is missing: tenant roles",
+        "Create the role and change the owners: tenant roles",
+    )
+
+
+def schema_in_use(schema: str) -> ActionableError:
+    """A transaction uses a table of the tenant, for longer than MIGRATION_TABLE_LOCK_TIMEOUT: that of
+    a replica that was suspended, a report, a session that somebody left open. End it.
+    """
+    return ActionableError(
+        "backup-tenant-in-use",
+        f"A transaction that does not end uses a table of {schema}.",
+        NOTHING_DONE,
+        "Stop the service and whatever else uses it, and run it again.",
     )
 
 
@@ -158,12 +170,12 @@ def roles_on_citus() -> ActionableError:
 
 
 def tenant_not_in_backup(tenant: str, backup: str) -> ActionableError:
-    """The backup holds other tenants: those that the run after it was to touch, or those that there
-    were at that time. Choose another one.
+    """The backup contains other tenants: those that the run after it was going to change, or those
+    that existed at that time. Choose another one.
     """
     return ActionableError(
         "tenant-not-in-backup",
-        f"{backup} does not hold the tenant {tenant!r}.",
+        f"{backup} does not contain the tenant {tenant!r}.",
         NOTHING_DONE,
         "Choose another one: backup list --json names the tenants of each",
     )

@@ -1,7 +1,8 @@
-"""Reads a migration's file: what it takes from outside, and whether it can remember.
+"""Analyses a migration's file: does it use input from outside, and can it keep state?
 
-From outside come time, chance, files, the network. Two canaries show chance only where it gives two tenants something else. So the file is read: it may
-use modules and names that give the same answer for every tenant, and no others.
+Input from outside is time, chance, files and the network. Two canaries show it only if they got
+different values. So the file is analysed: it may use only modules and names that give the same
+answer for every tenant.
 """
 
 import ast
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import __name__ as SQLALCHEMY
 
-# Modules, with what is in them, that answer the same question always alike.
+# Modules whose functions always give the same answer.
 _SAME_FOR_ALL = frozenset(
     {
         "__future__", "base64", "binascii", "collections", "contextlib", "copy", "dataclasses",
@@ -20,7 +21,7 @@ _SAME_FOR_ALL = frozenset(
     }
 )  # fmt: skip
 _OF_SQLALCHEMY = frozenset({"dialects", "exc", "orm", "schema", "sql", "types"})
-# They make connections, or hear what happens on one.
+# These make connections, or listen to them.
 _CONNECTING = frozenset(
     {"connect", "create_async_engine", "create_engine", "create_pool_from_url", "dbapi"}
     | {"engine_from_config", "event", "loaded_dbapi"}
@@ -41,13 +42,13 @@ _OF_THE_ENGINE = frozenset(
 
 
 def find_outside_input(path: Path) -> str | None:
-    """What in the file may give two tenants something else; None when there is nothing."""
+    """A part of the file that may give two tenants different values; None if there is none."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
     return next((name for node in ast.walk(tree) for name in _outside(node)), None)
 
 
 def remembers(path: Path) -> bool:
-    """Whether the file can keep something from one tenant to the next. When in doubt, it can."""
+    """Whether the file can keep state from one tenant to the next. When in doubt, it can."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
     return not all(map(_is_fixed, tree.body)) or any(map(_keeps, ast.walk(tree)))
 
@@ -80,7 +81,7 @@ def _is_constant(node: ast.expr) -> bool:
 
 
 def _is_part_of_backfill(node: ast.expr) -> bool:
-    if isinstance(node, ast.Dict):  # it is copied, and cannot be changed
+    if isinstance(node, ast.Dict):  # the engine copies it, so it cannot be changed
         return all(map(_is_constant, filter(None, [*node.keys, *node.values])))
     return _is_constant(node)
 
@@ -110,7 +111,7 @@ def _is_outside(node: ast.Attribute) -> bool:
     if not isinstance(node.ctx, ast.Load):  # in place of a method it may put one that listens
         return True
     if node.attr in _CLOCK:
-        return _last_name(node.value) != "func"  # sa.func.now() is the server's
+        return _last_name(node.value) != "func"  # sa.func.now() is the server's function
     return node.attr in _CONNECTING or (node.attr[:2] == "__" and node.attr != "__name__")
 
 

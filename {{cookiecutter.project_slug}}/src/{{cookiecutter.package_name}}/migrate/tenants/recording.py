@@ -1,10 +1,10 @@
-"""Records what a run executes in one tenant's schema, so that others can replay it.
+"""Records the statements of a run in one tenant's schema, so that others can replay them.
 
-A migration's body may do whatever it likes, and most do no more than execute statements. What such
-a body executes cannot depend on the tenant, so it is the same for all. A body that learns anything
-(rows, a row count, an error, its schema's name) may go on differently for another tenant.
-So while it is recorded, a body gets stand-ins for the connection and for what is executed on it. It
-can execute; whatever else it uses is a reason not to replay.
+A migration's body may do anything, but most bodies only execute statements. The statements of such
+a body cannot depend on the tenant, so they are the same for all. A body that observes something
+(rows, a row count, an error, its schema's name) may continue differently for another tenant.
+So a recorded body gets proxies for the connection and for the objects that it executes. It can
+execute; any other use is a reason not to replay.
 """
 
 import re
@@ -26,8 +26,8 @@ class Statement(NamedTuple):
     """A statement in the driver's own form.
 
     Attributes:
-        many: whether ``parameters`` is a list of rows, each to be executed.
-        in_body: whether a migration's body executed it, and not the engine.
+        many: whether ``parameters`` is a list of rows, to execute one by one.
+        in_body: whether a migration's body executed it (not the engine).
     """
 
     query: QueryNoTemplate
@@ -37,12 +37,12 @@ class Statement(NamedTuple):
 
 
 class Recording:
-    """What a run executed; records while it is open.
+    """The executed statements of a run; it records while it is open.
 
     Attributes:
-        transactions: the statements of each transaction that was committed, in order: the bodies',
-            and those with which Alembic and the engine keep their tables.
-        not_replayable_because: why no other tenant can replay it, if so.
+        transactions: the statements of each committed transaction, in order: those of the bodies,
+            and those of Alembic and the engine for their tables.
+        not_replayable_because: the reason why no other tenant can replay it, if any.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Recording:
         self._begun: list[Statement] = []
         self._has_body = False
         self._in_body = False
-        self._executed = 0  # statements that the driver executed for what the body executes now
+        self._executed = 0  # statements that the driver executed for the body's current one
         self._connections: dict[psycopg.Connection[Any], tuple[Any, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class Recording:
             raw.cursor_factory, raw.server_cursor_factory = factory, server_factory
 
     def begin(self, connection: Connection) -> None:
-        """Record what the driver executes in the transaction that has just begun."""
+        """Record the driver's statements in the transaction that has just begun."""
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
         if raw.autocommit:
@@ -78,31 +78,31 @@ class Recording:
         self._begun, self._has_body = [], False
 
     def commit(self) -> None:
-        """Keep what was recorded in this transaction. What is rolled back is never kept."""
+        """Keep the statements of this transaction. Those of a rolled-back one are dropped."""
         if self._has_body:
             self.transactions.append(self._begun)
         elif self._begun:
-            self.refuse("the tenant's history was brought in line")
+            self.refuse("the tenant's history was updated to alembic_version")
         self._begun, self._has_body = [], False
 
     def refuse(self, reason: str) -> None:
-        """Say why this cannot be replayed; the first reason is kept."""
+        """Note why this cannot be replayed; only the first reason is kept."""
         self.not_replayable_because = self.not_replayable_because or reason
 
     def add(self, query: QueryNoTemplate, parameters: Any, *, many: bool) -> None:
-        """Note a statement that was executed, with its parameters as they are now."""
+        """Record an executed statement, with its current parameters."""
         if not self._in_body:
             if not _IS_QUERY.match(str(query)):
                 self._begun.append(Statement(query, parameters, many))
             return
         self._begun.append(Statement(query, parameters, many, in_body=True))
         self._executed += 1
-        if self._executed > 1:  # by a default, or by whoever else gets the connection itself
-            self.refuse("what a migration executes brings other statements along")
+        if self._executed > 1:  # by a default, or other code that gets the real connection
+            self.refuse("a statement of a migration causes other statements")
         if is_several(str(query)):
-            self.refuse("a string holds several statements")
+            self.refuse("a string contains several statements")
         elif uses_session(str(query)):
-            self.refuse("a statement uses what a session keeps, or ends the transaction")
+            self.refuse("a statement uses the state of the session, or ends the transaction")
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         """A migration's body, recorded while it runs."""
@@ -124,7 +124,7 @@ class Recording:
         return run
 
     def is_like(self, other: "Recording") -> bool:
-        """Whether both executed the same: what differs was made for one tenant, or by chance."""
+        """Whether both executed the same; a difference was made for one tenant, or by chance."""
         return bool(_comparable(self.transactions) == _comparable(other.transactions))
 
     def _watched_context(self, context: Any) -> Any:
@@ -156,7 +156,7 @@ class Recording:
             "schema_for_object": connection.schema_for_object,
         }
         stand_in = watched(connection, self._tell, harmless)
-        # CREATE TABLE and CREATE TYPE as SQLAlchemy does them: it may look what is there.
+        # CREATE TABLE and CREATE TYPE by SQLAlchemy, which may check for existing objects.
         harmless["_run_ddl_visitor"] = partial(Connection._run_ddl_visitor, stand_in)
         return stand_in
 
@@ -209,7 +209,7 @@ def _refusing_cursor(recording: Recording) -> type[psycopg.ServerCursor[Any]]:
 
 
 def _copied(parameters: Any, recording: Recording) -> Any:
-    # A body may change what it has handed over and execute with it again.
+    # A body may change the object after the call and execute with it again.
     try:
         return deepcopy(parameters)
     except Exception as error:
@@ -217,15 +217,15 @@ def _copied(parameters: Any, recording: Recording) -> Any:
         return None
 
 
-# What the engine asks for itself, and the savepoint in which it does.
+# The engine's own queries, and their savepoints.
 _IS_QUERY = re.compile(r"\s*(select|show|with|set|savepoint|release|rollback to)\b", re.I)
-# What may hold a semicolon that ends no statement; of these, comments do nothing.
+# Parts that may contain a semicolon that does not end a statement; comments among them do nothing.
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | (?P<comment> --[^\n]* | /\*.*?\*/ )""",
     re.S | re.X,
 )
-# Statements that use or leave behind what a session keeps longer than a transaction, leave the
-# tenant's schema, or end the transaction. Where one hides in a function, nothing is shared with the
+# Statements that use or leave state of the session beyond the transaction, leave the
+# tenant's schema, or end the transaction. If one is hidden in a function, nothing reaches the
 # next tenant either: see scope.FORGET_SESSION, scope.NEW_SESSION and Scope.restore.
 _SESSION = re.compile(
     r"""^\s*(abort|begin|checkpoint|close|commit|deallocate|declare|discard|end|execute|fetch
@@ -238,12 +238,12 @@ _SESSION = re.compile(
 
 
 def is_several(query: str) -> bool:
-    """Whether a string holds more than one statement; when in doubt, it does."""
+    """Whether a string contains more than one statement; when in doubt, it does."""
     return ";" in _QUOTED.sub("", query).rstrip().rstrip(";")
 
 
 def uses_session(query: str) -> bool:
-    """Whether a statement uses what lasts longer than its transaction, or ends that."""
+    """Whether a statement uses state beyond its transaction, or ends the transaction."""
     without_comments = _QUOTED.sub(lambda found: "" if found["comment"] else found[0], query)
     return _SESSION.search(without_comments) is not None
 
@@ -251,7 +251,7 @@ def uses_session(query: str) -> bool:
 def _comparable(value: Any) -> Any:
     # 1 == True == 1.0, and wrappers such as psycopg's Jsonb are equal only to themselves.
     if isinstance(value, Statement):
-        # What the engine writes of its own has the time in it.
+        # The engine's own statements contain the time.
         parameters = _comparable(value.parameters) if value.in_body else None
         return (str(value.query), parameters, value.many)
     if isinstance(value, Mapping):

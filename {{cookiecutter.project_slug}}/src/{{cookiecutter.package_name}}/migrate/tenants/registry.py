@@ -1,4 +1,4 @@
-"""``public.tenants``: who is a tenant, in which state, at which revision. All SQL about it is here."""
+"""``public.tenants``: the tenants, their states and revisions. All SQL for this table is here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ QUIET_SECONDS = 30.0
 
 
 class TenantStatus(StrEnum):
-    """The state of a tenant. Requests are answered for ``ready`` tenants alone.
+    """The state of a tenant. Requests are answered only for ``ready`` tenants.
 
     Attributes:
         PROVISIONING: registered; the schema is not complete yet.
         READY: at the revision of ``public``.
-        BEHIND: at an older revision, because it alone was rolled back or an audit found it there.
+        BEHIND: at an older revision, because it alone was rolled back, or an audit found it there.
         FAILED: its last migration failed; the registry has the error.
-        DROPPING: its removal has begun and can only be finished.
+        DROPPING: its removal has begun, and can only be completed.
     """
 
     PROVISIONING = "provisioning"
@@ -35,11 +35,11 @@ class TenantStatus(StrEnum):
 
 @dataclass(frozen=True)
 class TenantRow:
-    """A tenant as the registry has it.
+    """A row of the registry.
 
     Attributes:
         status: a :class:`TenantStatus`.
-        error: why the last migration failed.
+        error: the error of the last migration, if it failed.
     """
 
     id: str
@@ -51,7 +51,7 @@ class TenantRow:
 
 
 class TenantAtRevision(NamedTuple):
-    """A tenant that is to be migrated.
+    """A tenant to migrate.
 
     Attributes:
         exists: whether it has a schema.
@@ -63,12 +63,12 @@ class TenantAtRevision(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing yet, or all of it; what lies between must be looked at."""
+        """Whether there is nothing yet, or everything; other states must be checked."""
         return self.exists == (self.revision is not None)
 
 
 class SavedTenant(NamedTuple):
-    """A tenant as a backup keeps it.
+    """A tenant in a backup.
 
     Attributes:
         as_json: its whole row.
@@ -81,7 +81,7 @@ class SavedTenant(NamedTuple):
 
 
 class Registry:
-    """The registry's rows, on one connection. Whoever has the connection commits."""
+    """The registry's rows, on one connection. The owner of the connection commits."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -95,12 +95,12 @@ class Registry:
         return not self._scalar("SELECT EXISTS (SELECT FROM public.tenants)")
 
     def page(self, after: str, limit: int | None) -> list[TenantRow]:
-        """Tenants by id, those behind ``after`` first, ``limit`` at most."""
+        """Tenants by id, starting after ``after``, at most ``limit``."""
         query = f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after ORDER BY id LIMIT :limit"
         return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
 
     def failed_page(self, after: str, limit: int | None) -> list[TenantRow]:
-        """The same, of those whose last migration failed."""
+        """The same, only tenants whose last migration failed."""
         query = (
             f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after AND status = 'failed'"
             " ORDER BY id LIMIT :limit"
@@ -115,7 +115,7 @@ class Registry:
     def left_behind(self, version_table: str) -> list[str]:
         """Tenants that are served at another revision than public's.
 
-        None as long as the last of them changed within ``QUIET_SECONDS``: somebody migrates them.
+        Empty if one of them changed within ``QUIET_SECONDS``: then another process migrates them.
         """
         rows = self._rows(
             "SELECT id FROM (SELECT t.id, max(t.updated_at) OVER () AS changed_at"
@@ -127,7 +127,7 @@ class Registry:
         return [tenant for (tenant,) in rows]
 
     def find_ready(self, revision: str | None) -> str | None:
-        """A tenant that is ready, at this revision where there is one."""
+        """A ready tenant, at this revision if there is one."""
         tenant: str | None = self._scalar(
             "SELECT id FROM public.tenants WHERE status = 'ready'"
             " ORDER BY revision IS DISTINCT FROM CAST(:revision AS text), id LIMIT 1",
@@ -136,7 +136,7 @@ class Registry:
         return tenant
 
     def count_behind(self, revision: str | None) -> int:
-        """How many tenants are not ready at ``revision``; 4 ms at 10,000 tenants."""
+        """The number of tenants that are not ready at ``revision``; 4 ms at 10,000 tenants."""
         return int(
             self._scalar(
                 "SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
@@ -146,7 +146,7 @@ class Registry:
         )
 
     def count_lagging(self, revisions: Sequence[str]) -> int:
-        """How many tenants are at none of these revisions, and neither failed nor being removed."""
+        """The number of tenants at none of these revisions, without failed and removed ones."""
         return int(
             self._scalar(
                 "SELECT count(*) FROM public.tenants WHERE status NOT IN ('dropping', 'failed')"
@@ -156,7 +156,7 @@ class Registry:
         )
 
     def count_by_revision(self) -> list[tuple[str | None, str, int]]:
-        """Revision, status, and how many tenants have both."""
+        """Revision, status, and the number of tenants with both."""
         rows = self._rows(
             "SELECT revision, status, count(*) FROM public.tenants GROUP BY 1, 2 ORDER BY 1, 2"
         )
@@ -165,7 +165,7 @@ class Registry:
     def not_at_target(
         self, target: str | None, known: Sequence[str], *, with_new: bool
     ) -> list[TenantAtRevision]:
-        """Tenants that are not ready at ``target``, those of one revision together.
+        """Tenants that are not ready at ``target``, grouped by revision.
 
         Args:
             known: the revisions from which ``target`` can be reached. Any other belongs to a
@@ -197,7 +197,7 @@ class Registry:
         )
 
     def add(self, tenant: str, display_name: str, schema: str) -> None:
-        """Register a tenant, unless it is registered."""
+        """Register a tenant, if it is not registered."""
         self._execute(
             "INSERT INTO public.tenants (id, name, schema_name) VALUES (:id, :name, :schema)"
             " ON CONFLICT (id) DO NOTHING",
@@ -207,7 +207,7 @@ class Registry:
         )
 
     def note_failure(self, tenant: str, error: str) -> None:
-        """Remember why a tenant's migration failed."""
+        """Store the error of a tenant's migration."""
         self._execute(
             "UPDATE public.tenants SET status = 'failed', error = :error, updated_at = now()"
             " WHERE id = :id AND status <> 'dropping'",
@@ -216,7 +216,7 @@ class Registry:
         )
 
     def begin_removal(self, tenant: str) -> None:
-        """From now on nobody migrates the tenant or answers for it."""
+        """Mark the tenant, so that nobody migrates or serves it any more."""
         self._execute("UPDATE public.tenants SET status = 'dropping' WHERE id = :id", id=tenant)
 
     def remove(self, tenant: str) -> None:
@@ -224,7 +224,7 @@ class Registry:
         self._execute("DELETE FROM public.tenants WHERE id = :id", id=tenant)
 
     def schemas(self) -> list[str]:
-        """Names of tenants' schemas: those that are registered and those that are there."""
+        """Names of tenants' schemas, both registered and existing ones."""
         rows = self._rows(
             r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant\_%'"
             " UNION SELECT schema_name FROM public.tenants ORDER BY 1"
@@ -232,7 +232,7 @@ class Registry:
         return [name for (name,) in rows]
 
     def lock(self, schemas: Sequence[str]) -> dict[str, Any]:
-        """Rows by schema, with ``revision`` and ``status``; nobody migrates these tenants now."""
+        """Locked rows by schema, with ``revision`` and ``status``: nobody migrates these now."""
         rows = self._rows(
             "SELECT schema_name, revision, status FROM public.tenants"
             " WHERE schema_name = ANY(:schemas) FOR UPDATE",
@@ -241,7 +241,7 @@ class Registry:
         return {row.schema_name: row for row in rows}
 
     def put_right(self, tenant: str, schema: str, revision: str | None, version_table: str) -> None:
-        """Make the row say at which revision the schema is; ready is who is where public is."""
+        """Correct the row's revision; the status is ready if it equals public's revision."""
         self._execute(
             "INSERT INTO public.tenants AS t (id, name, schema_name, revision, status)"
             " SELECT :id, :id, :schema, CAST(:revision AS text),"
@@ -256,7 +256,7 @@ class Registry:
         )
 
     def saved(self) -> list[SavedTenant]:
-        """The tenants that have a schema, as a backup keeps them."""
+        """The tenants that have a schema, for a backup."""
         rows = self._rows(
             "SELECT t.id, t.schema_name, t.revision, to_jsonb(t) FROM public.tenants t"
             " JOIN pg_namespace n ON n.nspname = t.schema_name ORDER BY t.id"
@@ -264,7 +264,7 @@ class Registry:
         return [SavedTenant(*row) for row in rows]
 
     def bring_back(self, row: str) -> None:
-        """Make a tenant's row what it was, given as JSON."""
+        """Restore a tenant's row from JSON."""
         self._execute(
             "INSERT INTO public.tenants SELECT (jsonb_populate_record("
             "NULL::public.tenants, CAST(:row AS jsonb))).*"
@@ -273,11 +273,11 @@ class Registry:
         )
 
     def execute(self, statement: Statement) -> None:
-        """Execute what :func:`follow_schema` gives."""
+        """Execute a statement of :func:`follow_schema`."""
         self._connection.exec_driver_sql(str(statement.query), statement.parameters)
 
     def rows_of_other_schemas(self) -> list[tuple[str, str]]:
-        """Ids and schemas of rows that name a schema which is not theirs."""
+        """Ids and schemas of rows whose schema does not fit their id."""
         rows = self._rows(
             "SELECT id, schema_name FROM public.tenants"
             " WHERE schema_name <> 'tenant_' || id ORDER BY id"
@@ -285,7 +285,7 @@ class Registry:
         return [(tenant, schema) for tenant, schema in rows]
 
     def is_bound(self) -> bool:
-        """Whether a CHECK lets a row name no schema but its own."""
+        """Whether a CHECK ties the schema's name to the id."""
         return bool(
             self._scalar(
                 "SELECT count(*) FROM pg_constraint WHERE conrelid = 'public.tenants'::regclass"
@@ -295,7 +295,7 @@ class Registry:
         )
 
     def bind(self) -> None:
-        """Add that CHECK, which the registry of a new service has from the start."""
+        """Add this CHECK, which the registry of a new service has from the start."""
         self._execute(
             f"ALTER TABLE public.tenants ADD CONSTRAINT {SCHEMA_OF_ID}"
             " CHECK (schema_name = 'tenant_' || id)"
@@ -327,12 +327,12 @@ def follow_schema(
     target: str | None,
     status_when_not_at_target: TenantStatus | None = None,
 ) -> Statement:
-    """A statement that makes the registry say which revision a tenant has, and clears its error.
+    """A statement that sets a tenant's revision in the registry, and clears its error.
 
     Args:
         revision: what the tenant's own version table says.
         target: the revision at which the tenant is ready.
-        status_when_not_at_target: its status at any other revision; unchanged when left out.
+        status_when_not_at_target: its status at any other revision; default: unchanged.
     """
     query = (
         "UPDATE public.tenants SET updated_at = now(), error = NULL, revision = %(revision)s,"
@@ -343,7 +343,7 @@ def follow_schema(
 
 
 def check_registry(engine: Engine) -> None:
-    """Refuse to look for tenants where there cannot be any.
+    """Refuse to work with tenants if there is no registry.
 
     Raises:
         ActionableError: the shared schema is not migrated.
@@ -357,10 +357,10 @@ def check_registry(engine: Engine) -> None:
 def list_tenants(
     engine: Engine, *, after: str = "", limit: int | None = None, failed: bool = False
 ) -> list[TenantRow]:
-    """Tenants by id, those behind ``after`` first, ``limit`` at most.
+    """Tenants by id, starting after ``after``, at most ``limit``.
 
     Args:
-        failed: only those whose last migration failed.
+        failed: only tenants whose last migration failed.
 
     Raises:
         ActionableError: no-registry, database-away, database-refuses.
@@ -386,7 +386,7 @@ def find_tenant(engine: Engine, tenant: str) -> TenantRow:
 
 
 def count_tenants_behind(engine: Engine, revision: str | None) -> int:
-    """How many tenants are not ready at ``revision``.
+    """The number of tenants that are not ready at ``revision``.
 
     Raises:
         ActionableError: no-registry, database-away, database-refuses.
@@ -397,7 +397,7 @@ def count_tenants_behind(engine: Engine, revision: str | None) -> int:
 
 
 def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
-    """Revision, status, and how many tenants have both.
+    """Revision, status, and the number of tenants with both.
 
     Raises:
         ActionableError: no-registry, database-away, database-refuses.

@@ -1,4 +1,4 @@
-"""Puts a restored schema in place of another one, in one transaction.
+"""Replaces a schema by a restored one, in one transaction.
 
 ``pg_restore`` cannot join a transaction, so it writes SQL, and the engine's own connection runs it.
 """
@@ -21,13 +21,14 @@ from ..backends.postgresql import backup_errors as errors
 from ..backends.postgresql.backup import KEPT, KEPT_COMMENT, NO_TIMEOUTS, named, server_major
 from ..backends.postgresql.client import Client, find_client
 from ..backends.postgresql.connection import connect_apart, reading
+from .errors import schema_in_use
 
 Raw = psycopg.Connection[tuple[object, ...]]
 
 COPY, END_OF_COPY = re.compile(rb"COPY .* FROM stdin;\n"), b"\\.\n"
-# psql's own commands, which keep a dump from running others; the key is the same in both.
+# psql's commands that prevent a dump from running other commands; both have the same key.
 RESTRICT = re.compile(rb"^\\restrict (\w+)$", re.MULTILINE)
-# Servers before 17 do not know it.
+# Servers before 17 do not have this setting.
 TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
 
 
@@ -38,19 +39,22 @@ def replace_schema(
     schema: str,
     when: datetime,
     *,
+    lock_timeout: float,
     prepare: Callable[[Connection], None],
     finish: Callable[[Connection], None],
 ) -> str | None:
     """Restore a schema from a file; return the name under which the old one is kept.
 
-    Nobody sees any of it before it is committed; what fails, or is killed, leaves all as it was.
+    Nobody sees a change before the commit; a failed or killed restore changes nothing. Statements
+    that use a table of the old schema meanwhile wait, and then use the new one.
 
     Args:
+        lock_timeout: seconds to wait for transactions that use the old one.
         prepare: called at the beginning of the transaction.
-        finish: called before it is committed; what it raises prevents it.
+        finish: called before the commit; if it raises, nothing is committed.
 
     Raises:
-        ActionableError: as for ``Restore``; and what ``finish`` raises.
+        ActionableError: as for ``Restore``; and the errors of ``finish``.
     """
     with reading(engine) as connection:
         major = server_major(connection)
@@ -60,7 +64,7 @@ def replace_schema(
         with session.begin(), _explained():
             session.execute(NO_TIMEOUTS)
             prepare(session)
-            kept = _set_aside(session, schema, when)
+            kept = _set_aside(session, schema, when, lock_timeout)
             load.run(driver_connection(session))
             finish(session)
         return kept
@@ -77,11 +81,12 @@ def _explained() -> Iterator[None]:
         raise errors.not_restored(str(error).splitlines()[0]) from error
 
 
-def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
+def _set_aside(session: Connection, schema: str, when: datetime, lock_timeout: float) -> str | None:
     if not session.scalar(_IS_THERE, {"schema": schema}):
         return None
     kept = named(f"{KEPT}_{when:%Y%m%d_%H%M%S_%f}", schema)
     raw = driver_connection(session)
+    _lock_tables(raw, schema, lock_timeout)
     names = sql.Identifier(schema), sql.Identifier(kept)
     raw.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(*names))
     comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
@@ -89,11 +94,32 @@ def _set_aside(session: Connection, schema: str, when: datetime) -> str | None:
     return kept
 
 
+def _lock_tables(raw: Raw, schema: str, lock_timeout: float) -> None:
+    """Keep everybody from the tables: what is written into the old ones would be set aside with them.
+
+    Whoever waits for such a lock looks the name up again when it is free.
+    """
+    names = [sql.Identifier(schema, str(name)) for (name,) in raw.execute(_TABLES, [schema])]
+    if not names:
+        return
+    raw.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(int(lock_timeout * 1000)))
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE")
+    try:
+        raw.execute(lock.format(sql.SQL(", ").join(names)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise schema_in_use(schema) from error
+    raw.execute("SET LOCAL lock_timeout TO DEFAULT")
+
+
+_TABLES = (
+    "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+    " WHERE nspname = %s AND relkind IN ('r', 'p') ORDER BY relname"
+)
 _IS_THERE = text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
 
 
 class _Load:
-    """Runs what a file has of one schema."""
+    """Runs the part of a file for one schema."""
 
     def __init__(self, client: Client, file: BinaryIO, schema: str, major: int) -> None:
         self._client = client
@@ -103,7 +129,7 @@ class _Load:
         self._key: bytes | None = None
 
     def run(self, raw: Raw) -> None:
-        """Make the schema, its tables, their rows, and last what leans on rows."""
+        """Create the schema, its tables and their rows, and last the objects that need rows."""
         with self._schema_itself() as path:
             self._statements(raw, f"--use-list={path}")
         chosen = f"--schema={self._schema}"
@@ -114,7 +140,7 @@ class _Load:
 
     @contextmanager
     def _schema_itself(self) -> Iterator[Path]:
-        """A list of the entries that pg_restore leaves out when it is told to take one schema."""
+        """A list of the entries that pg_restore leaves out for a single schema."""
         own = re.compile(
             rf"\d+; \d+ \d+ (SCHEMA -|(ACL|COMMENT) - SCHEMA) {re.escape(self._schema)} .*\n"
         )
@@ -161,9 +187,9 @@ _TOKEN = re.compile(
 
 
 def one_by_one(script: bytes) -> Iterator[bytes]:
-    """The statements of a script of pg_restore: Citus takes no string of several.
+    """The statements of a script of pg_restore: Citus allows no string of several statements.
 
-    It takes no functions either; a script with a body that is no string stays in one piece.
+    It allows no functions either; a script with a body that is not a string is not split.
     """
     if b"BEGIN ATOMIC" in script:
         yield script

@@ -1,7 +1,7 @@
-"""Executes in a tenant's schema what was recorded in another's.
+"""Executes the recorded statements of one tenant in another tenant's schema.
 
-A transaction is replayed in one psycopg pipeline: no Alembic, so it may run in threads, and one
-round trip to the server.
+A transaction is replayed in one psycopg pipeline: without Alembic, so it may run in threads, and
+with one round trip to the server.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 
 class Replay:
-    """What is executed for each tenant: what was recorded, and what the engine does around it.
+    """The statements for each tenant: the recorded ones, and the engine's own before and after.
 
-    Plain statements, each by itself: Citus sees them all.
+    They are plain statements, each by itself, so that Citus sees them all.
 
     Args:
-        scripts: the migrations that were recorded, in the order in which they ran.
+        scripts: the recorded migrations, in the order in which they ran.
         start: the tenant's revision before.
         target: its revision afterwards.
-        citus: whether schemas can be spread over machines here.
-        dialect: of the engine, once it has connected: which server this is.
+        citus: whether schemas can be distributed over machines.
+        dialect: of the engine after it has connected, with the server's version.
         backfills: those of the chain.
 
     Attributes:
         names: of the migrations.
-        is_new: whether the tenant's schema is made.
+        is_new: whether the tenant's schema is created.
     """
 
     def __init__(
@@ -103,10 +103,10 @@ class Replay:
 
 
 def execute(connection: "psycopg.Connection[Any]", statements: Sequence[Statement]) -> None:
-    """Execute in one transaction and one round trip; all of it or nothing.
+    """Execute in one transaction and one round trip: all or nothing.
 
     Raises:
-        psycopg.Error: of the statement that failed.
+        psycopg.Error: of the failed statement.
     """
     try:
         with connection.pipeline(), connection.transaction(), connection.cursor() as cursor:
@@ -121,14 +121,15 @@ def execute(connection: "psycopg.Connection[Any]", statements: Sequence[Statemen
 
 
 def _must_lock(schema: str) -> Statement:
-    # Fails, by a division by zero, where another has it. To wait would hold a snapshot, and that
-    # other may wait for all snapshots to end: CREATE INDEX CONCURRENTLY does.
+    # It fails, by a division by zero, if another process has the lock. Waiting would hold a
+    # snapshot, and the other process may wait for all snapshots to end, as CREATE INDEX
+    # CONCURRENTLY does.
     query = "SELECT 1 / pg_try_advisory_xact_lock(%s, %s)::int"
     return Statement(query, advisory_key(schema))
 
 
 def _must_be_at(revision: str | None, config: MigrationConfig) -> Statement:
-    # Division by zero stops the replay of a tenant that somebody else migrated meanwhile.
+    # The division by zero stops the replay if another process migrated the tenant meanwhile.
     table = config.version_table
     query = f'SELECT 1 / (max(version_num) IS NOT DISTINCT FROM %s)::int FROM "{table}"'
     return Statement(query, (revision,))
@@ -137,7 +138,7 @@ def _must_be_at(revision: str | None, config: MigrationConfig) -> Statement:
 def _entering_after_bodies(
     recorded: Sequence[Statement], enter: Sequence[Statement], now: datetime
 ) -> Iterator[Statement]:
-    """What was recorded; where a body ends, the schema is entered again, as ``Scope.restore`` does."""
+    """The recorded statements; after each body the schema is entered again (``Scope.restore``)."""
     for statement, following in zip(recorded, [*recorded[1:], None], strict=True):
         yield _dated(statement, now)
         if statement.in_body and not (following and following.in_body):
@@ -145,7 +146,7 @@ def _entering_after_bodies(
 
 
 def _dated(statement: Statement, now: datetime) -> Statement:
-    """The same statement; the time that the engine wrote becomes the tenant's own."""
+    """The same statement, with the tenant's own time instead of the recorded one."""
     if statement.in_body or not isinstance(statement.parameters, dict):
         return statement
     own = {

@@ -1,9 +1,9 @@
-"""A PostgreSQL role for each tenant: it owns the tenant's schema and all that is in it.
+"""A PostgreSQL role for each tenant: it owns the tenant's schema and all objects in it.
 
-The role has the schema's name and cannot log in. The service's own role may become it and, from
-PostgreSQL 16 on, has none of its privileges until it does: a statement that is outside of every
-tenant reaches no tenant's table. Before 16 a role inherits what it may become, unless it is told
-otherwise: ``ALTER ROLE service NOINHERIT``. A superuser reaches everything, whatever is granted.
+The role has the schema's name and cannot log in. The service's own role may switch to it and, from
+PostgreSQL 16 on, has none of its privileges until it does: a statement outside of a
+tenant reaches no tenant's table. Before 16 the service's role inherits these privileges, unless you
+run ``ALTER ROLE service NOINHERIT``. A superuser always reaches everything.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from . import errors
 from .registry import Registry
 from .scope import grant_role, has_citus, make_role, schema_of
 
-CHUNK = 100  # tables locked by one transaction
+CHUNK = 100  # tables locked per transaction
 
 
 def tenants_without_role(engine: Engine) -> list[str]:
-    """Tenants whose role is missing, may not be entered, or does not own all of their schema.
+    """Tenants whose role is missing, cannot be used, or does not own the whole schema.
 
-    None where there is no registry yet.
+    Empty if there is no registry yet.
 
     Raises:
         ActionableError: database-away, database-refuses.
@@ -38,21 +38,21 @@ def make_tenant_roles(
     config: MigrationConfig | None = None,
     on_tenant: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """Make the roles that are missing, and give each what is in its tenant's schema.
+    """Create the missing roles, and make each the owner of its tenant's schema and objects.
 
-    A tenant at a time, each under its lock; it is served again when the last of it is its role's.
-    What was cut short continues when it is called again.
+    It handles one tenant at a time, each under its lock; the tenant is served again when its role
+    owns everything. An interrupted call continues when it is called again.
 
     Args:
         on_tenant: called after each tenant with its id.
 
     Returns:
-        The tenants that were not in order before.
+        The tenants that were changed.
 
     Raises:
         ActionableError: roles-on-citus; a tenant is being migrated, or the database does not answer.
-        sqlalchemy.exc.ProgrammingError: the service's role may not: it needs CREATEROLE, and must
-            own what it gives away.
+        sqlalchemy.exc.ProgrammingError: the service's role has no permission: it needs CREATEROLE,
+            and must own the objects.
     """
     config = config or default_config()
     lacking = tenants_without_role(engine)
@@ -75,7 +75,7 @@ def _make_role(engine: Engine, tenant: str) -> None:
             connection.exec_driver_sql(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{schema}"')
     while _give_chunk(engine, schema):
         pass
-    with engine.begin() as connection:  # last: whoever looks whether a tenant is done looks here
+    with engine.begin() as connection:  # last: this shows that a tenant is done
         if connection.scalar(_OWNS_SCHEMA, {"schema": schema}):
             connection.exec_driver_sql(f'ALTER SCHEMA "{schema}" OWNER TO "{schema}"')
 
@@ -92,7 +92,7 @@ def _changes_of_owner(connection: Connection, schema: str) -> list[str]:
     return list(connection.scalars(_FOREIGN, {"schema": schema, "chunk": CHUNK}))
 
 
-# Sets the role that owns the schema, if that is the tenant's own; until the transaction ends.
+# Sets the role that owns the schema, if it is the tenant's own, until the transaction ends.
 BECOME_OWNER = text(
     "SELECT set_config('role', n.nspname, true) FROM pg_namespace n"
     " WHERE n.nspname = :schema AND pg_get_userbyid(n.nspowner) = n.nspname"
@@ -107,7 +107,7 @@ _LACKING = text(
     " LEFT JOIN pg_roles r ON r.rolname = n.nspname"
     " WHERE t.status <> 'dropping' AND"
     " (r.oid IS NULL OR n.nspowner <> r.oid OR NOT pg_has_role(session_user, r.oid, 'MEMBER')"
-    # From 16 on, what the service's role may become is not what it has.
+    # From 16 on, the service's role must not have the privileges of a role to which it may switch.
     " OR (current_setting('server_version_num')::int >= 160000"
     " AND pg_has_role(session_user, r.oid, 'USAGE')"
     " AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))"
@@ -116,7 +116,7 @@ _LACKING = text(
     " OR EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proowner <> r.oid))"
     " ORDER BY t.id"
 )
-# Sequences that a column owns, indexes, and the types of tables and of arrays go with theirs.
+# Sequences of a column, indexes, and the types of tables and of arrays follow their owners.
 _FOREIGN = text(
     "WITH n AS (SELECT n.oid, r.oid AS role, n.nspname FROM pg_namespace n"
     " JOIN pg_roles r ON r.rolname = n.nspname WHERE n.nspname = :schema)"

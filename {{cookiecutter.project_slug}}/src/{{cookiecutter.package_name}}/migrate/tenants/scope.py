@@ -1,4 +1,4 @@
-"""The schemas: ``public`` for what belongs to no tenant, and one for each tenant."""
+"""The scopes of a multi-tenant service: the shared schema ``public``, and one for each tenant."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,8 +17,8 @@ from .recording import Recording
 from .registry import Registry, TenantStatus, follow_schema
 
 PREFIX = "tenant_"
-NAME_BYTES = 63  # PostgreSQL cuts longer names, silently
-RESERVED = frozenset({"admin", "api", "public", "www"})  # labels of host names that are no one's
+NAME_BYTES = 63  # PostgreSQL silently cuts longer names
+RESERVED = frozenset({"admin", "api", "public", "www"})  # host name labels for no tenant
 
 _ID = re.compile(r"[a-z0-9_]+")
 
@@ -52,7 +52,8 @@ class SharedScope(Scope):
         """See ``Scope``.
 
         Raises:
-            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used
+            here.
         """
         return self, ScratchTenantScope()
 
@@ -83,7 +84,8 @@ class SharedScope(Scope):
         """See ``Scope``.
 
         Raises:
-            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used
+            here.
         """
         return (self, TenantScope("scratch", None))
 
@@ -97,7 +99,8 @@ class SharedScope(Scope):
         return TenantScope(tenant, None) if (prefix, found) == ("tenant", ":") else None
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
-        # The service's connections look nowhere by default, and pooled ones who knows where.
+        # The default search path of the service's connections is empty; that of pooled ones is
+        # unknown.
         local = "" if for_session else "LOCAL "
         connection.exec_driver_sql(f"SET {local}search_path TO {SHARED_SCHEMA}, pg_temp")
 
@@ -110,23 +113,23 @@ class TenantScope(Scope):
 
     Attributes:
         target: the revision at which the tenant is ready.
-        display_name: the name a new tenant gets in the registry; without one it must be there.
-        role: whether the schema belongs to a role of its own.
+        display_name: the name of a new tenant in the registry; without it the tenant must exist.
+        role: whether the schema belongs to its own role.
         version_table: name of Alembic's table.
-        known_revisions: those of this release; while a tenant is made, public must be at one.
-        recording: records what the migrations execute.
-        status_when_not_at_target: the status of the tenant at any revision but the target;
-            unchanged when left out.
-        backfills: those of the chain; None where the tenant's rows are left alone.
+        known_revisions: those of this release; a tenant can be created only if public is at one.
+        recording: records the executed statements.
+        status_when_not_at_target: the tenant's status at any other revision than the target;
+            default: unchanged.
+        backfills: those of the chain; None if the tenant's rows are not to be changed.
         is_new: whether no migration was ever applied to it.
-        has_begun: whether the schema was touched, if only to undo it again.
+        has_begun: whether the schema was changed, even if this was undone.
     """
 
     needs_entering = True
     has_tenants = True
     kind = "tenants"
     shared_schema = SHARED_SCHEMA
-    has_gate = False  # the tenants go where the shared schema has gone
+    has_gate = False  # the tenants follow the shared schema
 
     def __init__(
         self,
@@ -165,12 +168,11 @@ class TenantScope(Scope):
         """See ``Scope``.
 
         Raises:
-            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used here.
+            ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used
+            here.
         """
-        tenant = TenantScope(
-            "scratch", None, display_name="scratch", version_table=self.version_table
-        )
-        return (SharedScope(), tenant)
+        # What was there before the service may come before the migration that makes the registry.
+        return (SharedScope(), ScratchTenantScope())
 
     def tables(self, metadata: MetaData) -> MetaData:
         own = MetaData(naming_convention=metadata.naming_convention)
@@ -180,7 +182,7 @@ class TenantScope(Scope):
         return own
 
     def begin(self, connection: Connection) -> None:
-        """Look the tenant up, and make its schema where it is missing.
+        """Look the tenant up, and create its schema if it is missing.
 
         Raises:
             ActionableError: no-such-tenant, tenant-being-removed, schema-missing, roles-on-citus.
@@ -214,7 +216,7 @@ class TenantScope(Scope):
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
-        # Of a tenant that is not there, or whose making was undone, nothing can be read, whoever asks.
+        # A tenant that does not exist yet, or no more, has no role to switch to, and nothing to read.
         role = self.role and role_exists(connection, self.name)
         for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
@@ -254,10 +256,10 @@ class TenantScope(Scope):
 
 
 class ChunkScope(TenantScope):
-    """One tenant's schema while a backfill works in it: the registry's row stays as it is."""
+    """One tenant's schema for the chunks of a backfill, which do not change the registry's row."""
 
     def begin(self, connection: Connection) -> None:
-        """There is nothing to look up: a tenant that goes takes its row of progress with it."""
+        """Nothing to look up: the removal of a tenant deletes its row of progress."""
 
     def commit(self, connection: Connection) -> None:
         """There is no row to update."""
@@ -272,13 +274,13 @@ class ChunkScope(TenantScope):
 
 
 class ScratchTenantScope(TenantScope):
-    """A tenant of a scratch database: a schema that no registry knows."""
+    """A tenant of a scratch database: a schema without a row in a registry."""
 
     def __init__(self) -> None:
         super().__init__("scratch", None)
 
     def begin(self, connection: Connection) -> None:
-        """Make the schema where it is missing."""
+        """Create the schema, if it is missing."""
         connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self.name}"')
 
     def commit(self, connection: Connection) -> None:
@@ -309,20 +311,20 @@ def make_role(connection: Connection, schema: str) -> None:
 
 
 def grant_role(schema: str, dialect: Dialect) -> str:
-    """The statement that lets the service's role become a tenant's, and be no more than that.
+    """The statement that lets the service's role switch to a tenant's without inheriting rights.
 
-    Before PostgreSQL 16 a role also inherits what it may become, unless it is NOINHERIT.
+    Before PostgreSQL 16 the role also inherits them, unless it is NOINHERIT.
     """
     apart = (getattr(dialect, "server_version_info", None) or (0,)) >= (16,)
     return f'GRANT "{schema}" TO CURRENT_USER' + (" WITH INHERIT FALSE, SET TRUE" if apart else "")
 
 
 def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -> list[str]:
-    """Statements that make a tenant's schema: plain ones, so that Citus sees each.
+    """Statements that create a tenant's schema: plain ones, so that Citus sees each.
 
     Args:
-        owned: whether the schema belongs to a role of its own.
-        grant: what follows the making of that role; None where it is there.
+        owned: whether the schema belongs to its own role.
+        grant: the statement after the creation of that role; None if the role exists.
     """
     statements = [SPREAD] if citus else []
     if grant is not None:
@@ -332,15 +334,15 @@ def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -
 
 
 def enter_schema(schema: str, *, role: bool, local: str = "LOCAL ") -> list[str]:
-    """Statements that make unqualified names mean this schema's tables, and never public's."""
+    """Statements that make unqualified names refer to this schema's tables, never to public's."""
     path = f'SET {local}search_path TO "{schema}", pg_temp'
     return [path, f'SET {local}ROLE "{schema}"'] if role else [path]
 
 
-# What a body of the tenant before may have left on the session, and this one would find. Each may
+# Removes state that a body of the previous tenant may have left on the session. Each statement may
 # run inside a transaction, so this also works through a pooler.
 FORGET_SESSION = ("DISCARD TEMP", "DISCARD SEQUENCES", "CLOSE ALL", "DEALLOCATE ALL", "UNLISTEN *")
-# The rest of DISCARD ALL, for a session that goes on from tenant to tenant.
+# The rest of DISCARD ALL, for a session that serves one tenant after the other.
 NEW_SESSION = (
     "SET SESSION AUTHORIZATION DEFAULT",
     "RESET ALL",
@@ -354,15 +356,15 @@ SPREAD = "SET LOCAL citus.enable_schema_based_sharding TO on"
 
 
 def has_citus(connection: Connection) -> bool:
-    """Whether schemas can be spread over machines here."""
+    """Whether schemas can be distributed over machines: Citus is installed."""
     return bool(connection.scalar(text("SELECT count(*) FROM pg_extension WHERE extname='citus'")))
 
 
 def refuse_foreign_keys_to_shared(metadata: MetaData) -> None:
-    """Refuse models in which a tenant's table points to a shared one.
+    """Refuse models in which a tenant's table refers to a shared one.
 
     Raises:
-        ActionableError: with the first such column.
+        ActionableError: foreign-key-to-shared, for the first such column.
     """
     for table in metadata.tables.values():
         for key in table.foreign_keys:

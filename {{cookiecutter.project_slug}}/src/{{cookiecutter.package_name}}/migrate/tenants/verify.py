@@ -1,4 +1,4 @@
-"""Are the tenants' schemas what the migrations make?"""
+"""Compares the tenants' schemas with what the migrations make."""
 
 import logging
 from collections import Counter
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TenantDrift:
-    """In what a tenant's schema differs from what the migrations make.
+    """The differences of a tenant's schema from what the migrations make.
 
     Attributes:
-        changed_since_run: whether the schema is another than its last run left, whoever is right;
-            None when that run recorded none.
+        changed_since_run: whether the schema has changed since its last run;
+            None if that run recorded no fingerprint.
     """
 
     tenant: str
@@ -39,11 +39,11 @@ class TenantDrift:
 
 @dataclass(frozen=True)
 class TenantsVerified:
-    """How the tenants compare with what the migrations make.
+    """The result of comparing tenants with what the migrations make.
 
     Attributes:
-        compared: how many tenants were compared.
-        drifted: those that differ, by id.
+        compared: number of compared tenants.
+        drifted: tenants that differ, by id.
         not_compared: ids of tenants that are not at the revision of ``public``, or being removed.
         error: why nothing could be compared.
     """
@@ -55,7 +55,7 @@ class TenantsVerified:
 
     @property
     def success(self) -> bool:
-        """Whether all that were compared are what the migrations make."""
+        """Whether no compared tenant differs."""
         return self.error is None and not self.drifted
 
 
@@ -68,12 +68,13 @@ def verify_tenants(
 ) -> TenantsVerified:
     """Compare tenants' schemas with what the migrations make in an empty database.
 
-    One query gives the fingerprint of each; of those that differ in the same way one is read in full.
+    One query gives the fingerprint of each; of tenants with the same difference only one is read in
+    full.
 
     Args:
-        tenants: their ids; all when left out.
-        alike: they are in step when they are all alike, so no empty database is needed. Those that
-            are not are compared with what most are where such a database cannot be made.
+        tenants: their ids; default: all.
+        alike: it is enough that they are all equal, so no empty database is needed. If some differ
+            and no empty database can be created, they are compared with the majority.
     """
     config = config or default_config()
     try:
@@ -140,11 +141,11 @@ def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
 def _changed(
     connection: Connection, config: MigrationConfig, one: TenantDrift, found: Mapping[str, str]
 ) -> bool | None:
-    """Compare with what the tenant's last run recorded."""
+    """Compare with the fingerprint of the tenant's last run."""
     schema = schema_of(one.tenant)
-    connection.rollback()  # each table stays locked until its transaction ends
+    connection.rollback()  # releases the locks of the tables
     connection.execute(BECOME_OWNER, {"schema": schema})
-    # An older version of the engine had no such column.
+    # An older version of the engine did not have this column.
     ever = connection.exec_driver_sql(
         f'SELECT to_jsonb(h) ->> \'fingerprint\' FROM "{schema}"."{config.history_table}" AS h'
         " WHERE rolled_back_at IS NULL ORDER BY id DESC LIMIT 1"
@@ -159,7 +160,7 @@ def compare_tenants(
     schemas: Mapping[str, str],
     fingerprints: Mapping[str, str],
 ) -> tuple[TenantDrift, ...]:
-    """The tenants whose schemas are not what is expected, and in what they differ.
+    """The tenants whose schemas differ from the expected one, with the differences.
 
     Args:
         schemas: the tenants' ids, by schema.

@@ -1,4 +1,4 @@
-"""Proxies: they do what an object does, and report each use of it."""
+"""Proxies that behave like an object and report each use of it."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 Target = TypeVar("Target")
 
-# What Python asks of every object, and what tells nothing of what the object stands for.
+# Attributes that Python itself uses, and attributes that reveal nothing about the object.
 _OF_EVERY_OBJECT = frozenset(dir(object)) | {
     "__annotations__",
     "__class_getitem__",
@@ -29,13 +29,13 @@ class _Watch(NamedTuple):
 def watched(
     target: Target, tell: Callable[[str], None], harmless: Mapping[str, Any] | None = None
 ) -> Target:
-    """A stand-in for ``target``: of the same class, and whatever is used of it is told first.
+    """A proxy for ``target``: of the same class, and each use is reported first.
 
-    What is not named harmless is told, so an attribute that a new version brings is told as well.
+    All attributes that are not listed as harmless are reported, also those of new versions.
 
     Args:
-        tell: called with the name of what is used: ``Connection.scalar``.
-        harmless: by name, what the stand-in returns without telling.
+        tell: called with the name of the used attribute: ``Connection.scalar``.
+        harmless: values by name that the proxy returns without a report.
     """
     kind: Any = type(target)
     stand_in = _stand_in(kind)

@@ -1,7 +1,7 @@
-"""What a run leaves to look at: how it ended, how long it took, and what it waited for.
+"""The records of runs: their end, their duration, and their waits.
 
-``timings`` and ``other_runs`` write while a run happens; ``runs`` and ``stats`` read it afterwards.
+``timings`` and ``other_runs`` write during a run; ``runs`` and ``stats`` read afterwards.
 
-Belongs here: what is kept of runs beside the history's own rows. May import: ``history``,
+Belongs here: data about runs in addition to the history's rows. May import: ``history``,
 ``backends``, ``config``. Imported by: ``runner``, ``api``.
 """

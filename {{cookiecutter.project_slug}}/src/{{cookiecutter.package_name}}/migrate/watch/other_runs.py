@@ -1,7 +1,7 @@
-"""Runs that wrote no row, kept in the history: on its newest row, in the column ``other_runs``.
+"""Runs that wrote no row. The newest row of the history stores them in its ``other_runs``.
 
-They failed, were held back, or migrated tenants. They have no rows of their own: each reader of the
-table, older versions too, counts rows as migrations that were applied.
+They failed, were held back, or migrated tenants. They have no separate rows, because each reader of
+the table, older versions too, counts rows as applied migrations.
 """
 
 import json
@@ -23,7 +23,7 @@ from ..history import HistoryWriter, history_table, read_columns
 from ..results import RunState
 
 KEPT_RUNS = 10  # of each row
-PATIENCE_SECONDS = 1.0  # for whatever locks the history
+PATIENCE_SECONDS = 1.0  # of waiting for a lock on the history
 COMPARED = ("state", "migrations", "code", "problem")
 
 log = logging.getLogger(__name__)
@@ -33,15 +33,15 @@ Kept = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OtherRun:
-    """A run to keep.
+    """A run to record.
 
     Attributes:
-        migrations: names; of a run that failed, those that did.
-        seconds: that it took.
-        held_by: what the migrations wait for, where they were held back.
-        tenants: how many it migrated, where it was one of tenants.
-        tenants_failed: how many it could not migrate.
-        backup: the one that was made before.
+        migrations: names; in a failed run, of the failed ones.
+        seconds: its duration.
+        held_by: the reasons, if the migrations were held back.
+        tenants: number of migrated tenants, in a run over tenants.
+        tenants_failed: number of failed tenants.
+        backup: the backup that was made before.
     """
 
     state: RunState
@@ -54,7 +54,7 @@ class OtherRun:
     backup: str | None = None
 
     def written(self, release: str | None) -> dict[str, Any]:
-        """It as JSON has it."""
+        """The run as JSON."""
         return {
             "at": datetime.now(UTC).isoformat(),
             "times": 1,
@@ -79,13 +79,13 @@ def who() -> dict[str, Any]:
 def keep_run(
     engine: Engine, config: MigrationConfig, run: OtherRun, *, may_alter: bool = False
 ) -> None:
-    """Keep a run, if that can be done at once, and if any migration was ever applied here.
+    """Record a run, if it is possible at once, and if any migration was ever applied here.
 
-    Never raises; what the run itself says matters more.
+    Never raises, because the run's own result matters more.
 
     Args:
-        may_alter: add the column where it is missing. Only under the lock: another
-            migrator may be about to do the same.
+        may_alter: add the column if it is missing. Only under the lock, since another
+            migrator may do the same.
     """
     if not config.keeps_runs:
         return
@@ -98,19 +98,19 @@ def keep_run(
     try:
         with backend.migrating(engine, patient) as connection, connection.begin():
             _write(connection, patient, run.written(config.load_release()), may_alter=may_alter)
-    except Exception as problem:  # SQLite's driver, that the file is locked
+    except Exception as problem:  # for example SQLite's driver: the file is locked
         log.warning("The run is not in the history: %s", type(problem).__name__)
 
 
 def read_kept(written: str | None) -> list[Kept]:
-    """The other runs that a row has, oldest first."""
+    """The other runs of a row, oldest first."""
     kept: list[Kept] = json.loads(written) if written else []
     return kept
 
 
 def _write(connection: Connection, config: MigrationConfig, run: Kept, *, may_alter: bool) -> None:
     columns = read_columns(connection, config)
-    if not columns:  # nothing was ever applied here, and what changed nothing leaves no table
+    if not columns:  # nothing was ever applied here, and such a run creates no table
         return
     if may_alter:
         HistoryWriter(config, columns).bring_table_forward(connection.execute, connection.dialect)
@@ -131,7 +131,7 @@ def _with(kept: list[Kept], run: Kept) -> list[Kept]:
     last = kept[-1]
     is_same = all(last.get(key) == run.get(key) for key in COMPARED)
     if is_same and run["tenants"] is None:
-        # As when a service is started again and again.
+        # For example a service that is restarted repeatedly.
         again = {**run, "number": last["number"], "times": last["times"] + 1}
         return [*kept[:-1], again]
     return [*kept, {**run, "number": last["number"] + 1}][-KEPT_RUNS:]

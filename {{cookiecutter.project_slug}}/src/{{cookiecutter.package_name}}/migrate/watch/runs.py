@@ -1,4 +1,4 @@
-"""The runs of the past, as the history tells them. Reads only; takes no lock."""
+"""Past runs, from the history. Reads only; takes no lock."""
 
 import json
 from collections.abc import Iterator
@@ -25,25 +25,19 @@ class MigrationRun:
     """One run.
 
     Attributes:
-        key: names its place: what is older comes after it. See :func:`read_runs`.
+        key: its position in the list; older runs come after it. See :func:`read_runs`.
         state: a :class:`RunState`.
-        batch: None where it applied nothing here, or took over what was applied.
-        migrations: names; of a run that failed, those that did; of one that was held back, those.
-        duration: seconds that the migrations took; where it applied nothing, all that it took.
-        undone_at: when the last of its migrations was undone, if all were.
-        host: the machine it ran on; None where that is not known.
-        pid: the process.
-        release: the service's version.
-        waited: seconds until the lock was free.
-        retries: how often a table stayed locked.
-        statements: the slowest, slowest first: ``statement`` without values, ``seconds``, ``rows``.
-        notes: what the history notes of its migrations.
-        error: of a run that failed: code, problem, impact, solution.
-        times: how often it ended so, one after the other; the other fields are of the last time.
-        held_by: what it waited for, where it was held back.
-        tenants: of a run that migrated tenants, how many it did.
-        tenants_failed: and how many it could not.
-        backup: the one that was made before it.
+        batch: None if it applied nothing here, or took over applied migrations.
+        migrations: names; in a failed run, the failed ones; in one that was held back, the waiting
+        ones. duration: seconds of the migrations; if it applied nothing, of the whole run.
+        undone_at: when the last of its migrations was undone, if all were. host: the machine it ran
+        on; None if unknown. pid: the process. release: the service's version. waited: seconds of
+        waiting for the lock. retries: number of retries because a table was locked. statements: the
+        slowest statements first: ``statement`` without values, ``seconds``, ``rows``. notes: the
+        notes of its migrations. error: of a failed run: code, problem, impact, solution. times: how
+        often in a row it ended this way; the other fields are of the last time. held_by: the
+        reasons, if it was held back. tenants: number of migrated tenants, in a run over tenants.
+        tenants_failed: number of failed tenants. backup: the backup that was made before it.
     """
 
     key: str
@@ -69,7 +63,7 @@ class MigrationRun:
 
     @property
     def remarks(self) -> list[str]:
-        """What there is to say of it beside its columns, a sentence each."""
+        """Further remarks about it, each as a sentence."""
         said = list(self.notes)
         if self.tenants is not None:
             said.append(f"{count(self.tenants, 'tenant')} migrated, {self.tenants_failed} failed")
@@ -83,7 +77,7 @@ class MigrationRun:
 
     @property
     def by(self) -> str:
-        """Who ran it, as far as it is known: host, process and release."""
+        """Host, process and release, as far as they are known."""
         process = f"{self.host} pid {self.pid}" if self.host else ""
         return " ".join(filter(None, [process, self.release]))
 
@@ -97,17 +91,17 @@ def read_runs(
     migration: str | None = None,
     failed: bool = False,
 ) -> list[MigrationRun]:
-    """Runs, newest first. Those that undid something are told by what they undid.
+    """Runs, newest first. A rollback appears as the state of the run that it undid.
 
     Args:
-        limit: how many at most.
-        after: the ``key`` of the last run of the page before.
-        migration: only runs of this one: its name, revision, or the name typed at ``make``.
+        limit: maximum number of runs.
+        after: the ``key`` of the last run of the previous page.
+        migration: only runs of this migration: name, revision, or the name given to ``make``.
         failed: only runs that failed.
 
     Raises:
         ActionableError: the database does not answer.
-        ValueError: ``after`` is no key.
+        ValueError: ``after`` is not a key.
     """
     config = config or default_config()
     before = _parse(after) if after else None
@@ -170,7 +164,7 @@ def _all_runs(
 
 
 def _runs_of(number: int, rows: list[RowMapping]) -> Iterator[MigrationRun]:
-    """The run that wrote these rows, after those that have come since and wrote none."""
+    """The run that wrote these rows, preceded by later runs that wrote none."""
     others = [kept for row in rows for kept in read_kept(row.get("other_runs"))]
     for kept in sorted(others, key=lambda kept: -int(kept["number"])):
         yield _other_run(number, kept)

@@ -1,4 +1,4 @@
-"""Numbers about the runs of the past. Reads only; takes no lock."""
+"""Statistics of past runs. Reads only; takes no lock."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from ..results import RunState
 from .runs import MigrationRun, read_runs
 
 SLOWEST_STATEMENTS = 10
-LEAST_SECONDS = 0.001  # what is quicker says nothing of a database
-LAST_RUNS = 20  # whose statements are looked at
+LEAST_SECONDS = 0.001  # shorter times say nothing about a database
+LAST_RUNS = 20  # runs whose statements are considered
 
 
 @dataclass(frozen=True)
 class MigrationTime:
-    """How long a migration takes.
+    """The duration of a migration.
 
     Attributes:
         times: how often it was applied.
         last: seconds, the last time.
-        longest: seconds.
+        longest: seconds, at most.
     """
 
     name: str
@@ -37,21 +37,21 @@ class MigrationTime:
 
 @dataclass(frozen=True)
 class MigrationStats:
-    """What the history comes to.
+    """Statistics of the history.
 
     Attributes:
-        runs: those that applied something; a run that was undone is one as well.
-        rolled_back: of these, those that were undone since, wholly or in part.
-        failed: how often a run failed, as far as it is kept.
-        held_back: how often one was held back, as far as it is kept.
-        first_at: when the first run began.
-        last_at: when the last one began.
+        runs: number of runs that applied something, including undone ones.
+        rolled_back: number of these that were undone since, completely or partly.
+        failed: number of recorded failures.
+        held_back: number of recorded runs that were held back.
+        first_at: start of the first run.
+        last_at: start of the last run.
         waited: seconds, the longest wait for the lock.
-        retries: how often a table stayed locked.
-        migrations: in the order in which they were applied at first.
-        statements: the slowest of the last runs, slowest first; each with its ``migrations``.
-        tenants: how many were migrated by the runs of tenants that are kept.
-        tenant_seconds: that those took.
+        retries: number of retries because a table was locked.
+        migrations: in the order in which they were first applied.
+        statements: the slowest statements of the last runs, slowest first, with their
+        ``migrations``. tenants: number of tenants that the recorded runs over tenants migrated.
+        tenant_seconds: the duration of those runs.
     """
 
     runs: int
@@ -69,32 +69,32 @@ class MigrationStats:
 
     @property
     def tenants_per_second(self) -> float | None:
-        """How many tenants a second; None where none were migrated."""
+        """Tenants per second; None if none were migrated."""
         return self.tenants / self.tenant_seconds if self.tenant_seconds else None
 
 
 @dataclass(frozen=True)
 class TimesCompared:
-    """How long migrations take in two databases.
+    """The durations of migrations in two databases.
 
     Attributes:
-        factor: how many times as long they take here as there: the median of what both have; None
-            where they have nothing in common that takes a millisecond.
-        migrations: name, and seconds here and there, the last time; None where it never ran.
+        factor: the duration here divided by the duration there, the median of common migrations;
+            None if no common migration takes a millisecond.
+        migrations: name, and last seconds here and there; None if it never ran.
     """
 
     factor: float | None
     migrations: tuple[tuple[str, float | None, float | None], ...]
 
     def expected(self, here: float | None, there: float | None) -> float | None:
-        """Seconds that a migration will take here that ran only there; None where nobody can say."""
+        """Estimated seconds here for a migration that ran only there; None if unknown."""
         if here is not None or there is None or self.factor is None:
             return None
         return there * self.factor
 
 
 def compare_times(here: MigrationStats, there: MigrationStats) -> TimesCompared:
-    """How long migrations take here, and in another environment."""
+    """Compare the durations of migrations here and in another environment."""
     own, other = ({one.name: one.last for one in stats.migrations} for stats in (here, there))
     rows = [(name, own.get(name), other.get(name)) for name in dict.fromkeys([*own, *other])]
     ratios = [
@@ -107,7 +107,7 @@ def compare_times(here: MigrationStats, there: MigrationStats) -> TimesCompared:
 
 
 def read_stats(engine: Engine, *, config: MigrationConfig | None = None) -> MigrationStats:
-    """What the whole history comes to.
+    """Statistics of the whole history.
 
     Raises:
         ActionableError: the database does not answer.
@@ -142,7 +142,7 @@ def _times(engine: Engine, config: MigrationConfig) -> Iterable[MigrationTime]:
         if not read_columns(connection, config):
             return []
         table = history_table(config.history_table)
-        # What was taken over has no duration.
+        # Migrations that were taken over have no duration.
         ran = table.select().where(table.c.batch > 0).order_by(table.c.id)
         rows = connection.execute(ran.with_only_columns(table.c.name, table.c.duration)).all()
     durations: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""How long a migration's statements took. The slowest are kept; no value in them ever is."""
+"""The durations of a migration's statements. The slowest are stored, without values."""
 
 import heapq
 import re
@@ -8,7 +8,7 @@ from typing import Any
 KEPT_STATEMENTS = 5
 KEPT_CHARACTERS = 200
 
-# What may hold a value: text in any quotes of SQL, comments, and numbers.
+# Parts that may contain a value: text in any quotes of SQL, comments, and numbers.
 _VALUE = re.compile(
     r"""[EeBbXxNn]?'(?:[^'\\]|''|\\.)*(?:'|\Z)     # a text, or one that does not end
       | \$(\w*)\$.*?(?:\$\1\$|\Z)                  # a text in dollars
@@ -19,7 +19,7 @@ _VALUE = re.compile(
 
 
 def without_values(statement: str) -> str:
-    """The statement in one line, with ``?`` in place of each value, cut to a bounded length."""
+    """The statement in one line, with ``?`` instead of each value, cut to a maximum length."""
     line = " ".join(_VALUE.sub("?", statement).split())
     return line if len(line) <= KEPT_CHARACTERS else f"{line[: KEPT_CHARACTERS - 1]}…"
 
@@ -32,10 +32,10 @@ class Timings:
         self._number = 0
 
     def add(self, statement: str, seconds: float, rows: int | None) -> None:
-        """Note a statement, if it is among the slowest so far.
+        """Record a statement, if it is among the slowest so far.
 
         Args:
-            rows: how many it wrote or returned; None where the driver does not say.
+            rows: number of rows written or returned; None if the driver does not report it.
         """
         self._number += 1
         if len(self._slowest) == KEPT_STATEMENTS and seconds <= self._slowest[0][0]:
@@ -44,7 +44,7 @@ class Timings:
         push(self._slowest, (seconds, self._number, without_values(statement), rows))
 
     def take(self) -> list[Mapping[str, Any]]:
-        """The slowest, slowest first, for JSON; then begin anew."""
+        """Return the slowest statements, slowest first, for JSON, and start again."""
         slowest, self._slowest = sorted(self._slowest, reverse=True), []
         return [
             {"statement": statement, "seconds": round(seconds, 4), "rows": rows}

@@ -1,4 +1,4 @@
-"""Which migrations a git branch adds to the default branch."""
+"""Finds the migrations that a git branch adds to the default branch."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ def added_migrations(config: MigrationConfig) -> list[str] | None:
     They are compared with the commit at which this branch left the default branch.
 
     Returns:
-        None when git cannot say it: there is no git, no repository, or no default branch.
+        None if git cannot tell: there is no git, no repository, or no default branch.
     """
     base = _where_it_left(config.versions)
     listed = None if base is None else _git(config.versions, "ls-tree", "--name-only", base, "./")
@@ -36,9 +36,10 @@ def _where_it_left(folder: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None when it fails or is not there."""
+    """The output of git; None if it fails or is not installed."""
     command = ["git", "-C", str(folder), *arguments]
-    # A hook of git is told its repository, and then this folder would count as the top of it.
+    # Inside a git hook these variables name the repository, and git would take this folder for its
+    # root.
     told = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
     variables = {name: value for name, value in os.environ.items() if name not in told}
     try:

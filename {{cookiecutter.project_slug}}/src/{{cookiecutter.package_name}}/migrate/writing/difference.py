@@ -1,4 +1,4 @@
-"""What differs between the models and the database: as the code of a migration, and in words."""
+"""The difference between the models and the database: as code of a migration, and in words."""
 
 import ast
 import re
@@ -27,11 +27,11 @@ LEFT_OUT = (
 
 @dataclass(frozen=True)
 class Draft:
-    """A migration that is not written yet.
+    """A migration before it is written.
 
     Attributes:
-        files: values for ``script.py.mako``, for each file that is to be written.
-        differences: what it would change, and what it leaves as it is.
+        files: values for ``script.py.mako``, for each file to write.
+        differences: the changes, and the objects that it does not change.
     """
 
     files: tuple[dict[str, str], ...]
@@ -44,7 +44,7 @@ def draft_migration(
     """Compare the models with the database.
 
     Args:
-        plain: as Alembic writes it; else so that a live site goes on.
+        plain: write what Alembic generates; otherwise a form that is safe on a live site.
 
     Raises:
         ActionableError: database-away.
@@ -80,7 +80,7 @@ def draft_migration(
 
 
 class _Writer:
-    """Writes operations as Python, and gathers what that code imports."""
+    """Writes operations as Python, and collects the necessary imports."""
 
     def __init__(self, context: MigrationContext, options: dict[str, Any]) -> None:
         self.context = context
@@ -88,7 +88,7 @@ class _Writer:
         self.imports: set[str] = set()
 
     def code(self, operations: Sequence[ops.MigrateOperation]) -> str:
-        """One statement on each line, without indent; ``pass`` when there is none."""
+        """One statement on each line, not indented; ``pass`` if there is none."""
         text = render_python_code(
             ops.UpgradeOps(operations),
             render_as_batch=self.options["render_as_batch"],
@@ -99,7 +99,7 @@ class _Writer:
         return "\n".join(line for line in lines if not line.startswith("# ###"))
 
     def _render_item(self, type_: str, item: Any, context: Any) -> Any:
-        # Alembic renders with a set of imports of its own, which only such a hook gets to see.
+        # Alembic renders with its own set of imports, which only such a hook can read.
         self.imports |= context.imports
         context.imports = self.imports
         return self.options["render_item"](type_, item, context)
@@ -120,7 +120,7 @@ def _file(
 def _divide(
     operations: Sequence[ops.MigrateOperation], folder: Folder
 ) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
-    """What to write, and what concerns tables that some other program made."""
+    """The operations to write, and those on tables that another program created."""
     named = " ".join(text for path in folder.paths.values() for text in _texts(path))
     foreign = {
         operation.table_name
@@ -133,10 +133,10 @@ def _divide(
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Every text in a file's code; a name that is composed when it runs is not among them."""
+    """Every string in a file's code, but not names that are composed at run time."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value.value = None  # a docstring makes no table
+            node.value.value = None  # a docstring creates no table
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -146,7 +146,7 @@ def _commented(code: str) -> Iterator[str]:
 
 
 def _indented(code: str) -> str:
-    # The template has the first line's indent.
+    # The template has the indentation of the first line.
     return "\n".join(line and f"    {line}" for line in code.splitlines()).removeprefix("    ")
 
 

@@ -38,16 +38,16 @@ def make_migration(
 ) -> NewMigration:
     """Write a migration that follows the last one.
 
-    It is filled in from the difference between models and database.
+    It contains the difference between the models and the database.
 
     Args:
         empty: leave it blank.
         merge: join all heads instead of following the only one.
-        plain: as Alembic writes it; else so that a live site goes on.
-        phase: ``expand``, ``backfill``, which also states an example to change, or ``contract``.
+        plain: write what Alembic generates; otherwise a form that is safe on a live site.
+        phase: ``expand``, ``backfill``, which also writes an example to change, or ``contract``.
 
     Raises:
-        ActionableError: the phase or the name cannot be used, the folder is not in order, or the
+        ActionableError: the phase or the name is invalid, the folder has errors, or the
             database does not answer or is behind. Then no file was written.
     """
     slug = file_name(name)
@@ -92,7 +92,7 @@ def _write(folder: Folder, slug: str, values: dict[str, Any]) -> "Script":
 
 
 def _example(config: MigrationConfig) -> str:
-    """A backfill that can be run and changes no value: of a table of the models, if there is one."""
+    """An example of a backfill that runs and changes no value, if the models have a table."""
     for table in config.scope.tables(config.load_metadata()).tables.values():
         keys = [column.name for column in table.primary_key]
         empty = [column.name for column in table.columns if column.nullable]
@@ -113,14 +113,14 @@ def _draft(engine: Engine, config: MigrationConfig, folder: Folder, *, plain: bo
 
 
 def _next_revision(folder: Folder) -> str:
-    """The current second, or the one after the newest file's, so that files sort as they run."""
+    """The current second, or the one after the newest file's, so that files sort in run order."""
     moments = [moment for script in folder.scripts if (moment := _moment(script.revision))]
     newest = max(moments, default=datetime.min.replace(tzinfo=UTC))
     return f"{max(datetime.now(UTC), newest + timedelta(seconds=1)):{_MOMENT}}"
 
 
 def _moment(revision: str) -> datetime | None:
-    """The time that a revision names, if it is one."""
+    """The time in a revision, if it is one."""
     try:
         return datetime.strptime(revision, _MOMENT).replace(tzinfo=UTC)
     except ValueError:
@@ -128,8 +128,8 @@ def _moment(revision: str) -> datetime | None:
 
 
 def format_file(path: Path) -> None:
-    """Lay a file out as ruff does, where ruff is."""
-    # Ruff is a development package; where it is missing the file is right, only less neat.
+    """Format a file with ruff, if it is installed."""
+    # Ruff is a development package; without it the file is correct but less tidy.
     if find_spec("ruff") is not None:
         command = [sys.executable, "-m", "ruff", "format", "--quiet", str(path)]
         subprocess.run(command, check=False)

@@ -1,7 +1,7 @@
-"""Writes one migration in place of the first ones of the chain.
+"""Writes one migration that replaces the first ones of the chain.
 
-It is tried before anything changes: in scratch databases it must make the same schema as they, and
-what comes after it must run on it.
+It is tried before anything changes: in scratch databases it must make the same schema, and
+the later migrations must run on it.
 """
 
 import re
@@ -67,18 +67,18 @@ def downgrade() -> None:
     raise NotImplementedError("The chain begins here: nothing undoes a squashed migration.")
 '''
 
-# Of a multi-tenant service, each schema takes its own part.
+# In a multi-tenant service each kind of schema has its own part.
 _FOR_ALL = 'schemas = "all"\n'
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What the migrations to be replaced do to one kind of schema.
+    """The effect of the replaced migrations on one kind of schema.
 
     Attributes:
-        scope: a schema of that kind.
-        statements: what makes it again.
-        with_rows: names of those that wrote rows, or may have.
+        scope: a schema of this kind.
+        statements: the statements that create it.
+        with_rows: names of migrations that wrote rows, or may have.
         snapshots: the schema that they make, and that of the whole chain.
     """
 
@@ -90,13 +90,13 @@ class _Made:
 
 @dataclass(frozen=True)
 class SquashResult:
-    """What was squashed, or why nothing was.
+    """The result of a squash.
 
     Attributes:
-        path: the file that was written.
-        replaced: names of the files that were removed.
+        path: the new file.
+        replaced: names of the removed files.
         with_rows: those of them that wrote rows, or may have: the new file writes none.
-        differences: in what the schema of the new file differs from theirs.
+        differences: between the schema of the new file and theirs.
         error: why nothing could be tried.
     """
 
@@ -115,13 +115,13 @@ class SquashResult:
 def squash_migrations(
     engine: Engine, name: str, *, config: MigrationConfig | None = None
 ) -> SquashResult:
-    """Write one migration in place of those up to ``name``, and remove their files.
+    """Write one migration that replaces those up to ``name``, and remove their files.
 
-    It keeps the revision of the last one, so later files stay as they are. The service's own
-    database is not touched. Of a multi-tenant service it makes both kinds of schema.
+    It keeps the revision of the last one, so later files do not change. The service's own
+    database is not touched. In a multi-tenant service it makes both kinds of schema.
 
     Args:
-        name: file name, revision or the name typed at ``make`` of the last one to replace.
+        name: the last migration to replace: file name, revision or the name given to ``make``.
     """
     config = config or default_config()
     try:
@@ -171,7 +171,7 @@ def _check_committed(paths: Sequence[Path]) -> None:
 
 
 def _git_has(path: Path) -> bool:
-    """Whether git has the file as it is now."""
+    """Whether git has the current content of the file."""
     command = ["git", "-C", str(path.parent), "diff", "--quiet", "HEAD", "--", path.name]
     tracked = ["git", "-C", str(path.parent), "ls-tree", "HEAD", "--", path.name]
     try:
@@ -198,7 +198,7 @@ def _squash(
         if differences:
             return SquashResult(with_rows=with_rows, differences=tuple(differences))
         text = draft.read_bytes()
-    # The new one may have the name of one of the old: then it replaces that file at once.
+    # The new file may have the name of an old one: then it replaces that file at once.
     path.write_bytes(text)
     removed = [Path(script.path) for script in replaced]
     for old in removed:
@@ -208,7 +208,7 @@ def _squash(
 
 
 def _make(engine: Engine, config: MigrationConfig, replaced: set[str]) -> _Made:
-    """Find out what they do to the configuration's kind of schema.
+    """Find the effect of the migrations on the configuration's kind of schema.
 
     Raises:
         ActionableError: squash-names-schema, and those of ``chain_applied``.
@@ -227,7 +227,7 @@ def _make(engine: Engine, config: MigrationConfig, replaced: set[str]) -> _Made:
 def _try(
     engine: Engine, config: MigrationConfig, replaced: set[str], made: _Made
 ) -> list[Difference]:
-    """In what the schema differs that the new file makes, or that of the whole chain."""
+    """The differences of the new file's schema, and of the whole chain's schema with it."""
     scoped = replace(config, scope=made.scope)
     try:
         with chain_applied(engine, scoped, replaced) as (scratch, applied):
@@ -241,7 +241,7 @@ def _try(
 
 
 def _snapshots(scratch: Engine, config: MigrationConfig) -> tuple[Snapshot, Snapshot]:
-    """The schema as it is, and as it is when what comes after was applied too."""
+    """The schema now, and after the later migrations."""
     first = _ordered_snapshot(scratch, config)
     for scope in config.scope.in_scratch():
         upgrade(scratch, replace(config, scope=scope), all_pending).raise_for_error()
@@ -263,7 +263,7 @@ def _write_trial(
     every: Sequence[_Made],
     with_rows: Sequence[str],
 ) -> Path:
-    """The folder as it would be: the new file, and those that come after it."""
+    """The future folder: the new file, and the later ones."""
     versions = trial / "versions"
     versions.mkdir()
     for script in folder.chain[len(replaced) :]:
@@ -275,7 +275,7 @@ def _write_trial(
 
 
 class _Recorder(Silent):
-    """Keeps each statement of a body, with the migration's name."""
+    """Records each statement of a body, with the migration's name."""
 
     def __init__(self) -> None:
         self.statements: list[tuple[str, str]] = []
@@ -289,7 +289,7 @@ class _Recorder(Silent):
 
 
 def _defines(statement: str) -> bool:
-    """Whether a statement is about the schema, and not about rows."""
+    """Whether a statement changes the schema and not rows."""
     return _first_word(statement) in _DEFINES
 
 
@@ -299,7 +299,7 @@ def _first_word(statement: str) -> str:
 
 
 def _wrote_rows(recorder: _Recorder) -> set[str]:
-    """Names of the migrations that wrote rows, or would have if there had been any."""
+    """Names of migrations that wrote rows, or would have if there had been any."""
     return {
         name
         for name, statement in recorder.statements
@@ -309,7 +309,7 @@ def _wrote_rows(recorder: _Recorder) -> set[str]:
 
 
 def _with_rows(replaced: "Iterable[Script]", wrote: set[str]) -> tuple[str, ...]:
-    """The same in their order, with those that are for rows alone."""
+    """These names in order, with the migrations that only change rows."""
     return tuple(
         name
         for script in replaced
@@ -341,7 +341,7 @@ def _text(
 
 
 def _upgrade(every: Sequence[_Made]) -> Iterator[str]:
-    """The lines of the new file's body, without indent."""
+    """The lines of the new file's body, not indented."""
     if len(every) == 1:
         yield from map(_executing, every[0].statements)
         return
@@ -355,10 +355,10 @@ def _upgrade(every: Sequence[_Made]) -> Iterator[str]:
 
 def _about_rows(with_rows: Sequence[str]) -> str:
     if not with_rows:
-        return "None of them was seen to read or write rows."
+        return "As far as observed, none of them reads or writes rows."
     return (
-        "It writes no rows. These read or wrote some; what a new database needs of that belongs into a\n"
-        f"migration after this one, or into a seed:\n\n{_listed(with_rows)}"
+        "It writes no rows. These migrations read or wrote some; if a new database needs them, "
+        f"write\nthem in a migration after this one, or in a seed:\n\n{_listed(with_rows)}"
     )
 
 
@@ -367,7 +367,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _all_replaced(folder: Folder, replaced: "Sequence[Script]") -> tuple[str, ...]:
-    """Their revisions, and those that one of them replaces already."""
+    """Their revisions, and those that one of them already replaces."""
     before = {one.revision: one.replaces for one in folder.squashed}
     return tuple(
         revision
@@ -377,7 +377,7 @@ def _all_replaced(folder: Folder, replaced: "Sequence[Script]") -> tuple[str, ..
 
 
 def _number(script: "Script") -> str:
-    """What the file's name begins with, so that the new file sorts as the old one did."""
+    """The start of the file's name, so that the new file sorts like the old one."""
     return re.split(r"[^0-9A-Za-z]", name_of(script), maxsplit=1)[0]
 
 
@@ -386,8 +386,8 @@ def _executing(statement: str) -> str:
 
 
 def _literal(statement: str) -> str:
-    """A statement as Python writes it: on its lines where nothing is lost by it."""
-    escaped = statement.strip().replace("%", "%%")  # DDL fills in what follows a %
+    """A statement as a Python literal, on several lines if that changes nothing."""
+    escaped = statement.strip().replace("%", "%%")  # DDL would format a single %
     plain = escaped.isprintable() or all(line.isprintable() for line in escaped.split("\n"))
     if '"""' in escaped or "\\" in escaped or escaped.endswith('"') or not plain:
         return repr(escaped)

@@ -25,7 +25,7 @@ from .scratch import scratch
 
 DIALECT = "postgresql"
 DRIVER = "postgresql+psycopg://…"
-SCHEMA = "public"  # where tables are unless a scope names another
+SCHEMA = "public"  # the default schema
 ALEMBIC_OPTIONS = {"render_as_batch": False, "compare_server_default": True}
 
 __all__ = [

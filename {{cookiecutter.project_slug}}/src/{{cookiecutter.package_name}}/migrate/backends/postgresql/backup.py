@@ -1,4 +1,4 @@
-"""Saves a PostgreSQL database by ``pg_dump``, and puts a restored one in its place."""
+"""Saves a PostgreSQL database by ``pg_dump``, and replaces it by a restored one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,9 +23,9 @@ KEPT_COMMENT = "Kept by backup restore. It was: "
 
 
 class Dump:
-    """One backup: files by ``pg_dump -Fc``, all of one moment.
+    """One backup: files by ``pg_dump -Fc``, all from the same moment.
 
-    A transaction is open as long as this is; each ``pg_dump`` reads what it sees.
+    A transaction stays open inside the block; each ``pg_dump`` uses its snapshot.
 
     Args:
         client: ``pg_dump``; None looks for one.
@@ -48,7 +48,7 @@ class Dump:
     def __enter__(self) -> Self:
         self._session = connect_apart(self._engine)
         self._session.execution_options(isolation_level="REPEATABLE READ")
-        # The transaction stays idle for as long as the files take.
+        # The transaction stays idle while the files are written.
         self._session.execute(NO_TIMEOUTS)
         self._snapshot = str(self._session.scalar(select(func.pg_export_snapshot())))
         self._roles_apart = frozenset(self._session.scalars(_ROLES_APART))
@@ -62,7 +62,7 @@ class Dump:
             self._session.close()
 
     def size(self) -> int:
-        """The bytes that the tables take, indexes aside: compressed, a dump is seldom larger."""
+        """The size of the tables in bytes, without indexes: a compressed dump is rarely larger."""
         with self.connection() as connection:
             return int(connection.scalar(_SIZE) or 0)
 
@@ -70,13 +70,13 @@ class Dump:
         """Write a file.
 
         Args:
-            schemas: what it shall hold; everything when there are none.
-            without: patterns of schemas that it shall not hold.
+            schemas: the schemas to include; everything if empty.
+            without: patterns of schemas to leave out.
 
         Raises:
             ActionableError: backup-client-failed.
         """
-        # What restores have kept is no part of the service.
+        # Schemas that restores have kept do not belong to the service.
         left_out = [*without, f"{KEPT}_????????_??????_*"]
         chosen = [f'--schema="{schema}"' for schema in schemas]
         chosen += [f"--exclude-schema={pattern}" for pattern in left_out]
@@ -88,7 +88,7 @@ class Dump:
 
     @contextmanager
     def connection(self, path: Path | None = None) -> Iterator[Connection]:
-        """The connection that sees what the files have. ``path`` is not used here."""
+        """The connection with the snapshot of the files. ``path`` is not used here."""
         assert self._session is not None
         with self._session.begin_nested() as savepoint:
             yield self._session
@@ -96,7 +96,7 @@ class Dump:
 
 
 def role_apart(connection: Connection, schema: str | None) -> str | None:
-    """The role of this schema's name, where this session may become it and has none of its rights."""
+    """The role with this schema's name, if this session may switch to it and lacks its rights."""
     return schema if schema in connection.scalars(_ROLES_APART).all() else None
 
 
@@ -126,10 +126,10 @@ def current_schema(connection: Connection) -> str:
 
 
 def needs(connection: Connection) -> dict[str, Any]:
-    """What a new database must have before the files are loaded.
+    """The requirements of a new database before the files are loaded.
 
-    The roles to which something belongs, superusers aside; and whether the schema public is the one
-    that came with the database. One that was made anew lacks privileges that the first one has.
+    The roles that own something, except superusers; and whether the schema public is the original
+    one. A schema that was created again lacks privileges that the original has.
     """
     return {
         "roles": list(connection.scalars(_ROLES)),
@@ -149,24 +149,29 @@ _ROLES = text(
 
 
 def live_instances(connection: Connection) -> int:
-    """How many instances of the service have said within a minute that they live."""
-    # The table comes with the service's registration of instances; a database that is older than
-    # that has none, and the swap then says who is connected.
+    """The number of instances of the service with a heartbeat within the last minute.
+
+    The rows of the others are deleted: an instance that wakes up must register again, which waits.
+    """
+    # The first registration of an instance creates the table. An older database has none; then the
+    # swap detects connections.
     if connection.scalar(text("SELECT to_regclass('service_instances')")) is None:
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text("SELECT count(*) FROM service_instances WHERE beat_at > now() - interval '60 seconds'")
+_REMOVE_GONE = text("DELETE FROM service_instances WHERE beat_at <= now() - interval '60 seconds'")
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:
     """A new database on the same server, and the swap.
 
     Args:
-        engine: the database that is to be replaced. It need not be there.
+        engine: the database to replace. It need not exist.
         client: ``pg_dump``; None looks for one.
-        when: when the restore began; it dates the name of what is kept.
+        when: start of the restore, for the name of the kept database.
 
     Raises:
         ActionableError: as for :class:`Dump`; backup-on-citus.
@@ -191,18 +196,18 @@ class Restore:
                     raise errors.on_citus()
 
     def __enter__(self) -> Self:
-        self._drop_new()  # of a restore that was killed
+        self._drop_new()  # from a killed restore
         return self
 
     def __exit__(self, *_: object) -> None:
         self._drop_new()
 
     def load(self, files: Sequence[tuple[BinaryIO, str | None]], needs: Mapping[str, Any]) -> None:
-        """Make the new database and load the files into it, one after the other.
+        """Create the new database and load the files into it, one after the other.
 
         Args:
-            files: each with the schema that it holds, if it is one.
-            needs: what :func:`needs` gave. Roles that are missing are made, without login.
+            files: each with its schema, if it contains only one.
+            needs: the result of :func:`needs`. Missing roles are created, without login.
 
         Raises:
             ActionableError: backup-not-restored, backup-client-failed.
@@ -226,7 +231,7 @@ class Restore:
             role = role_apart(connection, schema)
         arguments = ["--exit-on-error"]
         if role is not None:
-            # Only in this database, and not any more once it is the service's.
+            # Only in this database, and only until it becomes the service's.
             self._change(f'GRANT CREATE ON DATABASE "{self._new}" TO "{role}"')
             arguments += [f"--role={role}"]
         self._client.run(RESTORE, self._fresh, arguments, stdin=file)
@@ -244,7 +249,7 @@ class Restore:
             yield connection
 
     def swap(self) -> str | None:
-        """Give the new database the name of the old one; return what the old one is called now.
+        """Give the new database the name of the old one; return the old one's new name.
 
         Both names change in one transaction.
 
@@ -265,7 +270,7 @@ class Restore:
         return self._kept if self.exists else None
 
     def _create_statement(self, server: "psycopg.Connection") -> sql.Composed:
-        """CREATE DATABASE, with the old one's owner, encoding and locale where there is one."""
+        """CREATE DATABASE, with the owner, encoding and locale of the old one, if it exists."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(
             sql.Identifier(self._new)
         )
@@ -291,7 +296,7 @@ class Restore:
         return statement
 
     def _settings(self, server: "psycopg.Connection") -> list[sql.SQL]:
-        """Statements that give the new database what no dump has: grants and settings of roles."""
+        """Statements for the parts that no dump contains: grants and settings of roles."""
         rows = server.execute(_SETTINGS, {"name": self._name, "new": self._new}).fetchall()
         return [sql.SQL(statement) for statement, _ in rows]
 
@@ -315,14 +320,14 @@ class Restore:
 
 _EXISTS = text("SELECT count(*) FROM pg_database WHERE datname = :name")
 _ON_CITUS = text("SELECT count(*) FROM pg_extension WHERE extname = 'citus'")
-# PostgreSQL 15 and 17 named the column for the locale anew.
+# PostgreSQL 15 and 17 renamed the column of the locale.
 _PROPERTIES = """
     SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding),
            coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), datcollate, datctype,
            coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), datconnlimit
     FROM pg_database AS d WHERE datname = %s
 """
-# A setting that is a list is kept quoted as it must be written; any other is not.
+# A setting that is a list is stored with its quotes; others are stored without.
 _SETTINGS = """
     SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(new)s::text), 1 AS turn
     FROM pg_database AS d WHERE d.datname = %(name)s AND d.datacl IS NOT NULL
@@ -350,7 +355,7 @@ _SETTINGS = """
 
 
 def named(prefix: str, name: str) -> str:
-    """A name that begins with a prefix, and is no longer than PostgreSQL lets it be."""
+    """A name with a prefix, cut to PostgreSQL's maximum length."""
     return f"{prefix}_{name}".encode()[:NAME_BYTES].decode("utf-8", "ignore")
 
 
@@ -390,7 +395,7 @@ def forget(engine: Engine, name: str) -> None:
         raise explain(engine, error) from error
 
 
-# A tenant's schema may belong to a role of its own, which the service's may become.
+# A tenant's schema may belong to its own role, to which the service's login may switch.
 _BECOME_OWNER = text(
     "SELECT set_config('role', CASE WHEN pg_has_role(nspowner, 'USAGE') THEN 'none'"
     " ELSE pg_get_userbyid(nspowner) END, true) FROM pg_namespace WHERE nspname = :name"

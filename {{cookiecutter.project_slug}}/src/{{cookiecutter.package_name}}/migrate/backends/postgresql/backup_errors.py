@@ -1,11 +1,11 @@
-"""Backups of PostgreSQL."""
+"""Errors of backups of PostgreSQL."""
 
 from pathlib import Path
 
 from ....errors import ActionableError
 
 NOT_MADE = "No backup was made, and nothing was migrated."
-NOT_RESTORED = "Nothing was restored: the database is as it was."
+NOT_RESTORED = "Nothing was restored: the database was not changed."
 
 
 def no_client(server: int) -> ActionableError:
@@ -14,28 +14,29 @@ def no_client(server: int) -> ActionableError:
     """
     return ActionableError(
         "backup-no-client",
-        "There is no pg_dump with a pg_restore beside it: not on the PATH, and no wheel has one.",
+        "There is no pg_dump with a pg_restore in the same folder, neither on the PATH nor in a "
+        "wheel.",
         f"{NOT_MADE} Nothing was restored.",
-        f"Install the client of PostgreSQL {server} or newer (Debian: postgresql-client), or name it:"
-        " BACKUP_PG_DUMP=/path/to/pg_dump",
+        f"Install the client of PostgreSQL {server} or newer (Debian: postgresql-client), or name "
+        "it: BACKUP_PG_DUMP=/path/to/pg_dump",
     )
 
 
 def client_missing(path: Path, reason: str) -> ActionableError:
-    """BACKUP_PG_DUMP names a file that is not there or is no pg_dump, or pg_restore is not beside it.
-    Correct the path.
+    """BACKUP_PG_DUMP names a missing file or another program, or pg_restore is not in the same
+    folder. Correct the path.
     """
     return ActionableError(
         "backup-client-missing",
         f"{path} cannot be used: {reason}",
         f"{NOT_MADE} Nothing was restored.",
-        "Correct BACKUP_PG_DUMP: the path of pg_dump, with pg_restore beside it.",
+        "Correct BACKUP_PG_DUMP: the path of pg_dump, with pg_restore in the same folder.",
     )
 
 
 def client_too_old(path: Path, client: int, server: int) -> ActionableError:
-    """``pg_dump`` refuses a server that is newer than itself. Install a newer one, and name it in
-    BACKUP_PG_DUMP if it is not on the PATH.
+    """``pg_dump`` refuses a server that is newer than itself. Install a newer one, and set its path
+    in BACKUP_PG_DUMP if it is not on the PATH.
     """
     return ActionableError(
         "backup-client-too-old",
@@ -47,25 +48,25 @@ def client_too_old(path: Path, client: int, server: int) -> ActionableError:
 
 
 def client_failed(program: str, said: str, code: int) -> ActionableError:
-    """``pg_dump`` or ``pg_restore`` failed, and says why: a permission that is missing (a role that
-    may read everything has ``pg_read_all_data``), a password that is wrong, a disk that is full.
+    """``pg_dump`` or ``pg_restore`` failed, and its message gives the reason: a missing permission
+    (``pg_read_all_data`` allows to read everything), a wrong password, a full disk.
     """
     return ActionableError(
         "backup-client-failed",
-        f"{program} ended with {code}: {said}",
+        f"{program} exited {code}: {said}",
         f"{NOT_MADE} Nothing was restored.",
-        "Correct what it says. Where it lacks a permission to read, an administrator can:"
+        "Correct the cause. If a permission to read is missing, an administrator can run:"
         " GRANT pg_read_all_data TO the role of the address",
     )
 
 
 def database_in_use(who: str) -> ActionableError:
-    """Other sessions are connected, or became so just before the swap. End them, and try again."""
+    """Other sessions are connected, perhaps since just before the swap. End them, and try again."""
     return ActionableError(
         "backup-database-in-use",
         f"The database cannot be swapped while others are connected: {who}",
         NOT_RESTORED,
-        "Stop the service and whatever else is connected, and run it again.",
+        "Stop the service and all other connected programs, and run it again.",
     )
 
 
@@ -82,13 +83,15 @@ def on_citus() -> ActionableError:
 
 
 def not_restored(reason: str) -> ActionableError:
-    """The server refused a step of the restore. Often a right is missing: the role needs CREATEDB and
-    must own the database; with TENANT_ROLES it must be a superuser, as a database has many owners.
+    """The server refused a step of the restore. Often a right is missing: the role needs CREATEDB
+    and must own the database; with TENANT_ROLES it must be a superuser, since many roles own
+    objects.
     """
     return ActionableError(
         "backup-not-restored",
         f"The server refused: {reason}",
         NOT_RESTORED,
-        "Mend what it says. Where a right is missing, let the role make databases (ALTER ROLE …"
-        " CREATEDB) and own this one, or restore as an administrator: backup restore NAME --to postgresql+psycopg://admin@host/name",
+        "Correct the cause. If a right is missing, let the role create databases (ALTER ROLE … "
+        "CREATEDB) and own this one, or restore as an administrator: backup restore NAME --to "
+        "postgresql+psycopg://admin@host/name",
     )

@@ -16,7 +16,7 @@ def chunk(
     """A transaction that waits for a locked row no longer than for a table's lock.
 
     Args:
-        before_commit: what it raises prevents the commit.
+        before_commit: called before the commit; if it raises, nothing is committed.
 
     Raises:
         ActionableError: transaction-begun.

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: which are here, and which fits the server."""
+"""PostgreSQL's programs: finds those that are installed, and one that fits the server."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 @dataclass(frozen=True)
 class Client:
-    """``pg_dump``, and ``pg_restore`` beside it.
+    """``pg_dump``, with ``pg_restore`` in the same folder.
 
     Attributes:
         path: of ``pg_dump``.
@@ -40,7 +40,8 @@ class Client:
     ) -> None:
         """Run ``pg_dump`` or ``pg_restore`` on the engine's database.
 
-        The address goes by the environment, the password with it: everybody may read a command line.
+        The address and the password are passed by the environment, because every user of the
+        machine can read a command line.
 
         Raises:
             ActionableError: backup-client-failed, backup-client-missing.
@@ -52,7 +53,7 @@ class Client:
 
     @contextmanager
     def script(self, file: BinaryIO, arguments: Sequence[str]) -> Iterator[IO[bytes]]:
-        """What ``pg_restore`` would run, as SQL to read.
+        """A stream of the SQL that ``pg_restore`` would run.
 
         Raises:
             ActionableError: backup-client-failed, backup-client-missing.
@@ -84,7 +85,7 @@ class Client:
             assert process.stdout is not None
             try:
                 yield process.stdout
-                process.stdout.read()  # what nobody read would keep it waiting
+                process.stdout.read()  # unread output would block it
                 code = process.wait()
             finally:
                 process.kill()
@@ -96,7 +97,7 @@ class Client:
 
 
 def find_client(chosen: Path | None, server: int) -> Client:
-    """The client to use: the one that was chosen, else the oldest that is new enough.
+    """The client to use: the chosen one, otherwise the oldest that is new enough.
 
     A newer one works too, but may write settings that an older server does not know.
 
@@ -139,7 +140,7 @@ def _look_at(path: Path) -> Client:
 
 
 def _environment(engine: Engine) -> tuple[dict[str, str], str]:
-    """Variables that say where the database is, and as conninfo what has no variable."""
+    """The environment variables for the database, and a conninfo for parts without a variable."""
     _, options = engine.dialect.create_connect_args(engine.url)
     known = {option.keyword.decode(): option for option in pq.Conninfo.get_defaults()}
     variables, rest = {"PGAPPNAME": "backup"}, {}

@@ -1,9 +1,9 @@
 """Connections to PostgreSQL: for reading, and for migrating.
 
-Alembic begins and commits, also in the middle of a run; what must hold around each of these
-transactions hangs on the connection's own events. Outside a transaction nothing may lean on the
-session, since a pooler such as PgBouncer can give each statement another one: every statement that
-can runs in a transaction of its own.
+Alembic begins and commits, also in the middle of a run; so the setup of each of these
+transactions is done by events of the connection. Outside a transaction nothing may depend on the
+session, since a pooler such as PgBouncer can use another session for each statement: every
+statement that can run in a transaction gets its own.
 """
 
 import time
@@ -24,7 +24,7 @@ from ...scope import Scope
 from ..common import bare, driver_connection, in_autocommit, my_name
 
 RETRY_SECONDS = 0.5
-# The errors of statements that cannot run in a transaction block. They come before anything is done.
+# The errors of statements that cannot run in a transaction block. They occur before any change.
 _WANTS_NO_TRANSACTION = (pg.ActiveSqlTransaction, pg.InvalidTransactionTermination)
 
 _PASSING = (
@@ -37,14 +37,14 @@ _PASSING = (
     pg.CannotConnectNow,
 )
 
-# What an error is about, by PostgreSQL's code, and what to do:
+# What to do about an error, by PostgreSQL's code:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REFUSALS = {
     "28000": "Let this user log in (pg_hba.conf), or correct the user in DATABASE_URL.",
     "28P01": "Correct the user or the password in DATABASE_URL.",
     "3D000": "Create the database, or correct its name in DATABASE_URL.",
     "42501": "Grant this user the permission; the owner of the schema or table can.",
-    "3F000": "Make the schema, or let this user use it: GRANT USAGE ON SCHEMA …",
+    "3F000": "Create the schema, or let this user use it: GRANT USAGE ON SCHEMA …",
     "53300": "Raise max_connections, or close others: the engine needs two connections.",
     "53100": "Free space on the server's disk.",
     "25006": "Connect to the primary: this server takes no writes.",
@@ -70,13 +70,13 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
 
 
 def connect_apart(engine: Engine) -> Connection:
-    """A connection that is not the pool's: that may have room for one, which the run needs."""
+    """A connection outside the pool: the pool may allow only one, which the run needs."""
     apart = Engine(engine.pool.recreate(), engine.dialect, engine.url)
     return apart.connect().execution_options(isolation_level="READ COMMITTED")
 
 
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
-    """The error of a database that does not answer, or refuses. Shows no password."""
+    """The error for a database that does not answer or refuses, without a password."""
     address = engine.url.render_as_string()
     if (solution := refusal(error)) is not None:
         return errors.database_refuses(address, error, solution)
@@ -84,11 +84,11 @@ def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What to do where the database refuses whatever the statement says, as for lack of a right."""
+    """What to do if the database refuses any statement, for example because a right is missing."""
     original = getattr(error, "orig", None)
     code = getattr(original, "sqlstate", None)
     if code is None and isinstance(original, psycopg.OperationalError):
-        # While a connection is made, psycopg has the server's words and not its code.
+        # While connecting, psycopg has the server's message but not its code.
         code = next((c for words, c in _SAID.items() if words in str(original)), None)
     return _REFUSALS.get(code or "")
 
@@ -104,7 +104,7 @@ _SAID = {
 
 
 def timed_out(error: BaseException) -> bool:
-    """Whether a statement waited for a table's lock as long as it may."""
+    """Whether a statement reached the time limit for a table's lock."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, pg.LockNotAvailable)
 
 
@@ -114,13 +114,13 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def may_pass(error: SQLAlchemyError) -> bool:
-    """Whether the same may work a moment later, or with fewer rows.
+    """Whether a retry may succeed a moment later, or with fewer rows.
 
-    A lock was not free in time, two waited for each other, a statement took longer than the server
+    A lock was not free in time, there was a deadlock, a statement took longer than the server
     allows, or the connection was lost.
     """
     passing = isinstance(getattr(error, "orig", None), _PASSING)
-    return passing or is_lost(error) or isinstance(error, TimeoutError)  # the pool's
+    return passing or is_lost(error) or isinstance(error, TimeoutError)  # of the pool
 
 
 def is_lost(error: SQLAlchemyError) -> bool:
@@ -132,26 +132,26 @@ def is_lost(error: SQLAlchemyError) -> bool:
 
 
 def is_there_already(error: BaseException) -> bool:
-    """Whether a statement made something that is there."""
+    """Whether a statement tried to create an existing object."""
     made = (pg.DuplicateTable, pg.DuplicateObject, pg.DuplicateFunction, pg.DuplicateSchema)
     return isinstance(error, DBAPIError) and isinstance(error.orig, made)
 
 
 def is_forbidden(error: SQLAlchemyError) -> bool:
-    """Whether the database takes no writes, or none from this user."""
+    """Whether the database allows no writes, or none by this user."""
     original = getattr(error, "orig", None)
     return isinstance(original, pg.InsufficientPrivilege | pg.ReadOnlySqlTransaction)
 
 
 def ended_transaction(connection: Connection) -> bool:
-    """Whether the transaction that was begun is no longer open: the body ended it itself."""
+    """Whether the transaction is no longer open because the body ended it."""
     status = driver_connection(connection).info.transaction_status
     return bool(status == TransactionStatus.IDLE)
 
 
 @contextmanager
 def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
-    """Alembic's ``on_version_apply`` hook for what the database does not check itself: nothing."""
+    """Alembic's ``on_version_apply`` hook for missing checks of the database: there are none."""
     yield lambda **_: None
 
 
@@ -159,14 +159,15 @@ def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
 def migrating(
     engine: Engine, config: MigrationConfig, before_commit: Callable[[], None] = lambda: None
 ) -> Iterator[Connection]:
-    """A connection on which nothing has begun yet.
+    """A connection without an open transaction.
 
     Each transaction on it enters the scope, waits for a table's lock no longer than the limit, and
-    has a name by which ``unlock --force`` finds it; so does each statement outside a transaction.
+    has a name by which ``unlock --force`` finds it; the same holds for each statement outside a
+    transaction.
 
     Args:
-        before_commit: called before each commit and each statement outside a transaction; what it
-            raises prevents it.
+        before_commit: called before each commit and each statement outside a transaction; if it
+            raises, they do not happen.
 
     Raises:
         ActionableError: transaction-begun.
@@ -190,7 +191,7 @@ def migrating(
         event.listen(connection, "begin", begun)
         event.listen(connection, "commit", commit)
         alone = _StatementsAlone(connection, config, before_commit)
-        # These two are events of the dialect, which all engines of the service share.
+        # These two events belong to the dialect, which all engines of the service share.
         event.listen(own, "do_execute", alone.execute)
         event.listen(own, "do_executemany", alone.executemany)
         try:
@@ -208,13 +209,13 @@ def _prepare(connection: Connection, config: MigrationConfig) -> None:
 
 
 def _refuse_begun(connection: Connection) -> None:
-    # It can be begun by a "connect" listener of the caller.
+    # A "connect" listener of the caller can have begun it.
     if driver_connection(connection).info.transaction_status != TransactionStatus.IDLE:
         raise errors.transaction_begun()
 
 
 class _StatementsAlone:
-    """Executes each statement that is outside a transaction in one of its own, if that can be."""
+    """Executes each statement outside a transaction in its own transaction, if possible."""
 
     def __init__(
         self, connection: Connection, config: MigrationConfig, before: Callable[[], None]
@@ -252,7 +253,7 @@ class _StatementsAlone:
                     execute()
                 return
             except pg.LockNotAvailable:
-                # It was a transaction of its own, and is undone: it can simply be tried again.
+                # Its own transaction is undone, so it can simply be tried again.
                 if not retries:
                     raise
                 self._config.observer.retrying(retries)
@@ -260,11 +261,11 @@ class _StatementsAlone:
                 time.sleep(RETRY_SECONDS)
 
     def _on_session(self, statement: str, execute: Callable[[], object]) -> None:
-        # CREATE INDEX CONCURRENTLY and its like. There is no time limit for locks: one that strikes
-        # leaves an invalid index behind.
+        # CREATE INDEX CONCURRENTLY and similar. There is no time limit for locks, because reaching
+        # it would leave an invalid index.
         raw = driver_connection(self._connection)
         if raw.execute("SELECT pg_backend_pid()").fetchone()[0] != raw.info.backend_pid:
-            # A pooler is in between, so what is set for the session may not hold for the statement.
+            # There is a pooler, so the session's settings may not apply to the statement.
             if self._config.scope.needs_entering:
                 raise errors.needs_a_direct_connection(" ".join(statement.split())[:100])
             execute()
@@ -291,8 +292,8 @@ class _StatementsAlone:
 
 
 def _forget(connection: Connection) -> None:
-    # A migration may have set something for its session. Nobody else shall get that connection; and
-    # a pooler in between may keep the server's side of it, so that is reset too.
+    # A migration may have changed settings of its session. Nobody else may get this connection; a
+    # pooler may keep the server connection, so that is reset too.
     raw = driver_connection(connection)
     with suppress(psycopg.Error, SQLAlchemyError):
         raw.rollback()

@@ -1,4 +1,4 @@
-"""Enum types: PostgreSQL keeps them beside the tables, so a migration makes and drops them."""
+"""Enum types: in PostgreSQL they are separate objects, so a migration creates and drops them."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ _DIALECT: Dialect = dialect()  # type: ignore[no-untyped-call]
 def enum_types(
     connection: Connection, models: MetaData, operations: "Iterable[ops.MigrateOperation]"
 ) -> tuple[EnumStatements, EnumStatements]:
-    """Types that the models have and the database has not; and those that only dropped columns use.
+    """Types that the models have and the database lacks; and types that only dropped columns use.
 
     Args:
-        operations: what would make the database like the models.
+        operations: those that would make the database equal to the models.
     """
     there = {enum["name"] for enum in inspect(connection).get_enums()}  # type: ignore[attr-defined]
     columns = (column for table in models.tables.values() for column in table.columns)
@@ -34,9 +34,9 @@ def enum_types(
 
 
 def render_type(type_: Any, imports: set[str]) -> str | None:
-    """A type as a migration writes it, where Alembic would write something else.
+    """A type in the form for a migration, if it differs from Alembic's.
 
-    An enum in a column makes no type: the migration does, once, before the first use.
+    An enum in a column creates no type: the migration does it once, before the first use.
     """
     enum = type_.dialect_impl(_DIALECT) if isinstance(type_, Enum) else None
     if not isinstance(enum, ENUM):
@@ -58,7 +58,7 @@ def _enums(columns: Iterable[Column[Any]]) -> dict[str, ENUM]:
 
 
 def _dropped_columns(operations: "Iterable[ops.MigrateOperation]") -> Iterator[Column[Any]]:
-    from alembic.operations import ops  # slow to import, and a start needs none of it
+    from alembic.operations import ops  # slow to import, and not needed at a start
 
     for operation in operations:
         match operation:
@@ -79,6 +79,6 @@ def _statements(enums: Iterable[ENUM]) -> EnumStatements:
 
 
 def _sql(statement: CreateEnumType | DropEnumType) -> str:
-    # As op.execute takes it: a percent sign is itself, and a colon before a word would be a value.
+    # For op.execute: a percent sign is literal, and a colon before a word would be a parameter.
     text = str(statement.compile(dialect=_DIALECT)).replace("%%", "%")
     return re.sub(r"(?<!:):(?=\w)", r"\\:", text)

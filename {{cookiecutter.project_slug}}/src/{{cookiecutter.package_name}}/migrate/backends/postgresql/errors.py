@@ -1,15 +1,16 @@
 """Errors that only PostgreSQL gives."""
 
 from ....errors import ActionableError
+from ....words import count
 from ...errors import cause
 
 
 def lock_lost() -> ActionableError:
-    """Somebody ended the lock's session, with ``migrate unlock --force`` for example. Run it again."""
+    """Somebody ended the lock's session, for example by ``migrate unlock --force``. Try again."""
     return ActionableError(
         "lock-lost",
         "The migration lock was lost: its database session has ended.",
-        "The transaction was undone, so that no two migrators run at once.",
+        "The transaction was undone, so that two migrators do not run at once.",
         "Run it again: migrate latest",
     )
 
@@ -22,8 +23,8 @@ def pooler_too_small(seconds: float) -> ActionableError:
     """
     return ActionableError(
         "pooler-too-small",
-        f"While the migration lock held one connection, the pooler gave no other for {seconds:g}"
-        " seconds.",
+        "While the migration lock held one connection, the pooler gave no other for"
+        f" {count(seconds, 'second')}.",
         "Nothing was run: it needs two connections at once.",
         "Raise the pooler's default_pool_size to 2 or more, or set MIGRATION_DATABASE_URL to the"
         " address of the server itself.",
@@ -31,14 +32,14 @@ def pooler_too_small(seconds: float) -> ActionableError:
 
 
 def no_scratch_database(error: Exception) -> ActionableError:
-    """What the migrations make is found out in an empty database on the same server, which is
-    dropped afterwards. The role that migrates may not create one, or a pooler is in between that
-    knows only some databases.
+    """The migrations are tried in an empty database on the same server, which is
+    dropped afterwards. The role may not create databases, or a pooler allows only
+    some databases.
     """
     return ActionableError(
         "no-scratch-database",
-        f"An empty database to try the migrations in cannot be made: {cause(error)}",
+        f"An empty database to try the migrations in cannot be created: {cause(error)}",
         "Nothing was tried and nothing was changed.",
-        "Let the role create databases (ALTER ROLE … CREATEDB), or set MIGRATION_DATABASE_URL, or for"
-        " linting alone LINT_DATABASE_URL, to the address of a server where it may.",
+        "Let the role create databases (ALTER ROLE … CREATEDB), or set MIGRATION_DATABASE_URL, or "
+        "only for linting LINT_DATABASE_URL, to the address of a server where it may.",
     )

@@ -2,11 +2,11 @@
 
 from zlib import crc32
 
-NAME_BYTES = 63  # PostgreSQL cuts longer names, silently
+NAME_BYTES = 63  # PostgreSQL silently cuts longer names
 
-# It changes the row before it is written, so "old" may be NOT NULL. Values are compared as text: not
-# every type has an equality. A row is in step when either value follows from the other: a copy
-# that loses something must not come back to where it was copied from.
+# It changes the row before it is written, so "old" may be NOT NULL. Values are compared as text,
+# because not every type has an equality operator. A row is in step if one value can be computed
+# from the other: a conversion that loses information must not be copied back.
 _FUNCTION = """
 CREATE FUNCTION "{name}"() RETURNS trigger LANGUAGE plpgsql AS $in_step$
 DECLARE
@@ -38,7 +38,7 @@ FOR EACH ROW EXECUTE FUNCTION "{name}"()
 
 
 def keep_in_step(table: str, old: str, new: str, *, to_new: str, to_old: str) -> list[str]:
-    """Statements that make the trigger."""
+    """Statements that create the trigger."""
     parts = {"name": _name(table, old, new), "table": table, "old": old, "new": new}
     parts |= {"to_new": to_new, "to_old": to_old}
     return [part.format(**parts).strip() for part in (_FUNCTION, _TRIGGER)]

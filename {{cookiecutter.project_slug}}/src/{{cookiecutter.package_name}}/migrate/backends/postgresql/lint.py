@@ -1,7 +1,7 @@
-"""Asks PostgreSQL what a statement did: its locks, its storage, its scans, its catalog.
+"""Asks PostgreSQL about the effect of a statement: locks, storage, scans and the catalog.
 
-On an empty table all of it shows as on a full one, only sooner: PostgreSQL counts a scan that finds
-no row, and gives an empty table new storage when it rewrites it.
+An empty table shows the same effects as a full one, only faster: PostgreSQL counts a scan that
+finds no row, and gives an empty table new storage when it rewrites it.
 """
 
 import re
@@ -20,13 +20,13 @@ from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
 from .lint_rewrites import undo as undo
 
-# Locks that others wait for, from the weakest to the strongest. AccessExclusiveLock stops those
-# who read, the others only those who write.
+# Locks that block others, from the weakest to the strongest. AccessExclusiveLock blocks reads, the
+# others only writes.
 STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 STRONGEST = STRONG[-1]
-LONGEST_WAIT = 60  # seconds for a lock: whoever comes later waits behind the one that waits
+LONGEST_WAIT = 60  # seconds for a lock: later queries wait behind the waiting one
 
-# Errors of statements that want no transaction around them: CREATE INDEX CONCURRENTLY, VACUUM, a
+# Errors of statements that cannot run in a transaction: CREATE INDEX CONCURRENTLY, VACUUM, a
 # COMMIT in a procedure; and of a new value of an enum that is used too early.
 _NEED_AUTOCOMMIT = {"25001", "2D000", "55P04"}
 _WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
@@ -54,7 +54,7 @@ _TOKEN = re.compile(
 
 @contextmanager
 def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
-    """A connection to a scratch database, in the scope for as long as it lasts."""
+    """A connection to a scratch database, inside the scope until it is closed."""
     with engine.connect() as connection:
         config.scope.begin(connection)
         config.scope.enter(connection, for_session=True)
@@ -65,11 +65,11 @@ def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
 
 def prepare(connection: Connection) -> None:
     """Plan as for large tables, and wait for a lock no longer than a migration should."""
-    # A key bounds a join only where each row looks for its partner by it. Which join is cheapest
-    # depends on statistics that may or may not be gathered yet.
+    # A key limits a join only in a nested loop over an index. The cheapest kind of join depends on
+    # statistics that may not exist yet, so the other kinds are off.
     for plan in ("seqscan", "hashjoin", "mergejoin"):
         connection.exec_driver_sql(f"SET enable_{plan} = off")
-    connection.exec_driver_sql("SET jit = off")  # it would compile each look at the catalog
+    connection.exec_driver_sql("SET jit = off")  # it would compile each query of the catalog
     connection.exec_driver_sql("SET lock_timeout = '5s'")
     connection.commit()
 
@@ -82,7 +82,7 @@ def catalog(connection: Connection) -> Catalog:
 
 
 def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) -> Sequence[Effect]:
-    """Execute a statement, each of several that one text holds by itself."""
+    """Execute a statement; of a text with several statements, each one separately."""
     first = parameters[0] if many and parameters else parameters
     sql = psycopg.ClientCursor(cursor.connection).mogrify(statement, first)
     texts = split(sql)
@@ -93,12 +93,12 @@ def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) 
 
 
 def changes_server(statement: str) -> bool:
-    """Whether a statement changes what all databases of the server share: roles, other databases."""
+    """Whether a statement changes something that all databases share: roles, other databases."""
     return bool(_OF_SERVER.match(statement))
 
 
 def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
-    """What a migration did past SQLAlchemy, on the driver's own connection."""
+    """The effects of statements on the driver's own connection, which bypassed SQLAlchemy."""
     raw: Any = connection.connection.dbapi_connection
     after = read(raw)
     if _lasting(after) == _lasting(before):
@@ -116,7 +116,7 @@ def _lasting(catalog: Catalog) -> dict[str, Any]:
 
 
 def split(sql: str) -> list[str]:
-    """The statements of a text. A body that holds semicolons (BEGIN ATOMIC) is left whole."""
+    """The statements of a text. A body with semicolons (BEGIN ATOMIC) is not split."""
     if re.search(r"\bBEGIN\s+ATOMIC\b", sql, re.IGNORECASE):
         return [sql]
     ends = [m.start() for m in _TOKEN.finditer(sql) if m["end"]]
@@ -160,7 +160,7 @@ def _one(cursor: Any, sql: str, execute: Callable[[], Any], watch: Watch) -> Eff
 
 
 def _alone(raw: Any, execute: Callable[[], Any]) -> None:
-    # What was done so far stays: this schema is thrown away afterwards.
+    # The earlier changes stay: this schema is dropped afterwards anyway.
     outside = raw.autocommit
     raw.execute("ROLLBACK TO SAVEPOINT lint")
     raw.execute("COMMIT")
@@ -172,7 +172,7 @@ def _alone(raw: Any, execute: Callable[[], Any]) -> None:
 
 
 class _Measured:
-    """Two catalogs, and what they say of the statement between them."""
+    """Two catalogs, and the effect of the statement between them."""
 
     def __init__(
         self, sql: str, status: str, before: Catalog, after: Catalog, watch: Watch, alone: bool
@@ -194,8 +194,9 @@ class _Measured:
         plan = self._plan(raw)
         touched = self._touched(plan, scanned) - rewritten
         if plan is not None:
-            scanned &= self._defined()  # of the rest, what is not touched is bounded
-        elif self.command == "SELECT" and not self.alone:  # CREATE … AS: its plan is not shown
+            scanned &= self._defined()  # scans of other tables are bounded, or count as touched
+        elif self.command == "SELECT" and not self.alone:
+            # CREATE … AS: PostgreSQL does not show its plan.
             scanned |= {key for key in self.tables if self._is_read(key)}
         changed = {
             (old or new).of
@@ -258,7 +259,7 @@ class _Measured:
         return any(map(self._scans, (table, *self.indexes[table])))
 
     def _is_emptied(self, key: str) -> bool:
-        # TRUNCATE gives new storage without reading the old; only each index is built again.
+        # TRUNCATE gives new storage without reading the old one, and rebuilds each index.
         old, new = self.tables[key], self.after[key]
         if self.alone or not self._moved(key) or old.facts["kind"] != "r":
             return False
@@ -280,13 +281,14 @@ class _Measured:
                     yield key
 
     def _is_built(self, table: str, index: str) -> bool:
-        # On a partitioned table it is the partitions whose indexes are built, where there are any.
+        # On a partitioned table the indexes of the partitions are built, if there are any.
         name = self.tables[table].name
         parts = (t.facts.get("partition_of") == name for t in self.after.values())
         return self.tables[table].facts["kind"] != "p" or not any(parts)
 
     def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
-        if self.alone:  # gone by now; but only these two leave the old identity with new storage
+        # Its locks are gone by now; only these two keep the identity and change the storage.
+        if self.alone:
             moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
             return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
         found: dict[str, str] = {}
@@ -296,7 +298,7 @@ class _Measured:
             if lock.of not in self.after:
                 continue  # dropped
             if self.after[lock.of].facts["kind"] == "m" and lock.name != STRONGEST:
-                continue  # nobody writes a materialized view
+                continue  # no statement writes to a materialized view
             if key not in self.before or lock.of in owned:
                 found[lock.of] = max(found.get(lock.of, ""), lock.name, key=_strength)
         return found
@@ -308,7 +310,7 @@ class _Measured:
             if lock.kind != "lock" or lock.name not in STRONG or key not in self.watch.taken:
                 continue
             if lock.of not in self.after and self._name(lock.of) not in names:
-                continue  # dropped: nobody waits for it, unless another has its name
+                continue  # dropped: nobody waits for it, unless a new table has its name
             strongest = max(locks.get(lock.of, ""), found.get(lock.of, ("",))[0], key=_strength)
             if _strength(lock.name) > _strength(strongest):
                 found[lock.of] = (lock.name, self.watch.taken[key])
@@ -338,7 +340,7 @@ class _Measured:
                 yield new.of
 
     def _defined(self) -> set[str]:
-        """Tables whose definition it changes; or an earlier statement did, whose lock is kept."""
+        """Tables whose definition it changes, or an earlier statement whose lock is still held."""
         return {lock.of for lock in self.after.values() if lock.name in STRONG}
 
     def _plan(self, raw: Any) -> Any:
@@ -355,9 +357,9 @@ class _Measured:
                 if (table.measures["schema"], table.measures["name"]) in names
             }
         if self.command in _HIDE_STATEMENTS and not _COMMITS.search(self.sql):
-            # The plans of what a function runs are hidden; there the counters speak.
+            # The plans inside a function are hidden; there the counters are used.
             locks = [lock for lock in self.after.values() if lock.kind == "lock"]
-            defined = self._defined()  # what is read there is told already
+            defined = self._defined()  # scans of these are reported already
             writes = {lock.of for lock in locks if lock.name == "RowExclusiveLock"}
             holds = writes | {lock.of for lock in locks if lock.name == "RowShareLock"}
             slow = {
@@ -367,7 +369,7 @@ class _Measured:
                 if self._scans(index) and not self.after[index].facts["unique"]
             }
             touched |= (holds & set(self.tables) & (scanned | slow)) - defined
-            # On an empty table no loop comes round: of one over a table's rows the worst is assumed.
+            # On an empty table a loop does not iterate, so the worst case is assumed for it.
             if _LOOPS.search(_NOT_OVER_ROWS.sub("", self.sql)) and not _LIMITS.search(self.sql):
                 read = {key for key in self.tables if self._is_read(key)}
                 touched |= read - writes - defined
@@ -392,7 +394,7 @@ def _plan(raw: Any, sql: str) -> Any:
     try:
         ((plan,),) = raw.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) {sql}").fetchall()
         return plan[0]["Plan"]
-    except psycopg.Error:  # CREATE TABLE AS calls itself SELECT
+    except psycopg.Error:  # the command tag of CREATE TABLE AS is SELECT too
         return None
     finally:
         raw.execute("ROLLBACK TO SAVEPOINT lint_plan")
@@ -433,7 +435,7 @@ _SIZED = re.compile(r"(character varying|character|bit varying|bit|numeric|time|
 
 
 def fits(old: Thing, new: Thing) -> bool:
-    """Whether code that knows a column's old type reads and writes the new one."""
+    """Whether code for a column's old type can read and write the new one."""
     before, after = (one.facts["base"] or one.facts["type"] for one in (old, new))
     for family in _WIDTHS:
         if before in family and after in family:

@@ -1,12 +1,12 @@
-"""Reads PostgreSQL's catalog: all that a migration can change, by object identifiers."""
+"""Reads PostgreSQL's catalog: all objects that a migration can change, by object identifiers."""
 
 from typing import Any
 
 from ...lint.model import Catalog, Thing
 
-# One row for each object: key, kind, name, key of its table or type, facts, measures. What an
-# extension brings is the extension's. PostgreSQL 18 lists NOT NULL among the constraints: here it
-# is a fact of the column, as before.
+# One row for each object: key, kind, name, key of its table or type, facts, measures. Objects of an
+# extension are left out. PostgreSQL 18 lists NOT NULL among the constraints: here it
+# is a fact of the column, as in older versions.
 _CATALOG = """
 WITH
 space AS (
@@ -166,7 +166,7 @@ SELECT 'setting:lock_timeout', 'setting', current_setting('lock_timeout'), '', '
 
 
 def read(raw: Any) -> Catalog:
-    """The catalog as a connection of psycopg sees it, its own locks included."""
+    """The catalog as seen by a connection of psycopg, with its own locks."""
     rows = raw.execute(_CATALOG).fetchall()
     owners = {row[0]: row[2] for row in rows if row[1] in ("table", "type")}
     return {

@@ -1,4 +1,4 @@
-"""The lock of PostgreSQL: an advisory lock of a transaction."""
+"""The migration lock on PostgreSQL: an advisory transaction lock."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from ..common import bare, driver_connection, my_name
 from . import errors
 from .connection import connect_apart, explain, reading
 
-# Any number does, as long as every version of the service uses the same.
+# Any number works, if every version of the service uses the same.
 ADVISORY_KEY = 1835624306
 SECOND_CONNECTION_SECONDS = 10.0
 POLL_SECONDS = 0.1
@@ -34,7 +34,7 @@ GATE_KEY = advisory_key("gate of contracts")
 
 @contextmanager
 def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
-    """A transaction during which no contract begins. It waits for one that runs.
+    """A transaction during which no contract begins. It waits for a running one.
 
     Raises:
         ActionableError: lock-timeout.
@@ -47,19 +47,19 @@ def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]
                 yield connection
                 return
         if time.monotonic() > deadline:
-            raise lock_timeout("a contract or a restore that runs now", config.lock_timeout)
+            raise lock_timeout("a running contract or restore", config.lock_timeout)
         time.sleep(POLL_SECONDS)
 
 
 class Lock:
-    """An advisory lock of a transaction on a connection of its own.
+    """An advisory transaction lock on a separate connection.
 
-    It is tried, not waited for: a session that waits inside ``pg_advisory_lock`` holds a snapshot
-    that CREATE INDEX CONCURRENTLY waits for in turn. It belongs to a transaction, so it also works
-    through PgBouncer in transaction mode, and ends when its process dies.
+    It is tried repeatedly, never waited for: a session that waits inside ``pg_advisory_lock`` holds
+    a snapshot, for which CREATE INDEX CONCURRENTLY waits. It belongs to a transaction, so it also
+    works through PgBouncer in transaction mode, and ends when its process dies.
 
     Args:
-        scope: what it is for; "" is the database.
+        scope: the name of the scope; "" is the database.
     """
 
     def __init__(self, engine: Engine, scope: str = "") -> None:
@@ -84,7 +84,7 @@ class Lock:
         pid = self._session.execute(select(func.pg_backend_pid(), name)).scalar_one()
         if pid != driver_connection(self._session).info.backend_pid:
             _check_second_connection(self._engine)
-        # The transaction stays idle for as long as the migrations take.
+        # The transaction stays idle while the migrations run.
         self._session.execute(
             text(
                 "SELECT set_config(name, '0', true) FROM pg_settings"
@@ -104,7 +104,7 @@ class Lock:
     def release(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            with suppress(SQLAlchemyError):  # it may have ended already
+            with suppress(SQLAlchemyError):  # the session may have ended already
                 session.rollback()
             session.invalidate()
             session.close()
@@ -130,13 +130,13 @@ class Lock:
             ).first()
         if row is None:
             return None
-        # Of another role's session the database tells the name, but not since when.
+        # For another role's session the database shows the name, but not the start time.
         return LockHolder(row[0], row[1], row[2] and row[2].astimezone(UTC))
 
     def end_holder(self) -> LockHolder | None:
         holder = self.holder()
         if holder is not None:
-            # Its lock and what it runs are two sessions: both have its name.
+            # The lock and the statements have two sessions; both have its name.
             with reading(self._engine) as connection:
                 connection.execute(
                     text(
@@ -150,7 +150,7 @@ class Lock:
 
 
 def _check_second_connection(engine: Engine) -> None:
-    """Refuse a pooler that has no connection left when the lock holds one.
+    """Refuse a pooler that has no second connection in addition to the lock's.
 
     Raises:
         ActionableError: pooler-too-small.

@@ -1,8 +1,8 @@
-"""What ``migrate make`` writes so that a live site goes on.
+"""Makes the migrations of ``migrate make`` safe for a live site.
 
-What reads a whole table keeps others out no longer than a moment when it runs outside a
-transaction: an index is built CONCURRENTLY, a constraint is added NOT VALID and validated afterwards.
-Each such step can be run again after one that failed in the middle.
+A step that reads a whole table blocks others only for a moment if it runs outside a
+transaction: an index is built CONCURRENTLY, a constraint is added NOT VALID and validated
+afterwards. Each such step can be run again after a failure in the middle.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ _quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyp
 
 
 def make_online(operations: "Sequence[ops.MigrateOperation]") -> Online:
-    """Take apart what must run outside a transaction on tables that are there."""
-    from alembic.operations import ops  # slow to import, and a start needs none of it
+    """Separate the operations on existing tables that must run outside a transaction."""
+    from alembic.operations import ops  # slow to import, and not needed at a start
 
     made = {one.table_name for one in operations if isinstance(one, ops.CreateTableOp)}
     online = Online()
@@ -38,7 +38,7 @@ def make_online(operations: "Sequence[ops.MigrateOperation]") -> Online:
 
 
 def _kept(change: "ops.MigrateOperation", online: Online) -> "Sequence[ops.MigrateOperation]":
-    """Move to ``online`` what runs outside; return what does not."""
+    """Move operations that run outside to ``online``; return the others."""
     from alembic.operations import ops
 
     match change:
@@ -66,7 +66,7 @@ def _move_index(change: "ops.CreateIndexOp", name: str, online: Online) -> None:
         postgresql_concurrently=True,
     )
     change.kw["postgresql_concurrently"] = True
-    # A build that failed leaves an invalid index behind: the next attempt starts clean.
+    # A failed build leaves an invalid index: drop it before the next attempt.
     online.upgrade.extend((drop, change))
     online.downgrade[:0] = [drop]
 
@@ -86,7 +86,7 @@ def _move_constraint(
 
 
 def _move_not_null(change: "ops.AlterColumnOp", online: Online) -> "Sequence[ops.MigrateOperation]":
-    """NOT NULL by a checked constraint: with that, PostgreSQL need not read the table again."""
+    """NOT NULL by a validated CHECK, so that PostgreSQL need not read the table again."""
     table, column = change.table_name, change.column_name
     name = _quote(f"{table}_{column}_not_null".encode()[:_NAME_BYTES].decode(errors="ignore"))
     only, rest = copy(change), copy(change)

@@ -1,11 +1,11 @@
-"""What makes a schema again: the statements that made it, as they were executed."""
+"""Recreates a schema: the executed statements that made it."""
 
 import re
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-# An empty table needs none of it, and a transaction allows none.
+# An empty table does not need these, and a transaction does not allow them.
 _CONCURRENTLY = re.compile(
     r"^(\s*(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX))\s+CONCURRENTLY\b", re.IGNORECASE
 )
@@ -21,25 +21,25 @@ def recreate(
     """The statements to execute.
 
     Args:
-        executed: what migrations executed, rows aside, as the driver got it.
+        executed: the statements of the migrations, except on rows, as the driver got them.
         leaves_out: not used: migrations make no table that is left out.
     """
-    # The driver was handed values, if only none: then it reads %% as %.
+    # The driver got parameters, perhaps an empty set: then it reads %% as %.
     return [_tidy(_CONCURRENTLY.sub(r"\1", one).replace("%%", "%")) for one in executed]
 
 
 def copies_rebuilt(statement: str) -> bool:
-    """Whether a statement only takes rows into the same table made anew: none here."""
+    """Whether a statement only copies rows into the rebuilt table: never here."""
     return False
 
 
 def reads_rows(statement: str) -> bool:
-    """Whether a statement looks at rows of the service, on which what follows may depend."""
+    """Whether a statement reads rows of the service, on which later statements may depend."""
     return bool(_READS.match(statement)) and not _CATALOG.search(statement)
 
 
 def _tidy(statement: str) -> str:
-    """SQLAlchemy's layout without tabs and blanks at line ends, where no value can hold them."""
+    """SQLAlchemy's layout without tabs and trailing blanks, if no value can contain them."""
     if any(mark in statement for mark in "'\"$"):
         return statement
     return re.sub(r"[ \t]+\n", "\n", statement).replace("\t", "    ")

@@ -1,4 +1,4 @@
-"""An empty database beside the service's own, to try migrations in."""
+"""An empty database on the service's server, to try migrations in."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ..common import bare, driver_connection
 from . import errors
 from .connection import explain
 
-# A process that was killed leaves its database behind; whoever comes a day later drops it.
+# A killed process leaves its database behind; another process drops it after a day.
 _NAME = text("SELECT 'scratch_' || extract(epoch FROM now())::bigint || '_' || :random")
 _LEFT_BEHIND = text(
     "SELECT datname FROM pg_database JOIN pg_roles ON pg_roles.oid = datdba"
@@ -27,13 +27,13 @@ _INSUFFICIENT_PRIVILEGE = "42501"
 def scratch(engine: Engine) -> Iterator[Engine]:
     """An engine for a new, empty database on the same server; it is dropped at the end.
 
-    It is a copy of the server's ``template1``, as a database that somebody creates is. Its
-    connections are made as this engine makes them. Locks, tables and transactions of the service's
+    It is a copy of the server's ``template1``, as every new database. Its
+    connections are made like this engine's. Locks, tables and transactions of the service's
     own database are not touched.
 
     Raises:
         ActionableError: no-scratch-database: the role may not create databases, or a pooler does
-            not know them; database-away, database-refuses.
+            not allow them; database-away, database-refuses.
     """
     name, parameters = _create(engine)
     made = create_engine(
@@ -55,7 +55,7 @@ def scratch(engine: Engine) -> Iterator[Engine]:
 
 
 def _hurry(raw: Any, _record: object) -> None:
-    """Let a commit wait for no disk: what is lost in a crash is lost soon anyway."""
+    """Let commits not wait for the disk: the database is dropped soon anyway."""
     raw.execute("SET synchronous_commit TO off")
     raw.commit()
 
@@ -67,7 +67,7 @@ def _autocommit(engine: Engine) -> Iterator[Connection]:
 
 
 def _create(engine: Engine) -> tuple[str, dict[str, Any]]:
-    """Create the database; give its name, and how to connect to it."""
+    """Create the database; return its name, and the arguments to connect to it."""
     try:
         with _autocommit(engine) as connection:
             for leftover in connection.scalars(_LEFT_BEHIND).all():

@@ -1,21 +1,23 @@
 """A PostgreSQL schema as rows of text, read from the catalog in one query; and its hash.
 
 A row is (kind, name, definition). A definition is lines of ``fact: value``; a further line of a
-value starts with two spaces. What goes without saying (a heap, a valid index, the usual owner,
-privileges nobody changed) has no line, so that two databases say the same of the same schema,
-whatever made it: migrations, ``pg_dump | psql`` or a replay.
+value starts with two spaces. Default properties (a heap, a valid index, the usual owner,
+unchanged privileges) have no line, so that equal schemas have equal rows, no matter
+what made them: migrations, ``pg_dump | psql`` or a replay.
 
-The schema's own name is in none of it. An expression that the server writes loses the prefix
+The schema's own name is left out. An expression that the server writes loses the prefix
 ``schema.``. In the body of a function, which is its author's text, the name becomes ``{schema}``,
-so that a body that names its schema and one that does not remain two.
+so that a body with its schema's name differs from a body without it.
 
-Left out, because no migration means it: rows, sequence values, statistics, physical order of
-columns (unless asked for), names that the server makes up (NOT NULL constraints of PostgreSQL 18,
-sequences of identity columns, constraints and indexes that a partition has from its parent), and
-whatever belongs to an extension.
+Left out, because migrations do not define them: rows, sequence values, statistics, the physical
+order of columns (unless asked for), names that the server generates (NOT NULL constraints of
+PostgreSQL 18, sequences of identity columns, constraints and indexes that a partition has from its
+parent), and all objects of an extension, except for privileges on them that were changed.
 
-What belongs to the database rather than to a schema (event triggers, publications, foreign
-servers, default privileges without a schema) is told with the schema ``public``.
+Objects that belong to the database and not to a schema (event triggers, publications, subscriptions,
+foreign servers, default privileges without a schema) are listed with the schema ``public``. The
+database's own settings (``ALTER DATABASE … SET``, ``ALTER ROLE … IN DATABASE … SET``), privileges and
+comment are left out, and so are the objects of ``pg_catalog``.
 """
 
 import re
@@ -42,8 +44,8 @@ _SETTINGS = {
     "extra_float_digits": "1",
     "lc_monetary": "C",
     "xmloption": "content",
-    # The query is long, and written in the order in which it is best run: planning it must not take
-    # longer than running it.
+    # The query is long, and already written in the best order: planning it must not take longer
+    # than running it.
     "join_collapse_limit": "1",
     "from_collapse_limit": "1",
     "max_parallel_workers_per_gather": "0",
@@ -56,7 +58,7 @@ _CATALOG = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 _BEFORE, _OBJECTS, _AFTER = re.split(r"(?<=\nobjects AS \()|(?=\n\)\n\nSELECT )", _CATALOG)
 _PARTS = re.split(r"(?=\n    UNION ALL  -- )", _OBJECTS)
 _ONLY_IF = [re.findall("-- only if: (.*)", part) for part in _PARTS]
-# What the schemas hold is found by what depends on them; pg_class may have a million rows.
+# The objects of the schemas are found by their dependencies; pg_class may have a million rows.
 _SET = text(
     """
     WITH there AS MATERIALIZED (
@@ -80,10 +82,10 @@ _SET = text(
 def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
     """The query for rows and that for hashes, of these parts."""
     objects = "".join(part for part, is_kept in zip(_PARTS, kept, strict=True) if is_kept)
-    # These would say nothing: the schema is there, and so is the index of a constraint.
+    # These rows have no information: the schema exists, and so does the index of a constraint.
     listed = (
         f"SELECT * FROM ({_BEFORE}{objects}{_AFTER}) AS listed WHERE definition <> ''"
-        " OR kind NOT IN ('schema', 'index', 'default privileges')"
+        " OR kind NOT IN ('schema', 'index', 'default privileges', 'extension member')"
     )
     rows = (
         f"SELECT kind, name, definition FROM ({listed}) AS rows"
@@ -104,8 +106,9 @@ def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
     return text(rows), text(hashes)
 
 
-# Writing the definition of a view, a rule or a function's SQL body locks every table in it until the
-# savepoint ends. All sessions share the server's room for locks; a quarter of it is taken at most.
+# To write the definition of a view, a rule or a function's SQL body, the server locks every table
+# in it until the savepoint ends. All sessions share the server's table of locks; this takes at most
+# a quarter of it.
 _ROOM = text(
     "SELECT CAST(current_setting('max_locks_per_transaction') AS integer)"
     " * CAST(current_setting('max_connections') AS integer) / 4"
@@ -132,14 +135,14 @@ _LOCKS = text(
     """
 )
 
-# What the server writes, cut into literals (with the type that makes them names), quoted names,
-# names, and what is between them; a name that has one behind it keeps its dot.
+# The server's text, cut into literals (with the type that makes them names), quoted names,
+# names, and the parts between them; a name before another name keeps its dot.
 _TOKENS = (
     r"""'(?:[^']|'')*'(?:::reg[a-z]+)?|"(?:[^"]|"")*"\.?"""
     r"""|[A-Za-z0-9_$\u0080-\uffff]+\.?|[^A-Za-z0-9_$\u0080-\uffff'"]+"""
 )
-# Where U+0001 marks the prefix: literals without it, and names in literals that begin with it; and
-# what is left over when it stands anywhere but at the start of a name.
+# U+0001 marks the prefix: literals without it, names in literals that begin with it, and
+# leftovers where it is not at the start of a name.
 _HARMLESS = "'[^'\x01]*'|'\x01[^'\"\x01]*'::reg"
 _DOUBTFUL = "['\"]|[A-Za-z0-9_$.\\u0080-\\uffff]\x01"
 
@@ -151,12 +154,12 @@ def read_rows(
     excluded: Collection[str] = (),
     column_order: bool = False,
 ) -> list[Row]:
-    """Every row of one schema, sorted. A schema that is not there has none.
+    """Every row of one schema, sorted. A missing schema has none.
 
     Args:
-        connection: one in a transaction or free to begin one; its settings are as before.
-        excluded: names to leave out with all that hangs on them; ``*`` stands for any text.
-        column_order: also tell in which order the columns of each table come.
+        connection: in a transaction or not; its settings are not changed.
+        excluded: names to leave out with all their parts; ``*`` stands for any text.
+        column_order: also include the order of each table's columns.
     """
     values = _values([schema], excluded, column_order)
     with _plain_settings(connection, [schema]) as (rows, _):
@@ -170,10 +173,10 @@ def read_hashes(
     excluded: Collection[str] = (),
     column_order: bool = False,
 ) -> dict[str, str]:
-    """The hash of each schema's rows, made by the server; of none that is missing.
+    """The hash of each existing schema's rows, computed by the server.
 
-    It is what :func:`~..rows.hash_of_rows` makes of the rows. One query reads them all, unless views
-    lock too much.
+    It equals :func:`~..rows.hash_of_rows` of the rows. One query reads all schemas, unless their
+    views would need too many locks.
 
     Args:
         connection: as for :func:`read_rows`.
@@ -182,14 +185,14 @@ def read_hashes(
         column_order: as for :func:`read_rows`.
     """
     hashes: dict[str, str] = {}
-    for portion in _portions(connection, schemas):
-        values = _values(portion, excluded, column_order)
-        with _plain_settings(connection, portion) as (_, query):
+    for chunk in _chunks(connection, schemas):
+        values = _values(chunk, excluded, column_order)
+        with _plain_settings(connection, chunk) as (_, query):
             hashes.update((row[0], row[1]) for row in connection.execute(query, values))
     return hashes
 
 
-def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(connection: Connection, schemas: Iterable[str]) -> Iterator[list[str]]:
     """Schemas that one query can read without filling the server's table of locks."""
     schemas = list(schemas)
     if len(schemas) == 1:
@@ -197,16 +200,16 @@ def _portions(connection: Connection, schemas: Iterable[str]) -> Iterator[list[s
         return
     room = int(connection.scalar(_ROOM) or 0)
     rows = connection.execute(_LOCKS, {"schemas": schemas}).all()
-    portion: list[str] = []
+    chunk: list[str] = []
     locks = 0
     for schema, needed in rows:
-        if portion and locks + needed > room:
-            yield portion
-            portion, locks = [], 0
-        portion.append(schema)
+        if chunk and locks + needed > room:
+            yield chunk
+            chunk, locks = [], 0
+        chunk.append(schema)
         locks += needed
-    if portion:
-        yield portion
+    if chunk:
+        yield chunk
 
 
 def version(connection: Connection) -> str:
@@ -232,9 +235,9 @@ def _values(
 def _plain_settings(
     connection: Connection, schemas: list[str]
 ) -> Iterator[tuple[TextClause, TextClause]]:
-    """Settings that end with the block, as does a failure in it; the transaction lives on.
+    """Settings inside the block; after it, or after a failure in it, the transaction goes on.
 
-    Gives the queries for rows and for hashes that suit these schemas.
+    Yields the queries for rows and for hashes of these schemas.
     """
 
     def queries() -> tuple[TextClause, TextClause]:

@@ -1,34 +1,34 @@
--- What makes up the schemas :schemas, as rows (schema, kind, name, definition). snapshot.py says
--- what a definition is, and sets the settings that this relies on: search_path holds pg_catalog
--- alone, so every name of another schema is written with its schema.
+-- The objects of the schemas :schemas, as rows (schema, kind, name, definition). snapshot.py
+-- explains definitions, and sets the settings that this query needs: search_path contains only
+-- pg_catalog, so every name of another schema is written with its schema.
 --
 -- Each part of "objects" lists one kind of object. One with a line "only if: …" is left out of the
--- query where there is no such row ("there" is what the schemas hold): most of the time that one schema
--- takes is for planning what nobody has. The columns of a part:
+-- query if there is no such row ("there" has the schemas' objects): for one schema, most of the time
+-- would be spent on planning unused parts. The columns of a part:
 --   nsp        the schema
---   kind, name as people say them; together unique in a schema
---   facts      lines that the server wrote: the prefix "schema." is taken out of them
---   source     text of a person that may name the schema: the name becomes {schema}
---   class, oid, sub       what pg_description, pg_depend and pg_init_privs know it by
---   owner, acl, acl_kind  whose it is, and who may use it (acl_kind as acldefault() takes it, "none"
+--   kind, name for people; together unique in a schema
+--   facts      lines written by the server: the prefix "schema." is removed
+--   source     text written by a person, which may name the schema: the name becomes {schema}
+--   class, oid, sub       its key in pg_description, pg_depend and pg_init_privs
+--   owner, acl, acl_kind  its owner and its privileges (acl_kind as for acldefault(), "none"
 --                         or "public")
 --
--- Columns that only some versions have are read through to_jsonb(): it gives null for the others.
+-- Columns that only some versions have are read through to_jsonb(), which gives null otherwise.
 
 WITH schemas AS MATERIALIZED (
     SELECT n.oid AS nsp, n.nspname, n.nspowner, n.nspacl,
         n.nspname = 'public' AS shared,
         quote_ident(n.nspname) || '.' AS prefix,
-        -- The same as it begins a literal: 'schema.users_id_seq'::regclass
+        -- The same at the start of a literal: 'schema.users_id_seq'::regclass
         '''' || replace(quote_ident(n.nspname), '''', '''''') || '.' AS literal_prefix,
         -- Text without this holds neither; quotes are doubled in quotes.
         CASE WHEN n.nspname ~ '["'']' THEN substring(n.nspname FROM '^[^"'']*')
              ELSE quote_ident(n.nspname) || '.' END AS needle,
-        -- The same for what people write: quotes where they need not be, and quotes in a literal.
+        -- The same for text of people: with unnecessary quotes, and with quotes in a literal.
         coalesce(substring(n.nspname FROM '^[^"'']*'), '') AS source_needle,
         format('(^|[^A-Za-z0-9_$."\u0080-\uffff])("?)(?:%s|%s)\2\.', form.plain, replace(form.plain, '''', ''''''))
             AS name_in_source,
-        -- "users.id" in a view: of a schema, or of a table, users?
+        -- Is "users" in a view's "users.id" a schema or a table?
         (
             SELECT c.oid FROM pg_class AS c WHERE c.relname = n.nspname AND c.relnamespace = n.oid
         ) AS namesake,
@@ -62,8 +62,8 @@ relations AS MATERIALIZED (
         )
 ),
 
-own_types AS MATERIALIZED (  -- all but those that come with a table, a type or a range
-    -- Found by what depends on the schema: pg_type itself has several for each table there is.
+own_types AS MATERIALIZED (  -- all except types of a table, another type or a range
+    -- Found by dependencies on the schema: pg_type has several types for each table.
     SELECT s.nsp, t.*
     FROM schemas AS s
     JOIN pg_depend AS d
@@ -75,8 +75,8 @@ own_types AS MATERIALIZED (  -- all but those that come with a table, a type or 
 ),
 
 plain_indexes AS MATERIALIZED (
-    -- pg_get_indexdef() looks up the table, and takes longer than all else here. Most indexes are
-    -- plain: columns in their usual order, collation and operator class. They are written here.
+    -- pg_get_indexdef() looks up the table, and is the slowest part. Most indexes are plain: columns
+    -- with default order, collation and operator class. These are written here.
     SELECT i.indexrelid AS oid,
         format('%s (%s)', am.amname, string_agg(quote_ident(a.attname), ', ' ORDER BY key.place)) AS line
     FROM relations AS r
@@ -94,7 +94,7 @@ plain_indexes AS MATERIALIZED (
 ),
 
 usual_owners AS MATERIALIZED (
-    -- The one to whom most belongs; the schema itself counts once and decides a tie.
+    -- The role that owns most objects; the schema itself counts once and decides a tie.
     SELECT DISTINCT ON (v.nsp) v.nsp, v.owner
     FROM (
         SELECT nsp, relowner AS owner, 0 AS the_schema
@@ -124,7 +124,11 @@ objects AS (
                 SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)
                 FROM pg_inherits AS i WHERE i.inhrelid = c.oid
             ),
-            'partition: ' || pg_get_expr(c.relpartbound, c.oid),
+            'partition: ' || CASE WHEN starts_with(bound.line, 'FOR VALUES IN (') THEN format('FOR VALUES IN (%s)', (
+                -- As they were given; their order means nothing.
+                SELECT string_agg(v[1], ', ' ORDER BY v[1] COLLATE "C")
+                FROM regexp_matches(substr(bound.line, 16), 'E?''(?:[^'']|'''')*''|[^'', )]+', 'g') AS v
+            )) ELSE bound.line END,
             CASE WHEN c.relispartition AND EXISTS (
                 SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid AND i.inhdetachpending
             ) THEN 'being detached: yes' END,
@@ -164,6 +168,7 @@ objects AS (
         NULL, 'pg_class'::regclass, c.oid, 0, c.relowner, c.relacl, 'r'
     FROM relations AS r
     JOIN pg_class AS c ON c.oid = r.oid
+    CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS line) AS bound
     LEFT JOIN pg_foreign_table AS f ON f.ftrelid = r.oid
     WHERE r.relkind IN ('r', 'p', 'f')
 
@@ -200,7 +205,7 @@ objects AS (
                 ELSE 'yes'
             END END,
             'identity: ' || CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' END,
-            -- Only what is generated can name other columns; looking them up costs much.
+            -- Only generated columns can name other columns; looking these up is expensive.
             CASE a.attgenerated WHEN '' THEN 'default: ' WHEN 'v' THEN 'generated when read: ' ELSE 'generated: ' END
                 || replace(
                     pg_get_expr(d.adbin, CASE a.attgenerated WHEN '' THEN 0 ELSE a.attrelid END),
@@ -227,7 +232,7 @@ objects AS (
     JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    LEFT JOIN pg_constraint AS nn  -- PostgreSQL 18 keeps NOT NULL here as well
+    LEFT JOIN pg_constraint AS nn  -- PostgreSQL 18 stores NOT NULL here too
         ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey[1] = a.attnum
         AND (NOT nn.convalidated OR nn.connoinherit)
     WHERE r.relkind <> 'S'
@@ -241,7 +246,7 @@ objects AS (
             ),
             CASE WHEN NOT con.convalidated AND def.line LIKE '% NOT VALID' THEN 'validated: no' END,
             CASE WHEN con.contype = 'c' AND NOT con.conislocal THEN 'inherited: yes' END,
-            -- ALTER TABLE … DISABLE TRIGGER ALL stops foreign keys.
+            -- ALTER TABLE … DISABLE TRIGGER ALL disables foreign keys.
             CASE WHEN con.contype = 'f' AND EXISTS (
                 SELECT FROM pg_trigger AS tg
                 WHERE tg.tgconstraint = con.oid AND tg.tgisinternal AND tg.tgenabled <> 'O'
@@ -254,7 +259,7 @@ objects AS (
     WHERE con.contype IN ('c', 'f', 'p', 'u', 'x') AND con.conparentid = 0
 
     UNION ALL  -- Indexes. What belongs to a constraint says here only what the constraint does not.
-    -- So does a partition's part of an index, whose name is made up.
+    -- So does a partition's part of an index, whose name is generated.
     SELECT r.nsp, 'index',
         CASE WHEN c.relispartition THEN format('%s of %s', (
             SELECT quote_ident(pi.relname) FROM pg_inherits AS h JOIN pg_class AS pi ON pi.oid = h.inhparent
@@ -468,9 +473,9 @@ objects AS (
     -- only if: there WHERE relhastriggers
     SELECT r.nsp, 'trigger', r.name || '.' || quote_ident(tg.tgname),
         concat_ws(E'\n',
-            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(
+            'definition: ' || CASE WHEN original.oid IS NULL THEN replace(replace(
                 regexp_replace(pg_get_triggerdef(tg.oid), '^CREATE (CONSTRAINT )?TRIGGER ', '\1'), E'\n', E'\n  '
-            ) END,
+            ), ' UPDATE OF ' || columns.given, ' UPDATE OF ' || columns.sorted) END,
             'enabled: ' || CASE tg.tgenabled
                 WHEN 'D' THEN 'no' WHEN 'R' THEN 'on a replica only' WHEN 'A' THEN 'always'
                 ELSE CASE WHEN tg.tgparentid <> 0 THEN 'yes' END
@@ -480,6 +485,12 @@ objects AS (
     FROM relations AS r
     JOIN pg_trigger AS tg ON tg.tgrelid = r.oid
     LEFT JOIN pg_trigger AS original ON original.oid = tg.tgparentid
+    CROSS JOIN LATERAL (  -- "" where there are none
+        SELECT coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY of.place), '') AS given,
+            coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname COLLATE "C"), '') AS sorted
+        FROM unnest(tg.tgattr) WITH ORDINALITY AS of(attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = tg.tgrelid AND a.attnum = of.attnum
+    ) AS columns
     WHERE NOT tg.tgisinternal
         AND (original.oid IS NULL OR original.tgenabled <> tg.tgenabled)
 
@@ -701,9 +712,26 @@ objects AS (
     UNION ALL  -- Extensions installed here
     -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
     SELECT s.nsp, 'extension', quote_ident(e.extname), 'version: ' || e.extversion,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, 'pg_extension'::regclass, e.oid, 0, NULL, NULL, NULL
     FROM pg_extension AS e
     JOIN schemas AS s ON s.nsp = e.extnamespace
+
+    UNION ALL  -- Privileges on what extensions brought
+    -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
+    SELECT s.nsp, 'extension member', one.name, '', NULL, m.class, m.oid, 0, one.owner, one.acl, one.acl_kind
+    FROM members AS m
+    CROSS JOIN LATERAL (
+        SELECT p.pronamespace AS nsp, p.proowner AS owner, p.proacl AS acl, 'f' AS acl_kind,
+            format('%s(%s)', quote_ident(p.proname), pg_get_function_identity_arguments(p.oid)) AS name
+        FROM pg_proc AS p WHERE m.class = 'pg_proc'::regclass AND p.oid = m.oid AND p.proacl IS NOT NULL
+        UNION ALL
+        SELECT c.relnamespace, c.relowner, c.relacl, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END, quote_ident(c.relname)
+        FROM pg_class AS c WHERE m.class = 'pg_class'::regclass AND c.oid = m.oid AND c.relacl IS NOT NULL
+        UNION ALL
+        SELECT t.typnamespace, t.typowner, t.typacl, 'T', quote_ident(t.typname)
+        FROM pg_type AS t WHERE m.class = 'pg_type'::regclass AND t.oid = m.oid AND t.typacl IS NOT NULL
+    ) AS one
+    JOIN schemas AS s ON s.nsp = one.nsp
 
     UNION ALL  -- Extensions that something here needs
     -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
@@ -826,19 +854,43 @@ objects AS (
 
     UNION ALL  -- Languages
     -- only if: pg_catalog.pg_language WHERE oid >= 16384 OR lanacl IS NOT NULL
-    SELECT s.nsp, 'language', quote_ident(l.lanname),
-        concat_ws(E'\n',
+    SELECT s.nsp, CASE WHEN own.oid IS NULL THEN 'language' ELSE 'extension member' END, quote_ident(l.lanname),
+        CASE WHEN own.oid IS NULL THEN concat_ws(E'\n',
             CASE WHEN l.lanpltrusted THEN 'trusted: yes' END,
             'handler: ' || nullif(l.lanplcallfoid, 0)::regproc
-        ),
+        ) ELSE '' END,
         NULL, 'pg_language'::regclass, l.oid, 0, l.lanowner, l.lanacl, 'l'
     FROM schemas AS s
     JOIN pg_language AS l ON s.shared AND (l.oid >= 16384 OR l.lanacl IS NOT NULL)
+    LEFT JOIN members AS own ON own.class = 'pg_language'::regclass AND own.oid = l.oid
+
+    UNION ALL  -- Transforms
+    -- only if: pg_catalog.pg_transform
+    SELECT s.nsp, 'transform', format('of %s for %s', format_type(tr.trftype, NULL), quote_ident(l.lanname)),
+        concat_ws(E'\n',
+            'from SQL: ' || nullif(tr.trffromsql, 0)::regprocedure,
+            'to SQL: ' || nullif(tr.trftosql, 0)::regprocedure
+        ),
+        NULL, 'pg_transform'::regclass, tr.oid, 0, NULL, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_transform AS tr ON s.shared
+    JOIN pg_language AS l ON l.oid = tr.trflang
+
+    UNION ALL  -- Subscriptions
+    -- only if: pg_catalog.pg_subscription
+    SELECT s.nsp, 'subscription', quote_ident(su.subname),
+        'publications: ' || (
+            SELECT string_agg(quote_ident(o), ', ' ORDER BY o COLLATE "C") FROM unnest(su.subpublications) AS o
+        ),
+        NULL, 'pg_subscription'::regclass, su.oid, 0, su.subowner, NULL, NULL
+    FROM schemas AS s
+    JOIN pg_subscription AS su ON s.shared
+        AND su.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
 
 SELECT s.nspname AS schema, o.kind,
     -- Types in a name are the server's text; other names have no prefix.
-    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator') OR strpos(o.name, s.needle) = 0
+    CASE WHEN o.kind NOT IN ('function', 'procedure', 'aggregate', 'cast', 'operator', 'transform', 'extension member') OR strpos(o.name, s.needle) = 0
         THEN o.name ELSE (
         SELECT string_agg(CASE WHEN token = s.prefix THEN '' ELSE token END, '' ORDER BY place)
         FROM regexp_matches(o.name, :tokens, 'g') WITH ORDINALITY AS part(tokens, place)
@@ -847,7 +899,7 @@ SELECT s.nspname AS schema, o.kind,
     ltrim(concat(
         CASE
             WHEN strpos(o.facts, s.needle) = 0 THEN o.facts
-            -- The prefix stands at the start of names alone: in no literal and no quoted name.
+            -- The prefix is only at the start of names: in no literal and no quoted name.
             WHEN s.namesake IS NULL AND s.needle = s.prefix
                 AND regexp_replace(marked.facts, :harmless, '', 'g') !~ :doubtful
             THEN replace(marked.facts, chr(1), '')
@@ -871,7 +923,7 @@ SELECT s.nspname AS schema, o.kind,
             regexp_replace(o.source, s.name_in_source, '\1{schema}.', 'g'),
             quote_literal(s.nspname), '''{schema}'''
         ) END,
-        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind <> 'default privileges'
+        CASE WHEN o.sub = 0 AND o.owner NOT IN (uo.owner, 'pg_database_owner'::regrole) AND o.kind NOT IN ('default privileges', 'extension member')
             THEN E'\nowner: ' || quote_ident(pg_get_userbyid(o.owner)) END,
         CASE WHEN o.acl IS NOT NULL THEN (
             SELECT string_agg(format(E'\ngranted to %s: %s', g.who, coalesce(g.granted, 'nothing')), '' ORDER BY g.who COLLATE "C")
@@ -885,18 +937,18 @@ SELECT s.nspname AS schema, o.kind,
                     string_agg(a.may, ', ' ORDER BY a.may COLLATE "C") FILTER (WHERE NOT a.now) AS usual
                 FROM (
                     SELECT DISTINCT true AS now, nullif(x.grantee, o.owner) AS grantee, x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END AS may
-                    -- Nobody granted a public that was made anew what a new database's has; pg_dump writes that
-                    -- down as a REVOKE. Whether PUBLIC may use such a one is not told.
+                    -- A public that was created again lacks the grants of a new database's; pg_dump writes this
+                    -- as a REVOKE. The usage by PUBLIC is not listed for such a schema.
                     FROM aclexplode(CASE WHEN o.acl_kind = 'public' AND o.oid >= 16384
                         THEN o.acl || makeaclitem(0, o.owner, 'USAGE', false)
                         ELSE o.acl
                     END) AS x
                     UNION ALL
-                    -- The owner granted what is usual, and may have been another one.
+                    -- The owner granted the defaults, and may have been another role.
                     SELECT false, nullif(x.grantee, x.grantor), x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
                     FROM aclexplode(CASE o.acl_kind
                         WHEN 'none' THEN NULL
-                        -- As in a new database, whoever made it anew and gave it back what it had.
+                        -- As in a new database, even if it was created again and got the same grants.
                         WHEN 'public' THEN acldefault('n', o.owner) || makeaclitem(0, o.owner, 'USAGE', false)
                         ELSE coalesce(
                             (SELECT ip.initprivs FROM pg_init_privs AS ip
@@ -909,12 +961,12 @@ SELECT s.nspname AS schema, o.kind,
             ) AS g
             WHERE g.granted IS DISTINCT FROM g.usual
         ) END,
-        E'\ncomment: ' || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
+        CASE WHEN o.kind <> 'extension member' THEN E'\ncomment: ' END || replace(replace(c.description, E'\r\n', E'\n'), E'\n', E'\n  ')
     ), E'\n') AS definition
 FROM (
     SELECT nsp, kind, name, source, class, oid, sub, owner, acl, acl_kind,
-        -- name IN ('a', 'b') of a varchar: the array is cast, and once it was dumped and restored
-        -- each of its values is. Both are written without the cast.
+        -- name IN ('a', 'b') of a varchar: the array is cast; after a dump and a restore each value
+        -- is cast instead. Both are written without the cast.
         CASE WHEN strpos(facts, '::character varying') = 0 THEN facts ELSE regexp_replace(
             regexp_replace(facts, '\(ARRAY\[([^]]*)\]\)::text\[\]', 'ARRAY[\1]', 'g'),
             '\((''(?:[^'']|'''')*''::character varying)\)::text', '\1', 'g'
@@ -928,6 +980,6 @@ CROSS JOIN LATERAL (
 JOIN usual_owners AS uo ON uo.nsp = o.nsp
 LEFT JOIN pg_description AS c ON c.objoid = o.oid AND c.classoid = o.class AND c.objsubid = o.sub
     AND NOT (o.kind = 'schema' AND c.description = 'standard public schema')
-WHERE NOT EXISTS (SELECT FROM members AS m WHERE m.class = o.class AND m.oid = o.oid)
+WHERE (o.kind = 'extension member' OR NOT EXISTS (SELECT FROM members AS m WHERE m.class = o.class AND m.oid = o.oid))
     -- "relations" left out the others already.
     AND (o.kind IN ('table', 'column', 'constraint', 'index') OR NOT o.name LIKE ANY (CAST(:excluded AS text[])))

@@ -25,7 +25,7 @@ from .scratch import scratch
 
 DIALECT = "sqlite"
 DRIVER = "sqlite:///…"
-SCHEMA = "main"  # where tables are unless a scope names another
+SCHEMA = "main"  # the default schema
 ALEMBIC_OPTIONS = {"render_as_batch": True, "compare_server_default": False}
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Saves a SQLite database, and puts another file in its place."""
+"""Saves a SQLite database, and replaces it by another file."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ KEPT = "before"
 
 
 class Dump:
-    """One backup of the database, by ``VACUUM INTO``: what is committed, at one moment, compact.
+    """One backup by ``VACUUM INTO``: a compact copy of the committed data at one moment.
 
     Args:
         client: not used: SQLite needs none.
@@ -34,23 +34,25 @@ class Dump:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def size(self) -> int:
-        """The bytes that the copy takes at most."""
+        """The maximum size of the copy in bytes."""
         path = path_of(self._engine)
-        return path.stat().st_size if path is not None and path.exists() else 0
+        # What was written last may be in the log beside it alone.
+        files = [] if path is None else [path, path.with_name(f"{path.name}-wal")]
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def write(self, path: Path, schemas: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         """Write the database to a file, which is empty, and check it.
 
         Raises:
-            ActionableError: backup-not-sound, when SQLite finds the copy damaged.
+            ActionableError: backup-not-sound, if SQLite finds the copy damaged.
             SQLAlchemyError: it cannot be written.
         """
         with reading(self._engine) as connection:
             try:
-                # Not as a statement of SQLAlchemy: VACUUM refuses the transaction it would begin.
+                # Not through SQLAlchemy: it would begin a transaction, which VACUUM refuses.
                 driver_connection(connection).execute("VACUUM INTO ?", [str(path)])
             except sqlite3.Error as error:
                 raise errors.copy_failed(error) from error
@@ -69,14 +71,14 @@ class Dump:
 
 @contextmanager
 def connected_to(path: Path) -> Iterator[Connection]:
-    """A connection to a file that nobody else uses."""
+    """A connection to a file that no other process uses."""
     engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
 
 
 def check(path: Path) -> None:
-    """Have SQLite look at every page.
+    """Let SQLite check every page.
 
     Raises:
         ActionableError: backup-not-sound.
@@ -96,37 +98,40 @@ def current_schema(connection: Connection) -> str:
 
 
 def needs(connection: Connection) -> dict[str, Any]:
-    """What a new database must have before the copy is loaded: nothing."""
+    """The requirements of a new database before the copy is loaded: none."""
     return {}
 
 
 def path_of(engine: Engine) -> Path | None:
-    """The file of the database; None when it is in memory."""
+    """The file of the database; None if it is in memory."""
     name = engine.url.database
     return None if name in (None, "", ":memory:") else Path(str(name)).absolute()
 
 
 def live_instances(connection: Connection) -> int:
-    """How many instances of the service have said within a minute that they live."""
-    # The table comes with the service's registration of instances; a database that is older than
-    # that has none, and SQLite itself then tells whether the file is in use.
+    """The number of instances of the service with a heartbeat within the last minute.
+
+    The rows of the others are deleted: an instance that wakes up must register again, which waits.
+    """
+    # The first registration of an instance creates the table. An older database has none; then
+    # SQLite itself detects that the file is in use.
     if not inspect(connection).has_table("service_instances"):
         return 0
+    connection.execute(_REMOVE_GONE)
     return int(connection.scalar(_LIVE) or 0)
 
 
-_LIVE = text(
-    "SELECT count(*) FROM service_instances WHERE beat_at > datetime('now', '-60 seconds')"
-)
+_REMOVE_GONE = text("DELETE FROM service_instances WHERE beat_at <= datetime('now', '-60 seconds')")
+_LIVE = text("SELECT count(*) FROM service_instances")
 
 
 class Restore:
-    """A new file beside the old one, and the swap.
+    """A new file next to the old one, and the swap.
 
     Args:
-        engine: the database that is to be replaced. It need not be there.
+        engine: the database to replace. It need not exist.
         client: not used: SQLite needs none.
-        when: when the restore began; it dates the name of what is kept.
+        when: start of the restore, for the name of the kept file.
     """
 
     def __init__(self, engine: Engine, client: Path | None, when: datetime) -> None:
@@ -140,7 +145,7 @@ class Restore:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._new.unlink(missing_ok=True)  # of a restore that was killed
+        self._new.unlink(missing_ok=True)  # from a killed restore
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,10 +181,10 @@ class Restore:
             yield connection
 
     def swap(self) -> str | None:
-        """Put the new file in place of the old one; return what the old one is called now.
+        """Replace the old file by the new one; return the old file's new name.
 
-        The old file gets its second name first, and then the new one takes the first: whenever the
-        process dies, one of the two is there.
+        The old file first gets its second name, and then the new one takes the first name: whenever
+        the process dies, one of the two has the first name.
 
         Raises:
             ActionableError: backup-database-in-use, backup-not-restored.
@@ -205,15 +210,15 @@ class Restore:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Nobody else has the database open, and its file is all there is of it.
+    """Make sure that no other process has the database open, and that one file holds all of it.
 
     Raises:
         ActionableError: backup-database-in-use.
     """
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         try:
-            # It takes what is in the write-ahead log into the file, which SQLite does for the last
-            # connection alone. The service turns the log on again when it connects.
+            # This moves the write-ahead log into the file, which SQLite does only for the last
+            # connection. The service turns the log on again when it connects.
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

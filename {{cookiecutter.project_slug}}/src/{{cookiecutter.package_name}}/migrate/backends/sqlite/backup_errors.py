@@ -1,10 +1,10 @@
-"""Backups of SQLite."""
+"""Errors of backups of SQLite."""
 
 from pathlib import Path
 
 from ....errors import ActionableError
 
-NOT_RESTORED = "Nothing was restored: the database is as it was."
+NOT_RESTORED = "Nothing was restored: the database was not changed."
 
 
 def copy_failed(error: Exception) -> ActionableError:
@@ -15,12 +15,12 @@ def copy_failed(error: Exception) -> ActionableError:
         "backup-failed",
         f"VACUUM INTO failed: {error}",
         "No backup was made, and nothing was migrated.",
-        "Free space on the disk of BACKUP_DIRECTORY, or name another folder there.",
+        "Free space on the disk of BACKUP_DIRECTORY, or set it to another folder.",
     )
 
 
 def not_sound(found: str) -> ActionableError:
-    """SQLite's integrity check finds the file damaged. Restore the database from an older backup."""
+    """SQLite's integrity check found damage in the file. Restore an older backup."""
     return ActionableError(
         "backup-not-sound",
         f"The integrity check of SQLite found: {found}",
@@ -30,7 +30,7 @@ def not_sound(found: str) -> ActionableError:
 
 
 def in_memory() -> ActionableError:
-    """A database in memory ends with its process: nothing can be restored into it."""
+    """A database in memory ends with its process, so a restore into it makes no sense."""
     return ActionableError(
         "backup-into-memory",
         "The database is in memory.",
@@ -45,15 +45,15 @@ def in_use(path: Path) -> ActionableError:
         "backup-file-in-use",
         f"Another process has {path} open.",
         NOT_RESTORED,
-        "Stop the service and whatever else has it open, and run it again.",
+        "Stop the service and all other programs that have it open, and run it again.",
     )
 
 
 def not_restored(path: Path, error: OSError) -> ActionableError:
-    """The new file could not be written beside the old one. Free space, or correct permissions."""
+    """The new file could not be written next to the old one. Free space, or correct permissions."""
     return ActionableError(
         "backup-not-restored",
-        f"No new file could be made beside {path}: {error.strerror or error}",
+        f"No new file could be created next to {path}: {error.strerror or error}",
         NOT_RESTORED,
-        f"Free space on its disk, and let this user write in {path.parent}",
+        f"Free space on its disk, and let this user write to {path.parent}",
     )

@@ -16,7 +16,7 @@ def chunk(
     """A transaction that has the write lock from its start. Foreign keys are checked as usual.
 
     Args:
-        before_commit: what it raises prevents the commit.
+        before_commit: called before the commit; if it raises, nothing is committed.
     """
     with bare(engine).connect() as connection, connection.begin():
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -18,14 +18,14 @@ from ..common import bare, driver_connection, in_autocommit
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
-# Rows that point to none, counted by their table and the one they point to.
+# Orphaned rows, counted by their table and the referenced table.
 Orphans = Counter[tuple[str, str]]
 
 _REFUSALS = {
     "readonly": "Make the file and its folder writable for this user.",
-    "unable to open": "Create the folder, and let this user write in it.",
+    "unable to open": "Create the folder, and let this user write to it.",
     "disk is full": "Free space on the disk.",
-    "not a database": "Correct DATABASE_URL: the file is no SQLite database.",
+    "not a database": "Correct DATABASE_URL: the file is not a SQLite database.",
     "malformed": "Restore the file from a backup: it is damaged.",
 }
 
@@ -46,7 +46,7 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
 
 
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
-    """The error of a database that cannot be opened, or refuses."""
+    """The error for a database that cannot be opened, or refuses."""
     address = engine.url.render_as_string()
     if (solution := refusal(error)) is not None:
         return errors.database_refuses(address, error, solution)
@@ -54,24 +54,24 @@ def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What to do where the database refuses whatever the statement says, as on a full disk."""
+    """What to do if the database refuses any statement, for example because the disk is full."""
     said = str(getattr(error, "orig", ""))
     return next((solution for words, solution in _REFUSALS.items() if words in said), None)
 
 
 def may_pass(error: SQLAlchemyError) -> bool:
-    """Whether the same may work a moment later: another one has the lock."""
+    """Whether a retry may succeed a moment later: another connection has the lock."""
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_OK)
     return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_lost(error: SQLAlchemyError) -> bool:
-    """Whether the connection was lost: a file has none."""
+    """Whether the connection was lost: never, a file has none."""
     return False
 
 
 def timed_out(error: BaseException) -> bool:
-    """Whether a statement waited for a table's lock as long as it may: there are none in SQLite."""
+    """Whether a statement reached the time limit for a table's lock: SQLite has no such locks."""
     return False
 
 
@@ -82,17 +82,17 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def is_there_already(error: BaseException) -> bool:
-    """Whether a statement made something that is there."""
+    """Whether a statement tried to create an existing object."""
     return isinstance(error, DBAPIError) and str(error.orig).endswith("already exists")
 
 
 def is_forbidden(error: SQLAlchemyError) -> bool:
-    """Whether the database takes no writes, or none from this user."""
+    """Whether the database allows no writes, or none by this user."""
     return "readonly" in str(getattr(error, "orig", ""))
 
 
 def ended_transaction(connection: Connection) -> bool:
-    """Whether the transaction that was begun is no longer open: the body ended it itself."""
+    """Whether the transaction is no longer open because the body ended it."""
     return not driver_connection(connection).in_transaction
 
 
@@ -100,10 +100,10 @@ def ended_transaction(connection: Connection) -> bool:
 def migrating(
     engine: Engine, config: MigrationConfig, before_commit: Callable[[], None] = lambda: None
 ) -> Iterator[Connection]:
-    """A connection on which nothing has begun yet. Foreign keys are off, as rebuilds need it.
+    """A connection without an open transaction. Foreign keys are off, as rebuilds require.
 
     Args:
-        before_commit: called before each commit; what it raises prevents the commit.
+        before_commit: called before each commit; if it raises, nothing is committed.
 
     Raises:
         ActionableError: transaction-begun.
@@ -122,7 +122,7 @@ def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]
     level, raw.isolation_level = raw.isolation_level, None
     foreign_keys = raw.execute("PRAGMA foreign_keys").fetchone()[0]
     timeout = raw.execute("PRAGMA busy_timeout").fetchone()[0]
-    # Rebuilding a table drops it, and dropping it deletes its children. The switch works only
+    # Rebuilding a table drops it, and that deletes rows that refer to it. The switch works only
     # outside a transaction: https://www.sqlite.org/lang_altertable.html#otheralter
     raw.execute("PRAGMA foreign_keys = OFF")
     raw.execute(f"PRAGMA busy_timeout = {int(config.lock_timeout * 1000)}")
@@ -137,7 +137,7 @@ def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]
 
 
 def begin_immediate(connection: Connection) -> None:
-    """Take the write lock, unless each statement is to be committed by itself."""
+    """Take the write lock, unless each statement is committed by itself."""
     if not in_autocommit(connection):
         raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
         raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again
@@ -145,17 +145,17 @@ def begin_immediate(connection: Connection) -> None:
 
 
 def _refuse_begun(connection: Connection) -> None:
-    # It can be begun where all share one connection (StaticPool), or by a "connect" listener.
+    # It can have begun if all share one connection (StaticPool), or by a "connect" listener.
     if driver_connection(connection).in_transaction:
         raise errors.transaction_begun()
 
 
 @contextmanager
 def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
-    """Alembic's ``on_version_apply`` hook: with foreign keys off, SQLite checks nothing itself.
+    """Alembic's ``on_version_apply`` hook: SQLite does not check foreign keys while they are off.
 
-    Rows that were orphans before are left alone: they are not this run's doing. What the hook
-    raises: orphaned-rows.
+    Rows that were orphaned before do not count, since this run did not cause them. The hook
+    raises orphaned-rows.
     """
     before = _orphans(connection)
 
@@ -166,7 +166,7 @@ def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
         assert ctx.connection is not None
         after = _orphans(ctx.connection)
         made, gone = after - before, before - after
-        # A table that was renamed took its orphans along; what was removed elsewhere excuses none.
+        # A renamed table keeps its orphans; orphans removed from other tables do not compensate.
         declared = _foreign_keys(ctx.connection)
         number = made.total() - sum(rows for key, rows in gone.items() if key not in declared)
         if number > 0:
@@ -178,7 +178,7 @@ def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
 
 
 def _foreign_keys(connection: Connection) -> set[tuple[str, str]]:
-    """Each table with a foreign key, and the one that it points to."""
+    """Each table with a foreign key, and the referenced table."""
     keys = """SELECT t.name, k."table" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k"""
     return set(driver_connection(connection).execute(keys))
 

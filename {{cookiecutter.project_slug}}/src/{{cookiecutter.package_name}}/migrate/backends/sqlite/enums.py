@@ -1,4 +1,4 @@
-"""Enum types: SQLite has none. A column of one is text."""
+"""Enum types: SQLite has none; such a column is text."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def enum_types(
     _connection: Connection, _models: MetaData, _operations: "Iterable[ops.MigrateOperation]"
 ) -> tuple[EnumStatements, EnumStatements]:
-    """The statements that make and drop types: none."""
+    """The statements that create and drop types: none."""
     return EnumStatements(), EnumStatements()
 
 
 def render_type(_type: Any, _imports: set[str]) -> str | None:
-    """A type as a migration writes it, where Alembic would write something else: none."""
+    """A type in the form for a migration, if it differs from Alembic's: never."""
     return None

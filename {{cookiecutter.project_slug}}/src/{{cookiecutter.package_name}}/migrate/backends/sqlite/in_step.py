@@ -1,8 +1,8 @@
 """The triggers that keep two columns equal."""
 
-# They run after the row is written; a trigger of SQLite cannot change it before. A row is in step
-# when either value follows from the other: a copy that loses something must not come back to
-# where it was copied from. What one trigger writes sets off the other, which then finds that.
+# They run after the row is written, because a trigger of SQLite cannot change it before. A row is
+# in step if one value can be computed from the other: a conversion that loses information must not
+# be copied back. The write of one trigger fires the other, which then finds the row in step.
 _INSERTED = """
 CREATE TRIGGER "{name}_insert" AFTER INSERT ON "{table}" BEGIN
     UPDATE "{table}" SET "{new}" = {to_new} WHERE rowid = NEW.rowid AND NEW."{new}" IS NULL;
@@ -23,7 +23,7 @@ END
 
 
 def keep_in_step(table: str, old: str, new: str, *, to_new: str, to_old: str) -> list[str]:
-    """Statements that make the triggers."""
+    """Statements that create the triggers."""
     parts = {"name": f"{table}_{old}_{new}_in_step", "table": table, "old": old, "new": new}
     parts |= {"to_new": to_new, "to_old": to_old}
     return [part.format(**parts).strip() for part in (_INSERTED, _UPDATED)]

@@ -1,7 +1,7 @@
-"""Asks SQLite what a statement did: the tables it built anew, what they lost, the rows it reads.
+"""Asks SQLite about the effect of a statement: rebuilt tables, what they lost, the rows it reads.
 
-SQLite has one lock for all that write, and those who read go on beside it (WAL): what counts is how
-long a statement works.
+SQLite has one lock for all writers, and readers continue meanwhile (WAL): only the duration of a
+statement matters.
 """
 
 import re
@@ -21,16 +21,16 @@ from .connection import migrating
 _WRITE_LOCK = "the write lock"
 _FAMILIES = (("INT", "integer"), ("CHAR", "text"), ("CLOB", "text"), ("TEXT", "text"))
 _SPACES_AND_QUOTES = re.compile(r"[\s\"`]")
-_COPY = "_alembic_tmp_"  # what batch_alter_table calls the table that it builds
+_COPY = "_alembic_tmp_"  # the name of the table that batch_alter_table builds
 
 
 def connect(engine: Engine, config: MigrationConfig) -> AbstractContextManager[Connection]:
-    """A connection to a scratch database, as a run of the engine has it."""
+    """A connection to a scratch database, as in a run of the engine."""
     return migrating(engine, config)
 
 
 def prepare(connection: Connection) -> None:
-    """Nothing is to be set up."""
+    """Nothing to set up."""
 
 
 def catalog(connection: Connection) -> Catalog:
@@ -61,7 +61,7 @@ def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) 
     tables = {key for key in watch.existing if key in after and after[key].facts["kind"] == "r"}
     rewritten = {key for key in tables if key not in before}
     if command == "INSERT INTO" and _COPY in statement:
-        touched = set()  # batch_alter_table copies; that is told of the table it copies to
+        touched = set()  # the copy of batch_alter_table is reported for the rebuilt table
     locked = rewritten | {
         new.of
         for key, new in after.items()
@@ -103,21 +103,21 @@ def _note_rename(statement: str, watch: Watch) -> None:
 
 
 def changes_server(_statement: str) -> bool:
-    """There is none."""
+    """Never: there is no server."""
     return False
 
 
 def unseen(connection: Connection, before: Catalog, watch: Watch) -> Sequence[Effect]:
-    """What a migration did past SQLAlchemy, on the driver's own connection; rows are not seen."""
+    """The effects of statements that bypassed SQLAlchemy; changes of rows are not seen."""
     raw: Any = connection.connection.dbapi_connection
     after = _read(raw, watch.renamed)
     return (Effect(UNSEEN, None, "", watch.existing, before, after),) * (after != before)
 
 
 def fits(old: Thing, new: Thing) -> bool:
-    """Whether code that knows a column's old type reads and writes the new one.
+    """Whether code for a column's old type can read and write the new one.
 
-    SQLite keeps whatever it is given: only what Python makes of it matters.
+    SQLite stores any value in any column, so only Python's type matters.
     """
     return _family(old.facts["type"]) == _family(new.facts["type"])
 
@@ -128,7 +128,7 @@ def _family(type_: str) -> str:
 
 
 def rewrite(effect: Effect) -> Rewrite:
-    """The safe form of a statement; nothing when there is none."""
+    """The safe form of a statement; empty if there is none."""
     if effect.touched and target(effect.sql):
         return (Step(tuple(chunked(effect.sql, "rowid")), transaction=False, phase="backfill"),)
     if any(old is not None and new is None for old, new in effect.changes("table", "column")):
@@ -137,7 +137,7 @@ def rewrite(effect: Effect) -> Rewrite:
 
 
 def undo(kind: str, thing: Thing) -> str:
-    """The line that drops what an upgrade left behind."""
+    """The line that drops an object that an upgrade created."""
     if kind == "column":
         return execute(f"ALTER TABLE {thing.table} DROP COLUMN {thing.name}")
     if kind == "constraint":
@@ -224,28 +224,30 @@ def _checks(sql: str) -> Iterator[str]:
         yield sql[match.end() : end - 1]
 
 
-# -- What a statement reads ----------------------------------------------------------------------
+# -- The rows that a statement reads -------------------------------------------------------------
 
 
 def _touched(
     raw: sqlite3.Connection, statement: str, parameters: Any, catalog: Catalog
 ) -> set[str]:
-    """Tables whose rows a statement changes or fetches without a key that bounds them."""
+    """Tables whose rows a statement changes or fetches without a limiting key."""
     if not re.match(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE|REPLACE)\b", statement, re.IGNORECASE):
         return set()
     try:
         program = raw.execute(f"EXPLAIN {statement}", parameters).fetchall()
     except sqlite3.Error:
-        return set()  # the statement itself will say so
+        return set()  # executing the statement will report the error
     commands = {row[1] for row in program}
     if "OpenWrite" not in commands and {"AggStep", "Count", "IfNotZero"} & commands:
-        return set()  # a SELECT that gives one row, or sorts them for a LIMIT
+        return set()  # a SELECT that returns one row, or sorts rows for a LIMIT
     pages = dict(
         raw.execute("SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage").fetchall()
     )
     unique = _unique_pages(raw)
     opened = [row for row in program if row[1] in ("OpenRead", "OpenWrite") and not row[4]]
-    cursors = {row[2]: row[3] for row in opened}  # of the main database: temporary tables aside
+    cursors = {
+        row[2]: row[3] for row in opened
+    }  # only of the main database, without temporary tables
     found = {pages.get(row[2], "") for row in program if row[1] == "Clear" and row[3] == 0}
     limits = [(at, end) for at, command, _, end, *_ in program if command == "DecrJumpZero"]
     for begin, command, cursor, end, *_ in program:
@@ -259,7 +261,7 @@ def _touched(
 
 
 def _unique_pages(raw: sqlite3.Connection) -> set[int]:
-    """Root pages by which a row is found: those of tables and of unique indexes."""
+    """Root pages that lead to a single row: those of tables and of unique indexes."""
     return {
         page
         for (page,) in raw.execute(
@@ -270,7 +272,7 @@ def _unique_pages(raw: sqlite3.Connection) -> set[int]:
 
 
 def _children(raw: sqlite3.Connection, statement: str, catalog: Catalog) -> set[str]:
-    """Tables whose rows go with the table that a statement drops."""
+    """Tables whose rows are deleted with a dropped table."""
     dropped = re.match(r"(?i)\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?[\"`]?(\w+)", statement)
     if dropped is None or not raw.execute("PRAGMA foreign_keys").fetchone()[0]:
         return set()

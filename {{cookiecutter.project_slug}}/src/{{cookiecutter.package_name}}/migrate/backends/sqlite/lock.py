@@ -1,4 +1,4 @@
-"""The lock of SQLite: a small database beside the service's own."""
+"""The migration lock on SQLite: a small database next to the service's own."""
 
 import os
 import sqlite3
@@ -21,20 +21,20 @@ POLL_SECONDS = 0.1
 
 
 class Lock:
-    """The write lock of an empty database beside the service's own, and a note of who holds it.
+    """The write lock of an empty database next to the service's own, with a note of its holder.
 
-    The service's file cannot serve: its lock would have to be given up around a migration that
-    runs outside a transaction. It ends when its process dies.
+    The service's file cannot be used, because a migration outside a transaction would have to
+    release its lock. The lock ends when its process dies.
 
     Args:
-        scope: what it is for; "" is the database.
+        scope: the name of the scope; "" is the database.
     """
 
     def __init__(self, engine: Engine, scope: str = "") -> None:
         with reading(engine) as connection:
             databases = driver_connection(connection).execute("PRAGMA database_list")
             path = databases.fetchone()[2]
-        # A database in memory belongs to this process; the threads' lock is enough.
+        # A database in memory belongs to this process; the lock between threads is enough.
         self._path = Path(f"{path}-{scope or 'migrate'}") if path else None
         self._session: sqlite3.Connection | None = None
 
@@ -60,7 +60,7 @@ class Lock:
         return Path(f"{self._path}.txt")
 
     def close_gate(self) -> bool:
-        """Whoever registers takes this very lock."""
+        """Registering takes the same lock."""
         return True
 
     def release(self) -> None:
@@ -69,7 +69,7 @@ class Lock:
             session.close()
 
     def verify(self) -> None:
-        """Nobody can take this lock away."""
+        """Nothing to check: nobody can take this lock away."""
 
     def holder(self) -> LockHolder | None:
         if self._path is None or not self._path.exists():
@@ -84,7 +84,7 @@ class Lock:
             pid, name, since = self._note.read_text(encoding="utf-8").splitlines()
             return LockHolder(int(pid), name, datetime.fromisoformat(since))
         except (OSError, ValueError):
-            return None  # it is writing its note just now
+            return None  # the holder is writing its note now
 
     def end_holder(self) -> LockHolder | None:
         holder = self.holder()
@@ -95,9 +95,9 @@ class Lock:
 
 @contextmanager
 def registering(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
-    """A transaction during which no contract begins. It waits for whoever migrates.
+    """A transaction during which no contract begins. It waits for a running migrator.
 
-    It would anyway: a migration has the write lock.
+    It would wait anyway, since a migration has the write lock.
 
     Raises:
         ActionableError: lock-timeout, cannot-lock.

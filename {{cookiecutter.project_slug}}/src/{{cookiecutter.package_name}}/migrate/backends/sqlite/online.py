@@ -1,4 +1,4 @@
-"""What ``migrate make`` writes so that a live site goes on: in SQLite, what Alembic writes."""
+"""Makes the migrations of ``migrate make`` safe for a live site: on SQLite nothing changes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def make_online(operations: "Sequence[ops.MigrateOperation]") -> Online:
-    """Nothing is taken apart: SQLite builds indexes and tables under its one lock for writers."""
+    """Nothing is separated: SQLite builds indexes and tables under its one lock for writers."""
     return Online(list(operations))

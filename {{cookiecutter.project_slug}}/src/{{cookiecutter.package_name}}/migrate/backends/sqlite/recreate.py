@@ -1,4 +1,4 @@
-"""What makes a schema again: the statements that SQLite keeps, in the order of their making."""
+"""Recreates a schema: the statements that SQLite stores, in the order of their creation."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ def recreate(
     """The statements to execute.
 
     Args:
-        leaves_out: whether a table is no part of the schema.
+        leaves_out: whether a table does not belong to the schema.
     """
     kept = connection.exec_driver_sql(
         "SELECT name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
@@ -35,17 +35,17 @@ def recreate(
 
 
 def copies_rebuilt(statement: str) -> bool:
-    """Whether a statement only takes rows into the same table made anew, as batch mode does."""
+    """Whether a statement only copies rows into the rebuilt table, as in batch mode."""
     return bool(_REBUILT.match(statement))
 
 
 def reads_rows(statement: str) -> bool:
-    """Whether a statement looks at rows of the service, on which what follows may depend."""
+    """Whether a statement reads rows of the service, on which later statements may depend."""
     return bool(_READS.match(statement)) and not _CATALOG.search(statement)
 
 
 def _tidy(statement: str) -> str:
-    """SQLAlchemy's layout without tabs and blanks at line ends, where no value can hold them."""
+    """SQLAlchemy's layout without tabs and trailing blanks, if no value can contain them."""
     if "'" in statement:
         return statement
     return re.sub(r"[ \t]+\n", "\n", statement).replace("\t", "    ")

@@ -1,4 +1,4 @@
-"""An empty database beside the service's own, to try migrations in."""
+"""An empty database in memory, to try migrations in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from sqlalchemy import Engine, StaticPool, create_engine
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[Engine]:
-    """An engine for a new, empty database in memory; it is gone at the end.
+    """An engine for a new, empty database in memory; it disappears at the end.
 
     Args:
-        engine: not used: the database is this process's own.
+        engine: not used: the database belongs to this process.
     """
-    # One connection, which each thread may use: another would be another database.
+    # One connection for all threads: a second connection would be a second database.
     made = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )

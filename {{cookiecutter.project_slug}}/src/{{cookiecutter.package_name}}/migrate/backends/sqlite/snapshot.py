@@ -1,10 +1,10 @@
 """A SQLite database as rows of text, read from ``sqlite_master``.
 
-What SQLite keeps is the text of each CREATE statement, as somebody wrote it and as ALTER TABLE
-patched it. Here it is cut into tokens, and a table into columns and constraints, so that spelling,
-layout and order do not matter: ``email TEXT UNIQUE`` and ``UNIQUE ("email")`` are the same.
+SQLite stores the text of each CREATE statement, as it was written and as ALTER TABLE
+changed it. Here it is cut into tokens, and a table into columns and constraints, so that spelling,
+layout and order do not matter: ``email TEXT UNIQUE`` and ``UNIQUE ("email")`` are equal.
 
-Left out: rows, statistics, and what SQLite makes for itself (``sqlite_sequence``, the indexes of
+Left out: rows, statistics, and SQLite's internal objects (``sqlite_sequence``, the indexes of
 constraints, the shadow tables of virtual ones).
 """
 
@@ -19,7 +19,7 @@ from ...patterns import matches
 from ..rows import Row, hash_of_rows
 from .tokens import CLOSE, OPEN, bare, fold, group, join, split, tokens
 
-# What a constraint of a column begins with, and what one of a table does.
+# The first words of a column's constraint, and of a table's constraint.
 _CONSTRAINT_WORDS = re.compile(
     "constraint|primary|not|null|unique|check|default|collate|references|generated|as"
 )
@@ -37,8 +37,8 @@ def read_rows(
 
     Args:
         schema: ``main``, or the name of an attached database.
-        excluded: names to leave out with all that hangs on them; ``*`` stands for any text.
-        column_order: also tell in which order the columns of each table come.
+        excluded: names to leave out with all their parts; ``*`` stands for any text.
+        column_order: also include the order of each table's columns.
     """
     at = '"' + schema.replace('"', '""') + '"'
     kept = connection.exec_driver_sql(
@@ -54,7 +54,7 @@ def read_rows(
         names = {fold(name), fold(table)}
         if names.isdisjoint(hidden) and not _matches(names, excluded):
             rows += _read(kind, tokens(sql), column_order)
-    return sorted(rows)
+    return sorted(_with_parents_keys(rows))
 
 
 def read_hashes(
@@ -74,7 +74,7 @@ def read_hashes(
 
 
 def version(connection: Connection) -> str:
-    """The major version: the file format and what is made of it are the same in all of them."""
+    """The major version: within it the file format and its meaning do not change."""
     number = str(connection.exec_driver_sql("SELECT sqlite_version()").scalar())
     return f"SQLite {number.partition('.')[0]}"
 
@@ -90,7 +90,7 @@ def _matches(names: Iterable[str], patterns: Collection[str]) -> bool:
 
 def _read(kind: str, sql: Sequence[str], column_order: bool) -> Iterator[Row]:
     """The rows of one CREATE statement."""
-    start = sql.index(kind) + 1  # behind CREATE UNIQUE INDEX, CREATE VIRTUAL TABLE
+    start = sql.index(kind) + 1  # after CREATE UNIQUE INDEX, CREATE VIRTUAL TABLE
     if sql[start : start + 3] == ["if", "not", "exists"]:
         start += 3
     if sql[start + 1 : start + 2] == ["."]:
@@ -110,7 +110,9 @@ def _read(kind: str, sql: Sequence[str], column_order: bool) -> Iterator[Row]:
 
 
 def _trigger(rest: list[str]) -> list[str]:
-    # FOR EACH ROW goes without saying: there is nothing else.
+    # BEFORE is the default. FOR EACH ROW is left out: it is the only form.
+    if rest[0] not in ("before", "after", "instead"):
+        rest = ["before", *rest]
     for place in range(len(rest) - 2):
         if rest[place : place + 3] == ["for", "each", "row"]:
             return rest[:place] + rest[place + 3 :]
@@ -130,7 +132,7 @@ def _index(name: str, rest: list[str], *, unique: bool) -> Row:
 
 
 def _keys(parts: Sequence[str]) -> str:
-    """Columns of an index or a key; ascending is usual."""
+    """Columns of an index or a key; ascending is the default."""
     keys = (key[:-1] if key[-1:] == ["asc"] else key for key in split(parts))
     return ", ".join(join(bare(key)) for key in keys)
 
@@ -153,12 +155,32 @@ class _Table:
             self.nameless.add(definition)
 
     def nameless_constraints(self) -> Iterator[Row]:
-        """Constraints without a name go by their kind and columns, if that tells them apart."""
+        """Constraints without a name are identified by kind and columns, if these are unique."""
         uses = Counter(map(_short, self.nameless))
         for definition in self.nameless:
             short = _short(definition)
             name = short if uses[short] == 1 else definition
             yield "constraint", f"{self.name}.{name}", f"definition: {definition}"
+
+
+def _with_parents_keys(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows; a foreign key that names no columns of its parent names those of its primary key."""
+    rows = list(rows)
+    keys: dict[str, str] = {}
+    for kind, name, definition in rows:
+        if kind == "constraint" and (primary := _PRIMARY_KEY.match(definition)):
+            keys[name.partition(".")[0]] = primary[1]
+    for kind, name, definition in rows:
+        found = _BARE_REFERENCE.match(definition) if kind == "constraint" else None
+        if found and (columns := keys.get(found[1])):
+            definition = f"{found[0]}({columns}){definition[found.end() :]}"
+        yield kind, name, definition
+
+
+_PRIMARY_KEY = re.compile(r"definition: PRIMARY KEY \(([^()]*)\)")
+_BARE_REFERENCE = re.compile(
+    r"definition: FOREIGN KEY \([^()]*\) REFERENCES (\w+|\"[^\"]*\")(?= |$)"
+)
 
 
 def _short(definition: str) -> str:
@@ -230,20 +252,25 @@ def _column(table: _Table, part: list[str]) -> None:
             table.constraint(f"FOREIGN KEY ({column}) {_references(clause)}", name)
         elif word == "not":
             facts["not null"] = "yes" + _behind(behind[1:])
-        elif word == "default":
+        elif word == "default" and behind != ["null"]:
             facts["default"] = _default(behind)
-        elif word == "collate":
+        elif word == "collate" and behind != ["binary"]:  # which is usual
             facts["collation"] = behind[0].upper()
         elif word == "as":
             stop = group(behind, 0)
             stored = "stored" in behind[stop:]
             facts["generated" if stored else "generated when read"] = join(bare(behind[:stop]))
         name = ""
-    table.rows.append(("column", f"{table.name}.{column}", _facts(facts)))
+    in_order = _facts({fact: facts.get(fact) for fact in _FACTS})
+    table.rows.append(("column", f"{table.name}.{column}", in_order))
+
+
+# Of a column, in this order, however its clauses are written.
+_FACTS = ("type", "not null", "default", "collation", "generated", "generated when read")
 
 
 def _clauses(parts: list[str]) -> Iterator[list[str]]:
-    """Cut a column's constraints apart: each begins with its word."""
+    """Split a column's constraints: each begins with its keyword."""
     clause: list[str] = []
     depth = 0
     for place, token in enumerate(parts):
@@ -275,7 +302,7 @@ def _column_key(table: _Table, column: str, clause: list[str], name: str) -> Non
 
 
 def _references(parts: list[str]) -> str:
-    """REFERENCES table (columns) with what differs from the usual, always in the same order."""
+    """REFERENCES table (columns) with non-default clauses, always in the same order."""
     end = group(parts, 2) if parts[2:3] == [OPEN] else 2
     text = f"REFERENCES {parts[1]}{join(['', *parts[2:end]]).strip()}"
     behind = join(parts[end:])
@@ -286,12 +313,12 @@ def _references(parts: list[str]) -> str:
     return text
 
 
-# Clauses of a foreign key, and what they say when they are left out.
+# Clauses of a foreign key, and their defaults.
 _ACTION = "(?:set null|set default|cascade|restrict|no action)"
 _REFERENCE_CLAUSES = (
     (f"on delete {_ACTION}", {"on delete no action"}),
     (f"on update {_ACTION}", {"on update no action"}),
-    # SQLite reads MATCH and does nothing about it; NOT DEFERRABLE and INITIALLY IMMEDIATE are usual.
+    # SQLite parses MATCH and ignores it; NOT DEFERRABLE and INITIALLY IMMEDIATE are the defaults.
     (r"(?<!not )deferrable initially deferred", set[str]()),
 )
 
@@ -301,7 +328,8 @@ def _default(parts: list[str]) -> str:
 
 
 def _behind(parts: Sequence[str]) -> str:
-    return f" {join(parts)}" if parts else ""
+    # What is done about a conflict where nothing is said.
+    return f" {text}" if (text := join(parts).replace("on conflict abort", "").strip()) else ""
 
 
 def _facts(facts: dict[str, str | None]) -> str:

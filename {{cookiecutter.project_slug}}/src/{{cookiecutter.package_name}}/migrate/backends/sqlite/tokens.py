@@ -1,7 +1,7 @@
-"""SQL of SQLite as tokens, in one spelling.
+"""SQLite's SQL as normalised tokens.
 
-Names and keywords are the same in whatever case and quotes; comments and blanks say nothing.
-https://www.sqlite.org/lang_keywords.html tells of the quotes.
+The case and the quotes of names and keywords do not matter; comments and blanks are left out.
+https://www.sqlite.org/lang_keywords.html explains the quotes.
 """
 
 import re
@@ -20,8 +20,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLAIN = re.compile(r"[^\W\d][\w$]*")
-# Bare, these are never names; a name that is one of them keeps its quotes. Of the others (KEY,
-# ACTION, …) SQLite takes both: https://www.sqlite.org/lang_keywords.html
+# Without quotes, these are never names; a name among them keeps its quotes. For the others (KEY,
+# ACTION, …) SQLite allows both: https://www.sqlite.org/lang_keywords.html
 _RESERVED = re.compile(
     "add|all|alter|and|as|autoincrement|between|case|check|collate|commit|constraint|create"
     "|current_date|current_time|current_timestamp|default|deferrable|delete|distinct|drop"
@@ -31,7 +31,7 @@ _RESERVED = re.compile(
     "|when|where"
 )
 _SAME = {"==": "=", "!=": "<>"}
-# SQLite folds the case of ASCII alone.
+# SQLite ignores case only for ASCII.
 _FOLD = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 OPEN, CLOSE = "(", ")"
@@ -43,7 +43,7 @@ def tokens(sql: str) -> list[str]:
 
 
 def fold(name: str) -> str:
-    """A name as this module spells it, without quotes."""
+    """The normalised name, without quotes."""
     return name.translate(_FOLD)
 
 
@@ -54,7 +54,7 @@ def _tokens(sql: str) -> Iterator[str]:
         if match.lastgroup == "blank":
             continue
         if match.lastgroup == "quoted" and before == "default":
-            # No name can stand here, so it is a text: https://www.sqlite.org/quirks.html
+            # No name is possible here, so it is a string: https://www.sqlite.org/quirks.html
             token = "'" + _content(token).replace("'", "''") + "'"
             yield token
         elif match.lastgroup == "quoted":
@@ -75,13 +75,13 @@ def _content(token: str) -> str:
 
 
 def quote(name: str) -> str:
-    """A name as a token: in quotes only where it needs them."""
+    """A name as a token: in quotes only if necessary."""
     plain = _PLAIN.fullmatch(name) and not _RESERVED.fullmatch(name)
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def join(parts: Sequence[str]) -> str:
-    """Tokens as text to read: ``check (age > 0)``."""
+    """Tokens as readable text: ``check (age > 0)``."""
     text = ""
     for before, token in zip(("", *parts), parts, strict=False):
         tight = token in (",", CLOSE, ".", ";") or before in ("", OPEN, ".")
@@ -91,7 +91,7 @@ def join(parts: Sequence[str]) -> str:
 
 
 def split(parts: Sequence[str], separator: str = ",") -> list[list[str]]:
-    """Cut tokens at a separator that is in no parentheses."""
+    """Split tokens at a separator outside of parentheses."""
     pieces: list[list[str]] = [[]]
     depth = 0
     for token in parts:
@@ -104,7 +104,7 @@ def split(parts: Sequence[str], separator: str = ",") -> list[list[str]]:
 
 
 def group(parts: Sequence[str], start: int) -> int:
-    """Where the parentheses that open at ``start`` end: the place behind them."""
+    """The index after the parentheses that open at ``start``."""
     depth = 0
     for place in range(start, len(parts)):
         depth += (parts[place] == OPEN) - (parts[place] == CLOSE)

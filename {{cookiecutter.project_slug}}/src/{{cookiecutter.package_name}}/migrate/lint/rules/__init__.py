@@ -1,6 +1,6 @@
-"""What can be wrong with a migration: one file for each rule, its words and its check.
+"""The lint rules: one file for each rule, with its texts and its check.
 
-Of two rules of one family that find the same statement the first of these speaks for both.
+If two rules of one family find the same statement, only the first in this list reports it.
 """
 
 from ..model import Rule

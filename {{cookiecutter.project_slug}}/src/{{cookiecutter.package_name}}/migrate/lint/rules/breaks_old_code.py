@@ -9,7 +9,7 @@ _BY_NAME = ("table", "sequence", "type", "function", "extension", "schema")
 
 
 def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
-    """What the code that runs now would miss after this migration, but not before it."""
+    """Objects that the running code would miss after this migration, but not before it."""
     before = missing(linted.base, linted.start, dialect)
     after = missing(linted.base, linted.end, dialect)
     if not linted.migration.transaction:  # then old code sees each statement by itself
@@ -25,32 +25,34 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
 
 
 def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, str, str], str]:
-    """What of ``base`` is not there, or not as it was: kind, table and name -> a sentence."""
+    """Missing or changed objects of ``base``: kind, table and name -> a sentence."""
     there = {(thing.kind, thing.table, thing.name): thing for thing in now.values()}
     found: dict[tuple[str, str, str], str] = {}
     for key, old in base.items():
         name = (old.kind, old.table, old.name)
         new = there.get(name)
         if old.kind in _BY_NAME and new is None and not old.facts.get("owned"):
-            found[name] = f"Old code asks for {old.kind} {old.name}, which {_where(now, key)}."
+            found[name] = f"Old code uses {old.kind} {old.name}, which {_where(now, key)}."
         elif old.kind == "label" and new is None and ("type", "", old.table) in there:
             found[name] = f"Old code writes {old.name}, which {_where(now, key)}."
         elif (
             old.kind == "function" and new and old.facts != {**new.facts, "body": old.facts["body"]}
         ):
-            found[name] = f"Old code calls function {old.name}, which gives something else."
+            found[name] = f"Old code calls function {old.name}, whose properties have changed."
         elif old.kind == "table" and new is not None:
             for what in _table(old, new):
                 found["table", old.name, what] = what
         elif ("table", "", old.table) not in there:
-            continue  # said of the table already
+            continue  # already reported for the table
         elif old.kind == "column":
             if new is None:
-                found[name] = f"Old code asks for {old.table}.{old.name}, which {_where(now, key)}."
+                found[name] = f"Old code uses {old.table}.{old.name}, which {_where(now, key)}."
             elif what := _column(old, new, dialect):
                 found[name] = what
         elif old.kind == "trigger" and _is_off(old, new or now.get(key)):
-            found[name] = f"Old code leans on trigger {old.name} of {old.table}, which is off."
+            found[name] = (
+                f"Old code relies on trigger {old.name} of {old.table}, which is disabled."
+            )
     for name, what in (
         *_new_columns(base, now),
         *_lost_keys(base, now),
@@ -70,9 +72,9 @@ def _is_off(old: Thing, new: Thing | None) -> bool:
 
 def _table(old: Thing, new: Thing) -> Iterator[str]:
     if any(new.facts.get(fact) and not old.facts.get(fact) for fact in _ROW_SECURITY):
-        yield f"Old code no longer sees rows of {old.name} that no policy gives it."
+        yield f"Old code no longer sees rows of {old.name} that no policy allows."
     if new.facts.get("unchecked") and not old.facts.get("unchecked"):
-        yield f"Old code leans on foreign keys of {old.name}, which are off."
+        yield f"Old code relies on foreign keys of {old.name}, which are disabled."
     if new.facts.get("writable") is False and old.facts.get("writable") is not False:
         yield f"Old code writes {old.name}, which is now a view that cannot be written."
     if old.facts.get("partition_of") and not new.facts.get("partition_of"):
@@ -92,7 +94,7 @@ def _column(old: Thing, new: Thing, dialect: Dialect) -> str:
     if new.facts.get("identity") == "a" and old.facts.get("identity") != "a":
         return f"Old code writes {column}, which the database now numbers itself."
     if _has_value(old) and not _has_value(new) and new.facts.get("not_null"):
-        return f"Old code leaves out {column}, which has no default any more."
+        return f"Old code omits {column}, which no longer has a default."
     return ""
 
 
@@ -104,7 +106,7 @@ def _new_columns(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, 
         if new.kind != "column" or new.table not in tables - filled or key in base:
             continue
         if (new.table, new.name) not in known and new.facts["not_null"] and not _has_value(new):
-            what = f"Old code leaves out {new.table}.{new.name}, which may not be empty."
+            what = f"Old code omits {new.table}.{new.name}, which is NOT NULL."
             yield (new.kind, new.table, new.name), what
 
 
@@ -113,7 +115,7 @@ def _lost_keys(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str, st
     for old in base.values():
         was_key = old.kind == "constraint" and old.facts.get("type") == "p"
         if was_key and old.of in now and old.of not in keyed:
-            what = f"Old code leans on the primary key of {old.table}, which is gone."
+            what = f"Old code relies on the primary key of {old.table}, which is gone."
             yield (old.kind, old.table, old.name), what
 
 
@@ -131,7 +133,7 @@ def _changed_rules(base: Catalog, now: Catalog) -> Iterator[tuple[tuple[str, str
         elif rule.kind == "policy" and rule.of in guarded and not (new and _only_adds(old, new)):
             yield (
                 name,
-                f"Old code leans on the policies of {rule.table}, and {rule.name} takes away.",
+                f"Old code relies on the policies of {rule.table}, and {rule.name} restricts them.",
             )
 
 
@@ -146,9 +148,9 @@ def _has_value(column: Thing) -> bool:
 
 RULE = Rule(
     code="breaks-old-code",
-    title="The code that runs now misses something",
+    title="The running code misses something",
     why="While a release rolls out, or is rolled back, old code runs on the new schema.",
-    instead='Expand first, and take the old form away in a later release: phase = "contract".',
+    instead='Expand first, and remove the old form in a later release: phase = "contract".',
     check=check,
     family="contract",
     contract=True,

@@ -6,7 +6,7 @@ from ..model import Dialect, Hit, Linted, Rule
 
 
 def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
-    """Downgrades after which the schema is not what it was, or the upgrade fails."""
+    """Downgrades after which the schema differs from before, or the upgrade fails."""
     if linted.undo:
         shown = "; ".join(linted.undo[:5])
         more = f"; {len(linted.undo) - 5} more" if len(linted.undo) > 5 else ""
@@ -18,7 +18,8 @@ def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
 RULE = Rule(
     code="cannot-be-undone",
     title="The downgrade does not undo the upgrade",
-    why="After a rollback the database is not what any release expects, and the next upgrade fails.",
-    instead="Write a downgrade that takes back each thing that the upgrade made.",
+    why="After a rollback the database is not what any release expects, and the next upgrade "
+    "fails.",
+    instead="Write a downgrade that undoes every change of the upgrade.",
     check=check,
 )

@@ -16,8 +16,8 @@ def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
 RULE = Rule(
     code="fails",
     title="The migration fails on an empty schema",
-    why="What it does could not be seen, and the migrations after it were not run.",
-    instead="Correct it. If it needs rows, or an extension that the scratch server lacks, say so "
-    "in lint_ignore, or set LINT_DATABASE_URL.",
+    why="Its effect is unknown, and the migrations after it were not run.",
+    instead="Correct it. If it needs rows, or an extension that the scratch server lacks, accept "
+    "it in lint_ignore, or set LINT_DATABASE_URL.",
     check=check,
 )

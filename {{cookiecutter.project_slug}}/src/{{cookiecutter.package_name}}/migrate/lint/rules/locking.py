@@ -1,15 +1,15 @@
-"""What the rules about locks share."""
+"""Helpers for the rules about locks."""
 
 from ..model import Effect
 
-# Statements that lock for longer than they need to: PostgreSQL has a form of each that does not.
+# Statements that lock for longer than necessary: PostgreSQL has a better form of each.
 _AVOIDABLE = ("DROP INDEX", "LOCK TABLE")
 
 
 def lasting(effect: Effect, table: str) -> str:
-    """Why a lock is more than brief; empty when it is brief."""
+    """Why a lock is not brief; empty if it is brief."""
     if table in effect.rewritten:
-        return f"While {table} is written,"
+        return f"While {table} is rewritten,"
     if table in effect.indexed:
         return f"While an index of {table} is built,"
     if effect.worked_on:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from ..model import Dialect, Effect, Hit, Linted, Rewrite, Rule, Step, as_code, execute
 from .blocks_all import LOCK
 
-MANY = 3  # tables that one transaction locks away from everybody, each by its own statement
+MANY = 3  # tables that one transaction locks exclusively, each by its own statement
 
 
 def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
-    """Strong locks of earlier statements under which rows are worked on, or which pile up."""
+    """Strong locks that are held while later statements process rows, or that accumulate."""
     for effect in linted.effects:
         if effect.worked_on and effect.held:
             yield _hit(
-                linted, effect, dialect, f"while {', '.join(sorted(effect.worked_on))} is worked on"
+                linted, effect, dialect, f"while {', '.join(sorted(effect.worked_on))} is processed"
             )
         elif _piles_up(effect):
             yield _hit(
@@ -26,8 +26,9 @@ def _hit(linted: Linted, effect: Effect, dialect: Dialect, meanwhile: str) -> Hi
     held = ", ".join(f"{mode} on {name}" for name, (mode, _) in sorted(effect.held.items()))
     what = f"Its transaction holds {held} {meanwhile}."
     names = {thing.name for thing in effect.before.values() if thing.kind == "table"}
-    if not names.issuperset(effect.held):  # dropped, and made anew: in pieces it would be missed
-        what += " Make the new one beside it first, and exchange the names at the end."
+    # Dropped and created again: between two transactions it would be missing.
+    if not names.issuperset(effect.held):
+        what += " Create the new one under another name first, and swap the names at the end."
         return Hit(effect, what, table, lock, rewrite=())
     return Hit(
         effect, what, table, lock, rewrite=tuple(s.code() for s in _apart(linted, effect, dialect))
@@ -51,9 +52,9 @@ def _piles_up(effect: Effect) -> bool:
 RULE = Rule(
     code="long-transaction",
     title="A lock outlives the statement that needed it",
-    why="A lock is kept until its transaction ends: what was brief by itself lasts as long as all "
-    "that follows.",
-    instead="Run the statements in transactions of their own: transaction = False, or one release "
-    "after the other.",
+    why="A lock is held until its transaction ends: even a brief lock lasts until all later "
+    "statements are done.",
+    instead="Run the statements in separate transactions: transaction = False, or in several "
+    "releases.",
     check=check,
 )

@@ -8,7 +8,7 @@ _BESIDE_TABLES = ("index", "trigger", "constraint")
 
 
 def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
-    """What went away with a table that was built anew, and did not come back with it."""
+    """Objects of a rebuilt table that did not come back."""
     names = {(t.kind, t.table, t.name) for t in linted.end.values()}
     for effect in linted.effects:
         if effect.command == "DROP TABLE":
@@ -18,14 +18,14 @@ def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
                 if (old.kind, old.table, old.name) not in names:
                     definition = old.facts.get("definition", "")
                     rewrite = (f"{execute(definition)}\n",) * bool(definition)
-                    what = f"{old.kind.capitalize()} {old.name} goes with {old.table}."
+                    what = f"{old.kind.capitalize()} {old.name} is lost with {old.table}."
                     yield Hit(effect, what, old.table, rewrite=rewrite)
 
 
 RULE = Rule(
     code="loses-objects",
-    title="Rebuilding a table loses what belongs to it",
-    why="A table that is dropped and made again comes back without its triggers, and without "
+    title="Rebuilding a table loses its objects",
+    why="A rebuilt table comes back without its triggers, and without "
     "indexes and constraints that Alembic does not see.",
     instead="Create them again at the end of the migration.",
     check=check,

@@ -10,7 +10,7 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
     for effect in linted.effects:
         for table, what in _lost(effect, dialect):
             if not _was_copied(linted, effect, table):
-                yield Hit(effect, f"{what} cannot be brought back.", table)
+                yield Hit(effect, f"{what} cannot be restored.", table)
 
 
 def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
@@ -25,11 +25,11 @@ def _lost(effect: Effect, dialect: Dialect) -> Iterator[tuple[str, str]]:
             if not old.facts.get("generated"):
                 yield old.table, f"What {old.table}.{old.name} holds"
         elif old.kind == "column" and new is not None and _narrows(old, new, dialect):
-            yield old.table, f"What does not fit into {new.facts['type']} any more"
+            yield old.table, f"Data that no longer fits into {new.facts['type']}"
 
 
 def _was_copied(linted: Linted, effect: Effect, table: str) -> bool:
-    # A batch changes a table by building another, copying the rows, and giving it the old name.
+    # A batch operation creates a new table, copies the rows, and gives it the old name.
     comes_back = any(t.kind == "table" and t.name == table for t in linted.end.values())
     copied = any(table in e.rewritten or table in e.touched for e in linted.effects)
     return effect.command == "DROP TABLE" and comes_back and copied
@@ -42,7 +42,7 @@ def _narrows(old: Thing, new: Thing, dialect: Dialect) -> bool:
 RULE = Rule(
     code="lossy",
     title="Data is lost",
-    why="A rollback brings back the table or the column, but not what it held.",
+    why="A rollback restores the table or the column, but not its data.",
     instead='Keep it until no release needs it: phase = "contract", and a backup before the run.',
     check=check,
     family="contract",

@@ -18,6 +18,6 @@ RULE = Rule(
     code="needs-autocommit",
     title="A statement does not run inside a transaction",
     why="The migration fails, and with it the run.",
-    instead="Say transaction = False at the top of its file.",
+    instead="Write transaction = False at the top of its file.",
     check=check,
 )

@@ -6,7 +6,7 @@ from ..model import Dialect, Hit, Linted, Rule
 
 
 def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
-    """Strong locks after the migration took the engine's limit away, or raised it too far."""
+    """Strong locks after the migration removed the engine's limit, or raised it too far."""
     for effect in linted.effects:
         if effect.waits:
             table, lock = sorted(effect.locks.items())[0]
@@ -16,7 +16,7 @@ def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
 RULE = Rule(
     code="no-lock-timeout",
     title="A statement waits too long for its lock",
-    why="While it waits behind one long query, every other query on the table waits behind it.",
-    instead="Leave lock_timeout as the engine sets it, or set another limit: it tries again.",
+    why="While it waits for one long query, every other query on the table waits behind it.",
+    instead="Keep the engine's lock_timeout, or set another limit: the engine tries again.",
     check=check,
 )

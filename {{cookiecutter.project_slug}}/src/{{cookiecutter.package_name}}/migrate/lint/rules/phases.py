@@ -8,7 +8,7 @@ _ADDS = ("table", "column", "label")
 
 
 def check_mixed(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
-    """Contracts that also add what new code needs."""
+    """Contracts that also add something that new code needs."""
     if linted.migration.phase != "contract":
         return
     old, new = _names(linted.start), _names(linted.end)
@@ -17,11 +17,11 @@ def check_mixed(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
     for name in new.keys() - old.keys():
         if new[name] not in kept and not (name[0] == "table" and gone):
             what = ".".join(filter(None, name[1:]))
-            yield Hit(None, f"It adds {name[0]} {what}, and waits until no old code runs.")
+            yield Hit(None, f"It adds {name[0]} {what}, but waits until no old code runs.")
 
 
 def check_order(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
-    """What follows a contract in the same release waits with it."""
+    """Expands and backfills after a contract in the same release."""
     if linted.earlier_contract and linted.migration.phase != "contract":
         before = linted.earlier_contract
         yield Hit(None, f"It comes after {before}, a contract, and waits with it.")
@@ -34,15 +34,15 @@ def _names(catalog: Catalog) -> dict[tuple[str, str, str], str]:
 MIXED = Rule(
     code="mixed-phases",
     title="A contract also expands",
-    why="A contract waits until no old code runs, but new code needs what it adds at once.",
-    instead='Move what it adds into a migration before it, with phase = "expand".',
+    why="A contract waits until no old code runs, but new code needs its additions at once.",
+    instead='Move the additions into an earlier migration with phase = "expand".',
     check=check_mixed,
 )
 ORDER = Rule(
     code="expand-after-contract",
     title="An expand follows a contract in one release",
-    why="The contract waits until no old code runs, and all that follows waits with it: new code "
-    "starts without what it needs.",
-    instead="Put the expands and backfills first and the contracts last, or into the next release.",
+    why="The contract waits until no old code runs, and all later migrations wait with it: new "
+    "code starts without the objects that it needs.",
+    instead="Put expands and backfills first and contracts last, or into the next release.",
     check=check_order,
 )

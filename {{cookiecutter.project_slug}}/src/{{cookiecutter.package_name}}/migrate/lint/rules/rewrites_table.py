@@ -11,16 +11,15 @@ def check(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
         for table in sorted(effect.rewritten):
             if effect.command != "REFRESH MATERIALIZED VIEW":
                 lock = effect.locks.get(table, "")
-                yield Hit(effect, f"Every row of {table} is written anew.", table, lock)
+                yield Hit(effect, f"Every row of {table} is rewritten.", table, lock)
 
 
 RULE = Rule(
     code="rewrites-table",
-    title="A table is written anew",
-    why="It takes the longer the more rows there are, needs room for a second copy, and keeps "
-    "others out meanwhile.",
-    instead="Add a new column beside the old one, fill it in chunks, and change over in a later "
-    "release.",
+    title="A table is rewritten",
+    why="Its duration grows with the number of rows, it needs disk space for a second copy, and it "
+    "blocks others meanwhile.",
+    instead="Add a new column, fill it in chunks, and switch to it in a later release.",
     check=check,
     family="locks",
 )

@@ -1,0 +1,242 @@
+"""A new migration on the command line: written, linted, run, edited, undone, squashed."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }} import migrations
+from {{ cookiecutter.package_name }}.cli.common import database
+from {{ cookiecutter.package_name }}.cli.progress import Bar
+from {{ cookiecutter.package_name }}.migrate import Registration, runner
+from {{ cookiecutter.package_name }}.words import count
+
+from .client import Command
+from .own import add, execute, names
+from .schema import BEFORE_SEEDS
+
+MAKE_PENS = """op.execute("CREATE TABLE pens (colour TEXT)")"""
+DROP_PENS = """op.execute("DROP TABLE pens")"""
+
+
+def test_a_migration_is_written_linted_run_and_undone(command: Command, versions: Path) -> None:
+    for line in ("migrate latest", *BEFORE_SEEDS):
+        command(line)
+    code, said = command("migrate make add_pens")
+    (path,) = versions.glob("*_add_pens.py")
+    assert (code, said.splitlines()[0].startswith("Created ")) == (0, True)
+    assert "It is blank: " in said  # models and database agree
+    path.unlink()
+    made = add(versions, "add_pens", MAKE_PENS, DROP_PENS).stem
+    assert command("migrate lint")[0] == 0
+    assert "CREATE TABLE pens" in command("migrate latest --sql")[1]
+    assert command("migrate status")[1].splitlines()[-1].startswith(f"{made}\t\t\t\tpending")
+    for words, done in (("up", "run"), ("down", "rolled back")):
+        code, said = command(f"migrate {words} --verbose")
+        assert (code, said.splitlines()[:2]) == (0, [f"Batch 2 {done}: 1 migration", made])
+
+
+def test_a_run_that_has_nothing_to_do_waits_for_nobody(
+    command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("nobody needs the lock")
+
+    command("migrate latest")
+    monkeypatch.setattr(runner, "migration_lock", refuse)
+    assert command("migrate latest") == (0, "Already up to date")
+
+
+def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is_accepted(
+    command: Command, versions: Path
+) -> None:
+    path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
+    command("migrate latest")
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "\n# A comment changes nothing.\n", encoding="utf-8")
+    assert command("migrate latest") == (0, "Already up to date")
+    path.write_text(before.replace("pens (colour TEXT)", "pens (ink TEXT)"), encoding="utf-8")
+    said = command("migrate status")[1].splitlines()
+    assert f"{path.stem} changed after it was applied." in said
+    assert said[-1].endswith("\tchanged")
+    code, output = command("migrate latest --json")
+    error = json.loads(output.splitlines()[0])["error"]
+    assert (code, error["code"], path.stem in error["problem"]) == (1, "files-changed", True)
+    assert command("migrate latest --allow-changed") == (0, "Already up to date")
+    assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
+
+
+def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
+    path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
+    add(versions, "do_nothing")
+    command("migrate latest")
+    path.unlink()
+    code, said = command("migrate status")
+    assert (code, f"The file of {path.stem} is missing." in said) == (1, True)
+    assert command("migrate latest")[0] == 1
+
+
+def test_an_older_release_goes_on_with_a_newer_schema_unless_something_was_taken_away(
+    command: Command, versions: Path
+) -> None:
+    newer = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
+    contract = add(versions, "take_away", phase="contract")
+    taken_away = contract.read_text(encoding="utf-8")
+    contract.unlink()
+    command("migrate latest")
+    kept = newer.read_text(encoding="utf-8")
+    newer.unlink()
+    assert command("migrate latest") == (0, "Already up to date")
+    ahead = f"The schema is ahead of this release by 1 migration: {newer.stem}"
+    assert ahead in command("migrate status")[1].splitlines()
+    newer.write_text(kept, encoding="utf-8")
+    contract.write_text(taken_away, encoding="utf-8")
+    assert command("migrate latest")[0] == 0
+    newer.unlink()
+    contract.unlink()
+    code, said = command("migrate latest --json")
+    assert (code, "contract-unknown" in said, contract.stem in said) == (1, True, True)
+    code, said = command("migrate status")
+    assert (code, "This release does not have 1 applied contract" in said) == (1, True)
+
+
+def test_a_migration_without_a_record_is_a_failure(command: Command, versions: Path) -> None:
+    command("migrate latest")
+    undone = 'event.listen(op.get_bind(), "commit", lambda one: one.connection.rollback())'
+    made = add(versions, "undo_itself", up=f"from sqlalchemy import event\n\n    {undone}").stem
+    code, said = command("migrate latest --json")
+    assert (code, json.loads(said.splitlines()[0])["error"]["code"]) == (1, "not-recorded")
+    assert made in said
+
+
+def test_a_migration_that_commits_by_itself_is_recorded_all_the_same(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    made = add(versions, "add_pens", f"{MAKE_PENS}\n    op.get_bind().commit()", DROP_PENS).stem
+    assert command("migrate latest --verbose")[1].splitlines()[:2] == [
+        "Batch 2 run: 1 migration",
+        made,
+    ]
+    assert command("migrate status")[1].splitlines()[-1].endswith("\tcompleted")
+    assert command("migrate latest") == (0, "Already up to date")
+
+
+def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    broken = f"{MAKE_PENS}\n    op.execute('SELECT 1 FROM nowhere')"
+    made = add(versions, "add_pens", up=broken)
+    code, said = command("migrate latest")
+    assert (code, "Nothing was changed" in said) == (1, True)
+    assert said.startswith(f"Problem:  {made.stem} failed: ")
+    failed = command("migrate history --failed")[1]
+    assert "failed" in failed and made.stem in failed and "nowhere" in failed
+    made.write_text(made.read_text(encoding="utf-8").replace(broken, MAKE_PENS), encoding="utf-8")
+    assert command("migrate latest") == (0, "Batch 2 run: 1 migration")
+    runs = json.loads(command("migrate history --json")[1])
+    assert [run["state"] for run in runs] == ["applied", "failed", "applied"]
+    assert len(command("migrate history --limit 1")[1].splitlines()) == 1
+    stats = command("migrate stats")[1]
+    assert stats.startswith("2 runs, 0 rolled back since, 1 failed.") and "CREATE TABLE" in stats
+
+
+def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
+    command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("migrate latest")
+    made = add(versions, "drop_names", up='op.drop_column("users", "name")')
+    code, said = command("migrate lint")
+    assert (code, made.stem in said) == (1, True)
+    code, said = command("migrate lint --json")
+    assert (code, json.loads(said)["success"]) == (1, False)
+    assert "::" in command("migrate lint --format github")[1]
+    monkeypatch.setenv("MIGRATION_LINT", "error")
+    assert command("migrate latest")[0] == 1
+    for wrong in ("--since 001 001", "--json --format github"):
+        assert command(f"migrate lint {wrong}")[0] == 2
+
+
+def test_a_contract_waits_for_older_instances_or_is_forced(
+    command: Command, versions: Path
+) -> None:
+    command("migrate latest")
+    with database() as (engine, config):
+        Registration(engine, config).register()
+    made = add(versions, "take_away", phase="contract").stem
+    code, said = command("migrate latest")
+    assert (code, said.startswith(f"Held back: {made}, by the instance on ")) == (0, True)
+    said = command("migrate status")[1]
+    assert f"Held back: {made}" in said and said.splitlines()[-1].endswith("held back (contract)")
+    code, said = command("migrate contract")
+    assert (code, f"{made} is held back by the instance on " in said) == (1, True)
+    assert command("migrate contract --force") == (0, "Batch 2 run: 1 migration")
+
+
+def test_a_schema_that_was_changed_by_hand_is_told_in_words_lines_and_json(
+    command: Command, tmp_path: Path
+) -> None:
+    command("migrate latest")
+    assert command("migrate verify")[1].startswith("In step")
+    kept = tmp_path / "kept.txt"
+    assert command(f"migrate snapshot --out {kept}")[0] == 0
+    execute("CREATE TABLE pens (colour TEXT)")
+    code, said = command("migrate verify")
+    assert (code, "pens" in said, "changed since the last run" in said) == (1, True, True)
+    assert json.loads(command("migrate verify --json")[1])["success"] is False
+    code, said = command(f"migrate diff chain {kept}")
+    assert (code, said) == (0, "")
+    after = tmp_path / "after.txt"
+    command(f"migrate snapshot --out {after}")
+    code, said = command(f"migrate diff {kept} {after}")
+    assert (code, "+ table pens" in said.splitlines()) == (1, True)
+    assert json.loads(command(f"migrate diff {after} {kept} --json")[1])[0]["change"] == "missing"
+
+
+def test_a_database_that_was_there_before_is_taken_over_and_never_undone(
+    command: Command,
+) -> None:
+    command("migrate latest")
+    execute("DROP TABLE migration_history", "DROP TABLE alembic_version")
+    number = len(names(migrations.config.versions))
+    code, said = command("migrate latest --json")
+    error = json.loads(said.splitlines()[0])["error"]
+    assert (code, error["code"], "migrate baseline" in said) == (1, "tables-without-history", True)
+    said = f"Taken over: {count(number, 'migration')} recorded, none run."
+    assert command("migrate baseline")[1].splitlines()[0] == said
+    stay = f"{count(number, 'migration')} were taken over or squashed, and stay"
+    assert command("migrate rollback") == (0, f"Already at the base migration: {stay}")
+
+
+def test_files_outside_of_git_are_not_squashed(command: Command, versions: Path) -> None:
+    command("migrate latest")
+    before = names(versions)
+    for words in ("squash", "squash --json"):
+        code, said = command(f"migrate {words} {before[-1]}")
+        assert (code, "Commit them, then squash." in said) == (1, True)
+    assert names(versions) == before
+
+
+def test_on_a_terminal_there_are_tables_and_bars(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert command("migrate latest")[0] == 0
+    assert "Applied (UTC)" in command("migrate status")[1]
+    assert "Longest" in command("migrate stats")[1]
+
+
+def test_the_bar_shows_what_runs_and_is_gone_afterwards() -> None:
+    bar = Bar()
+    bar.run_started(["001_a", "002_b"], is_upgrade=True)
+    assert bar._shown is not None
+    (task,) = bar._shown.tasks
+    bar.migration_started("002_b", is_upgrade=True)
+    assert (task.description, task.completed, task.total) == ("002_b", 1, 2)
+    bar.migration_finished("002_b", 0.1, is_upgrade=True)
+    assert task.completed == 2
+    bar.run_finished(None)
+    assert bar._shown is None

