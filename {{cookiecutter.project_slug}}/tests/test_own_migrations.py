@@ -77,7 +77,7 @@ def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
     assert command("migrate latest")[0] == 1
 
 
-def test_an_older_release_goes_on_with_a_newer_schema_unless_something_was_taken_away(
+def test_an_older_release_runs_on_a_newer_schema_unless_it_was_contracted(
     command: Command, versions: Path
 ) -> None:
     newer = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
@@ -111,7 +111,7 @@ def test_a_migration_without_a_record_is_a_failure(command: Command, versions: P
     assert made in said
 
 
-def test_a_migration_that_commits_by_itself_is_recorded_all_the_same(
+def test_a_migration_that_commits_by_itself_is_recorded(
     command: Command, versions: Path
 ) -> None:
     command("migrate latest")
