@@ -88,7 +88,7 @@ def test_an_older_release_runs_on_a_newer_schema_unless_it_was_contracted(
     kept = newer.read_text(encoding="utf-8")
     newer.unlink()
     code, said = command("migrate latest")
-    assert (code, said.splitlines()[0]) == (0, "Already up to date")  # the log's line may follow
+    assert (code, said.splitlines()[0]) == (0, "Already up to date")
     ahead = f"The schema is ahead of this release by 1 migration: {newer.stem}"
     assert ahead in command("migrate status")[1].splitlines()
     newer.write_text(kept, encoding="utf-8")
@@ -109,6 +109,14 @@ def test_a_migration_without_a_record_is_a_failure(command: Command, versions: P
     code, said = command("migrate latest --json")
     assert (code, json.loads(said.splitlines()[0])["error"]["code"]) == (1, "not-recorded")
     assert made in said
+
+
+def test_a_migration_that_leaves_the_program_is_an_error_of_that_migration(
+    command: Command, versions: Path
+) -> None:
+    made = add(versions, "leave", "raise SystemExit(0)").stem
+    code, said = command("migrate latest")
+    assert (code, said.startswith(f"Problem:  {made}: ")) == (1, True)
 
 
 def test_a_migration_that_commits_by_itself_is_recorded(
