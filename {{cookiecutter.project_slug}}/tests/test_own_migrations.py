@@ -119,9 +119,7 @@ def test_a_migration_that_leaves_the_program_is_an_error_of_that_migration(
     assert (code, said.startswith(f"Problem:  {made}: ")) == (1, True)
 
 
-def test_a_migration_that_commits_by_itself_is_recorded(
-    command: Command, versions: Path
-) -> None:
+def test_a_migration_that_commits_by_itself_is_recorded(command: Command, versions: Path) -> None:
     command("migrate latest")
     made = add(versions, "add_pens", f"{MAKE_PENS}\n    op.get_bind().commit()", DROP_PENS).stem
     assert command("migrate latest --verbose")[1].splitlines()[:2] == [
