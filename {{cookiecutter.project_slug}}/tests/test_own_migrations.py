@@ -88,7 +88,7 @@ def test_an_older_release_goes_on_with_a_newer_schema_unless_something_was_taken
     kept = newer.read_text(encoding="utf-8")
     newer.unlink()
     code, said = command("migrate latest")
-    assert (code, said.splitlines()[0]) == (0, "Already up to date")
+    assert (code, said.splitlines()[0]) == (0, "Already up to date")  # the log's line may follow
     ahead = f"The schema is ahead of this release by 1 migration: {newer.stem}"
     assert ahead in command("migrate status")[1].splitlines()
     newer.write_text(kept, encoding="utf-8")

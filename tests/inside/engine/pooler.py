@@ -43,7 +43,8 @@ def pgbouncer(address: str, folder: Path, connections: int = 4) -> Iterator[str]
         for path in (folder, *folder.parents):
             if path.is_relative_to("/tmp") and path != Path("/tmp"):
                 path.chmod(path.stat().st_mode | 0o055)
-        command = [program, "-q", "-u", Path(str(host)).owner(), str(settings)]
+        user = Path(str(host)).owner() if Path(str(host)).is_dir() else "nobody"
+        command = [program, "-q", "-u", user, str(settings)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     behind = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{url.database}?sslmode=disable"
     try:

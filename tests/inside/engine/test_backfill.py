@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from my_service import migrations
+from my_service.database.backend import connect
 from my_service.migrate import (
     BackfillProgress,
     MigrationConfig,
@@ -428,6 +429,29 @@ def test_it_works_through_a_pooler(database: Database, folder: Folder, tmp_path:
     with pgbouncer(database.address, tmp_path) as behind:
         engine = Database(behind).engine()
         run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
+        engine.dispose()
+    assert off_by(database) == {1: ROWS}
+
+
+@pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
+@pytest.mark.usefixtures("table")
+def test_a_replica_behind_a_pooler_works_on_it_past_the_pooler(
+    database: Database, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_migrations(database.engine(), config=folder.config(runs_backfills=False))
+    monkeypatch.setattr(migrations, "config", folder.config())
+    # A chunk needs two connections: this pooler has one.
+    with pgbouncer(database.address, tmp_path, connections=1) as behind:
+        settings = Settings(
+            environment="development",
+            database_url=behind,
+            migration_database_url=database.address,
+            auto_contract_interval=0.05,
+        )
+        engine = connect(settings)
+        replica = Replica(engine, settings)
+        wait_until(lambda: _finished(database), seconds=60)
+        replica.close()
         engine.dispose()
     assert off_by(database) == {1: ROWS}
 

@@ -67,6 +67,15 @@ def on_cluster() -> bool:
     return bool(os.environ.get("INSIDE_CITUS"))
 
 
+# The limits of a cluster: see "Past one machine" in the service's README.
+on_one_machine = pytest.mark.skipif(on_cluster(), reason="Citus does not do this")
+
+
+def machines() -> list[sa.URL]:
+    """The addresses of the server, and of a cluster's workers."""
+    return [server_url("postgres"), *workers()]
+
+
 def create_database(name: str, template: str | None = None) -> None:
     """Make a database; on a cluster, one on each of its machines.
 
@@ -76,7 +85,7 @@ def create_database(name: str, template: str | None = None) -> None:
 
     """
     copied = f" TEMPLATE {template}" if template and not on_cluster() else ""
-    for server in [server_url("postgres"), *workers()]:
+    for server in machines():
         on_server(f"CREATE DATABASE {name}{copied}", server)
         if on_cluster():
             known = on_server("SELECT 1 FROM pg_available_extensions WHERE name = 'citus'", server)
@@ -88,9 +97,10 @@ def create_database(name: str, template: str | None = None) -> None:
 
 def drop_database(name: str) -> None:
     """Remove the databases of ``create_database``, and their owner."""
-    for server in [server_url("postgres"), *workers()]:
+    for server in machines():
         on_server(f"DROP DATABASE {name} WITH (FORCE)", server)
-    on_server(f"DROP ROLE IF EXISTS {user_of(name)}")
+    for server in machines():
+        on_server(f"DROP ROLE IF EXISTS {user_of(name)}", server)
 
 
 def user_of(database: str) -> str:
@@ -167,7 +177,9 @@ class Service:
         self.last -= 1
 
     def roles(self) -> None:
-        """Turn TENANT_ROLES on. Roles belong to the whole server, so only one test at a time has some."""
+        """Turn TENANT_ROLES on. Roles belong to the whole server, so one test at a time has some."""
+        if on_cluster():
+            pytest.skip("Citus knows no tenants' roles")
         server = sa.create_engine(server_url("postgres"), poolclass=sa.NullPool)
         self.turn = self.turn or server.connect()
         self.turn.exec_driver_sql("SELECT pg_advisory_lock(20261129)")
@@ -185,8 +197,9 @@ class Service:
     def ordinary_user(self) -> None:
         """Connect as an ordinary user who owns the database and may create roles."""
         user = user_of(str(self.engine.url.database))
-        on_server(f"CREATE ROLE {user} LOGIN CREATEROLE")
-        on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO {user}")
+        self.ask(f"CREATE ROLE {user} LOGIN CREATEROLE")  # a cluster's workers get it as well
+        for server in machines():
+            on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO {user}", server)
         self.ask(f"ALTER SCHEMA public OWNER TO {user}")
         self.engine.dispose()
         url = self.engine.url.set(username=user)

@@ -61,6 +61,14 @@ def test_runs_of_tenants_are_in_the_history_and_say_how_many_a_second(service: S
     assert f"{stats['tenants_per_second']:.1f} a second" in service.command("migrate stats")[1]
 
 
+def test_tenants_that_failed_and_are_where_they_should_be_become_ready(service: Service) -> None:
+    service.make("a", "b", "c", "d")
+    service.ask("UPDATE public.tenants SET status = 'failed'")
+    run = service.all()
+    assert run.success, run.failed[:1]
+    assert set(service.stands().values()) == {("ready", "002")}
+
+
 def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD)

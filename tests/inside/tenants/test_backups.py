@@ -21,7 +21,7 @@ from my_service.migrate.lock import migration_lock
 from my_service.migrate.tenants import bring_tenants_along, restore_tenant
 
 from engine.support import wait_until
-from tenants.support import Service, create_database, drop_database, on_server
+from tenants.support import Service, create_database, drop_database, on_one_machine, on_server
 
 NOTES = [
     "op.execute(\"CREATE TYPE mood AS ENUM ('good', 'bad')\")",
@@ -162,6 +162,7 @@ def spoil(service: Service, tenant: str) -> None:
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
 
+@on_one_machine
 def test_everything_comes_back(filled: Service, layout: str) -> None:
     before = {tenant: contents(filled, tenant) for tenant in ("acme", "beta", "gone")}
     manifest = made(filled)
@@ -219,6 +220,7 @@ def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, l
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
+@on_one_machine
 def test_a_tenant_with_something_of_everything_comes_back(
     service: Service, backups: Path, layout: str
 ) -> None:
@@ -418,6 +420,7 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(filled: Service) -
     assert contents(filled, "acme") == before
 
 
+@on_one_machine
 def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups: Path) -> None:
     name = made(filled)["name"]
     path = backups / f"{name}.json"
@@ -433,6 +436,7 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
+@on_one_machine
 def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
     name = made(filled)["name"]
     filled.ask("CREATE TABLE public.service_instances (id text, beat_at timestamptz)")

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+from my_service import migrations
 from my_service.migrate import Registration, audit_tenants, drop_tenant, get_instances
-from my_service.migrate.tenants import bring_tenants_along, bulk, scope
+from my_service.migrate.backends.postgresql import backup as postgresql_backup
+from my_service.migrate.tenants import backup, bring_tenants_along, bulk, roles, scope
 from my_service.migrate.tenants.recording import is_several
 from my_service.migrate.tenants.replace_schema import one_by_one
 
 from tenants.support import Service
+from tenants.test_backfills import CONTRACT, FILL, NO_TABLE, TABLE, each_once, rows
 
 # https://docs.citusdata.com/en/stable/develop/reference_workarounds.html
 REFUSED = {
@@ -27,6 +32,11 @@ REFUSED = {
     "a function": re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?(FUNCTION|PROCEDURE)\b", re.I),
     "a trigger": re.compile(r"^\s*CREATE\s+(OR\s+REPLACE\s+)?(CONSTRAINT\s+)?TRIGGER\b", re.I),
     "a subquery in VALUES": re.compile(r"\bVALUES\s*\([^;]*\bSELECT\b", re.I),
+    "a volatile function in an UPDATE": re.compile(
+        r"^\s*UPDATE\b[^;]*\b(clock_timestamp|random|gen_random_uuid|nextval|set_config)\(", re.I
+    ),
+    # It is not refused: it is done on the table's machine, and does nothing on this one.
+    "a setting made of a table's rows": re.compile(r"\bset_config\([^;]*\bFROM\s+\"", re.I),
 }
 
 
@@ -43,6 +53,8 @@ def refused(statement: str) -> str | None:
         "DO $$ BEGIN END $$", "SELECT 1; SELECT 2", "call p()", "CREATE FUNCTION f() RETURNS int",
         "INSERT INTO a (b, c) VALUES (1, (SELECT max(c) FROM a) + 1)",
         "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON a",
+        "UPDATE a SET b = extract(epoch FROM clock_timestamp() - now())",
+        "SELECT set_config('a.b', (SELECT version_num FROM \"alembic_version\"), true)",
     ],
 )  # fmt: skip
 def test_refused_shapes_are_recognised(statement: str) -> None:
@@ -51,8 +63,12 @@ def test_refused_shapes_are_recognised(statement: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["INSERT INTO a (b) SELECT max(b) + 1 FROM a", "INSERT INTO a VALUES (1)", "SELECT 'DO; DO'"],
-)
+    [
+        "INSERT INTO a (b) SELECT max(b) + 1 FROM a", "INSERT INTO a VALUES (1)", "SELECT 'DO; DO'",
+        "UPDATE a SET b = statement_timestamp() - now()",
+        "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'x'",
+    ],
+)  # fmt: skip
 def test_other_shapes_are_not_refused(statement: str) -> None:
     assert refused(statement) is None
 
@@ -71,7 +87,7 @@ def sent(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> l
         sent.append(text_of(query, self))
         executemany(self, query, *arguments, **options)
 
-    for module in (bulk, scope):  # the setting is sent to any server, and does nothing there
+    for module in (backup, bulk, roles, scope):  # the setting does nothing on any other server
         monkeypatch.setattr(module, "has_citus", lambda connection: True)
     monkeypatch.setattr(psycopg.Cursor, "execute", one)
     monkeypatch.setattr(psycopg.Cursor, "executemany", many)
@@ -144,8 +160,11 @@ def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
         code, _, err = service.command(line)
         assert code == 0, (line, err)
     (name, *_) = [one["name"] for one in json.loads(service.command("backup list --json")[1])]
+    before = len(sent)
     code, _, err = service.command(f"backup restore {name} --tenant a --yes")
     assert code == 0, err
+    made = next(place for place, one in enumerate(sent[before:]) if "CREATE SCHEMA" in one)
+    assert scope.SPREAD in sent[before:][:made]
     (kept,) = service.command("backup forget")[1].split()
     assert service.command(f"backup forget {kept} --yes")[0] == 0
     service.ask("DELETE FROM tenant_c.migration_history")
@@ -154,6 +173,48 @@ def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
     service.ask("DROP SCHEMA tenant_d CASCADE")
     assert service.command("tenant audit --repair")[0] == 0
     assert {statement: why for statement in sent if (why := refused(statement))} == {}
+
+
+def test_nor_do_backfills_and_taking_tenants_over(service: Service, sent: list[str]) -> None:
+    service.config = replace(service.config, backfill_pause=0.0)
+    service.patch.setattr(migrations, "config", service.config)
+    service.add(TABLE, NO_TABLE)
+    service.make("a", "b", "c", "d")
+    for tenant in "abc":
+        rows(service, tenant)
+    service.add("pass", extra=FILL)
+    service.add("pass", extra=CONTRACT)
+    run = service.all()
+    assert run.success, run.failed[:1] or run.public.error
+    each_once(service, "a", "b", "c")
+    assert service.one("e").created
+    assert service.command("migrate status")[0] == 0
+    assert service.command("backup create --tenant a")[0] == 0
+    assert service.command("migrate rollback")[0] == 0
+    assert service.all().success
+    service.ask("DROP TABLE tenant_d.alembic_version, tenant_d.migration_history")
+    service.ask("DELETE FROM public.tenants WHERE id = 'd'")
+    code, _, err = service.command("tenant baseline")
+    assert code == 0, err
+    drop_tenant(service.engine, "a", config=service.config)
+    assert {statement: why for statement in sent if (why := refused(statement))} == {}
+
+
+def test_what_a_cluster_cannot_do_is_refused_with_a_sentence(
+    service: Service, sent: list[str]
+) -> None:
+    service.make("a")
+    service.patch.setenv("TENANT_ROLES", "true")
+    for line in ("tenant create b", "tenant roles"):
+        code, _, err = service.command(line)
+        assert (code, "Solution: Set TENANT_ROLES=false" in err) == (1, True), err
+    service.patch.delenv("TENANT_ROLES")
+    assert service.command("tenant list")[1] == "a\ta\tready\t002\n"
+    service.patch.setattr(postgresql_backup, "_ON_CITUS", sa.text("SELECT 1"))
+    assert service.command("backup create")[0] == 0
+    (name,) = [one["name"] for one in json.loads(service.command("backup list --json")[1])]
+    code, _, err = service.command(f"backup restore {name} --yes")
+    assert (code, "backup restore NAME --tenant ID" in err) == (1, True), err
 
 
 SCRIPT = """

@@ -69,7 +69,9 @@ def dump(service: Service, tenant: str) -> str:
     options = ["--schema", schema, "--exclude-table-data=*.migration_history", "--dbname", url]
     done = subprocess.run([str(program), *options], capture_output=True, text=True, check=True)
     lines = [
-        line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\un"))
+        line
+        for line in done.stdout.splitlines()
+        if not line.startswith(("\\restrict", "\\un")) and " SET (pg_attver=" not in line
     ]
     return "\n".join(lines).replace(schema, "SCHEMA")
 

@@ -194,6 +194,36 @@ BLIND: dict[str, list[str]] = {
     ],
 }
 
+BLIND |= {
+    "statements that are empty": ['op.execute("-- nothing")', 'op.execute(" ")'],
+    "what is there or is not": [
+        'op.drop_table("missing", if_exists=True)',
+        'op.create_index("x", "items", ["name"], if_not_exists=True)',
+        'op.create_index("x", "items", ["name"], if_not_exists=True)',
+        'op.create_table("log", sa.Column("a", sa.Integer), if_not_exists=True)',
+    ],
+    "partitions, identity and computed columns": [
+        'op.execute("CREATE TABLE p (a int, b int) PARTITION BY RANGE (a)")',
+        'op.execute("CREATE TABLE p1 PARTITION OF p DEFAULT")',
+        'op.execute("INSERT INTO p SELECT id, id FROM items")',
+        'op.create_table("i", sa.Column("id", sa.Integer, sa.Identity(start=5), primary_key=True),'
+        ' sa.Column("n", sa.Integer), sa.Column("c", sa.Integer, sa.Computed("n * 2")))',
+        'op.execute("INSERT INTO i (n) SELECT id FROM items")',
+    ],
+    "a trigger at the commit": [
+        'op.execute("CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $f$'
+        ' BEGIN INSERT INTO log VALUES (current_schema()); RETURN NULL; END $f$")',
+        'op.execute("CREATE CONSTRAINT TRIGGER late AFTER INSERT ON numbered'
+        ' DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION late()")',
+        'op.execute("INSERT INTO numbered (name) SELECT name FROM items")',
+    ],
+    "a temporary table by a name in two parts": [
+        "op.execute(\"DO $$ BEGIN EXECUTE 'CREATE TE' || 'MP TABLE old AS SELECT * FROM items';"
+        ' END $$")',
+        'op.execute("INSERT INTO log SELECT name FROM old")',
+    ],
+}
+
 # Bodies that may observe something of a tenant: each tenant goes through Alembic.
 SEEING: dict[str, list[str]] = {
     "a loop until no row is left": [
@@ -391,6 +421,37 @@ SEEING: dict[str, list[str]] = {
         "raw.add_notice_handler(lambda notice: heard.append(notice.message_primary))",
         "op.execute(\"DO $$ BEGIN RAISE NOTICE '%', (SELECT count(*) FROM items); END $$\")",
         "op.execute(f\"INSERT INTO log VALUES ('{heard[-1]}')\")",
+    ],
+    "notices in a log": [
+        "import logging",
+        "heard = []",
+        'log = logging.getLogger("sqlalchemy.dialects.postgresql")',
+        "log.setLevel(logging.INFO)",
+        "log.addFilter(hear := lambda record: heard.append(record.getMessage()) or True)",
+        "op.execute(\"DO $$ BEGIN RAISE NOTICE '%', (SELECT count(*) FROM items); END $$\")",
+        "log.removeFilter(hear)",
+        "op.execute(f\"INSERT INTO log VALUES ('{heard[-1]}')\")",
+    ],
+    "a method that is replaced by one that listens": [
+        "heard, real = [], sa.Connection.execute",
+        "def listen(*given, **named):",
+        "    result = real(*given, **named)",
+        "    heard.append(result.rowcount)",
+        "    return result",
+        "sa.Connection.execute = listen",
+        "try:",
+        '    op.execute("UPDATE items SET price = 1")',
+        "finally:",
+        "    sa.Connection.execute = real",
+        "op.execute(f\"INSERT INTO log VALUES ('{heard[-1]}')\")",
+    ],
+    "a default that looks at its connection": [
+        "def which(c):",
+        "    info = c.root_connection.connection.driver_connection.info",
+        '    path = info.parameter_status("search_path") or ""',
+        '    return "third" if "3" in path else "another"',
+        'table = sa.Table("log", sa.MetaData(), sa.Column("what", sa.Text, default=which))',
+        "op.execute(table.insert())",
     ],
     "another connection": [
         "with op.get_bind().engine.connect() as other:",

@@ -370,7 +370,11 @@ HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
         "import datetime\nnow = datetime.datetime.now()", "from datetime import date\ndate.today()",
         "open('x')", "eval('1')", "__import__('random')", "id(op)", "op.__dict__", "hash('x')",
         "getattr(datetime.date, 'to' + 'day')()", "op.get_bind().dialect.loaded_dbapi.connect('')",
-        "def upgrade():\n    import random",
+        "def upgrade():\n    import random", "sa.Connection.execute = print", "del sa.Connection.execute",
+        "setattr(sa.Connection, 'execute', print)", "logging.getLogger('sqlalchemy').addFilter(print)",
+        "logging.getLogger('sqlalchemy').handlers.append(1)", "from logging import setLogRecordFactory",
+        "sa.Column('a', default=lambda c: c.root_connection.connection.driver_connection.info)",
+        "sa.Column('a', default=lambda c: c.cursor.connection.info.dsn)",
     ],
 )  # fmt: skip
 def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
@@ -386,6 +390,7 @@ def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
         "from sqlalchemy.dialects import postgresql", "from sqlalchemy.dialects.postgresql import UUID",
         "import sqlalchemy.types", "from sqlalchemy.orm import Session", "from typing import Any",
         "from my_service.migrate import tenant_only", "print(__name__)", "import collections.abc",
+        "import logging\nlog = logging.getLogger(__name__)\nlog.info('x')",
     ],
 )  # fmt: skip
 def test_values_that_are_the_same_for_all_tenants_are_no_input(tmp_path: Path, line: str) -> None:

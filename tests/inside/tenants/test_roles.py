@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from my_service import migrations
 from my_service.database.tenant_session import tenant_session
 from my_service.errors import ActionableError
-from my_service.migrate.tenants import audit_tenants, make_tenant_roles, roles
+from my_service.migrate.tenants import audit_tenants, drop_tenant, make_tenant_roles, roles, scope
 from sqlalchemy.exc import ProgrammingError
 
-from tenants.support import Service, dies_at
+from tenants.support import Service, dies_at, server_url
 
 # One of each kind of object with an owner.
 THINGS = (
@@ -88,6 +89,42 @@ def test_a_run_before_the_roles_are_made_says_so_and_marks_nobody_as_failed(
     assert set(service.statuses().values()) == {("ready", "002")}
     assert service.command("tenant roles")[0] == 0
     assert service.all().success
+
+
+def test_a_tenant_that_could_not_be_made_says_why(service: Service) -> None:
+    service.roles()
+    service.make("a")
+    service.add('op.execute("SELECT nothing")')
+    service.patch.setattr(migrations, "config", service.config)
+    service.all()
+    result = service.one("b")
+    assert result.error is not None
+    assert result.error.problem.startswith("003_change failed"), result.error
+
+
+def test_a_role_that_another_database_makes_at_this_moment_is_used(service: Service) -> None:
+    service.roles()
+    service.make("a")
+    service.ask("CREATE ROLE tenant_b NOLOGIN")
+    service.patch.setattr(scope, "role_exists", lambda connection, schema: False)
+    with service.engine.begin() as connection:
+        scope.make_role(connection, "tenant_b")
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+    service.ask("DROP ROLE tenant_b")
+
+
+def test_a_role_that_another_database_begins_to_use_stays_when_the_tenant_goes(
+    service: Service,
+) -> None:
+    service.roles()
+    service.make("a")
+    other = sa.create_engine(server_url("postgres"), poolclass=sa.NullPool)
+    with other.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA beginning AUTHORIZATION tenant_a")
+        drop_tenant(service.engine, "a", config=service.config)
+        connection.rollback()
+    assert service.stands() == {}
+    service.ask("DROP ROLE tenant_a")
 
 
 def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> None:

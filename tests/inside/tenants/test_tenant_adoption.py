@@ -73,7 +73,9 @@ def theirs() -> Iterator[str]:
 def test_tenants_of_another_tool_are_taken_over(service: Service, theirs: str) -> None:
     service.config = replace(service.config, load_metadata=models)
     service.patch.setattr(migrations, "config", service.config)
-    second = re.search(r"^2\. (.*?)^3\. ", section("From Knex, Django or manual SQL"), re.M | re.S)
+    second = re.search(
+        r"^2\. (.*?)^3\. ", section("From Knex, from Django, or made by hand"), re.M | re.S
+    )
     assert second is not None
     told = re.findall(r"`((?:migrate|tenant) [^`]+)`", second[1])
     assert told == ["migrate latest", "tenant create demo", "migrate make create_my_tables"]

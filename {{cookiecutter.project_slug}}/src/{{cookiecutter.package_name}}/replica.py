@@ -78,8 +78,7 @@ class Replica:
             self._repeated.append(Repeated("contracts", seconds, self._try_contracts))
         if settings.auto_migrate:
             seconds = settings.auto_contract_interval
-            self._repeated.append(Repeated("backfills", seconds, self._try_backfills))
-            for name, act in REPEATED.items():
+            for name, act in {"backfills": self._fill, **REPEATED}.items():
                 self._repeated.append(Repeated(name, seconds, partial(self._migrate, act)))
 
     @property
@@ -132,8 +131,8 @@ class Replica:
         with for_migrations(self._pool, self._settings) as engine:
             act(engine, self._config)
 
-    def _try_backfills(self) -> None:
-        fill(self._pool, self._config, self._closing.is_set)
+    def _fill(self, engine: Engine, config: MigrationConfig) -> None:
+        fill(engine, config, self._closing.is_set)
 
 
 class Repeated:

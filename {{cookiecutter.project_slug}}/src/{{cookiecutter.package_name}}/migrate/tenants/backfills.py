@@ -95,16 +95,18 @@ class TenantBackfills:
         values = {"service": self._service, "tenant": tenant}
         return [] if self._is_upgrade or not self else [Statement(_CLAIM, values)]
 
-    def follow(self, tenant: str, *, is_new: bool) -> Statement:
-        """A statement that updates a tenant's rows to the revision that was noted before.
+    def follow(self, tenant: str, revision: str | None, *, is_new: bool) -> Statement:
+        """A statement that updates a tenant's rows to its revision.
 
         Args:
+            revision: what the tenant's own version table says.
             is_new: whether its migrations have already updated all its rows.
         """
         stated = self._stated.values()
         modules = [backfill_of(script.module) for script in stated]
         values = {
             "chain": self._chain,
+            "at": revision,
             "service": self._service,
             "tenant": tenant,
             "is_new": is_new,
@@ -143,9 +145,8 @@ def bring_back(connection: Connection, tenant: str, rows: Sequence[dict[str, Any
 # If this release does not know the revision, "place" is NULL, and nothing happens.
 _FOLLOW = """
 WITH at AS (
-    SELECT CASE WHEN noted = '' THEN 0
-           ELSE array_position(CAST(%(chain)s AS text[]), noted) END AS place
-    FROM (SELECT coalesce(current_setting('tenants.revision', true), '') AS noted) AS n
+    SELECT CASE WHEN CAST(%(at)s AS text) IS NULL THEN 0
+           ELSE array_position(CAST(%(chain)s AS text[]), CAST(%(at)s AS text)) END AS place
 ), undone AS (
     DELETE FROM public.migration_progress AS p USING at
     WHERE p.service = %(service)s AND p.tenant = %(tenant)s

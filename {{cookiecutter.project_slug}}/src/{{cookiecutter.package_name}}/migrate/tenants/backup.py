@@ -18,7 +18,7 @@ from ..drift import read_fingerprints
 from . import backfills, errors
 from .registry import Registry, check_registry, find_tenant
 from .replace_schema import replace_schema
-from .scope import grant_role, schema_of
+from .scope import SPREAD, grant_role, has_citus, make_role, role_exists, schema_of
 
 
 class TenantLayout(Layout):
@@ -125,6 +125,8 @@ def restore_tenant(
             connection, tenant
         )  # first, since a running chunk locks it before its table
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
+        if has_citus(connection):
+            connection.exec_driver_sql(SPREAD)
 
     def finish(connection: Connection) -> None:
         nonlocal is_compared
@@ -161,11 +163,9 @@ def restore_tenant(
 
 def _own(connection: Connection, schema: str, *, with_role: bool) -> None:
     """Give this session the rights of the tenant's role, if any, until the transaction ends."""
-    exists = connection.scalar(_ROLE_EXISTS, {"schema": schema})
-    if with_role and not exists:
-        connection.exec_driver_sql(f'CREATE ROLE "{schema}" NOLOGIN')
-        connection.exec_driver_sql(grant_role(schema, connection.dialect))
-    if (with_role or exists) and role_apart(connection, schema):
+    if with_role:
+        make_role(connection, schema)
+    if role_exists(connection, schema) and role_apart(connection, schema):
         connection.exec_driver_sql(f'GRANT "{schema}" TO CURRENT_USER WITH INHERIT TRUE')
 
 
@@ -174,7 +174,6 @@ def _disown(connection: Connection, schema: str) -> None:
         connection.exec_driver_sql(grant_role(schema, connection.dialect))
 
 
-_ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 # The grant of ``_own`` to the service's role; a superuser needs none.
 _INHERITS = text(
     "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid"

@@ -274,7 +274,7 @@ class BulkMigration:
             if result is not None and result.success:
                 recordings.append(recording)
                 migrations = result.migrations
-        if not tenants or len(recordings) < CANARIES:
+        if not tenants or len(recordings) < CANARIES or not migrations:
             return None
         by_name = {name_of(script): script for script in self.chain}
         scripts = [by_name[name] for name in migrations]

@@ -4,8 +4,12 @@ PostgreSQL locks each object that a transaction drops until its end: tables with
 also functions and types. It has room for some thousand locks, so a schema is emptied in chunks.
 """
 
-from sqlalchemy import Engine, text
+from contextlib import suppress
 
+import psycopg
+from sqlalchemy import Connection, Engine, text
+
+from ..backends.common import driver_connection
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
 from . import backfills
@@ -36,9 +40,18 @@ def drop_tenant(engine: Engine, tenant: str, *, config: MigrationConfig | None =
             connection.execute(BECOME_OWNER, {"schema": schema})
             connection.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
-            if connection.scalar(_ROLE_IS_FREE, {"schema": schema}):
-                connection.exec_driver_sql(f'DROP ROLE "{schema}"')
             Registry(connection).remove(tenant)
+            if connection.scalar(_ROLE_IS_FREE, {"schema": schema}):
+                _drop_role(connection, schema, config)
+
+
+def _drop_role(connection: Connection, role: str, config: MigrationConfig) -> None:
+    """Remove a role, unless a tenant of that name in another database begins to use it now."""
+    wait = int(config.table_lock_timeout * 1000)
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait}")
+    raw = driver_connection(connection)
+    with suppress(*_IN_USE_OR_GONE), raw.transaction():  # a savepoint
+        raw.execute(f'DROP ROLE "{role}"'.encode())
 
 
 def _drop_chunk(engine: Engine, schema: str) -> bool:
@@ -96,6 +109,12 @@ _DROPS = text(
     ) AS things
     ORDER BY turn, place LIMIT :chunk
     """
+)
+_IN_USE_OR_GONE = (
+    psycopg.errors.DependentObjectsStillExist,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InternalError_,  # "tuple concurrently deleted"
 )
 # A role belongs to the whole server; it stays if a tenant of that name in another database uses it.
 _ROLE_IS_FREE = text(

@@ -157,6 +157,18 @@ def schema_in_use(schema: str) -> ActionableError:
     )
 
 
+def roles_on_citus() -> ActionableError:
+    """The machines of a Citus cluster connect with each other as the role that runs a statement, and
+    a tenant's role may not log in. Turn ``TENANT_ROLES`` off there.
+    """
+    return ActionableError(
+        "roles-on-citus",
+        "A tenant can have no role on a Citus cluster: its machines let no role in that may not log in.",
+        NOTHING_DONE,
+        "Set TENANT_ROLES=false",
+    )
+
+
 def tenant_not_in_backup(tenant: str, backup: str) -> ActionableError:
     """The backup contains other tenants: those that the run after it was going to change, or those
     that existed at that time. Choose another one.

@@ -25,11 +25,16 @@ _OF_SQLALCHEMY = frozenset({"dialects", "exc", "orm", "schema", "sql", "types"})
 _CONNECTING = frozenset(
     {"connect", "create_async_engine", "create_engine", "create_pool_from_url", "dbapi"}
     | {"engine_from_config", "event", "loaded_dbapi"}
+    # What a default of a column can reach by its context.
+    | {"cursor", "dbapi_connection", "driver_connection", "engine", "pgconn", "root_connection"}
+    # SQLAlchemy logs what the server notices.
+    | {"addFilter", "addHandler", "basicConfig", "captureWarnings", "config", "filters", "handlers"}
+    | {"lastResort", "manager", "root", "setLogRecordFactory", "setLoggerClass"}
 )
 _CLOCK = frozenset({"fromtimestamp", "now", "today", "utcfromtimestamp", "utcnow"})
 _BUILT_IN = frozenset(
-    {"__import__", "compile", "eval", "exec", "getattr", "globals", "hash", "id", "input", "locals"}
-    | {"open", "vars"}
+    {"__import__", "compile", "delattr", "eval", "exec", "getattr", "globals"}
+    | {"hash", "id", "input", "locals", "open", "setattr", "vars"}
 )
 _OF_THE_ENGINE = frozenset(
     {"Backfill", "keep_in_step", "shared_only", "stop_keeping", "tenant_only"}
@@ -103,6 +108,8 @@ def _outside(node: ast.AST) -> Iterator[str]:
 
 
 def _is_outside(node: ast.Attribute) -> bool:
+    if not isinstance(node.ctx, ast.Load):  # in place of a method it may put one that listens
+        return True
     if node.attr in _CLOCK:
         return _last_name(node.value) != "func"  # sa.func.now() is the server's function
     return node.attr in _CONNECTING or (node.attr[:2] == "__" and node.attr != "__name__")

@@ -273,7 +273,7 @@ class Registry:
         )
 
     def execute(self, statement: Statement) -> None:
-        """Execute a statement of :func:`note_revision` or :func:`follow_schema`."""
+        """Execute a statement of :func:`follow_schema`."""
         self._connection.exec_driver_sql(str(statement.query), statement.parameters)
 
     def rows_of_other_schemas(self) -> list[tuple[str, str]]:
@@ -321,38 +321,25 @@ def must_have(tenant: str) -> Statement:
     return Statement(query, (tenant,))
 
 
-def note_revision(version_table: str) -> Statement:
-    """A statement that stores the current schema's revision for :func:`follow_schema`.
-
-    There are two statements, because one reads the tenant's table, and the other writes public's.
-    """
-    query = (
-        "SELECT set_config('tenants.revision',"
-        f' (SELECT version_num FROM "{version_table}"), true)'
-    )
-    return Statement(query)
-
-
 def follow_schema(
     tenant: str,
+    revision: str | None,
     target: str | None,
     status_when_not_at_target: TenantStatus | None = None,
 ) -> Statement:
-    """A statement that sets a tenant's revision to the stored one, and clears its error.
+    """A statement that sets a tenant's revision in the registry, and clears its error.
 
     Args:
+        revision: what the tenant's own version table says.
         target: the revision at which the tenant is ready.
         status_when_not_at_target: its status at any other revision; default: unchanged.
     """
     query = (
-        "UPDATE public.tenants AS t SET updated_at = now(), error = NULL, revision = v.revision,"
-        " status = CASE WHEN v.revision IS NOT DISTINCT FROM CAST(%(target)s AS text)"
-        " THEN 'ready' ELSE coalesce(CAST(%(otherwise)s AS text), t.status) END"
-        " FROM (SELECT nullif(current_setting('tenants.revision', true), '') AS revision) AS v"
-        " WHERE t.id = %(id)s AND t.status <> 'dropping'"
+        "UPDATE public.tenants SET updated_at = now(), error = NULL, revision = %(revision)s,"
+        " status = coalesce(%(status)s, status) WHERE id = %(id)s AND status <> 'dropping'"
     )
-    otherwise = status_when_not_at_target
-    return Statement(query, {"target": target, "otherwise": otherwise, "id": tenant})
+    status = TenantStatus.READY if revision == target else status_when_not_at_target
+    return Statement(query, {"revision": revision, "status": status, "id": tenant})
 
 
 def check_registry(engine: Engine) -> None:

@@ -18,7 +18,7 @@ from ..config import MigrationConfig
 from ..folder import name_of
 from .backfills import TenantBackfills
 from .recording import Recording, Statement
-from .registry import follow_schema, must_have, note_revision
+from .registry import follow_schema, must_have
 from .scope import NEW_SESSION, create_schema, enter_schema, grant_role, schema_of
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class Replay:
         self._dialect = dialect
         self._backfills = backfills
         # Applying is one transaction; undoing is one for each migration.
-        starts = [start] if is_upgrade else [script.revision for script in scripts]
-        self._recorded = list(zip(starts, recording.transactions, strict=True))
+        revisions = [script.revision for script in scripts]
+        starts = [start] if is_upgrade else revisions
+        ends = revisions[-1:] if is_upgrade else [*revisions[1:], target]
+        self._recorded = list(zip(starts, recording.transactions, ends, strict=True))
         self._after = [_durations(config, scripts)] if is_upgrade else []
 
     def transactions(self, tenant: str) -> "Iterator[list[Statement]]":
@@ -75,7 +77,7 @@ class Replay:
         create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
         enter = [*map(Statement, enter_schema(schema, role=config.tenant_roles))]
         now = datetime.now(UTC)
-        for start, recorded in self._recorded:
+        for start, recorded, end in self._recorded:
             yield [
                 *map(Statement, NEW_SESSION),
                 # By this name ``unlock --force`` finds it.
@@ -89,10 +91,14 @@ class Replay:
                 *([] if start is None else [_must_be_at(start, config)]),
                 *_entering_after_bodies(recorded, enter, now),
                 *self._after,
-                note_revision(config.version_table),
+                _must_be_at(end, config),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
-                follow_schema(tenant, self._target),
-                *([self._backfills.follow(tenant, is_new=self.is_new)] if self._backfills else []),
+                follow_schema(tenant, end, self._target),
+                *(
+                    [self._backfills.follow(tenant, end, is_new=self.is_new)]
+                    if self._backfills
+                    else []
+                ),
             ]
 
 
@@ -122,9 +128,10 @@ def _must_lock(schema: str) -> Statement:
     return Statement(query, advisory_key(schema))
 
 
-def _must_be_at(revision: str, config: MigrationConfig) -> Statement:
+def _must_be_at(revision: str | None, config: MigrationConfig) -> Statement:
     # The division by zero stops the replay if another process migrated the tenant meanwhile.
-    query = f'SELECT 1 / count(*) FROM "{config.version_table}" WHERE version_num = %s'
+    table = config.version_table
+    query = f'SELECT 1 / (max(version_num) IS NOT DISTINCT FROM %s)::int FROM "{table}"'
     return Statement(query, (revision,))
 
 
@@ -150,9 +157,10 @@ def _dated(statement: Statement, now: datetime) -> Statement:
 
 
 def _durations(config: MigrationConfig, scripts: "Sequence[Script]") -> Statement:
+    # Not clock_timestamp(): Citus lets no UPDATE of a tenant's table call what is volatile.
     query = (
         f'UPDATE "{config.history_table}"'
-        " SET duration = extract(epoch FROM clock_timestamp() - now())"
+        " SET duration = extract(epoch FROM statement_timestamp() - now())"
         " WHERE rolled_back_at IS NULL AND revision = ANY(%s)"
     )
     return Statement(query, ([script.revision for script in scripts],))

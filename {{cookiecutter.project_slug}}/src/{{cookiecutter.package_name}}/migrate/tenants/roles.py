@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, text
 from ..backends import backend
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
+from . import errors
 from .registry import Registry
-from .scope import grant_role, schema_of
+from .scope import grant_role, has_citus, make_role, schema_of
 
 CHUNK = 100  # tables locked per transaction
 
@@ -49,12 +50,15 @@ def make_tenant_roles(
         The tenants that were changed.
 
     Raises:
-        ActionableError: a tenant is being migrated, or the database does not answer.
+        ActionableError: roles-on-citus; a tenant is being migrated, or the database does not answer.
         sqlalchemy.exc.ProgrammingError: the service's role has no permission: it needs CREATEROLE,
             and must own the objects.
     """
     config = config or default_config()
     lacking = tenants_without_role(engine)
+    with backend.reading(engine) as connection:
+        if has_citus(connection):
+            raise errors.roles_on_citus()
     for tenant in lacking:
         with migration_lock(engine, config.lock_timeout, schema_of(tenant)):
             _make_role(engine, tenant)
@@ -65,8 +69,7 @@ def make_tenant_roles(
 def _make_role(engine: Engine, tenant: str) -> None:
     schema = schema_of(tenant)
     with engine.begin() as connection:
-        if not connection.scalar(_ROLE_EXISTS, {"schema": schema}):
-            connection.exec_driver_sql(f'CREATE ROLE "{schema}" NOLOGIN')
+        make_role(connection, schema)
         connection.exec_driver_sql(grant_role(schema, connection.dialect))
         if connection.scalar(_OWNS_SCHEMA, {"schema": schema}):
             connection.exec_driver_sql(f'GRANT CREATE, USAGE ON SCHEMA "{schema}" TO "{schema}"')
@@ -95,7 +98,6 @@ BECOME_OWNER = text(
     " WHERE n.nspname = :schema AND pg_get_userbyid(n.nspowner) = n.nspname"
 )
 
-_ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
 _OWNS_SCHEMA = text(
     "SELECT count(*) FROM pg_namespace WHERE nspname = :schema"
     " AND pg_get_userbyid(nspowner) <> nspname"

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from psycopg.errors import DuplicateObject, UniqueViolation
 from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
-from ..backends.common import in_autocommit
+from ..backends.common import driver_connection, in_autocommit
 from ..scope import Fills, Scope
 from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
 from .creation import check_release
 from .recording import Recording
-from .registry import Registry, TenantStatus, follow_schema, note_revision
+from .registry import Registry, TenantStatus, follow_schema
 
 PREFIX = "tenant_"
 NAME_BYTES = 63  # PostgreSQL silently cuts longer names
@@ -184,7 +185,7 @@ class TenantScope(Scope):
         """Look the tenant up, and create its schema if it is missing.
 
         Raises:
-            ActionableError: no-such-tenant, tenant-being-removed, schema-missing.
+            ActionableError: no-such-tenant, tenant-being-removed, schema-missing, roles-on-citus.
         """
         registry = Registry(connection)
         if self.display_name is not None:
@@ -205,17 +206,18 @@ class TenantScope(Scope):
         if owner is None:
             if row.revision is not None:
                 raise errors.schema_missing(self.tenant, self.name)
-            grant = None
-            if self.role and not self._role_exists(connection):
-                grant = grant_role(self.name, connection.dialect)
             citus = has_citus(connection)
-            for statement in create_schema(self.name, owned=self.role, grant=grant, citus=citus):
+            if self.role and citus:
+                raise errors.roles_on_citus()
+            if self.role:
+                make_role(connection, self.name)
+            for statement in create_schema(self.name, owned=self.role, grant=None, citus=citus):
                 connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
-        # A tenant that does not exist yet has no role to switch to, and nothing to read.
-        role = self.role and (self.has_begun or self._role_exists(connection))
+        # A tenant that does not exist yet, or no more, has no role to switch to, and nothing to read.
+        role = self.role and role_exists(connection, self.name)
         for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)
         if self.recording is not None:
@@ -236,21 +238,21 @@ class TenantScope(Scope):
         if self.recording is not None:
             self.recording.commit()
         registry = Registry(connection)
-        registry.execute(note_revision(self.version_table))
+        # Read here and written below: Citus runs a statement on one machine, the tenant's or this one.
+        revision = connection.exec_driver_sql(
+            f'SELECT version_num FROM "{self.version_table}"'
+        ).scalar()
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
         if self.known_revisions is not None:
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
-        follow = follow_schema(self.tenant, self.target, self.status_when_not_at_target)
-        registry.execute(follow)
+        otherwise = self.status_when_not_at_target
+        registry.execute(follow_schema(self.tenant, revision, self.target, otherwise))
         if self.backfills:
-            registry.execute(self.backfills.follow(self.tenant, is_new=self.is_new))
+            registry.execute(self.backfills.follow(self.tenant, revision, is_new=self.is_new))
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
-
-    def _role_exists(self, connection: Connection) -> bool:
-        return bool(connection.scalar(_ROLE_EXISTS, {"schema": self.name}))
 
 
 class ChunkScope(TenantScope):
@@ -286,8 +288,26 @@ class ScratchTenantScope(TenantScope):
 
 
 _OWNER = text("SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = :schema")
-# A role belongs to the whole server: a tenant of that name in another database may have made it.
 _ROLE_EXISTS = text("SELECT count(*) FROM pg_roles WHERE rolname = :schema")
+
+
+def role_exists(connection: Connection, schema: str) -> bool:
+    """Whether there is a role of this name."""
+    return bool(connection.scalar(_ROLE_EXISTS, {"schema": schema}))
+
+
+def make_role(connection: Connection, schema: str) -> None:
+    """Make a tenant's role, unless it is there.
+
+    A role belongs to the whole server: a tenant of that name in another database may have made it,
+    or make it at this moment.
+    """
+    if role_exists(connection, schema):
+        return
+    raw = driver_connection(connection)
+    with suppress(DuplicateObject, UniqueViolation), raw.transaction():  # a savepoint
+        raw.execute(f'CREATE ROLE "{schema}" NOLOGIN'.encode())
+        raw.execute(grant_role(schema, connection.dialect).encode())
 
 
 def grant_role(schema: str, dialect: Dialect) -> str:
@@ -306,7 +326,7 @@ def create_schema(schema: str, *, owned: bool, grant: str | None, citus: bool) -
         owned: whether the schema belongs to its own role.
         grant: the statement after the creation of that role; None if the role exists.
     """
-    statements = ["SET LOCAL citus.enable_schema_based_sharding TO on"] if citus else []
+    statements = [SPREAD] if citus else []
     if grant is not None:
         statements += [f'CREATE ROLE "{schema}" NOLOGIN', grant]
     owner = f' AUTHORIZATION "{schema}"' if owned else ""
@@ -329,6 +349,10 @@ NEW_SESSION = (
     "SELECT pg_advisory_unlock_all()",
     *FORGET_SESSION,
 )
+
+
+# On Citus: a schema that the transaction makes from now on goes to one of the machines.
+SPREAD = "SET LOCAL citus.enable_schema_based_sharding TO on"
 
 
 def has_citus(connection: Connection) -> bool:

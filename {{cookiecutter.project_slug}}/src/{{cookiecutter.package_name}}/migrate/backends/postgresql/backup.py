@@ -174,7 +174,7 @@ class Restore:
         when: start of the restore, for the name of the kept database.
 
     Raises:
-        ActionableError: as for :class:`Dump`.
+        ActionableError: as for :class:`Dump`; backup-on-citus.
     """
 
     def __init__(self, engine: Engine, client: Path | None, when: datetime) -> None:
@@ -190,6 +190,10 @@ class Restore:
         with reading(self._server) as connection:
             self._client = find_client(client, server_major(connection))
             self.exists = bool(connection.scalar(_EXISTS, {"name": self._name}))
+        if self.exists:
+            with reading(engine) as connection:
+                if connection.scalar(_ON_CITUS):
+                    raise errors.on_citus()
 
     def __enter__(self) -> Self:
         self._drop_new()  # from a killed restore
@@ -315,6 +319,7 @@ class Restore:
 
 
 _EXISTS = text("SELECT count(*) FROM pg_database WHERE datname = :name")
+_ON_CITUS = text("SELECT count(*) FROM pg_extension WHERE extname = 'citus'")
 # PostgreSQL 15 and 17 renamed the column of the locale.
 _PROPERTIES = """
     SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding),

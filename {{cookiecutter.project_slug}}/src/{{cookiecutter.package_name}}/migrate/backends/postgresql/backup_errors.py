@@ -70,6 +70,18 @@ def database_in_use(who: str) -> ActionableError:
     )
 
 
+def on_citus() -> ActionableError:
+    """The tables of a Citus cluster have their rows on its workers, and one database cannot take the
+    place of several. Restore tenant by tenant.
+    """
+    return ActionableError(
+        "backup-on-citus",
+        "The database is spread over the machines of a Citus cluster, so no other can replace it.",
+        NOT_RESTORED,
+        "Restore one tenant after the other: backup restore NAME --tenant ID",
+    )
+
+
 def not_restored(reason: str) -> ActionableError:
     """The server refused a step of the restore. Often a right is missing: the role needs CREATEDB
     and must own the database; with TENANT_ROLES it must be a superuser, since many roles own

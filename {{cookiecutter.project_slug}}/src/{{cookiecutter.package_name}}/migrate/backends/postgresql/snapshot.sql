@@ -216,9 +216,10 @@ objects AS (
             END,
             'compression: ' || CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
             'statistics target: ' || nullif(a.attstattarget, -1),
-            'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
+            -- Servers of November 2026 and later keep a number of their own here, a new one at each change.
+            'options: ' || CASE WHEN cardinality(a.attoptions) > 1 OR NOT starts_with(a.attoptions[1], 'pg_attver=') THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
-                WHERE NOT starts_with(o, 'pg_attver=')  -- the server's own: PostgreSQL 15.20 counts there
+                WHERE NOT starts_with(o, 'pg_attver=')
             ) END,
             'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
@@ -744,7 +745,9 @@ objects AS (
         LEFT JOIN pg_index AS i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
         LEFT JOIN pg_attrdef AS ad ON d.classid = 'pg_attrdef'::regclass AND ad.oid = d.objid
         LEFT JOIN pg_constraint AS con ON d.classid = 'pg_constraint'::regclass AND con.oid = d.objid
-        LEFT JOIN pg_trigger AS tg ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid
+        -- Citus puts an internal trigger on each table that it spreads.
+        LEFT JOIN pg_trigger AS tg
+            ON d.classid = 'pg_trigger'::regclass AND tg.oid = d.objid AND NOT tg.tgisinternal
         LEFT JOIN pg_rewrite AS rw ON d.classid = 'pg_rewrite'::regclass AND rw.oid = d.objid
         LEFT JOIN relations AS r ON r.oid = coalesce(
             i.indrelid, ad.adrelid, con.conrelid, tg.tgrelid, rw.ev_class,
