@@ -66,7 +66,7 @@ def test_tenants_that_failed_and_are_where_they_should_be_become_ready(service: 
     service.ask("UPDATE public.tenants SET status = 'failed'")
     run = service.all()
     assert run.success, run.failed[:1]
-    assert set(service.stands().values()) == {("ready", "002")}
+    assert set(service.statuses().values()) == {("ready", "002")}
 
 
 def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:

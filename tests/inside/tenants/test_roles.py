@@ -123,7 +123,7 @@ def test_a_role_that_another_database_begins_to_use_stays_when_the_tenant_goes(
         connection.exec_driver_sql("CREATE SCHEMA beginning AUTHORIZATION tenant_a")
         drop_tenant(service.engine, "a", config=service.config)
         connection.rollback()
-    assert service.stands() == {}
+    assert service.statuses() == {}
     service.ask("DROP ROLE tenant_a")
 
 
