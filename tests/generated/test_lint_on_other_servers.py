@@ -95,14 +95,14 @@ def run_inside(
     """Run a file of the engine's tests on a server."""
     service = project(database="postgresql")
     for place in (folder, *folder.parents[:-2]):
-        place.chmod(place.stat().st_mode | 0o111)  # PostgreSQL runs as somebody else
+        place.chmod(place.stat().st_mode | 0o111)  # PostgreSQL runs as another user
     with server(folder / "server") as address:
         succeed(
             service_environment.python,
             *inside_command("--basetemp", str(folder / "inside"), *arguments),
             str(inside_folder("postgresql") / file),
             cwd=service,
-            timeout=900,  # linting makes and drops three hundred databases
+            timeout=900,  # linting creates and drops 300 databases
             variables=service_environment.variables(service)
             | inside_variables(service, "postgresql", address),
         )

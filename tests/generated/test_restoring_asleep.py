@@ -24,7 +24,7 @@ CLIENT = """
 from my_service.migrate.backends.postgresql.client import _found
 print(max(_found(), key=lambda client: client.major).path)
 """
-# Says that it was called, and waits until it may go on.
+# Reports that it was called, and waits until it may continue.
 WAITING = """#!/bin/sh
 touch {folder}/began
 while [ -e {folder}/began ] && [ ! -e {folder}/go ]; do sleep 0.05; done
@@ -33,7 +33,7 @@ exec {program} "$@"
 
 
 class Restoring:
-    """A service's command line, and a replica's rows looked at from outside."""
+    """A service's command line, and a replica's rows, read from outside."""
 
     def __init__(self, python: Path, variables: dict[str, str], address: str, folder: Path) -> None:
         self.python = python
@@ -92,7 +92,7 @@ def rename(account: Service, token: str, name: str) -> int:
     ("database", "tenant"),
     [("sqlite", None), ("postgresql", None), ("postgresql-multi-tenant", "acme")],
 )
-def test_what_a_replica_answers_with_200_when_it_wakes_is_not_lost(
+def test_a_write_that_a_waking_replica_accepts_is_not_lost(
     database: str,
     tenant: str | None,
     serve: Serve,
@@ -129,7 +129,7 @@ def test_what_a_replica_answers_with_200_when_it_wakes_is_not_lost(
             assert answered.result(90) in (200, 503)
         (tmp_path / "go").touch()
         _, err = restore.communicate(timeout=60)
-        # Where it is late it counts as gone by its own clock, too, and refuses.
+        # If it wakes up late, it counts as gone by its own clock as well, and refuses.
         names = {200: "Written meanwhile", 503: "Ada"}
         assert restoring.ask("SELECT name FROM users") == [(names[answered.result(90)],)], err
         assert restore.returncode == (0 if tenant else 1), err

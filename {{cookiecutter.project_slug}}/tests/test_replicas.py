@@ -88,7 +88,7 @@ def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has this clock")
-def test_the_time_in_which_the_machine_slept_makes_a_process_stale(
+def test_a_process_is_stale_after_its_machine_slept(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
@@ -107,7 +107,7 @@ def test_a_request_that_wakes_a_process_waits_for_its_beat(
         assert client.get("/nowhere").status_code == 404
 
 
-def test_a_process_that_counted_as_dead_answers_nobody_until_it_is_counted_again(
+def test_a_process_that_counted_as_gone_answers_503_until_it_is_registered(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)

@@ -290,6 +290,7 @@ def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> Non
             with pytest.raises(ActionableError) as refused:
                 cursor.execute("COMMIT; SELECT count(*) FROM users")
             assert refused.value.code == "tenant-left-within-string"
+        raw.execute("SET search_path = public")
         with raw.cursor("server's") as cursor:
             assert cursor.execute("SELECT 1 FROM users").fetchall() == [(1,), (1,)]
         raw.rollback()

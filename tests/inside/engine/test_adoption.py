@@ -16,7 +16,7 @@ from my_service.migrate import run_migrations
 from engine.support import KIND, Command, Database, Folder
 
 GUIDE = Path(my_service.__file__).parent / "migrations" / "README.md"
-OTHER_TOOLS = "From Knex, Django or manual SQL"
+OTHER_TOOLS = "From Knex, from Django, or made by hand"
 
 KEY = "SERIAL" if KIND == "postgresql" else "INTEGER NOT NULL"
 # Made like the tools' own: https://knexjs.org, django/db/migrations/recorder.py.

@@ -226,7 +226,7 @@ def test_the_backup_from_before_the_first_of_many_failed_runs_stays_until_one_su
     path = folder.file(half)
     path.write_text(path.read_text().replace("SELECT nothing_of_this_name", "SELECT 1"))
     assert command("migrate latest")[0] == 0
-    assert first in listed(command)  # until the next backup looks
+    assert first in listed(command)  # until the next backup
     assert command("migrate rollback")[0] == 0
     assert len(listed(command)) == 2
     assert first not in listed(command)
@@ -288,10 +288,10 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 
 
 @only_sqlite
-def test_what_is_only_in_the_log_beside_the_database_needs_room_too(
+def test_room_for_a_backup_includes_the_write_ahead_log(
     command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with database.engine().connect() as connection:  # the last one to close would empty the log
+    with database.engine().connect() as connection:  # closing the last one would empty the log
         connection.exec_driver_sql("CREATE TABLE filler (content TEXT)")
         connection.exec_driver_sql(f"INSERT INTO filler SELECT {NOISE[KIND]}")
         connection.commit()

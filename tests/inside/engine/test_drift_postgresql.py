@@ -361,7 +361,7 @@ def test_what_a_database_has_nothing_else_of_is_seen(
     assert read_fingerprints(bare_connection, ["public"]) == {"public": found.fingerprint}
 
 
-def test_upkeep_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
+def test_maintenance_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for line in MAINTENANCE:
             for statement in line.split("; "):
@@ -506,9 +506,7 @@ def test_the_order_of_creation_does_not_matter(database: sa.Engine) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), SPELLINGS)
-def test_two_ways_to_write_the_same_are_the_same(
-    connection: sa.Connection, one: str, other: str
-) -> None:
+def test_equivalent_definitions_are_equal(connection: sa.Connection, one: str, other: str) -> None:
     for name, statements in (("one", one), ("other", other)):
         connection.exec_driver_sql(f"CREATE SCHEMA {name}; SET LOCAL search_path = {name}")
         connection.exec_driver_sql(statements)
@@ -526,7 +524,7 @@ def test_a_dump_restored_into_a_new_database_is_the_same(
 
 @contextmanager
 def copied(engine: sa.Engine, folder: Path) -> Iterator[sa.Connection]:
-    """A new database with what a dump has of another one's schema."""
+    """A new database with the dumped schema of another one."""
     file = str(folder / "dump.sql")
     client(engine, "pg_dump", "--schema-only", "--file", file)
     with new_database() as restored:
@@ -546,7 +544,7 @@ def new_database() -> Iterator[sa.Engine]:
         on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_privileges_on_what_an_extension_brought_are_seen_and_what_it_gave_itself_is_not(
+def test_only_changed_privileges_on_an_extensions_objects_are_seen(
     tmp_path: Path,
 ) -> None:
     changes = {

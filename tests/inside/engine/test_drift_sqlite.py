@@ -60,7 +60,7 @@ SPELLINGS = [
     ("WITHOUT ROWID, STRICT", "STRICT, without rowid"),
     ("code TEXT PRIMARY KEY, n INT", 'n INT, "code" TEXT, PRIMARY KEY ("code")'),
 ]
-# The same of schemas of their own.
+# Pairs of equivalent schemas.
 OTHER_SPELLINGS = [
     ("CREATE TABLE t (a INT DEFAULT NULL)", "CREATE TABLE t (a INT)"),
     ("CREATE TABLE t (a TEXT COLLATE BINARY)", "CREATE TABLE t (a TEXT)"),
@@ -145,7 +145,7 @@ def test_spelling_and_layout_do_not_matter(take: Take, usual: str, other: str) -
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER_SPELLINGS)
-def test_what_goes_without_saying_may_be_said(take: Take, one: str, other: str) -> None:
+def test_explicit_defaults_are_not_drift(take: Take, one: str, other: str) -> None:
     assert said(take(one), take(other)) == []
 
 

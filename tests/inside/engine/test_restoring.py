@@ -124,7 +124,7 @@ def contents(database: Database) -> dict[str, Any]:
     schema = "main" if KIND == "sqlite" else "public"
     with engine.connect() as connection:
         found: dict[str, Any] = {"schema": take_snapshot(connection, schema).to_text()}
-        # Those that count as gone are forgotten by a restore, even by one that is refused.
+        # A restore deletes the rows of instances that count as gone, even if it is refused.
         names = set(sa.inspect(connection).get_table_names()) - {"service_instances"}
         for name in sorted(names):
             row = "*" if KIND == "sqlite" else f"{name}::text"

@@ -37,7 +37,7 @@ THEIRS = [
 
 
 def models() -> sa.MetaData:
-    """The service's own, and what step 1 of the guide asks for."""
+    """The service's own settings, and those of step 1 of the guide."""
     metadata = tables_of_the_first_two()
     people = sa.Table(
         "people",
@@ -50,7 +50,7 @@ def models() -> sa.MetaData:
 
 
 def section(heading: str) -> str:
-    """What the guide says below a heading."""
+    """The guide's text below a heading."""
     [found] = re.findall(rf"### {heading}\n(.*?)\n###? ", GUIDE.read_text("utf-8"), re.S)
     return str(found)
 
@@ -70,10 +70,12 @@ def theirs() -> Iterator[str]:
     drop_database(name)
 
 
-def test_tenants_of_another_tool_are_taken_over(service: Service, theirs: str) -> None:
+def test_tenants_of_another_tool_are_adopted(service: Service, theirs: str) -> None:
     service.config = replace(service.config, load_metadata=models)
     service.patch.setattr(migrations, "config", service.config)
-    second = re.search(r"^2\. (.*?)^3\. ", section("From Knex, Django or manual SQL"), re.M | re.S)
+    second = re.search(
+        r"^2\. (.*?)^3\. ", section("From Knex, from Django, or made by hand"), re.M | re.S
+    )
     assert second is not None
     told = re.findall(r"`((?:migrate|tenant) [^`]+)`", second[1])
     assert told == ["migrate latest", "tenant create demo", "migrate make create_my_tables"]

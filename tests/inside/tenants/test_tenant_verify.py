@@ -108,7 +108,7 @@ def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> No
     assert told == {"a": False, "b": False, "c": True, "d": False}
 
 
-def test_a_replayed_tenant_keeps_its_witnesses_fingerprint(five: Service) -> None:
+def test_a_replayed_tenant_keeps_its_canarys_fingerprint(five: Service) -> None:
     five.add(TABLE, 'op.drop_table("notes")')
     taken = replays(five)
     assert five.all().success

@@ -167,7 +167,7 @@ class Repeated:
 
 
 def _now() -> float:
-    """Seconds, those included in which the machine slept, where one of its clocks counts them."""
+    """Monotonic seconds; they include the time for which the machine slept, if a clock does."""
     clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 

@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from ..errors import ActionableError
 
-# Gets the schemas that the run will change, None for the whole database, and the revision to which it
-# goes, "" for none; returns the name of the backup, if it made one. If it raises, the run ends before
+# Gets the schemas that the run will change (None: the whole database) and the revision that it will
+# reach ("": none); returns the name of the backup, if it made one. If it raises, the run ends before
 # anything is changed.
 BeforeRun = Callable[[Engine, Sequence[str] | None, str], str | None]
 

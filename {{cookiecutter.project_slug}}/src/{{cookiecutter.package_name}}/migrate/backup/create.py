@@ -45,7 +45,7 @@ def create_backup(
 
     Args:
         schemas: the schemas to save; None saves the whole database.
-        target: the revision to which the next run takes them, "" for none; None without a run.
+        target: the revision that the next run will reach, "" for none; None without a run.
         on_step: called with a sentence for each step.
 
     Returns:

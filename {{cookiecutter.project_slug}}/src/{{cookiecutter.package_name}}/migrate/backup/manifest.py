@@ -47,7 +47,7 @@ class Manifest:
         created_at: in UTC. duration: seconds. size: bytes, of all files.
         needs: the backend's requirements of the database before the files are loaded.
         tenants: the tenants in it, by id.
-        target: the revision to which the run after it was to go, "" for none; None without a run.
+        target: the revision that the run after it was to reach, "" for none; None without a run.
     """
 
     name: str

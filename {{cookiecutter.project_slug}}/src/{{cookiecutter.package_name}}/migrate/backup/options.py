@@ -15,7 +15,7 @@ class BackupOptions:
         store: the store of the files.
         keep: number of the service's backups to keep; older ones are deleted after a new one is
             made. See ``retention``.
-        client: path of PostgreSQL's ``pg_dump``; None uses one of the wheel or the PATH.
+        client: path of PostgreSQL's ``pg_dump``; None uses that of the wheel or of the PATH.
         layout: the division into files.
     """
 

@@ -1,19 +1,20 @@
-"""Which backups are too many."""
+"""Select the backups to delete."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from .manifest import Manifest
 
-DATABASE = ""  # beside the ids of tenants
+DATABASE = ""  # stands for the whole database among the ids of tenants
 
 
 def superfluous(manifests: Sequence[Manifest], keep: int) -> list[Manifest]:
-    """Those of these backups, newest first, that nothing needs any more.
+    """Those of these backups, given newest first, that can be deleted.
 
-    The newest are kept, of the whole database and of each tenant apart. So is the one before the first
-    of several attempts to reach a revision, until one succeeds: those after it may hold half of a
-    migration, and there is one more after each restart of a service that cannot start.
+    The newest are kept, for the whole database and for each tenant separately. The one from before
+    the first of several attempts to reach a revision is kept as well, until an attempt succeeds:
+    later ones may contain half of a migration, and each restart of a service that cannot start
+    makes one more.
     """
     counted: dict[str, list[Manifest]] = defaultdict(list)
     attempts: dict[str, list[tuple[Manifest, str]]] = defaultdict(list)
@@ -30,13 +31,13 @@ def superfluous(manifests: Sequence[Manifest], keep: int) -> list[Manifest]:
 
 
 def _first_attempts(own: Iterable[tuple[Manifest, str]]) -> Iterable[str]:
-    """The first backup for each target that runs have not reached, since one did reach its own.
+    """The first backup for each target that no run has reached, since the last successful run.
 
     Args:
-        own: backups of one database or tenant, newest first, with the revision that it had.
+        own: backups of one database or tenant, newest first, with its revision at that time.
     """
     first: dict[str, str] = {}
-    reached: str | None = None  # by the time of the next backup
+    reached: str | None = None  # when the next backup was made
     for manifest, revision in own:
         if manifest.target is not None:
             if manifest.target == reached:

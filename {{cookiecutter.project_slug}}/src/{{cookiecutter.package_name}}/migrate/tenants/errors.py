@@ -151,9 +151,9 @@ def schema_in_use(schema: str) -> ActionableError:
     """
     return ActionableError(
         "backup-tenant-in-use",
-        f"A transaction that does not end uses a table of {schema}.",
+        f"A long transaction uses a table of {schema}.",
         NOTHING_DONE,
-        "Stop the service and whatever else uses it, and run it again.",
+        "Stop the service and everything else that uses the tenant, and restore again.",
     )
 
 

@@ -33,8 +33,8 @@ _CONNECTING = frozenset(
 )
 _CLOCK = frozenset({"fromtimestamp", "now", "today", "utcfromtimestamp", "utcnow"})
 _BUILT_IN = frozenset(
-    {"__import__", "compile", "delattr", "eval", "exec", "getattr", "globals", "hash", "id"}
-    | {"input", "locals", "open", "setattr", "vars"}
+    {"__import__", "compile", "delattr", "eval", "exec", "getattr", "globals"}
+    | {"hash", "id", "input", "locals", "open", "setattr", "vars"}
 )
 _OF_THE_ENGINE = frozenset(
     {"Backfill", "keep_in_step", "shared_only", "stop_keeping", "tenant_only"}

@@ -95,9 +95,9 @@ def _set_aside(session: Connection, schema: str, when: datetime, lock_timeout: f
 
 
 def _lock_tables(raw: Raw, schema: str, lock_timeout: float) -> None:
-    """Keep everybody from the tables: what is written into the old ones would be set aside with them.
+    """Lock the tables: rows written to the old ones would be set aside with them.
 
-    Whoever waits for such a lock looks the name up again when it is free.
+    A statement that waits for such a lock looks up the table's name again afterwards.
     """
     names = [sql.Identifier(schema, str(name)) for (name,) in raw.execute(_TABLES, [schema])]
     if not names:

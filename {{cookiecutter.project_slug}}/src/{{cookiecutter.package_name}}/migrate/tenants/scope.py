@@ -171,7 +171,7 @@ class TenantScope(Scope):
             ActionableError: tenant-id-reserved, tenant-id-unusable: not for the name that is used
             here.
         """
-        # What was there before the service may come before the migration that makes the registry.
+        # A baseline of older tables may come before the migration that creates the registry.
         return (SharedScope(), ScratchTenantScope())
 
     def tables(self, metadata: MetaData) -> MetaData:

@@ -125,7 +125,7 @@ objects AS (
                 FROM pg_inherits AS i WHERE i.inhrelid = c.oid
             ),
             'partition: ' || CASE WHEN starts_with(bound.line, 'FOR VALUES IN (') THEN format('FOR VALUES IN (%s)', (
-                -- As they were given; their order means nothing.
+                -- As they were written, sorted: their order means nothing.
                 SELECT string_agg(v[1], ', ' ORDER BY v[1] COLLATE "C")
                 FROM regexp_matches(substr(bound.line, 16), 'E?''(?:[^'']|'''')*''|[^'', )]+', 'g') AS v
             )) ELSE bound.line END,
@@ -216,10 +216,9 @@ objects AS (
             END,
             'compression: ' || CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
             'statistics target: ' || nullif(a.attstattarget, -1),
-            -- Servers of November 2026 and later keep a number of their own here, a new one at each change.
-            'options: ' || CASE WHEN cardinality(a.attoptions) > 1 OR NOT starts_with(a.attoptions[1], 'pg_attver=') THEN (
+            'options: ' || CASE WHEN a.attoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attoptions) AS o
-                WHERE NOT starts_with(o, 'pg_attver=')
+                WHERE NOT starts_with(o, 'pg_attver=')  -- PostgreSQL 15.20 sets it by itself
             ) END,
             'foreign options: ' || CASE WHEN a.attfdwoptions IS NOT NULL THEN (
                 SELECT string_agg(o, ', ' ORDER BY o COLLATE "C") FROM unnest(a.attfdwoptions) AS o
@@ -716,7 +715,7 @@ objects AS (
     FROM pg_extension AS e
     JOIN schemas AS s ON s.nsp = e.extnamespace
 
-    UNION ALL  -- Privileges on what extensions brought
+    UNION ALL  -- Privileges on objects of extensions
     -- only if: pg_catalog.pg_extension WHERE extname <> 'plpgsql'
     SELECT s.nsp, 'extension member', one.name, '', NULL, m.class, m.oid, 0, one.owner, one.acl, one.acl_kind
     FROM members AS m

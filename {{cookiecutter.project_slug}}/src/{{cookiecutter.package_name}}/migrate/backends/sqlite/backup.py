@@ -39,7 +39,7 @@ class Dump:
     def size(self) -> int:
         """The maximum size of the copy in bytes."""
         path = path_of(self._engine)
-        # What was written last may be in the log beside it alone.
+        # The latest changes may be only in the write-ahead log.
         files = [] if path is None else [path, path.with_name(f"{path.name}-wal")]
         return sum(file.stat().st_size for file in files if file.exists())
 

@@ -254,7 +254,7 @@ def _column(table: _Table, part: list[str]) -> None:
             facts["not null"] = "yes" + _behind(behind[1:])
         elif word == "default" and behind != ["null"]:
             facts["default"] = _default(behind)
-        elif word == "collate" and behind != ["binary"]:  # which is usual
+        elif word == "collate" and behind != ["binary"]:  # the default
             facts["collation"] = behind[0].upper()
         elif word == "as":
             stop = group(behind, 0)
@@ -265,7 +265,7 @@ def _column(table: _Table, part: list[str]) -> None:
     table.rows.append(("column", f"{table.name}.{column}", in_order))
 
 
-# Of a column, in this order, however its clauses are written.
+# The facts about a column, in this order, whatever the order of its clauses.
 _FACTS = ("type", "not null", "default", "collation", "generated", "generated when read")
 
 
@@ -328,7 +328,7 @@ def _default(parts: list[str]) -> str:
 
 
 def _behind(parts: Sequence[str]) -> str:
-    # What is done about a conflict where nothing is said.
+    # ON CONFLICT ABORT is the default.
     return f" {text}" if (text := join(parts).replace("on conflict abort", "").strip()) else ""
 
 
