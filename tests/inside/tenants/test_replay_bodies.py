@@ -443,7 +443,7 @@ SEEING: dict[str, list[str]] = {
         '    op.execute("UPDATE items SET price = 1")',
         "finally:",
         "    sa.Connection.execute = real",
-        "op.execute(f\"INSERT INTO log VALUES ('{heard[-1]}')\")",
+        "op.execute(f\"INSERT INTO log VALUES ('{heard[-1] if heard else 0}')\")",
     ],
     "a default that looks at its connection": [
         "def which(c):",
