@@ -1,4 +1,4 @@
-"""Who asks: for routes that need to know."""
+"""Dependencies of routes that need the current user."""
 
 from typing import Annotated
 
@@ -27,10 +27,10 @@ async def get_claims(
     database: RequestDatabaseDep,
     token: Annotated[str | None, Security(_bearer)],
 ) -> Claims:
-    """What the token says that came with the request. Forged ones get no further than this.
+    """The claims of the request's token. A forged token is refused here.
 
     Raises:
-        HttpError: 401, there is none, or it is not good.
+        HttpError: 401, if there is no token, or it is not valid.
     """
     tokens = Tokens(request.app.state.settings, database.binding)
     claims = tokens.read(token, "access") if token else None
@@ -45,12 +45,12 @@ ClaimsDep = Annotated[Claims, Depends(get_claims)]
 async def get_current_user(
     request: Request, claims: ClaimsDep, session: SessionDep, database: RequestDatabaseDep
 ) -> User:
-    """The user whose token came with the request, looked up anew each time.
+    """The user of the request's token, read from the database for each request.
 
-    Asynchronous, so that what it binds to the logs is there for the whole request.
+    Asynchronous, so that the user is in every log line of the request.
 
     Raises:
-        HttpError: 401, the token is not good any more.
+        HttpError: 401, if the token is not valid any more.
     """
     lanes: Lanes = request.app.state.lanes
     user = await lanes.database.in_thread(_look_up, database, session, claims)
@@ -63,7 +63,7 @@ async def get_current_user(
 def _look_up(database: RequestDatabase, session: Session, claims: Claims) -> User | None:
     database.begin_look_up(session)
     user = find_holder(session, claims)
-    session.commit()  # the connection goes back: what comes next may wait
+    session.commit()  # returns the connection, because the next step may wait
     return user
 
 

@@ -21,9 +21,9 @@ def ping(engine: Engine) -> None:
 
 
 def apart(engine: Engine) -> Engine:
-    """The same database by connections that are not the pool's, which may all be in use.
+    """The same database with a separate pool, because the connections of the pool may all be in use.
 
-    Each statement is a transaction of its own.
+    Each statement is a separate transaction.
     """
     if isinstance(engine.pool, StaticPool):  # SQLite in memory: the database is its connection
         return engine
@@ -37,19 +37,19 @@ def apart(engine: Engine) -> Engine:
 
 
 def open_session(engine: Engine, *, read_only: bool = False) -> Session:
-    """A session for a ``with`` block. Call ``session.commit()`` to keep what was written.
+    """A session for a ``with`` block. Call ``session.commit()`` to keep the changes.
 
     Args:
-        read_only: nothing will be written; SQLite then takes no write lock.
+        read_only: the session only reads; SQLite then takes no write lock.
     """
     return Session(_reading(engine) if read_only else engine, expire_on_commit=False)
 
 
 def begin_look_up(session: Session, options: Mapping[str, Any] = LOOK_UP) -> None:
-    """Begin a transaction that reads one statement and ends: as cheap as the database has it.
+    """Begin a transaction for one statement that reads, in the cheapest way of the database.
 
-    It leaves nothing on the connection, which the pool need not clean then. Where a transaction
-    has begun, it goes on as it is.
+    It leaves nothing on the connection, so the pool does not need to clean it. A transaction that
+    has begun continues unchanged.
     """
     if not session.in_transaction():
         session.connection(execution_options=options).info["looked_up"] = True

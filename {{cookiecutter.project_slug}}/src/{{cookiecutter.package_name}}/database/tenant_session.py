@@ -1,19 +1,18 @@
 """Sessions that see one tenant's tables.
 
-Each transaction of the connection enters the tenant's schema for itself, whoever began it; so
-nothing is left behind on the connection, and it is safe behind PgBouncer. ``public`` is never in
-the path.
+Each transaction on the connection enters the tenant's schema, no matter how it began; so nothing
+stays on the connection, and it is safe behind PgBouncer. ``public`` is never in the path.
 
-What is promised: after a commit or rollback of the session, of its connection, of the driver, or a
+Promised: after a commit or rollback of the session, of its connection, of the driver, or a
 raw COMMIT, ROLLBACK, SET, RESET or DISCARD, the next statement runs in the tenant again, with its
-role if it has one. AUTOCOMMIT is refused. No transaction sees what another tenant's left on the
-connection: temporary tables, settings, cursors, prepared statements, LISTEN, advisory locks,
+role if it has one. AUTOCOMMIT is refused. No transaction sees anything that another tenant left on
+the connection: temporary tables, settings, cursors, prepared statements, LISTEN, advisory locks,
 ``lastval()``.
 
-What is not: a path keeps mistakes in, not intent. A statement that writes ``tenant_other.users``
-reads it, and so does a function that sets the path and reads in one call, unless tenants have
-roles (TENANT_ROLES). And a role keeps out what the tenant's session executes, not who gets to
-execute SQL of his own: ``RESET ROLE`` is open to everybody.
+Not promised: the path prevents mistakes, not attacks. A statement with ``tenant_other.users`` reads
+that table, and so does a function that sets the path and reads in one call, unless tenants have
+roles (TENANT_ROLES). A role limits the session's statements, but not an attacker who can execute
+SQL: everybody may ``RESET ROLE``.
 """
 
 from collections.abc import Iterator
@@ -45,17 +44,17 @@ _guards: WeakKeyDictionary[Connection, TenantGuard] = WeakKeyDictionary()
 @event.listens_for(TenantSession, "after_begin")
 def _guard(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if transaction.nested:
-        return  # a savepoint keeps what its transaction entered
+        return  # in a savepoint the schema of its transaction is still set
     info = session.info
     _guards[connection] = TenantGuard(*_behind(connection), info["tenant"], role=info["role"])
     _renew_after(info.get("tenants_per_connection"), info["tenant"], connection)
-    # On the engine, and once: a listener on each connection takes ten times as long.
+    # Once, on the engine: a listener on each connection takes ten times as long.
     if not event.contains(connection.engine, "begin", _follow):
         event.listen(connection.engine, "begin", _follow)
 
 
 def _follow(connection: Connection) -> None:
-    # After invalidate() another one is behind it, and the cursor of its first statement is made.
+    # After invalidate() there is another driver connection, with a cursor for its first statement.
     guard = _guards.get(connection)
     if guard is not None and connection.connection.driver_connection is not guard.connection:
         guard.move(*_behind(connection))
@@ -63,28 +62,28 @@ def _follow(connection: Connection) -> None:
 
 
 def _behind(connection: Connection) -> tuple[Any, bool]:
-    # Without a mark of ``database.postgresql`` nobody knows whether there is a pooler.
+    # Without the mark of ``database.postgresql`` assume a pooler.
     return connection.connection.driver_connection, connection.info.get("is_pooled", True)
 
 
 def _renew_after(tenants: int | None, tenant: str, connection: Connection) -> None:
-    # The server's process keeps what it learned of each tenant's tables, as long as it lives.
+    # The server's process caches the tables of each tenant until it ends.
     served: set[str] = connection.info.setdefault("tenants", set())
     served.add(tenant)
     if tenants is not None and len(served) >= tenants:
-        connection.connection.invalidate(soft=True)  # replaced when it is taken the next time
+        connection.connection.invalidate(soft=True)  # replaced at the next checkout
 
 
 @contextmanager
 def tenant_session(
     engine: Engine, tenant: str, *, role: bool = False, tenants_per_connection: int | None = None
 ) -> Iterator[Session]:
-    """A tenant's session outside a request. Call ``session.commit()`` to keep what was written.
+    """A tenant's session outside a request. Call ``session.commit()`` to keep the changes.
 
     Args:
-        role: whether tenants have roles of their own (TENANT_ROLES).
-        tenants_per_connection: after how many tenants a connection is replaced by a new one; never
-            when left out (TENANTS_PER_CONNECTION).
+        role: whether each tenant has a database role (TENANT_ROLES).
+        tenants_per_connection: number of tenants after which a connection is replaced; None for
+            never (TENANTS_PER_CONNECTION).
     """
     info = {"tenant": tenant, "role": role, "tenants_per_connection": tenants_per_connection}
     with TenantSession(engine, info=info, expire_on_commit=False) as session:

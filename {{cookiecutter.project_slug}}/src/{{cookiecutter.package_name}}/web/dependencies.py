@@ -1,4 +1,4 @@
-"""What routes ask for: a session."""
+"""Dependencies of routes: a session and the lanes."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -13,7 +13,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 async def get_lanes(request: Request) -> Lanes:
-    """The lanes of the service: how much it does at once."""
+    """The lanes of the service, which limit how much work runs at the same time."""
     lanes: Lanes = request.app.state.lanes
     return lanes
 
@@ -22,13 +22,13 @@ LanesDep = Annotated[Lanes, Depends(get_lanes)]
 
 
 async def get_session(request: Request, database: RequestDatabaseDep) -> AsyncIterator[Session]:
-    """One session for each request. Call ``session.commit()`` to keep what was written.
+    """One session for each request. Call ``session.commit()`` to keep the changes.
 
-    The request waits here for its place among those that use the database, and gives it back
-    before the answer is sent: a client that reads slowly keeps no connection.
+    The request waits here for a place in the database lane, and returns it before the answer is
+    sent, so that a client that reads slowly holds no connection.
 
     Raises:
-        HttpError: 503, too many requests wait already, or this one waited too long.
+        HttpError: 503, if too many requests wait, or this one waited too long.
     """
     lanes: Lanes = request.app.state.lanes
     async with lanes.database:

@@ -1,8 +1,8 @@
-"""How much is done at once, and how much may wait.
+"""Limits on how much work runs at the same time, and on how much work waits.
 
-The rule behind it: whoever holds a connection waits for nothing but the database. So a request
-waits for its place first, holding nothing; a place stands for a thread and a connection that are
-free. Hashing and mail take long and need neither: each has a lane, and threads, of its own.
+The rule: a request with a connection waits only for the database. So a request first waits for a
+place, without a connection; each place has a free thread and a free connection. Hashing and mail
+take long and need no connection: each has a separate lane with its own threads.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 class Lane:
-    """So many at once, so many waiting in the order in which they came: ``async with`` a place.
+    """A number of places, and a queue for them, first in, first out: ``async with`` takes a place.
 
     Args:
-        at_once: places, each with a thread.
-        waiting: how many may wait for a place; whoever comes then is refused at once.
-        patience: seconds that one may wait; None for as long as it takes.
+        at_once: number of places; each has a thread.
+        waiting: how many may wait for a place; further ones are refused immediately.
+        patience: seconds to wait at most; None for no limit.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Lane:
         self._places.release()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Wait for a place, and do the work in its thread.
+        """Wait for a place, and run the work in its thread.
 
         Raises:
             HttpError: 503, too many wait already, or the wait took too long.
@@ -77,10 +77,10 @@ class Lane:
             return await self.in_thread(work, *args, **kwargs)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do the work in a thread. For those who have a place: its thread is free."""
+        """Run the work in a thread. The caller must have a place, so that a thread is free."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        context = copy_context()  # the log's request id goes along
+        context = copy_context()  # keeps the request id for the log
 
         def do() -> None:
             try:
@@ -94,7 +94,7 @@ class Lane:
         return await done
 
     def close(self) -> None:
-        """Take no more work. What a thread does now, it finishes."""
+        """Accept no more work. Running work is finished."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -116,10 +116,10 @@ class Lanes:
     """The lanes of a running service.
 
     Attributes:
-        database: a place for each connection of the pool.
-        hashing: a place for each processor; more would only share them.
-        mail: mail servers take their time.
-        counting: for attempts that are counted elsewhere, by RATE_LIMIT_STORAGE_URL.
+        database: one place for each connection of the pool.
+        hashing: one place for each processor; more would only compete for them.
+        mail: separate, because mail servers are slow.
+        counting: for counting attempts in an external storage (RATE_LIMIT_STORAGE_URL).
     """
 
     database: Lane
@@ -129,7 +129,7 @@ class Lanes:
 
     @classmethod
     def open(cls, settings: Settings) -> "Lanes":
-        """The lanes that the settings ask for. Call it where the event loop runs."""
+        """Make the lanes according to the settings. Call it in the event loop."""
         waiting = settings.max_waiting_requests
         return cls(
             Lane("database", settings.db_pool_max, waiting),
@@ -139,6 +139,6 @@ class Lanes:
         )
 
     def close(self) -> None:
-        """Take no more work."""
+        """Accept no more work."""
         for lane in (self.database, self.hashing, self.mail, self.counting):
             lane.close()

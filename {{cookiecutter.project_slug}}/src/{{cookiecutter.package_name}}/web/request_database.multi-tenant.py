@@ -1,4 +1,4 @@
-"""Where the rows of a request are: in the schema of its tenant."""
+"""The database of a request: the schema of its tenant."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -10,7 +10,7 @@ from ..database.session import begin_look_up
 from ..database.tenant_session import TenantSession
 from .request_tenant import HEADER, TenantDep
 
-# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+# The header of a request for each claim in ``RequestDatabase.binding``.
 BINDING_HEADERS = {"tenant": HEADER}
 
 
@@ -18,8 +18,8 @@ class RequestDatabase:
     """Opens the sessions of a request.
 
     Attributes:
-        binding: claims that every token of this request carries, and that a token must carry to
-            count: a token of one tenant is no token in another.
+        binding: claims that tokens of this request contain and must contain: a token of one
+            tenant is not valid in another.
     """
 
     def __init__(self, request: Request, tenant: str) -> None:
@@ -33,11 +33,11 @@ class RequestDatabase:
         }
 
     def open(self, *, read_only: bool = False) -> Session:
-        """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
+        """A session for a ``with`` block. Call ``session.commit()`` to keep the changes."""
         return TenantSession(self._engine, info=self._info, expire_on_commit=False)
 
     def begin_look_up(self, session: Session) -> None:
-        """Begin a transaction of one statement that reads, after it entered the tenant's schema."""
+        """Begin a transaction for one statement that reads in the tenant's schema."""
         begin_look_up(session, {})
 
 

@@ -1,4 +1,4 @@
-"""Where the rows of a request are: in the service's one database."""
+"""The database of a request: the only database of the service."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ..database.session import begin_look_up, open_session
 
-# The header that carries each claim of ``RequestDatabase.binding`` in a request.
+# The header of a request for each claim in ``RequestDatabase.binding``.
 BINDING_HEADERS: dict[str, str] = {}
 
 
@@ -16,8 +16,8 @@ class RequestDatabase:
     """Opens the sessions of a request.
 
     Attributes:
-        binding: claims that every token of this request carries, and that a token must carry to
-            count. None here; a service whose users live in several places names the place.
+        binding: claims that tokens of this request contain and must contain. None here; a
+            service with several places for users names the place.
     """
 
     binding: Mapping[str, str] = {}
@@ -26,11 +26,11 @@ class RequestDatabase:
         self._engine = request.app.state.engine
 
     def open(self, *, read_only: bool = False) -> Session:
-        """A session for a ``with`` block. Call ``session.commit()`` to keep what was written."""
+        """A session for a ``with`` block. Call ``session.commit()`` to keep the changes."""
         return open_session(self._engine, read_only=read_only)
 
     def begin_look_up(self, session: Session) -> None:
-        """Begin a transaction of one statement that reads."""
+        """Begin a transaction for one statement that reads."""
         begin_look_up(session)
 
 

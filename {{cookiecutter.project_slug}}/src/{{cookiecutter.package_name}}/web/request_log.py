@@ -1,4 +1,4 @@
-"""A line of the log for each request, and an id that ties its lines together."""
+"""A log line for each request, and an id that is the same in all its lines."""
 
 import re
 import time
@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .client import client_of
 
 REQUEST_ID_HEADER = "X-Request-ID"
-ERROR_CODE = "error_code"  # key of a request's scope: the code of the error that answered it
-# What asks every few seconds: logged at DEBUG.
+ERROR_CODE = "error_code"  # key in a request's scope: the code of the error in its answer
+# Requested every few seconds: logged at DEBUG.
 PROBES = ("/health/live", "/health/ready", "/metrics")
 _REQUEST_ID_KEY = REQUEST_ID_HEADER.lower().encode()
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
@@ -22,11 +22,11 @@ Observe = Callable[[Scope, int, float, str | None], None]
 
 
 class RequestLog:
-    """ASGI middleware: gives each request an id, binds it to every log line, logs the answer.
+    """ASGI middleware: gives each request an id for its log lines, and logs the answer.
 
     Args:
-        headers: for every answer that does not set its own.
-        observe: told of every answer: scope, status, seconds, and the code of an error.
+        headers: added to every answer that does not set them itself.
+        observe: called for every answer with scope, status, seconds, and the code of an error.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class RequestLog:
 
 
 def _request_id(scope: Scope) -> str:
-    # An id from outside ends up in the logs, so it is taken only when it is plainly an id.
+    # An id from a client appears in the logs, so only plain characters are accepted.
     for name, value in scope["headers"]:
         if name == _REQUEST_ID_KEY and _REQUEST_ID.match(value):
             return str(value.decode())

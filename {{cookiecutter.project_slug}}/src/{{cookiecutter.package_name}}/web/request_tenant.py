@@ -1,4 +1,4 @@
-"""Which tenant a request is for."""
+"""The tenant of a request."""
 
 from typing import Annotated
 
@@ -22,12 +22,12 @@ _header = APIKeyHeader(
 async def request_tenant(
     request: Request, header: Annotated[str | None, Security(_header)] = None
 ) -> str:
-    """The tenant's id, from the header or, when so configured, from the host name's first label.
+    """The tenant's id, from the header or, with TENANT_FROM_HOST, from the host's first label.
 
-    Asynchronous, so that what it binds to the logs is there for the whole request.
+    Asynchronous, so that the tenant is in every log line of the request.
 
     Raises:
-        HttpError: 400, the request names no tenant, several, or none that could be.
+        HttpError: 400, if the request names no tenant, several, or an invalid one.
     """
     if len(request.headers.getlist("X-Tenant-ID")) > 1:
         raise tenant_named_twice()
@@ -41,7 +41,7 @@ async def request_tenant(
     except ActionableError as error:
         raise HttpError.from_error(error, 400) from None
     structlog.contextvars.bind_contextvars(tenant=tenant)
-    request.state.tenant = tenant  # what limits count by
+    request.state.tenant = tenant  # limits count by tenant
     return tenant
 
 
