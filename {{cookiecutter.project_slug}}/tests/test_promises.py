@@ -164,8 +164,8 @@ def test_the_server_names_neither_itself_nor_whom_a_stranger_claims_to_be(
 ) -> None:
     with socket.create_connection(impatient[1]) as client:
         client.settimeout(60)
-        request = b"GET /errors HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
-        client.sendall(request)
+        head = b"Host: x\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+        client.sendall(b"GET /errors HTTP/1.1\r\n" + head)
         said = b""
         while received := _received(client):
             said += received
