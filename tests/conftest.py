@@ -49,6 +49,7 @@ LONGEST = (
 )
 
 
+@pytest.hookimpl(trylast=True)  # after those that -m leaves out are gone
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the slowest tests first in what each worker begins with: its share, from one place on."""
 
