@@ -95,13 +95,10 @@ class Accounts:
             User.verification_token == digest(given.token),
             User.verification_token_expires_at > utc_now(),
         )
-        values = CONFIRMED
-        if given.password is None:
-            user, values = self._awaited(*awaited), CONFIRMED | {"password_hash": NO_PASSWORD}
-        else:
-            user = self._recognise(given.password, *awaited)
+        unproved = {"password_hash": NO_PASSWORD} if given.password is None else {}
+        user = self._recognise(given.password, *awaited)
         with self.database.open() as session:
-            changed = _change(session, user, *awaited, **values) if user else None
+            changed = _change(session, user, *awaited, **CONFIRMED, **unproved) if user else None
             if changed is None:
                 raise errors.confirmation_refused()
             mail = None
@@ -210,24 +207,18 @@ class Accounts:
             fragment = self.tokens.fragment(token)
             self.send(messages.password_reset(self.settings, user.email, fragment))
 
-    def _recognise(self, password: str, *which: Any) -> User | None:
-        # It takes the same time if the user or even the tenant does not exist: such requests cost
-        # as much as a sign-in.
+    def _recognise(self, password: str | None, *which: Any) -> User | None:
+        # With None, no password is asked for. It takes the same time then, and if the user or even
+        # the tenant does not exist: such requests cost as much as a sign-in.
         try:
             with self.database.open() as session:
                 user = session.scalar(select(User).where(*which))
                 session.commit()
         except HttpError:
-            self.passwords.verify(password, None)
+            self.passwords.verify(password or "", None)
             raise
-        right = self.passwords.verify(password, user.password_hash if user else None)
-        return user if right else None
-
-    def _awaited(self, *which: Any) -> User | None:
-        with self.database.open() as session:
-            user: User | None = session.scalar(select(User).where(*which))
-            session.commit()
-        return user
+        right = self.passwords.verify(password or "", user.password_hash if user else None)
+        return user if right or password is None else None
 
     def _holder(self, claims: Claims) -> User | None:
         with self.database.open() as session:
