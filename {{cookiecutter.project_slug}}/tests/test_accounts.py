@@ -80,6 +80,13 @@ def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outb
     assert (user.email, user.name) == (ADA["email"], ADA["name"])
 
 
+def test_an_address_is_as_long_as_the_table_can_hold(client: TestClient) -> None:
+    longest = f"{'a' * 64}@{'b' * 61}.{'c' * 61}.{'d' * 61}.com"
+    assert len(longest) == 254
+    for email, status in ((longest, 201), (longest.replace("b.", "bb."), 422)):
+        assert client.post("/auth/register", json={**ADA, "email": email}).status_code == status
+
+
 def test_an_address_registered_by_many_at_once_is_one_user(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -68,6 +68,8 @@ def test_pages_hold_every_user_once_also_those_of_one_moment(admin: TestClient) 
         if after is None:
             break
     assert sorted(found) == sorted(emails)
+    whole = admin.get("/users", params={"limit": 7}).json()
+    assert (len(whole["items"]), whole["next"]) == (7, None)
 
 
 def test_search_takes_signs_for_what_they_are(admin: TestClient) -> None:

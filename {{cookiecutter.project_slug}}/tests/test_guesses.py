@@ -1,6 +1,7 @@
 """Guessing passwords becomes slow, and does not lock the owner out."""
 
 import itertools
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -97,6 +98,16 @@ def test_the_right_password_makes_the_wrong_ones_before_it_forgotten(limited: Te
         answers = [sign_in(limited, password="wrong horse").status_code for _ in range(4)]
         assert answers == [401] * 4
         assert sign_in(limited).status_code == 200
+
+
+def test_the_right_password_also_ends_the_delay(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", Mock(return_value=time.time()))  # the delay never passes
+    limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
+    for _ in range(2):
+        assert [passes(limiter) for _ in range(4)] == [True, True, True, False]
+        limiter.guessed("192.0.2.1", ACCOUNT)
 
 
 def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> None:
@@ -211,6 +222,32 @@ def test_a_storage_that_is_away_is_replaced_by_this_process(
     with Client(create_app(away)) as client:
         assert [sign_in(client).status_code for _ in range(3)] == [401, 401, 429]
     assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
+
+
+def test_a_storage_in_the_network_keeps_no_other_request_waiting(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def note(self: Counters, work: Any) -> None:
+        threads.append(threading.current_thread().name)
+
+    monkeypatch.setattr(Counters, "use", note)
+    for address in (None, SecretStr("memory://")):
+        app = create_app(settings.model_copy(update={"rate_limit_storage_url": address}))
+        with Client(app) as client:
+            sign_in(client)
+    here, shared = threads[:2], threads[2:]
+    assert all(name.startswith("counting") for name in shared)
+    assert here and len(here) == len(shared)
+    assert not any(name.startswith("counting") for name in here)
+
+
+def test_an_answer_of_redis_is_awaited_for_a_second_once() -> None:
+    redis: Any = Counters("redis://127.0.0.1:1")._shared
+    how = redis.storage.connection_pool.connection_kwargs
+    assert (how["socket_timeout"], how["socket_connect_timeout"]) == (1.0, 1.0)
+    assert how["retry"].get_retries() == 0
 
 
 def test_a_storage_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
