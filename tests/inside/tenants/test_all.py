@@ -127,6 +127,18 @@ def test_a_migration_outside_a_transaction_reaches_every_tenant_and_leaves_no_pa
     assert indexes == [("tenant_t0",), ("tenant_t1",), ("tenant_t2",)]
 
 
+@pytest.mark.parametrize("leave", ["SET search_path TO public", "RESET search_path"])
+def test_a_body_that_leaves_its_schema_takes_the_next_one_nowhere(
+    service: Service, leave: str
+) -> None:
+    service.make("acme")
+    service.add(f"op.execute({leave!r})")
+    service.add('op.create_table("notes", sa.Column("id", sa.Integer))')
+    assert service.all().success
+    schemas = service.ask("SELECT schemaname FROM pg_tables WHERE tablename = 'notes'")
+    assert schemas == [("tenant_acme",)]
+
+
 def test_rolling_back_takes_every_tenant_to_where_public_is_then(service: Service) -> None:
     service.make(*NAMES[:4])
     service.add(ADD, REMOVE)
