@@ -19,6 +19,7 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import rate_limits
+from {{ cookiecutter.package_name }}.web.client import network_of
 from {{ cookiecutter.package_name }}.web.rate_limits import Counters, RateLimiter
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
@@ -278,3 +279,4 @@ def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(
             come_from(client, address)
             statuses.append(sign_in(client).status_code)
     assert statuses == [401, 401, 429]
+    assert network_of({"client": None}) == ""  # over a Unix socket

@@ -98,6 +98,8 @@ def test_only_its_own_host_names_are_answered(settings: Settings) -> None:
         for host in ("api.example.com", "API.example.com", "api.example.com:8000"):
             assert client.get("/users/me", headers={"Host": host}).status_code == 401
         assert client.get("/health/live", headers={"Host": "10.1.2.3"}).status_code == 200
+    with serve(settings, allowed_hosts=("www.example.com",)) as client:
+        assert client.get("/users/me", headers={"Host": "example.com"}).status_code == 400
 
 
 def test_host_names_can_be_those_below_a_domain(settings: Settings) -> None:
@@ -114,8 +116,14 @@ def test_other_origins_are_let_in_by_name_only(settings: Settings) -> None:
     with serve(settings) as closed:
         assert "Access-Control-Allow-Origin" not in closed.options("/users/me", headers=ask).headers
     with serve(settings, cors_origins=(origin,)) as opened:
-        headers = opened.options("/users/me", headers=ask).headers
-        assert headers["Access-Control-Allow-Origin"] == origin
+        change = {
+            "Access-Control-Request-Method": "PATCH",
+            "Access-Control-Request-Headers": "authorization, content-type",
+        }
+        for asked in (ask, {**ask, **change}):
+            answer = opened.options("/users/me", headers=asked)
+            assert answer.status_code == 200
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
         broken = opened.get("/broken", headers={"Origin": origin})
         assert broken.headers["Access-Control-Allow-Origin"] == origin
         stranger = opened.options("/users/me", headers={**ask, "Origin": "https://evil.example"})
