@@ -161,7 +161,7 @@ def becomes_ready(address: str) -> None:
         time.sleep(0.1)
 
 
-def test_write_read_see_the_sql_and_apply_while_make_dev_runs(
+def test_a_migration_is_written_previewed_and_applied_while_make_dev_runs(
     dev: tuple[Desk, Running], address: str
 ) -> None:
     desk, running = dev
@@ -191,7 +191,7 @@ def test_write_read_see_the_sql_and_apply_while_make_dev_runs(
     assert running.said().count("Ready to serve") == 2
 
 
-def test_a_client_that_sends_half_a_request_is_let_go_under_reload_too(
+def test_with_reload_a_client_with_half_a_request_is_disconnected_too(
     dev: tuple[Desk, Running], address: str
 ) -> None:
     host, _, port = address.removeprefix("http://").partition(":")
@@ -202,7 +202,7 @@ def test_a_client_that_sends_half_a_request_is_let_go_under_reload_too(
             assert client.recv(1) == b""
 
 
-def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(
+def test_after_a_failed_start_make_dev_waits_for_a_corrected_migration(
     desk: Callable[..., Desk], address: str
 ) -> None:
     here = desk()
@@ -218,7 +218,7 @@ def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(
     assert running.stop() == 0, running.said()
 
 
-def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
+def test_a_reload_keeps_users_signed_in_and_mailed_links_work(
     dev: tuple[Desk, Running], address: str
 ) -> None:
     desk, running = dev
@@ -249,7 +249,7 @@ def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
     ],
 )
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_signal_stops_a_long_migration_and_undoes_it(
+def test_a_signal_stops_a_long_migration_and_rolls_it_back(
     desk: Callable[..., Desk],
     empty_database: Any,
     address: str,

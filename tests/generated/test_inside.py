@@ -28,7 +28,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("database", "part"), PARTS)
-def test_what_runs_inside_passes(
+def test_the_tests_of_tests_inside_pass(
     project: Bake,
     service_environment: ServiceEnvironment,
     request: pytest.FixtureRequest,

@@ -141,7 +141,7 @@ def scene(project: Any, service_environment: ServiceEnvironment, tmp_path: Path)
         yield made
 
 
-def test_an_operator_signs_in_and_sees_what_goes_on(
+def test_an_operator_signs_in_and_sees_backfill_contract_drift_and_runs(
     open_browser: Callable[[], webdriver.Chrome], scene: Scene
 ) -> None:
     axe = axe_source()

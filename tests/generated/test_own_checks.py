@@ -22,7 +22,7 @@ def test_the_service_passes_its_own_tests(
 
 
 @pytest.mark.thorough
-def test_the_service_passes_its_own_tests_which_reach_nearly_all_of_it(
+def test_the_service_passes_its_own_tests_with_the_required_coverage(
     project: Bake, service_environment: ServiceEnvironment
 ) -> None:
     folder = project(database="postgresql")
@@ -31,7 +31,7 @@ def test_the_service_passes_its_own_tests_which_reach_nearly_all_of_it(
 
 
 @pytest.mark.thorough
-def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_given(
+def test_the_multi_tenant_service_passes_its_own_tests_on_test_database_url(
     project: Bake, service_environment: ServiceEnvironment, postgres: str
 ) -> None:
     folder = project(database="postgresql-multi-tenant")
@@ -71,7 +71,7 @@ def test_the_service_passes_ruff(
 
 
 @each_database
-def test_plain_alembic_goes_up_finds_nothing_to_change_and_goes_down(
+def test_plain_alembic_upgrades_checks_and_downgrades(
     project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
 ) -> None:
     folder, address = project(database=database), empty_database(database)

@@ -120,13 +120,15 @@ def test_what_can_be_raised_is_documented(bake: Bake, database: str) -> None:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_function_that_is_found_out(bake: Bake, tmp_path: Path, lie: str) -> None:
+def test_a_documented_error_that_cannot_be_raised_is_found(
+    bake: Bake, tmp_path: Path, lie: str
+) -> None:
     (found,) = planted(lies(with_text(bake, tmp_path, LIES[lie])))
     assert " documents HttpError 40" in found
 
 
 @pytest.mark.parametrize("silence", SILENCES)
-def test_a_function_that_keeps_an_error_to_itself(bake: Bake, tmp_path: Path, silence: str) -> None:
+def test_an_undocumented_error_is_found(bake: Bake, tmp_path: Path, silence: str) -> None:
     (found,) = planted(silences(with_text(bake, tmp_path, SILENCES[silence])))
     assert " does not document that it raises HttpError " in found
 
