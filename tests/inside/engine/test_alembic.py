@@ -76,7 +76,7 @@ def test_alembic_leaves_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_stamped_migrations_are_a_baseline_and_no_rollback_undoes_them(
+def test_stamped_migrations_are_a_baseline_and_are_not_rolled_back(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -115,7 +115,7 @@ def test_a_stamp_backwards_makes_later_migrations_pending(
     engine.dispose()
 
 
-def test_a_rollback_right_after_a_stamp_leaves_the_tables(
+def test_a_rollback_after_a_stamp_keeps_the_tables(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -128,7 +128,7 @@ def test_a_rollback_right_after_a_stamp_leaves_the_tables(
     engine.dispose()
 
 
-def test_alembic_asks_before_it_undoes_where_the_service_says_so(
+def test_alembic_downgrade_needs_a_confirmation_if_configured(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     settings = folder.path / "env.py"

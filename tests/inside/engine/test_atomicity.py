@@ -17,7 +17,7 @@ ALONE = "transaction = False\n"
 FAIL = "op.execute('this is no SQL')"
 
 
-def test_a_failure_in_the_middle_leaves_all_as_it_was(
+def test_a_failed_run_changes_nothing(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -36,7 +36,7 @@ def test_a_failure_in_the_middle_leaves_all_as_it_was(
     assert run_migrations(engine, config=folder.config()).batch == 2
 
 
-def test_a_migration_outside_a_transaction_makes_each_its_own_unit(
+def test_with_a_migration_outside_a_transaction_each_one_is_committed_alone(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -53,7 +53,7 @@ def test_a_migration_outside_a_transaction_makes_each_its_own_unit(
     assert (retry.batch, retry.migrations) == (2, ("003_bad",))
 
 
-def test_what_fails_outside_a_transaction_says_that_its_half_stays(
+def test_a_failure_outside_a_transaction_says_that_its_first_half_stays(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("half", [create("a"), FAIL], extra=ALONE)
@@ -64,7 +64,7 @@ def test_what_fails_outside_a_transaction_says_that_its_half_stays(
     assert database.heads() == set()
 
 
-def test_alembic_s_own_way_out_of_the_transaction_is_understood(
+def test_autocommit_block_of_alembic_is_recognised(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -88,7 +88,7 @@ def test_an_index_is_built_concurrently(engine: sa.Engine, folder: Folder) -> No
     assert rollback_migrations(engine, config=folder.config()).migrations == ("002_idx", "001_a")
 
 
-def test_a_rollback_that_fails_midway_keeps_what_it_did_and_can_be_continued(
+def test_a_rollback_that_fails_midway_can_be_continued(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -106,7 +106,7 @@ def test_a_rollback_that_fails_midway_keeps_what_it_did_and_can_be_continued(
     assert database.tables() == set()
 
 
-def test_what_fails_at_the_commit_blames_all_that_it_undid(
+def test_an_error_at_the_commit_names_all_migrations_that_were_rolled_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
@@ -128,7 +128,7 @@ CHILD = (
 )
 
 
-def test_an_interrupt_undoes_the_run_and_frees_the_lock(
+def test_an_interrupt_rolls_the_run_back_and_releases_the_lock(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -139,7 +139,7 @@ def test_an_interrupt_undoes_the_run_and_frees_the_lock(
     assert migrate_up(engine, config=folder.config(lock_timeout=1)).success
 
 
-def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
+def test_a_connection_lost_during_a_run_is_an_error_without_traceback(
     folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -166,7 +166,7 @@ def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
 
 
 @pytest.mark.skipif(KIND != "postgresql", reason="SQLite has no sessions to end")
-def test_a_session_that_is_ended_in_the_middle_undoes_the_run(
+def test_a_terminated_session_rolls_the_run_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")

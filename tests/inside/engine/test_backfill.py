@@ -95,7 +95,7 @@ class Told(Observer):
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_every_row_is_updated_once_in_chunks(
+def test_a_backfill_updates_every_row_once_in_chunks(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     told = Told()
@@ -109,7 +109,7 @@ def test_every_row_is_updated_once_in_chunks(
     assert off_by(database) == {1: ROWS}
 
 
-def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
+def test_only_rows_that_match_the_condition_are_updated_with_a_uuid_key(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     uuid = "CHAR(36)" if KIND == "sqlite" else "UUID"
@@ -128,7 +128,7 @@ def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
     ]
 
 
-def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
+def test_after_kill_9_at_random_moments_each_row_is_updated_once(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     chance = random.Random(5)
@@ -164,7 +164,7 @@ def _finished(database: Database) -> bool:
 
 
 @pytest.mark.usefixtures("table")
-def test_several_processes_at_once_do_no_row_twice(database: Database, folder: Folder) -> None:
+def test_parallel_processes_update_no_row_twice(database: Database, folder: Folder) -> None:
     racing = [start(database, folder, "latest", **SLOW) for _ in range(4)]
     assert [finish(process)[0] for process in racing] == [0] * 4
     migrate(database, folder, "latest")
@@ -172,7 +172,7 @@ def test_several_processes_at_once_do_no_row_twice(database: Database, folder: F
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_two_that_both_believe_they_work_alone_still_do_no_row_twice(
+def test_processes_without_the_lock_still_update_no_row_twice(
     database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = folder.config(backfill_pause=0.001)
@@ -189,7 +189,7 @@ def test_two_that_both_believe_they_work_alone_still_do_no_row_twice(
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_nobody_waits_for_it_to_migrate(
+def test_other_migrations_run_during_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     class Looks(Told):
@@ -208,7 +208,7 @@ def test_nobody_waits_for_it_to_migrate(
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
+def test_a_failed_chunk_names_its_keys_and_the_backfill_can_continue(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database, check="CHECK (n <> 9999)")
@@ -247,7 +247,7 @@ class Tried(Observer):
 
 
 @pytest.mark.usefixtures("table")
-def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
+def test_a_chunk_retries_a_lock_as_often_as_the_settings_allow(
     database: Database, folder: Folder
 ) -> None:
     config = folder.config(backfill_pause=0.0, table_lock_timeout=0.1, table_lock_retries=1)
@@ -274,7 +274,7 @@ def engine_that_waits_briefly(database: Database) -> sa.Engine:
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_contract_waits_for_the_backfill_and_says_so(
+def test_a_contract_waits_for_the_backfill_and_names_it(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
@@ -295,7 +295,7 @@ def test_a_contract_waits_for_the_backfill_and_says_so(
     assert (result.migrations, result.held_back) == (("002_drop",), ())
 
 
-def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_one_run(
+def test_a_backfill_of_an_empty_table_is_finished_at_once(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("t")
@@ -307,7 +307,7 @@ def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_on
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_rollback_removes_its_progress_and_it_begins_again(
+def test_a_rollback_removes_the_progress_of_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     config = folder.config(**QUICK)
@@ -322,7 +322,7 @@ def test_a_rollback_removes_its_progress_and_it_begins_again(
 
 
 @pytest.mark.usefixtures("table")
-def test_a_replica_works_on_it_while_it_serves_and_tells_the_log(
+def test_a_serving_replica_runs_the_backfill_and_logs_it(
     engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_migrations(engine, config=folder.config(runs_backfills=False))
@@ -341,7 +341,7 @@ def test_a_replica_works_on_it_while_it_serves_and_tells_the_log(
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> None:
+def test_the_log_reports_a_backfill_at_intervals(engine: sa.Engine, folder: Folder) -> None:
     with capture_logs() as lines:
         run_migrations(engine, config=folder.config(observer=LogProgress(), **QUICK))
     said = [line["event"] for line in lines if "table" in line]
@@ -358,7 +358,7 @@ def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> 
         (state('Backfill(table="t", set={"n": 1})'), "must be texts"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_anything_runs(
+def test_an_invalid_backfill_is_refused_before_anything_runs(
     engine: sa.Engine, folder: Folder, lines: str, why: str
 ) -> None:
     folder.add("more", extra=lines)
@@ -367,7 +367,7 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     assert (error.code, why in error.problem) == ("backfill-unusable", True)
 
 
-def test_a_key_that_cannot_be_walked_by_is_refused(
+def test_a_table_without_a_usable_key_is_refused(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     database.ask("CREATE TABLE t (id INTEGER, n INTEGER)")
@@ -379,7 +379,7 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
 
 
 @pytest.mark.parametrize("value", ["missing + 1", "n / 0", "1 +"])
-def test_what_cannot_pass_is_told_at_once(
+def test_a_permanent_error_of_a_chunk_is_not_retried(
     engine: sa.Engine, folder: Folder, database: Database, value: str
 ) -> None:
     fill(database, rows=1, check="CHECK (n IS NOT NULL)")
@@ -391,7 +391,7 @@ def test_what_cannot_pass_is_told_at_once(
     assert (error.code, tried.again) == ("backfill-failed", [])
 
 
-def test_linting_runs_no_chunk_and_finds_misspelt_names(
+def test_linting_runs_no_chunk_and_finds_an_unknown_column(
     folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database)
@@ -407,7 +407,7 @@ def test_linting_runs_no_chunk_and_finds_misspelt_names(
 
 
 @pytest.mark.usefixtures("table")
-def test_the_printed_sql_ends_before_the_contract_that_waits_for_it(
+def test_printed_sql_ends_before_a_contract_that_waits_for_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
@@ -425,7 +425,9 @@ def test_the_printed_sql_ends_before_the_contract_that_waits_for_it(
 
 @pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_it_works_through_a_pooler(database: Database, folder: Folder, tmp_path: Path) -> None:
+def test_a_backfill_works_through_a_pooler(
+    database: Database, folder: Folder, tmp_path: Path
+) -> None:
     with pgbouncer(database.address, tmp_path) as behind:
         engine = Database(behind).engine()
         run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
@@ -435,7 +437,7 @@ def test_it_works_through_a_pooler(database: Database, folder: Folder, tmp_path:
 
 @pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 @pytest.mark.usefixtures("table")
-def test_a_replica_behind_a_pooler_works_on_it_past_the_pooler(
+def test_a_replica_behind_a_pooler_runs_backfills_on_the_migration_address(
     database: Database, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_migrations(database.engine(), config=folder.config(runs_backfills=False))
@@ -457,7 +459,9 @@ def test_a_replica_behind_a_pooler_works_on_it_past_the_pooler(
 
 
 @pytest.mark.usefixtures("table")
-def test_nothing_to_do_asks_nothing_new_of_the_database(database: Database, tmp_path: Path) -> None:
+def test_a_run_without_backfills_does_not_query_their_progress(
+    database: Database, tmp_path: Path
+) -> None:
     plain = Folder(tmp_path / "plain")
     plain.tables("a")
     run_migrations(database.engine(), config=plain.config())

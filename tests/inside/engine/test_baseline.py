@@ -26,7 +26,7 @@ def grown(folder: Folder, database: Database) -> Database:
     return database
 
 
-def test_a_database_that_equals_the_chain_is_taken_over_and_nothing_is_run(
+def test_a_database_that_equals_the_chain_is_recorded_without_running_anything(
     command: Command, grown: Database
 ) -> None:
     assert command("migrate baseline") == (
@@ -42,7 +42,7 @@ def test_a_database_that_equals_the_chain_is_taken_over_and_nothing_is_run(
     assert json.loads(command("migrate verify --json")[1])["changed_since_run"] is False
 
 
-def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: Folder) -> None:
+def test_a_baseline_is_never_rolled_back(command: Command, grown: Database, folder: Folder) -> None:
     command("migrate baseline")
     folder.tables("c")
     assert command("migrate latest")[0] == 0
@@ -57,7 +57,7 @@ def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: F
     assert grown.ask("SELECT id FROM a") == [(1,)]
 
 
-def test_it_can_be_taken_over_at_an_older_migration(
+def test_a_database_can_be_taken_over_at_an_older_migration(
     command: Command, grown: Database, folder: Folder
 ) -> None:
     folder.tables("c")
@@ -67,7 +67,7 @@ def test_it_can_be_taken_over_at_an_older_migration(
     assert grown.tables() == {"a", "b", "c"}
 
 
-def test_where_it_differs_nothing_is_recorded_and_each_difference_is_told(
+def test_a_database_that_differs_is_not_recorded_and_differences_are_printed(
     command: Command, grown: Database
 ) -> None:
     grown.ask("CREATE INDEX by_hand ON a (id)")
@@ -83,7 +83,7 @@ def test_where_it_differs_nothing_is_recorded_and_each_difference_is_told(
     assert [one["name"] for one in result["differences"]] == ["by_hand"]
 
 
-def test_differences_are_accepted_for_a_reason_that_is_kept(
+def test_accepted_differences_are_recorded_with_a_reason(
     command: Command, grown: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grown.ask("CREATE INDEX by_hand ON a (id)")
@@ -95,7 +95,9 @@ def test_differences_are_accepted_for_a_reason_that_is_kept(
     assert notes == [(None,), ("made_by_the_DBA",)]
 
 
-def test_other_tools_tables_are_named_and_not_compared(command: Command, grown: Database) -> None:
+def test_tables_of_other_tools_are_named_and_not_compared(
+    command: Command, grown: Database
+) -> None:
     grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
     code, out, _ = command("migrate baseline")
     assert code == 0
@@ -115,7 +117,9 @@ def test_only_a_database_with_tables_and_without_history_is_taken_over(
     assert command("migrate baseline --sideways")[0] == 2
 
 
-def test_a_run_that_meets_tables_without_history_says_so(command: Command, grown: Database) -> None:
+def test_a_run_on_tables_without_history_points_to_the_baseline(
+    command: Command, grown: Database
+) -> None:
     grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
     before = grown.schema()
     code, out, err = command("migrate latest")
@@ -126,7 +130,7 @@ def test_a_run_that_meets_tables_without_history_says_so(command: Command, grown
     assert grown.schema() == before
 
 
-def test_a_migration_that_makes_a_table_twice_is_no_such_database(
+def test_a_table_created_twice_does_not_point_to_the_baseline(
     command: Command, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -135,7 +139,7 @@ def test_a_migration_that_makes_a_table_twice_is_no_such_database(
     assert "migrate baseline" not in command("migrate latest")[2]
 
 
-def test_migrate_make_leaves_the_tables_of_other_tools_alone(
+def test_migrate_make_ignores_tables_of_other_tools(
     command: Command, grown: Database, folder: Folder
 ) -> None:
     command("migrate baseline")
@@ -152,7 +156,7 @@ def test_migrate_make_leaves_the_tables_of_other_tools_alone(
     assert "knex" not in written.read_text()
 
 
-def test_alembic_stamp_is_a_baseline_too(command: Command, grown: Database) -> None:
+def test_an_alembic_stamp_counts_as_a_baseline(command: Command, grown: Database) -> None:
     grown.ask("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     grown.ask("INSERT INTO alembic_version VALUES ('002')")
     assert command("migrate latest") == (0, "Already up to date\n", "")

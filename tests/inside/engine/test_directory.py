@@ -51,7 +51,7 @@ def test_a_missing_file_in_the_middle_is_named(engine: sa.Engine, folder: Folder
     assert error.problem == "003_c follows revision '002', which no file has."
 
 
-def test_a_revision_that_no_file_and_no_history_knows_is_named(
+def test_a_database_revision_without_file_and_history_is_named(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -101,7 +101,7 @@ def test_the_newest_migration_may_be_edited_and_run_again(
     assert "run it again" not in command("migrate latest")[2]
 
 
-def test_accepting_a_change_is_undone_with_the_run_that_failed(
+def test_a_failed_run_does_not_accept_changed_files(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -114,7 +114,7 @@ def test_accepting_a_change_is_undone_with_the_run_that_failed(
     assert database.ask("SELECT checksum FROM migration_history") == checksum
 
 
-def test_other_line_ends_are_no_change(engine: sa.Engine, folder: Folder) -> None:
+def test_different_line_ends_do_not_count_as_a_change(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     path = folder.file("001_a")
@@ -157,7 +157,7 @@ def edit(old: str, new: str) -> Callable[[str], str]:
         (edit("= '001'", "= '002'"), "do not form a chain"),
     ],
 )
-def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(
+def test_an_invalid_file_stops_the_run_before_the_first_migration(
     engine: sa.Engine,
     folder: Folder,
     database: Database,
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(
     assert database.schema() == []
 
 
-def test_files_that_are_no_migrations_are_left_alone(engine: sa.Engine, folder: Folder) -> None:
+def test_files_that_are_not_migrations_are_ignored(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     (folder.versions / "__init__.py").write_text("")
     (folder.versions / ".hidden.py").write_text("1 / 0")
@@ -181,7 +181,7 @@ def test_files_that_are_no_migrations_are_left_alone(engine: sa.Engine, folder: 
     assert run_migrations(engine, config=folder.config()).migrations == ("001_a",)
 
 
-def test_branches_that_were_merged_are_undone_in_the_order_that_was_run(
+def test_merged_branches_are_rolled_back_in_reverse_order_of_execution(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("base", "left")

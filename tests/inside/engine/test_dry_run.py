@@ -96,7 +96,7 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_stamped_migrations_are_adopted_in_print_too(
+def test_printed_sql_records_stamped_migrations_too(
     twins: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.tables("a", "b")
@@ -116,7 +116,7 @@ def test_stamped_migrations_are_adopted_in_print_too(
 
 
 @pytest.mark.skipif(KIND == "sqlite" and not which("sqlite3"), reason="there is no sqlite3")
-def test_a_script_that_fails_in_a_shell_ends_as_failed_and_undoes_all(
+def test_a_printed_script_that_fails_exits_with_an_error_and_rolls_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("fails", [create("a"), create("taken"), create("b")])
@@ -130,9 +130,7 @@ def test_a_script_that_fails_in_a_shell_ends_as_failed_and_undoes_all(
     assert sa.inspect(database.engine()).get_table_names() == ["taken"]
 
 
-def test_a_migration_that_cannot_be_printed_is_refused_with_a_sentence(
-    command: Command, folder: Folder
-) -> None:
+def test_a_migration_that_cannot_be_printed_is_an_error(command: Command, folder: Folder) -> None:
     folder.add("bad", "1 / 0")
     code, out, err = command("migrate latest --sql")
     assert (code, out) == (1, "")
@@ -169,7 +167,7 @@ def test_triggers_and_repeated_rows_are_printed_as_often_as_they_ran(
 
 
 @pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
-def test_a_rebuild_is_printed_and_keeps_the_children(
+def test_a_printed_table_rebuild_keeps_the_rows_that_refer_to_it(
     twins: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.add("parents", [create("a"), "op.execute('INSERT INTO a VALUES (1)')"])

@@ -36,7 +36,7 @@ def neat(path: Path) -> None:
         assert done.returncode == 0, done.stdout + path.read_text()
 
 
-def test_a_migration_is_filled_in_from_the_models(engine: sa.Engine, folder: Folder) -> None:
+def test_make_fills_a_migration_in_from_the_models(engine: sa.Engine, folder: Folder) -> None:
     sa.Table(
         "avatars",
         folder.metadata,
@@ -56,7 +56,7 @@ def test_a_migration_is_filled_in_from_the_models(engine: sa.Engine, folder: Fol
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_backfill_begins_as_an_example_that_runs(
+def test_make_writes_a_backfill_example_that_runs(
     engine: sa.Engine, folder: Folder, *, is_known: bool
 ) -> None:
     if is_known:
@@ -79,7 +79,7 @@ def test_a_backfill_begins_as_an_example_that_runs(
             assert rows.all() == [7, None]
 
 
-def test_empty_leaves_it_blank(engine: sa.Engine, folder: Folder) -> None:
+def test_make_with_empty_writes_a_blank_file(engine: sa.Engine, folder: Folder) -> None:
     sa.Table("avatars", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     new = make_migration(engine, "later", empty=True, config=folder.config())
     assert new.note is None
@@ -87,7 +87,7 @@ def test_empty_leaves_it_blank(engine: sa.Engine, folder: Folder) -> None:
     neat(new.path)
 
 
-def test_two_in_the_same_second_chain(engine: sa.Engine, folder: Folder) -> None:
+def test_files_made_in_the_same_second_form_a_chain(engine: sa.Engine, folder: Folder) -> None:
     for name in ("one", "two", "three"):
         make_migration(engine, name, empty=True, config=folder.config())
     result = run_migrations(engine, config=folder.config())
@@ -107,7 +107,7 @@ def test_capitals_spaces_and_hyphens_become_a_file_name(
 @pytest.mark.parametrize(
     "typed", ["", "..", "../x", "a/b", "ü", "a" * 101, "x.py", "a\nb;", "$(id)"]
 )
-def test_what_cannot_be_a_file_name_is_refused(
+def test_an_invalid_migration_name_is_refused(
     engine: sa.Engine, folder: Folder, typed: str
 ) -> None:
     with pytest.raises(ActionableError, match="cannot be the name of a migration"):
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_file_name_is_refused(
     assert list(folder.versions.iterdir()) == []
 
 
-def test_two_heads_are_refused_with_the_command_that_merges_them(
+def test_multiple_heads_are_refused_with_the_command_that_merges_them(
     engine: sa.Engine, folder: Folder, command: Command
 ) -> None:
     folder.tables("base", "left")
@@ -132,13 +132,13 @@ def test_two_heads_are_refused_with_the_command_that_merges_them(
     assert len(run_migrations(engine, config=folder.config()).migrations) == 4
 
 
-def test_there_is_nothing_to_merge_in_a_chain(engine: sa.Engine, folder: Folder) -> None:
+def test_merging_is_refused_when_there_is_only_one_head(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     with pytest.raises(ActionableError, match="only one head"):
         make_migration(engine, "x", merge=True, config=folder.config())
 
 
-def test_the_command_names_the_file_and_why_it_is_blank(command: Command) -> None:
+def test_migrate_make_prints_the_file_and_why_it_is_blank(command: Command) -> None:
     code, out, err = command("migrate make add_b")
     assert (code, err) == (0, "")
     first, second = out.splitlines()

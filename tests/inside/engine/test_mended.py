@@ -50,7 +50,7 @@ def test_a_migration_that_another_depends_on_runs_once(
     assert undone.raise_for_error().migrations == ("004_join", "003_c", "002_b", "001_a")
 
 
-def test_a_dependency_that_no_file_has_is_named(engine: sa.Engine, folder: Folder) -> None:
+def test_a_missing_dependency_is_named(engine: sa.Engine, folder: Folder) -> None:
     folder.add("a", extra='depends_on = "nowhere"\n')
     error = run_migrations(engine, config=folder.config()).error
     assert error.code == "parent-missing"
@@ -58,7 +58,7 @@ def test_a_dependency_that_no_file_has_is_named(engine: sa.Engine, folder: Folde
 
 
 @pytest.mark.parametrize("commits", COMMITS.values(), ids=COMMITS)
-def test_what_a_migration_committed_by_itself_is_said_and_counted(
+def test_a_failed_migration_that_committed_says_what_stays(
     engine: sa.Engine, folder: Folder, database: Database, commits: str
 ) -> None:
     folder.tables("a")
@@ -82,7 +82,7 @@ def test_a_migration_that_commits_and_succeeds_is_recorded(
     assert database.tables() == {"b", "c", "d"}
 
 
-def test_a_migration_that_rolls_back_by_itself_is_not_called_applied(
+def test_a_migration_that_rolls_back_by_itself_is_not_reported_as_applied(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -102,7 +102,7 @@ def test_a_comment_about_autocommit_does_not_split_the_batch(
     assert database.tables() == set()
 
 
-def test_a_helper_that_leaves_the_transaction_is_noticed(
+def test_leaving_the_transaction_through_a_helper_is_detected(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -114,7 +114,7 @@ def test_a_helper_that_leaves_the_transaction_is_noticed(
     assert database.tables() == {"a", "b"}
 
 
-def test_leaving_the_transaction_twice_works(
+def test_autocommit_block_works_in_a_migration_outside_a_transaction(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add(
@@ -124,7 +124,7 @@ def test_leaving_the_transaction_twice_works(
     assert database.tables() == {"a"}
 
 
-def test_an_exit_in_a_migration_is_no_success(
+def test_system_exit_in_a_migration_is_an_error(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("exits", [create("a"), "raise SystemExit(0)"])
@@ -134,7 +134,7 @@ def test_an_exit_in_a_migration_is_no_success(
     assert database.tables() == set()
 
 
-def test_an_exit_at_the_import_is_no_success(engine: sa.Engine, folder: Folder) -> None:
+def test_system_exit_during_the_import_is_an_error(engine: sa.Engine, folder: Folder) -> None:
     folder.add("exits", extra="raise SystemExit(0)\n")
     assert run_migrations(engine, config=folder.config()).error.code == "file-does-not-import"
 
@@ -142,7 +142,7 @@ def test_an_exit_at_the_import_is_no_success(engine: sa.Engine, folder: Folder) 
 @pytest.mark.parametrize(
     "form", ["async def upgrade", "def upgrade() -> None:\n    yield\n\ndef f"]
 )
-def test_a_body_that_would_do_nothing_is_refused(
+def test_an_async_or_generator_upgrade_is_refused(
     engine: sa.Engine, folder: Folder, form: str
 ) -> None:
     name = folder.add("idle", create("a"))
@@ -152,7 +152,7 @@ def test_a_body_that_would_do_nothing_is_refused(
     assert error.code == "body-is-not-plain" and "001_idle" in error.problem
 
 
-def test_formatting_and_comments_are_no_change_and_sql_is(
+def test_formatting_and_comments_do_not_change_the_checksum_and_sql_does(
     engine: sa.Engine, folder: Folder
 ) -> None:
     name = folder.add("a", 'op.execute("CREATE TABLE a (id INTEGER)")')
@@ -177,7 +177,7 @@ def test_formatting_and_comments_are_no_change_and_sql_is(
     assert run_migrations(engine, config=folder.config()).error.code == "files-changed"
 
 
-def test_checksums_of_0_1_0_still_count(
+def test_checksums_of_0_1_0_are_still_accepted(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     import hashlib
@@ -190,7 +190,7 @@ def test_checksums_of_0_1_0_still_count(
     assert not get_migration_status(engine, config=folder.config()).completed[0].changed
 
 
-def test_the_history_of_0_1_0_is_brought_forward(
+def test_the_history_table_of_0_1_0_is_upgraded(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -206,7 +206,9 @@ def test_the_history_of_0_1_0_is_brought_forward(
     assert rollback_migrations(engine, config=folder.config()).migrations == ("003_c", "002_alone")
 
 
-def test_two_services_in_one_schema_are_told_apart(engine: sa.Engine, folder: Folder) -> None:
+def test_two_services_in_one_schema_need_different_history_tables(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config(service="shop")).raise_for_error()
     error = run_migrations(engine, config=folder.config(service="blog")).error
@@ -217,7 +219,7 @@ def test_two_services_in_one_schema_are_told_apart(engine: sa.Engine, folder: Fo
     assert get_migration_status(engine, config=own).pending == ("001_a",)
 
 
-def test_a_table_of_that_name_that_is_another_s_is_left_alone(
+def test_a_foreign_table_named_migration_history_is_an_error(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     database.ask("CREATE TABLE migration_history (what TEXT)")
@@ -227,7 +229,7 @@ def test_a_table_of_that_name_that_is_another_s_is_left_alone(
     assert database.ask("SELECT * FROM migration_history") == []
 
 
-def test_a_missing_folder_is_not_up_to_date(engine: sa.Engine, folder: Folder) -> None:
+def test_a_missing_folder_is_an_error(engine: sa.Engine, folder: Folder) -> None:
     config = replace(folder.config(), directory=folder.path / "nowhere")
     assert run_migrations(engine, config=config).error.code == "folder-missing"
 
@@ -236,7 +238,7 @@ def test_a_missing_folder_is_not_up_to_date(engine: sa.Engine, folder: Folder) -
     ("content", "code"),
     [(b"# \xe9\n", "file-unreadable"), (b"revision = '\n", "file-does-not-import")],
 )
-def test_a_file_that_cannot_be_read_is_named(
+def test_an_unreadable_file_is_named(
     engine: sa.Engine, folder: Folder, content: bytes, code: str
 ) -> None:
     folder.file("001_odd").write_bytes(content)
@@ -244,7 +246,7 @@ def test_a_file_that_cannot_be_read_is_named(
     assert error.code == code and "001_odd.py" in error.problem
 
 
-def test_a_missing_file_in_the_middle_is_named_from_history_and_exits_1(
+def test_commands_name_a_missing_file_from_history_and_exit_1(
     engine: sa.Engine, folder: Folder, command: Command
 ) -> None:
     folder.tables("a", "b", "c")
@@ -255,7 +257,7 @@ def test_a_missing_file_in_the_middle_is_named_from_history_and_exits_1(
         assert (code, "002_b" in out + err) == (1, True), word
 
 
-def test_printed_sql_runs_after_a_whole_rollback_and_keeps_every_value(
+def test_printed_sql_runs_after_a_full_rollback_and_keeps_every_value(
     engine: sa.Engine, folder: Folder, new_database: Callable[[], Database], database: Database
 ) -> None:
     folder.add(
@@ -288,7 +290,7 @@ run_alembic(nobody, MigrationConfig(Path(__file__).parent, sa.MetaData))
 
 
 @pytest.mark.parametrize("handed", ["engine", "connection"])
-def test_alembic_works_on_the_connection_that_it_is_handed(
+def test_alembic_uses_the_engine_or_connection_of_its_config(
     engine: sa.Engine, folder: Folder, database: Database, handed: str
 ) -> None:
     folder.tables("a")
@@ -307,7 +309,7 @@ def test_alembic_works_on_the_connection_that_it_is_handed(
 
 
 @on_postgresql
-def test_a_statement_outside_a_transaction_waits_no_longer_than_the_limit(
+def test_the_lock_limit_applies_to_statements_outside_a_transaction(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -322,7 +324,7 @@ def test_a_statement_outside_a_transaction_waits_no_longer_than_the_limit(
 
 
 @on_postgresql
-def test_what_a_migration_sets_for_its_session_stays_on_no_connection(
+def test_session_settings_of_a_migration_do_not_stay_on_the_connection(
     database: Database, folder: Folder
 ) -> None:
     folder.add("sets", "op.execute(\"SET statement_timeout = '7s'\")")
@@ -334,7 +336,7 @@ def test_what_a_migration_sets_for_its_session_stays_on_no_connection(
 
 
 @on_sqlite
-def test_orphans_that_were_there_before_blame_nobody(
+def test_orphaned_rows_from_before_are_not_counted(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add(
@@ -360,7 +362,7 @@ def test_orphans_that_were_there_before_blame_nobody(
 
 
 @on_sqlite
-def test_orphans_that_are_removed_make_up_for_no_new_ones(
+def test_new_orphaned_rows_are_found_even_if_older_ones_were_removed(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     for statement in (
@@ -383,9 +385,7 @@ def test_orphans_that_are_removed_make_up_for_no_new_ones(
 
 
 @on_sqlite
-def test_a_file_that_is_no_database_is_not_called_one_that_is_away(
-    folder: Folder, tmp_path: Path
-) -> None:
+def test_a_file_that_is_not_a_database_has_its_own_solution(folder: Folder, tmp_path: Path) -> None:
     folder.tables("a")
     odd = tmp_path / "odd.db"
     odd.write_bytes(b"this is no database at all, whatever its name says" * 30)
@@ -396,7 +396,7 @@ def test_a_file_that_is_no_database_is_not_called_one_that_is_away(
     assert (error.code, error.solution) == ("database-refuses", said)
 
 
-def test_what_the_database_refuses_is_not_blamed_on_the_file(
+def test_an_error_of_the_server_has_a_solution_for_the_server(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
@@ -421,7 +421,7 @@ def test_what_the_database_refuses_is_not_blamed_on_the_file(
         ("CREATE", "Create the schema, or let this user use it: GRANT USAGE ON SCHEMA …"),
     ],
 )
-def test_a_permission_that_lacks_is_named(
+def test_a_missing_permission_has_a_matching_solution(
     database: Database, folder: Folder, schema: str, solution: str
 ) -> None:
     role = f"weak_{uuid4().hex}"

@@ -35,7 +35,7 @@ def families(database: Database) -> None:
 
 @pytest.mark.usefixtures("families")
 @pytest.mark.parametrize("extra", ["", "transaction = False\n"])
-def test_rebuilding_a_table_keeps_its_children(
+def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(
     engine: sa.Engine, folder: Folder, database: Database, extra: str
 ) -> None:
     folder.add("rebuild", REBUILD, extra=extra)
@@ -47,7 +47,7 @@ def test_rebuilding_a_table_keeps_its_children(
 
 
 @pytest.mark.usefixtures("families")
-def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
+def test_a_rebuild_that_breaks_a_foreign_key_is_rolled_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -63,7 +63,7 @@ def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
     assert database.ask("SELECT count(*) FROM parents") == [(1,)]
 
 
-def test_an_application_that_writes_is_waited_for_and_then_named(
+def test_a_run_waits_for_a_writing_application_and_then_fails(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -74,7 +74,7 @@ def test_an_application_that_writes_is_waited_for_and_then_named(
     assert run_migrations(engine, config=folder.config()).success
 
 
-def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
+def test_unlock_cannot_end_the_lock_of_sqlite_and_says_what_to_do(
     engine: sa.Engine,
 ) -> None:
     assert unlock(engine) is None
@@ -86,7 +86,7 @@ def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
     assert refused.value.solution == f"End the process: kill {holder.process}"
 
 
-def test_a_lock_that_cannot_be_written_is_refused_with_a_sentence(
+def test_a_lock_file_that_cannot_be_written_is_an_error(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
