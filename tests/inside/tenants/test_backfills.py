@@ -87,7 +87,7 @@ def each_once(service: Service, *tenants: str) -> None:
     assert found == {tenant: {1: ROWS} for tenant in tenants}
 
 
-def test_tenant_after_tenant_with_one_total_and_the_contract_after_all_of_them(
+def test_tenants_are_filled_in_turn_with_one_total_and_then_the_contract_runs(
     filled: Service,
 ) -> None:
     filled.add("pass", extra=CONTRACT)
@@ -109,7 +109,7 @@ def test_tenant_after_tenant_with_one_total_and_the_contract_after_all_of_them(
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_status_tells_the_total_and_the_contract_waits_with_it(filled: Service) -> None:
+def test_status_shows_the_total_and_the_contract_waits_for_it(filled: Service) -> None:
     filled.add("pass", extra=CONTRACT)
     later = replace(filled.config, runs_backfills=False)
     filled.config, config = later, filled.config
@@ -129,7 +129,7 @@ def test_status_tells_the_total_and_the_contract_waits_with_it(filled: Service) 
     each_once(filled, *NAMES)
 
 
-def test_killed_before_any_statement_no_row_is_lost_and_none_is_done_twice(
+def test_after_a_kill_before_any_statement_each_row_is_updated_once(
     filled: Service,
 ) -> None:
     filled.config = replace(filled.config, runs_backfills=False)
@@ -148,7 +148,7 @@ def test_killed_before_any_statement_no_row_is_lost_and_none_is_done_twice(
     each_once(filled, *NAMES)
 
 
-def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
+def test_a_failed_chunk_names_tenant_and_keys_and_other_tenants_continue(
     filled: Service,
 ) -> None:
     for tenant in ("a", "c"):
@@ -173,7 +173,7 @@ def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
     assert set(filled.statuses().values()) == {("ready", "005")}
 
 
-def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Service) -> None:
+def test_tenants_can_be_dropped_and_created_during_a_backfill(filled: Service) -> None:
     def drop_and_make() -> None:
         drop_tenant(filled.engine, "b", config=quiet)
         drop_tenant(filled.engine, "d", config=quiet)
@@ -190,7 +190,7 @@ def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Serv
     assert filled.statuses() == dict.fromkeys(("a", "c", "d", "late"), ("ready", "005"))
 
 
-def test_nobody_waits_for_it_to_start_or_to_migrate(filled: Service) -> None:
+def test_a_service_starts_and_migrates_during_a_backfill(filled: Service) -> None:
     def start() -> None:
         assert get_lock_holder(filled.engine) is None
         bring_up_to_date(filled.engine, replace(quiet, runs_backfills=False, lock_timeout=0))
@@ -201,7 +201,7 @@ def test_nobody_waits_for_it_to_start_or_to_migrate(filled: Service) -> None:
     each_once(filled, *NAMES)
 
 
-def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -> None:
+def test_creating_a_tenant_runs_its_backfills(filled: Service) -> None:
     insert = 'op.execute("INSERT INTO t VALUES (1007, 1007)")'
     filled.add(insert)
     filled.add("pass", extra=FILL.replace("n + 1", "n + 10"))
@@ -218,7 +218,7 @@ def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_a_rolled_back_backfill_is_forgotten_and_begins_again(filled: Service) -> None:
+def test_a_rollback_removes_the_progress_of_a_backfill(filled: Service) -> None:
     assert filled.all().success
     rollback_tenant(filled.engine, "a", config=filled.config).raise_for_error()
     assert filled.all().success
@@ -230,7 +230,7 @@ def test_a_rolled_back_backfill_is_forgotten_and_begins_again(filled: Service) -
     assert off_by(filled, "d") == {2: ROWS}
 
 
-def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
+def test_a_rollback_waits_for_the_running_chunk_before_it_locks_a_table(
     filled: Service,
 ) -> None:
     down = 'op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")'
@@ -257,7 +257,7 @@ def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
     assert undone == [True]
 
 
-def test_a_tenant_that_comes_late_is_filled_before_its_contract(filled: Service) -> None:
+def test_a_tenant_that_was_behind_is_filled_before_its_contract(filled: Service) -> None:
     filled.ask("ALTER TABLE tenant_a.t RENAME TO u")  # so that the next one fails there
     filled.add('op.execute("ALTER TABLE t ADD COLUMN m int")')
     filled.add("pass", extra=FILL.replace('"n": "n + 1"', '"m": "n"'))
@@ -276,7 +276,7 @@ def test_a_tenant_that_comes_late_is_filled_before_its_contract(filled: Service)
     assert filled.ask("SELECT count(*) FROM tenant_a.t WHERE m = n") == [(ROWS,)]
 
 
-def test_the_contract_waits_for_tenants_that_have_not_come_to_the_backfill(
+def test_the_contract_waits_for_tenants_without_the_backfill_migration(
     filled: Service,
 ) -> None:
     assert filled.all().success
@@ -288,7 +288,7 @@ def test_the_contract_waits_for_tenants_that_have_not_come_to_the_backfill(
     assert get_migration_status(filled.engine, config=filled.config).held_back == ()
 
 
-def test_with_roles_the_tenants_own_role_does_it(service: Service) -> None:
+def test_with_roles_a_backfill_runs_with_the_role_of_the_tenant(service: Service) -> None:
     service.ordinary_user()
     service.roles()
     service.config = replace(service.config, backfill_pause=0.0)
@@ -311,7 +311,7 @@ def as_role(service: Service, tenant: str, statement: str) -> object:
         return connection.exec_driver_sql(statement).scalar()
 
 
-def test_a_replica_works_on_it_in_the_background(filled: Service) -> None:
+def test_a_replica_runs_a_backfill_in_the_background(filled: Service) -> None:
     filled.config = replace(filled.config, runs_backfills=False)
     filled.add("pass", extra=CONTRACT)
     assert filled.all().public.held_back == ("005_change",)
@@ -330,7 +330,7 @@ def test_a_replica_works_on_it_in_the_background(filled: Service) -> None:
     each_once(filled, *NAMES)
 
 
-def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
+def test_an_old_instance_holds_the_contract_back_for_all_tenants(
     filled: Service, tmp_path: Path
 ) -> None:
     old = Registration(filled.engine, filled.config)
@@ -345,7 +345,7 @@ def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
     assert set(filled.statuses().values()) == {("ready", "005")}
 
 
-def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
+def test_a_restored_tenant_gets_the_backfill_progress_of_its_backup(
     filled: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
@@ -367,7 +367,7 @@ def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
     each_once(filled, *NAMES)
 
 
-def test_make_writes_an_example_that_runs(filled: Service) -> None:
+def test_make_writes_a_backfill_example_that_runs(filled: Service) -> None:
     assert filled.all().success
     code, _, err = filled.command("migrate make fill --phase backfill")
     assert code == 0, err

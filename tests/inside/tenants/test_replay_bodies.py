@@ -550,7 +550,7 @@ def address(filled: str, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", [*BLIND, *SEEING])
-def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: str) -> None:
+def test_replayed_tenants_equal_tenants_migrated_by_alembic(service: Service, name: str) -> None:
     body = BLIND.get(name) or SEEING[name]
     service.add(body, extra=REMEMBERS if "remembers" in name else "")
     for tenant in ALONE:
@@ -567,7 +567,7 @@ def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: st
     assert len(replayed) == (3 if name in BLIND else 0)
 
 
-def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
+def test_an_error_at_the_commit_fails_in_a_replay_too(
     service: Service,
 ) -> None:
     service.add(
@@ -590,7 +590,7 @@ def test_what_fails_no_sooner_than_at_the_commit_fails_in_a_replay_as_well(
     } == with_rows
 
 
-def test_a_replayed_rollback_equals_alembics(service: Service) -> None:
+def test_a_rollback_of_all_tenants_equals_rollbacks_of_single_tenants(service: Service) -> None:
     loop = SEEING["a loop until no row is left"]
     service.add('op.execute("ALTER TABLE items ADD n int")', loop)
     service.add(
