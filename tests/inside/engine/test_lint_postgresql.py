@@ -138,7 +138,7 @@ def test_nothing_runs_after_a_migration_that_fails(check: Callable[..., Report])
 def test_statements_on_roles_are_not_executed(
     check: Callable[..., Report], shop: sa.Engine
 ) -> None:
-    check(RISKY["a role"])
+    check(RISKY["creating a role"])
     with shop.connect() as connection:
         roles = connection.exec_driver_sql("SELECT FROM pg_roles WHERE rolname = 'lint_reader'")
         assert roles.all() == []
@@ -177,7 +177,7 @@ def test_a_downgrade_that_drops_data_has_a_notice(check: Callable[..., Report]) 
 
 
 def test_accepted_findings_are_shown_with_their_reason(check: Callable[..., Report]) -> None:
-    report = check(SAFE["what is accepted, with a reason"])
+    report = check(SAFE["a finding accepted with a reason"])
     assert report.success
     assert "accepted: While an index of users is built" in as_text(report)
     assert "(the table is read-only)" in as_text(report)
@@ -209,33 +209,33 @@ INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, 9) AS n;
 INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, 9) AS n;
 """
 # Statements that the service itself must execute before the last step.
-MEANWHILE = {"a column that may not be empty": "UPDATE users SET nick = ''"}
+MEANWHILE = {"a new NOT NULL column without a default": "UPDATE users SET nick = ''"}
 # Cases after which the schema differs, and why this is acceptable.
 DIFFERENT = {
-    "a generated column": "a trigger computes it",
-    "a column that becomes generated": "a trigger computes it",
-    "an identity column": "a default numbers it",
+    "a new generated column": "a trigger computes it",
+    "replacing a column by a generated one": "a trigger computes it",
+    "a new identity column": "a default numbers it",
     "detaching a partition": "PostgreSQL leaves the partition's check behind",
 }
 NO_OTHER_FORM = {
     "LOCK TABLE",
-    "a role",
-    "a setting of a role",
+    "creating a role",
+    "setting an option of a role",
     "LOCK TABLE in a DO block",
     "VACUUM FULL",
     "CLUSTER",
     "a check on a domain",
-    "a column of a domain with a check",
-    "a view that cannot be written, with a table's name",
-    "a view that gives no rights, with a table's name",
+    "a new column of a domain with a check",
+    "a table replaced by a view that is not updatable",
+    "a table replaced by a view without its grants",
     "a view with fewer columns",
-    "a type that becomes a domain with a check",
+    "a type change to a domain with a check",
     "rows changed by MERGE",
     "rows changed by a procedure",
     "rows locked in a DO block",
-    "a domain that may not be empty",
-    "a materialized view made anew",
-    "a table built anew in a batch",
+    "SET NOT NULL on a domain",
+    "recreating a materialized view",
+    "a table rebuilt by a batch operation",
     "an exclusion constraint",
     "an unlogged table",
     "an UPDATE in a DO block",
@@ -244,7 +244,7 @@ NO_OTHER_FORM = {
     "rows copied to another table",
     "rows changed in a loop of a DO block",
     "rows moved by a CTE",
-    "rows fetched to be changed one by one",
+    "rows read and updated one by one",
 }
 UPGRADES = {
     name: case

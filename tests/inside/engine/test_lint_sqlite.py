@@ -65,7 +65,7 @@ def test_safe_migrations_have_no_findings(shop: sa.Engine, name: str) -> None:
 
 def test_the_safe_form_restores_objects_that_a_rebuild_loses(shop: sa.Engine) -> None:
     before = catalog(shop)
-    report = lint_cases(shop, dialect, RISKY["a rebuild by hand"])
+    report = lint_cases(shop, dialect, RISKY["a table rebuild by separate statements"])
     (lost,) = [finding for finding in report.findings if finding.code == "loses-objects"]
     assert catalog(shop) != before
     run(shop, lost.rewrite, head="def upgrade():\n    ")
