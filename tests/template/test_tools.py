@@ -168,7 +168,7 @@ def test_tests_inside_cannot_be_mixed_with_other_tests() -> None:
     ("path", "is_inside"),
     [
         ("tests/inside", True),
-        ("tests/inside/tenants/test_all.py::test_a", True),
+        ("tests/inside/tenants/test_all_tenants.py::test_a", True),
         ("tests", False),
         ("tests/template", False),
     ],
