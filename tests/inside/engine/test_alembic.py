@@ -8,6 +8,9 @@ from pathlib import Path
 
 import my_service
 import pytest
+import sqlalchemy as sa
+from alembic import command as alembic_command
+from alembic.config import Config
 from my_service.migrate import (
     get_migration_status,
     migrate_down,
@@ -27,6 +30,17 @@ from my_service.migrate import MigrationConfig
 from my_service.migrate.plain_alembic import run_alembic
 from my_service.settings import load_settings
 run_alembic(lambda: connect(load_settings()), MigrationConfig(Path(__file__).parent, sa.MetaData))
+"""
+ENV_WITHOUT_DATABASE = """
+from pathlib import Path
+import sqlalchemy as sa
+from my_service.migrate import MigrationConfig
+from my_service.migrate.plain_alembic import run_alembic
+
+def nobody() -> sa.Engine:
+    raise AssertionError("the service's own database was asked for")
+
+run_alembic(nobody, MigrationConfig(Path(__file__).parent, sa.MetaData))
 """
 
 Alembic = Callable[..., str]
@@ -155,3 +169,22 @@ def test_alembic_prints_sql_that_writes_history_too(
     engine = database.engine()
     assert run_migrations(engine, config=folder.config()).migrations == ()
     engine.dispose()
+
+
+@pytest.mark.parametrize("handed", ["engine", "connection"])
+def test_alembic_uses_the_engine_or_connection_of_its_config(
+    engine: sa.Engine, folder: Folder, database: Database, handed: str
+) -> None:
+    folder.tables("a")
+    (folder.path / "env.py").write_text(ENV_WITHOUT_DATABASE)
+    config = Config(attributes={})
+    config.set_main_option("script_location", str(folder.path))
+    if handed == "engine":
+        config.attributes["connection"] = engine
+        alembic_command.upgrade(config, "head")
+    else:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic_command.upgrade(config, "head")
+    assert database.tables() == {"a"}
+    assert [row[2] for row in database.history()] == ["001_a"]

@@ -11,10 +11,15 @@ from my_service.migrate import (
     run_migrations,
 )
 
-from engine.support import KIND, Database, Folder, create
+from engine.support import KIND, Command, Database, Folder, create
 
 ALONE = "transaction = False\n"
 FAIL = "op.execute('this is no SQL')"
+COMMITS = {
+    "the connection": "op.get_bind().commit()",
+    "a raw COMMIT": 'op.execute("COMMIT")',
+    "the driver": "op.get_bind().connection.driver_connection.commit()",
+}
 
 
 def test_a_failed_run_changes_nothing(
@@ -189,4 +194,81 @@ def test_a_lost_lock_prevents_the_commit(
     )
     result = run_migrations(engine, config=folder.config())
     assert "The migration lock was lost" in result.error.problem
+    assert database.tables() == set()
+
+
+@pytest.mark.parametrize("commits", COMMITS.values(), ids=COMMITS)
+def test_a_failed_migration_that_committed_says_what_stays(
+    engine: sa.Engine, folder: Folder, database: Database, commits: str
+) -> None:
+    folder.tables("a")
+    folder.add("commits", [create("b"), commits, create("c"), FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert (result.success, result.migrations) == (False, ("001_a",))
+    assert "1 migration before it is done and stays so." in result.error.impact
+    assert "ended its own transaction" in result.error.impact
+    assert {"a", "b"} <= database.tables()
+    assert database.heads() == {"001"}
+
+
+@pytest.mark.parametrize("commits", COMMITS.values(), ids=COMMITS)
+def test_a_migration_that_commits_and_succeeds_is_recorded(
+    engine: sa.Engine, folder: Folder, database: Database, commits: str
+) -> None:
+    folder.add("commits", [create("b"), commits, create("c")])
+    folder.tables("d")
+    result = run_migrations(engine, config=folder.config()).raise_for_error()
+    assert result.migrations == ("001_commits", "002_d")
+    assert database.tables() == {"b", "c", "d"}
+
+
+def test_a_migration_that_rolls_back_by_itself_is_not_reported_as_applied(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    folder.add("rolls_back", [create("b"), 'op.execute("ROLLBACK")'])
+    result = run_migrations(engine, config=folder.config())
+    names = {m.name for m in get_migration_status(engine, config=folder.config()).completed}
+    assert set(result.migrations) == names
+
+
+def test_a_comment_about_autocommit_does_not_split_the_batch(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("talks", ["# autocommit_block would commit what ran before", FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert result.error.impact == "Nothing was changed: the whole batch was undone."
+    assert database.tables() == set()
+
+
+def test_leaving_the_transaction_through_a_helper_is_detected(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    leave = 'getattr(op.get_context(), "autocommit" + "_block")'
+    folder.add("helped", [f"with {leave}():", f"    {create('b')}", FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert result.migrations == ("001_a",)
+    assert "ended its own transaction" in result.error.impact
+    assert database.tables() == {"a", "b"}
+
+
+def test_autocommit_block_works_in_a_migration_outside_a_transaction(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add(
+        "a", ["with op.get_context().autocommit_block():", f"    {create('a')}"], extra=ALONE
+    )
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    assert database.tables() == {"a"}
+
+
+def test_system_exit_in_a_migration_is_an_error(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    folder.add("exits", [create("a"), "raise SystemExit(0)"])
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == "called-exit" and "001_exits" in error.problem
+    assert command("migrate latest")[0] == 1
     assert database.tables() == set()

@@ -10,7 +10,7 @@ from shutil import which
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import migration_sql, run_migrations
+from my_service.migrate import migration_sql, rollback_migrations, run_migrations
 
 from engine.support import KIND, Command, Database, Folder, create
 
@@ -193,3 +193,22 @@ def test_a_printed_table_rebuild_keeps_the_rows_that_refer_to_it(
     by_hand.dispose()
     assert twins[1].ask("SELECT count(*) FROM child") == [(1,)]
     same(*twins)
+
+
+def test_printed_sql_runs_after_a_full_rollback_and_keeps_every_value(
+    engine: sa.Engine, folder: Folder, new_database: Callable[[], Database], database: Database
+) -> None:
+    folder.add(
+        "values",
+        [
+            'op.execute("CREATE TABLE v (t TEXT, f FLOAT)  -- remark")',
+            't = sa.table("v", sa.column("t", sa.String), sa.column("f", sa.Float))',
+            'op.bulk_insert(t, [{"t": "a\\tb; -- c\'s", "f": 0.1 + 0.2}])',
+        ],
+        'op.execute("DROP TABLE v")',
+    )
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    rollback_migrations(engine, everything=True, config=folder.config()).raise_for_error()
+    feed(database, migration_sql(engine, config=folder.config()))
+    assert database.ask("SELECT t, f FROM v") == [("a\tb; -- c's", 0.1 + 0.2)]
+    assert run_migrations(engine, config=folder.config()).migrations == ()

@@ -222,3 +222,15 @@ def test_a_run_restores_the_settings_of_the_connection(
     folder.add("bad", "1 / 0")
     run_migrations(made[0], config=folder.config())
     assert state() == before
+
+
+@only_postgresql
+def test_session_settings_of_a_migration_do_not_stay_on_the_connection(
+    database: Database, folder: Folder
+) -> None:
+    folder.add("sets", "op.execute(\"SET statement_timeout = '7s'\")")
+    pooled = sa.create_engine(database.address, pool_size=1, max_overflow=0)
+    run_migrations(pooled, config=folder.config()).raise_for_error()
+    with pooled.connect() as connection:
+        assert connection.scalar(sa.text("SHOW statement_timeout")) == "0"
+    pooled.dispose()

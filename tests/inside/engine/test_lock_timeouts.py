@@ -125,3 +125,19 @@ def test_lock_timeout_and_retries_are_settings(
     assert (code, caplog.text.count(AGAIN)) == (1, 0)
     assert "lock timeout" in err
     reader.close()
+
+
+def test_the_lock_limit_applies_to_statements_outside_a_transaction(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.add(
+        "alter", 'op.execute("ALTER TABLE a ADD COLUMN x INT")', extra="transaction = False\n"
+    )
+    limits = folder.config(table_lock_timeout=0.2, table_lock_retries=1)
+    with database.engine().connect() as reader:
+        reader.execute(sa.text("SELECT * FROM a"))
+        error = run_migrations(engine, config=limits).error
+        assert "lock timeout" in error.problem
+    assert run_migrations(engine, config=limits).migrations == ("002_alter",)
