@@ -1,4 +1,4 @@
-"""A replica that slept for so long that it counts as gone wakes up while a backup is restored."""
+"""A suspended replica that already counts as gone resumes while a backup is restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations that hurt a live PostgreSQL, and migrations that do not, on the tables of a shop.
+"""Risky and safe migrations for a live PostgreSQL, on the tables of a shop.
 
 Each is a few lines of Alembic code. A risky one lists the codes that must be found; in a
 safe one nothing may be found. The benchmark lints the same migrations with squawk.

@@ -1,4 +1,4 @@
-"""Migrations that hurt a live SQLite, and migrations that do not."""
+"""Risky and safe migrations for a live SQLite."""
 
 from __future__ import annotations
 

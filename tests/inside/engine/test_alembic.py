@@ -160,10 +160,10 @@ def test_alembic_downgrade_needs_a_confirmation_if_configured(
 def test_alembic_prints_sql_that_writes_history_too(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
-    from engine.test_dry_run import feed
+    from engine.test_dry_run import run_script
 
     folder.tables("a", "b")
-    feed(database, alembic("upgrade", "head", "--sql"))
+    run_script(database, alembic("upgrade", "head", "--sql"))
     assert database.tables() == {"a", "b"}
     assert database.history() == [(1, 1, "001_a", True), (1, 1, "002_b", True)]
     engine = database.engine()

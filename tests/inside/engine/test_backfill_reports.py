@@ -1,4 +1,4 @@
-"""The views of an unfinished backfill: numbers, words, and a span for each chunk."""
+"""An unfinished backfill in the metrics, in the status and in traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any sequence of commands gives the state of a small model."""
+"""Any sequence of commands leaves the state that a simple model predicts."""
 
 from __future__ import annotations
 

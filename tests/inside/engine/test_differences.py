@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import command_line
 from engine.support import KIND, Command, Database, Folder
-from engine.test_making import neat
+from engine.test_making import check_with_ruff
 
 on_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="a type of PostgreSQL")
 
@@ -28,12 +28,12 @@ def key() -> sa.Column[int]:
 def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
     """Make a migration; return its text."""
     new = make_migration(engine, name, config=folder.config())
-    neat(new.path)
+    check_with_ruff(new.path)
     text: str = new.path.read_text()
     return text
 
 
-def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
+def upgrade_downgrade_upgrade(engine: sa.Engine, folder: Folder) -> None:
     """The usual commands on a migration."""
     run_migrations(engine, config=folder.config()).raise_for_error()
     rollback_migrations(engine, config=folder.config()).raise_for_error()
@@ -59,7 +59,7 @@ def test_dialect_types_are_written_with_their_import(engine: sa.Engine, folder: 
     text = made(engine, folder)
     assert text.count(f"from sqlalchemy.dialects import {KIND}") == 1
     assert "Stored" not in text
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
 
 
 def test_an_enum_migration_upgrades_downgrades_and_upgrades_again(
@@ -69,7 +69,7 @@ def test_an_enum_migration_upgrades_downgrades_and_upgrades_again(
     sa.Table("notes", folder.metadata, key(), sa.Column("kind", kind, server_default="draft"))
     sa.Table("pages", folder.metadata, key(), sa.Column("kind", kind))
     made(engine, folder)
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
     with engine.begin() as connection:
         connection.execute(folder.metadata.tables["notes"].insert(), [{"kind": "a:b"}])
 
@@ -84,7 +84,7 @@ def test_an_enum_type_is_created_before_a_column_of_an_existing_table(
     sa.Table("notes", folder.metadata, key(), sa.Column("moods", moods))
     text = made(engine, folder)
     assert text.index("CREATE TYPE mood") < text.index("add_column") < text.index("DROP TYPE mood")
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
 
 
 @on_postgresql
@@ -99,7 +99,7 @@ def test_an_enum_type_is_dropped_with_its_last_column(
     sa.Table("notes", folder.metadata, key())
     database.ask("CREATE TYPE somebody_elses AS ENUM ('x')")
     made(engine, folder, "second")
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
     types = database.ask("SELECT typname FROM pg_type WHERE typtype = 'e'")
     assert types == [("somebody_elses",)]
 
@@ -136,7 +136,7 @@ def test_a_table_that_no_migration_created_is_not_dropped(
     assert "  drop table own\n" in out
     assert "  drop table legacy  (left out: no migration here made it)\n" in out
     (path,) = folder.versions.glob("*_change.py")
-    neat(path)
+    check_with_ruff(path)
     assert "# op.drop_table(" in path.read_text()
     run_migrations(engine, config=folder.config()).raise_for_error()
     assert database.ask("SELECT * FROM legacy") == [(1, "kept")]

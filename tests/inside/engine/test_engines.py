@@ -33,7 +33,7 @@ def made() -> Iterator[list[sa.Engine]]:
         engine.dispose()
 
 
-def goes_up_and_down(engine: sa.Engine, folder: Folder) -> None:
+def check_upgrade_and_downgrade(engine: sa.Engine, folder: Folder) -> None:
     """Migrate, check, and undo, on any kind of engine."""
     config = folder.config()
     folder.tables("a", "b")
@@ -68,11 +68,11 @@ def test_every_pool_and_isolation_level_works(
     database: Database, folder: Folder, made: list[sa.Engine], options: dict[str, Any]
 ) -> None:
     made.append(sa.create_engine(database.address, **options))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
 def test_an_engine_with_autocommit_works(engine: sa.Engine, folder: Folder) -> None:
-    goes_up_and_down(engine.execution_options(isolation_level="AUTOCOMMIT"), folder)
+    check_upgrade_and_downgrade(engine.execution_options(isolation_level="AUTOCOMMIT"), folder)
 
 
 def test_a_connection_a_session_or_an_address_is_refused(
@@ -101,7 +101,7 @@ def test_sqlite_in_memory_works_with_one_shared_connection(
     folder: Folder, made: list[sa.Engine], pool: type[sa.Pool]
 ) -> None:
     made.append(sa.create_engine("sqlite://", poolclass=pool))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
 @only_sqlite
@@ -122,7 +122,7 @@ def test_an_engine_with_the_documented_begin_listener_works(
 
     sa.event.listen(made[0], "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     sa.event.listen(made[0], "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
 def test_a_shared_connection_with_an_open_transaction_is_refused(
@@ -153,7 +153,7 @@ def test_a_listener_that_leaves_a_transaction_open_is_refused(
 
 def test_a_call_inside_a_running_event_loop_works(engine: sa.Engine, folder: Folder) -> None:
     async def serve() -> None:
-        goes_up_and_down(engine, folder)
+        check_upgrade_and_downgrade(engine, folder)
 
     asyncio.run(serve())
 

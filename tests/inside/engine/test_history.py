@@ -332,7 +332,7 @@ def test_timings_keep_only_the_slowest() -> None:
     assert timings.take() == []
 
 
-class Heard(Observer):
+class EventRecorder(Observer):
     """Records the events."""
 
     def __init__(self) -> None:
@@ -354,7 +354,7 @@ class Heard(Observer):
 def test_an_observer_receives_run_migration_and_statement_events(
     engine: sa.Engine, folder: Folder
 ) -> None:
-    heard = Heard()
+    heard = EventRecorder()
     folder.add("a", [create("a"), "op.execute('INSERT INTO a VALUES (1), (2)')"])
     run_migrations(engine, config=folder.config(observer=heard))
     run_migrations(engine, config=folder.config(observer=heard))

@@ -1,4 +1,4 @@
-"""Linting on PostgreSQL: statements that hurt a live site are found, others are not."""
+"""Linting on PostgreSQL: risky migrations have findings, safe ones have none."""
 
 from __future__ import annotations
 

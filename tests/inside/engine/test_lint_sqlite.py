@@ -1,4 +1,4 @@
-"""Linting on SQLite: rebuilds and their losses; statements that change too many rows."""
+"""Linting on SQLite: table rebuilds, lost objects, statements that change too many rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A migration never makes the whole site wait behind a long reader."""
+"""A migration that waits for a lock does not block other queries for long."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def project() -> Path:
     return Path(my_service.__file__).parents[2]
 
 
-def neat(path: Path) -> None:
+def check_with_ruff(path: Path) -> None:
     """A file passes the service's own ruff check and format."""
     settings = ["--no-cache", "--config", str(project() / "pyproject.toml")]
     # A service's migrations may have unused imports.
@@ -52,7 +52,7 @@ def test_make_fills_a_migration_in_from_the_models(engine: sa.Engine, folder: Fo
     again = make_migration(engine, "nothing", config=folder.config())
     assert again.note == "the models and the database do not differ"
     for made in (new, again):
-        neat(made.path)
+        check_with_ruff(made.path)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -67,7 +67,7 @@ def test_make_writes_a_backfill_example_that_runs(
             connection.exec_driver_sql("INSERT INTO avatars VALUES ('x', 7), ('y', NULL)")
     new = make_migration(engine, "fill", phase="backfill", config=folder.config())
     assert new.note is None
-    neat(new.path)
+    check_with_ruff(new.path)
     text = new.path.read_text()
     assert 'phase = "backfill"' in text
     assert ("table='avatars'" in text.replace('"', "'")) is is_known
@@ -84,7 +84,7 @@ def test_make_with_empty_writes_a_blank_file(engine: sa.Engine, folder: Folder) 
     new = make_migration(engine, "later", empty=True, config=folder.config())
     assert new.note is None
     assert "avatars" not in new.path.read_text()
-    neat(new.path)
+    check_with_ruff(new.path)
 
 
 def test_files_made_in_the_same_second_form_a_chain(engine: sa.Engine, folder: Folder) -> None:
@@ -128,7 +128,7 @@ def test_multiple_heads_are_refused_with_the_command_that_merges_them(
     code, out, _ = command("migrate make --merge both")
     assert (code, out.split()[0]) == (0, "Created")
     (made,) = folder.versions.glob("*_both.py")
-    neat(made)
+    check_with_ruff(made)
     assert len(run_migrations(engine, config=folder.config()).migrations) == 4
 
 

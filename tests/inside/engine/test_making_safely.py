@@ -16,7 +16,7 @@ from my_service.migrate import (
 )
 
 from engine.support import KIND, Command, Folder, printed_json
-from engine.test_making import neat
+from engine.test_making import check_with_ruff
 
 on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite has one lock for all")
 Make = Callable[..., NewMigration]
@@ -49,7 +49,7 @@ def make(engine: sa.Engine, folder: Folder) -> Make:
         )
         new = make_migration(engine, "change", plain=plain, config=folder.config())
         for path in filter(None, (new.path, new.online)):
-            neat(path)
+            check_with_ruff(path)
         return new
 
     return made

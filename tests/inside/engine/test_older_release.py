@@ -21,7 +21,7 @@ from engine.support import Command, Database, Folder, create, finish, start
 CONTRACT = 'phase = "contract"\n'
 
 
-class Heard(Observer):
+class AheadRecorder(Observer):
     """Remembers that the schema is ahead."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ def test_an_older_release_applies_nothing_and_reports_once_what_is_ahead(
     released(engine, folder)
     before = database.all()
     for act in (run_migrations, migrate_up):
-        heard = Heard()
+        heard = AheadRecorder()
         result = act(engine, config=config_of(folder, "1.0", heard)).raise_for_error()
         assert (result.migrations, result.ahead) == ((), ("003_c", "004_d"))
         assert heard.ahead == [["003_c (release 2.0)", "004_d (release 2.0)"]]

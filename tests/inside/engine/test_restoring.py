@@ -1,4 +1,4 @@
-"""Real restores: everything comes back, and a failure changes nothing."""
+"""Real restores: all content is restored, and a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def restored(command: Command, line: str) -> str:
     return out
 
 
-def spoil(database: Database) -> None:
+def damage(database: Database) -> None:
     """Damage the database."""
     database.ask("DELETE FROM children")
     database.ask("DROP TABLE a")
@@ -158,7 +158,7 @@ def test_a_restore_brings_back_all_content_and_keeps_the_old_database(
 ) -> None:
     before = contents(database)
     assert len(before["children"]) >= 1
-    spoil(database)
+    damage(database)
     spoiled = contents(database)
     assert spoiled != before
     said = restored(command, filled)
@@ -214,7 +214,7 @@ def test_backups_work_with_another_store_of_four_methods(
     manifest = create_backup(engine, config, options)
     assert manifest is not None
     assert len(store.files) == 2
-    spoil(database)
+    damage(database)
     engine.dispose()
     restore_backup(engine, config, options, manifest.name)
     assert contents(database) == before
@@ -257,15 +257,15 @@ def drop(database: Database, name: str) -> None:
 
 def refused(command: Command, database: Database, line: str) -> str:
     """A restore that fails; return its error. The database is unchanged, and nothing else is left."""
-    before, others = contents(database), neighbours(database)
+    before, others = contents(database), other_databases(database)
     code, _, err = command(f"backup restore {line}")
     assert code == 1
     assert contents(database) == before
-    assert neighbours(database) == others
+    assert other_databases(database) == others
     return err
 
 
-def neighbours(database: Database) -> set[str]:
+def other_databases(database: Database) -> set[str]:
     """Other databases on the server with this one's prefix, or other files in the folder."""
     if KIND == "postgresql":
         own = str(sa.make_url(database.address).database)
@@ -422,7 +422,7 @@ def test_a_killed_restore_leaves_the_old_or_the_restored_database(
     began = time.monotonic()
     assert start_restore(database, filled).finish()[0] == 0
     takes = time.monotonic() - began
-    spoil(database)
+    damage(database)
     spoiled = contents(database)
     chance = random.Random(16)
     for number in range(KILLS):

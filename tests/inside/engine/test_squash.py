@@ -1,4 +1,4 @@
-"""``migrate squash``: one migration replaces many, and existing databases go on."""
+"""``migrate squash``: one migration replaces many, and existing databases keep working."""
 
 from __future__ import annotations
 

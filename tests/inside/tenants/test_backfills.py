@@ -1,4 +1,4 @@
-"""Backfills of tenants: tenant after tenant, one total, each row once whatever happens."""
+"""Backfills of tenants: one tenant at a time, one total, each row once even after kills."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROWS = 250
 NAMES = ("a", "b", "c", "d")
 
 
-class Told(Observer):
+class ProgressRecorder(Observer):
     """Remembers the events, and calls a function after a number of finished rows."""
 
     def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
@@ -76,14 +76,14 @@ def rows(service: Service, tenant: str, count: int = ROWS) -> None:
     service.ask(f"INSERT INTO tenant_{tenant}.t SELECT x, x FROM generate_series(1, {count}) x")
 
 
-def off_by(service: Service, tenant: str) -> dict[int, int]:
+def rows_by_updates(service: Service, tenant: str) -> dict[int, int]:
     """The number of a tenant's rows by number of updates."""
     return dict(service.ask(f"SELECT n - id, count(*) FROM tenant_{tenant}.t GROUP BY 1"))
 
 
 def each_once(service: Service, *tenants: str) -> None:
     """Every row was updated, and none twice."""
-    found = {tenant: off_by(service, tenant) for tenant in tenants}
+    found = {tenant: rows_by_updates(service, tenant) for tenant in tenants}
     assert found == {tenant: {1: ROWS} for tenant in tenants}
 
 
@@ -91,7 +91,7 @@ def test_tenants_are_filled_in_turn_with_one_total_and_then_the_contract_runs(
     filled: Service,
 ) -> None:
     filled.add("pass", extra=CONTRACT)
-    told, taken = Told(), replays(filled)
+    told, taken = ProgressRecorder(), replays(filled)
     filled.config = replace(filled.config, observer=told)
     run = filled.all()
     assert run.success and run.public.migrations == ("004_change", "005_change")
@@ -143,7 +143,7 @@ def test_after_a_kill_before_any_statement_each_row_is_updated_once(
         if dies_at(statement, lambda: run_backfills(filled.engine, config=filled.config)):
             statement += 3
         for tenant in NAMES:
-            assert set(off_by(filled, tenant)) <= {0, 1}
+            assert set(rows_by_updates(filled, tenant)) <= {0, 1}
     assert statement > 1
     each_once(filled, *NAMES)
 
@@ -161,7 +161,7 @@ def test_a_failed_chunk_names_tenant_and_keys_and_other_tenants_continue(
     assert error.problem.startswith(failed)
     assert error.problem.endswith(" It also failed in 1 other tenant.")
     each_once(filled, "b", "d")
-    assert off_by(filled, "c")[1] == 100
+    assert rows_by_updates(filled, "c")[1] == 100
     (backfill,) = get_migration_status(filled.engine, config=filled.config).backfills
     assert (backfill.done, backfill.tenants_left) == (700, 2)
     assert (backfill.error or "").startswith("a: IntegrityError: ")
@@ -181,7 +181,7 @@ def test_tenants_can_be_dropped_and_created_during_a_backfill(filled: Service) -
         assert filled.one("d").success
 
     quiet = filled.config
-    filled.config = replace(quiet, observer=(told := Told(100, drop_and_make)))
+    filled.config = replace(quiet, observer=(told := ProgressRecorder(100, drop_and_make)))
     filled.add("pass", extra=CONTRACT)
     run = filled.all()
     assert run.success, run.public.error
@@ -196,7 +196,7 @@ def test_a_service_starts_and_migrates_during_a_backfill(filled: Service) -> Non
         bring_up_to_date(filled.engine, replace(quiet, runs_backfills=False, lock_timeout=0))
 
     quiet = filled.config
-    filled.config = replace(quiet, observer=Told(100, start))
+    filled.config = replace(quiet, observer=ProgressRecorder(100, start))
     assert filled.all().success
     each_once(filled, *NAMES)
 
@@ -222,12 +222,12 @@ def test_a_rollback_removes_the_progress_of_a_backfill(filled: Service) -> None:
     assert filled.all().success
     rollback_tenant(filled.engine, "a", config=filled.config).raise_for_error()
     assert filled.all().success
-    assert off_by(filled, "a") == {2: ROWS}
+    assert rows_by_updates(filled, "a") == {2: ROWS}
     each_once(filled, "b", "c", "d")
     assert rollback_all_tenants(filled.engine, config=filled.config).success
     assert filled.ask("SELECT * FROM public.migration_progress") == []
     assert filled.all().success
-    assert off_by(filled, "d") == {2: ROWS}
+    assert rows_by_updates(filled, "d") == {2: ROWS}
 
 
 def test_a_rollback_waits_for_the_running_chunk_before_it_locks_a_table(
@@ -354,7 +354,7 @@ def test_a_restored_tenant_gets_the_backfill_progress_of_its_backup(
     filled.all()
     steps = iter([False] * 6 + [True] * 9)
     run_backfills(filled.engine, config=config, stopped=lambda: next(steps))
-    assert off_by(filled, "a") == {1: 200, 0: 50}
+    assert rows_by_updates(filled, "a") == {1: 200, 0: 50}
     name = json.loads(filled.command("backup create --json")[1])["name"]
     filled.config = config
     assert filled.all().success
@@ -362,7 +362,7 @@ def test_a_restored_tenant_gets_the_backfill_progress_of_its_backup(
     for tenant in ("a", "b"):
         code, _, err = filled.command(f"backup restore {name} --tenant {tenant} --yes")
         assert code == 0, err
-    assert off_by(filled, "a") == {1: 200, 0: 50}
+    assert rows_by_updates(filled, "a") == {1: 200, 0: 50}
     assert filled.all().success
     each_once(filled, *NAMES)
 

@@ -156,7 +156,7 @@ def restored(service: Service, line: str) -> str:
     return out
 
 
-def spoil(service: Service, tenant: str) -> None:
+def damage(service: Service, tenant: str) -> None:
     """Damage a tenant."""
     service.ask(f"DROP TABLE tenant_{tenant}.notes CASCADE")
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
@@ -168,7 +168,7 @@ def test_a_restore_brings_back_all_tenants(filled: Service, layout: str) -> None
     manifest = made(filled)
     assert set(manifest["tenants"]) == set(before)
     assert len(manifest["files"]) == (1 if layout == "all" else 4)
-    spoil(filled, "acme")
+    damage(filled, "acme")
     drop_tenant(filled.engine, "gone", config=filled.config)
     filled.engine.dispose()
     restored(filled, manifest["name"])
@@ -206,7 +206,7 @@ def test_four_files_are_written_at_a_time(
 def test_one_tenant_is_restored_and_others_are_not_changed(filled: Service, layout: str) -> None:
     before = contents(filled, "acme")
     name = made(filled)["name"]
-    spoil(filled, "acme")
+    damage(filled, "acme")
     fill(filled, "beta")
     others, ids = contents(filled, "beta"), identities(filled, "beta")
     said = restored(filled, f"{name} --tenant acme")
@@ -307,7 +307,7 @@ def test_a_backup_of_one_tenant_contains_no_other(filled: Service) -> None:
     before = contents(filled, "acme")
     manifest = made(filled, "backup create --tenant acme")
     assert (set(manifest["tenants"]), manifest["whole"]) == ({"acme"}, False)
-    spoil(filled, "acme")
+    damage(filled, "acme")
     code, _, err = filled.command(f"backup restore {manifest['name']} --tenant beta --yes")
     assert (code, "does not contain the tenant 'beta'" in err) == (1, True)
     code, _, err = filled.command(f"backup restore {manifest['name']} --yes")
@@ -405,7 +405,7 @@ def test_a_killed_restore_leaves_the_old_or_the_restored_tenant(filled: Service)
     began = time.monotonic()
     assert filled.start("backup", "restore", name, "--tenant", "acme", "--yes").finish()[0] == 0
     takes = time.monotonic() - began
-    spoil(filled, "acme")
+    damage(filled, "acme")
     spoiled = contents(filled, "acme")
     chance = random.Random(16)
     for _ in range(5):
