@@ -73,10 +73,10 @@ def test_the_project_passes_ruff(
 
 @pytest.mark.thorough
 def test_the_project_passes_its_own_tests(
-    project: Bake, service_environment: ServiceEnvironment
+    project: Bake, newest_environment: ServiceEnvironment
 ) -> None:
     folder = project(**hostile("quotes and templates"))
-    service_environment.succeed(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    newest_environment.succeed(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 @pytest.mark.parametrize("name", ["quotes", "templates", "commands", "code", "markup"])
