@@ -138,9 +138,7 @@ def test_ctrl_c_reports_what_is_applied(command: Command, versions: Path) -> Non
     assert "Applied and recorded before that: nothing." in said
 
 
-def test_a_lost_connection_is_reported_as_such(
-    command: Command, versions: Path
-) -> None:
+def test_a_lost_connection_is_reported_as_such(command: Command, versions: Path) -> None:
     command("migrate latest")
     made = add(versions, "lose_it", up=LOSE_CONNECTION).stem
     code, said = command("migrate latest --json")
