@@ -22,7 +22,7 @@ from {{ cookiecutter.package_name }}.web import rate_limits
 from {{ cookiecutter.package_name }}.web.client import network_of
 from {{ cookiecutter.package_name }}.web.rate_limits import Counters, RateLimiter
 
-from .accounts import ADA, Outbox, authorize, register, sign_in
+from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
 from .client import Client
 
 ACCOUNT = ("ada@example.com",)
@@ -55,6 +55,22 @@ def test_wrong_passwords_from_other_addresses_do_not_lock_the_owner_out(
     assert refused == [401] * 10 + [429] * 50
     come_from(limited, "192.0.2.1")
     assert sign_in(limited).status_code == 200
+
+
+def test_during_an_attack_an_owner_gets_in_from_anywhere_by_resetting_the_password(
+    limited: TestClient,
+) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    register(limited, outbox)
+    for number in range(10):
+        come_from(limited, f"198.51.100.{number}")
+        sign_in(limited, password="wrong horse")
+    come_from(limited, "203.0.113.1")
+    assert sign_in(limited).status_code == 429
+    limited.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    reset = {"token": token_in(outbox.mails[-1]), "password": "staple battery horse"}
+    assert limited.post("/auth/reset-password", json=reset).status_code == 200
+    assert sign_in(limited, password=reset["password"]).status_code == 200
 
 
 def test_after_some_wrong_passwords_each_delay_is_twice_the_last_one(
@@ -187,6 +203,20 @@ def test_changing_a_password_is_rate_limited(settings: Settings) -> None:
             for _ in range(3)
         ]
     assert statuses == [403, 403, 429]
+
+
+def test_the_current_password_ends_the_count_of_wrong_ones(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
+    with Client(app) as client:
+        app.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        statuses = []
+        for current in ("wrong horse", PASSWORD, "wrong horse", "wrong horse"):
+            sent = {"current_password": current, "password": "staple battery horse"}
+            answer = client.post("/auth/change-password", json=sent, headers=headers)
+            statuses.append(answer.status_code)
+            headers = authorize(answer) if answer.status_code == 200 else headers
+    assert statuses == [403, 200, 403, 403]
 
 
 def test_every_route_that_checks_a_password_counts_attempts(settings: Settings) -> None:

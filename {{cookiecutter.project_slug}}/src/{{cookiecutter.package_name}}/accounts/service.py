@@ -29,7 +29,6 @@ CONFIRMED: dict[str, Any] = {
     "verification_token_expires_at": None,
 }
 NO_PASSWORD = "!"  # no password has this hash
-LATEST = {"populate_existing": True}
 
 
 @dataclass(frozen=True)
@@ -244,7 +243,7 @@ def _change(session: Session, user: User, *known: Any, **values: Any) -> User | 
     # It changes nothing if the account was closed or its password changed since it was read.
     same = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
     statement = update(User).where(*same, *known).values(**values).returning(User)
-    return session.scalar(statement, execution_options=LATEST)
+    return session.scalar(statement)
 
 
 async def get_accounts(request: Request, database: RequestDatabaseDep) -> Accounts:
