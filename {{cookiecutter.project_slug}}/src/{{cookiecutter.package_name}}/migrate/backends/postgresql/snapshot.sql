@@ -567,13 +567,22 @@ objects AS MATERIALIZED (
     UNION ALL  -- Extended statistics
     SELECT s.nsp, 'statistics', quote_ident(st.stxname),
         concat_ws(E'\n',
-            'definition: ' || substring(pg_get_statisticsobjdef(st.oid) FROM '^CREATE STATISTICS (?:"(?:[^"]|"")*"|[^".( ])+\.(?:"(?:[^"]|"")*"|[^".( ])+ (.*)$'),
+            'definition: ' || replace(substring(pg_get_statisticsobjdef(st.oid) FROM '^CREATE STATISTICS (?:"(?:[^"]|"")*"|[^".( ])+\.(?:"(?:[^"]|"")*"|[^".( ])+ (.*)$'), expressions.given, expressions.sorted),
             'statistics target: ' || nullif(st.stxstattarget, -1)
         ),
         NULL, 'pg_statistic_ext'::regclass, st.oid, 0, st.stxowner, NULL, NULL
     FROM schemas AS s
     JOIN pg_statistic_ext AS st ON st.stxnamespace = s.nsp
-    JOIN relations AS r ON r.oid = st.stxrelid  /* end */
+    JOIN relations AS r ON r.oid = st.stxrelid
+    CROSS JOIN LATERAL (  -- columns are sorted already; "" where there are no expressions
+        SELECT coalesce(string_agg(e.line, ', ' ORDER BY e.place), '') AS given,
+            coalesce(string_agg(e.line, ', ' ORDER BY e.line COLLATE "C"), '') AS sorted
+        FROM (
+            SELECT place, CASE WHEN strpos(pg_get_statisticsobjdef_columns(st.oid), format('(%s)', line)) = 0
+                THEN line ELSE format('(%s)', line) END AS line
+            FROM unnest(pg_get_statisticsobjdef_expressions(st.oid)) WITH ORDINALITY AS expression(line, place)
+        ) AS e
+    ) AS expressions  /* end */
 
     /* only if: bool_or(class = 'pg_catalog.pg_collation'::regclass) */
     UNION ALL  -- Collations
@@ -992,11 +1001,19 @@ listed AS (
     FROM (
         SELECT nsp, kind, name, source, class, oid, sub, owner, acl, acl_kind,
             -- name IN ('a', 'b') of a varchar: the array is cast; after a dump and a restore each value
-            -- is cast instead. Both are written without the cast.
-            CASE WHEN strpos(facts, '::character varying') = 0 THEN facts ELSE regexp_replace(
-                regexp_replace(facts, '\(ARRAY\[([^]]*)\]\)::text\[\]', 'ARRAY[\1]', 'g'),
-                '\((''(?:[^'']|'''')*''::character varying)\)::text', '\1', 'g'
-            ) END AS facts
+            -- is cast instead. Both are written without the cast. A number's default is written without quotes.
+            CASE
+                WHEN strpos(facts, '::character varying') > 0 THEN regexp_replace(
+                    regexp_replace(facts, '\(ARRAY\[([^]]*)\]\)::text\[\]', 'ARRAY[\1]', 'g'),
+                    '\((''(?:[^'']|'''')*''::character varying)\)::text', '\1', 'g'
+                )
+                WHEN strpos(facts, 'default: ''') > 0 THEN regexp_replace(
+                    facts,
+                    '^default: ''(-?[0-9]+(?:\.[0-9]+)?)''::(smallint|integer|bigint|numeric|real|double precision)$',
+                    'default: \1', 'n'
+                )
+                ELSE facts
+            END AS facts
         FROM objects
         OFFSET 0  -- so that the expression is neither repeated nor planned more than once
     ) AS o

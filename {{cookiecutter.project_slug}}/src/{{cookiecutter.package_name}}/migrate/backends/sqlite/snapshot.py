@@ -252,8 +252,8 @@ def _column(table: _Table, part: list[str]) -> None:
             table.constraint(f"FOREIGN KEY ({column}) {_references(clause)}", name)
         elif word == "not":
             facts["not null"] = "yes" + _behind(behind[1:])
-        elif word == "default" and behind != ["null"]:
-            facts["default"] = _default(behind)
+        elif word == "default" and (default := _default(behind)) != "null":
+            facts["default"] = default
         elif word == "collate" and behind != ["binary"]:  # the default
             facts["collation"] = behind[0].upper()
         elif word == "as":
@@ -324,7 +324,8 @@ _REFERENCE_CLAUSES = (
 
 
 def _default(parts: list[str]) -> str:
-    return join(bare(parts))
+    parts = bare(parts)
+    return join(parts[1:] if parts[0] == "+" else parts)  # a sign before a number
 
 
 def _behind(parts: Sequence[str]) -> str:
