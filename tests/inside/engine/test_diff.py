@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from my_service.migrate.backends import backend
 
-from engine.support import Command, Database, Folder
+from engine.support import KIND, Command, Database, Folder
 
 
 def test_a_database_and_a_file_and_the_chain_are_compared_with_each_other(
@@ -86,6 +86,32 @@ def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
 
 
 # -- The committed file ----------------------------------------------------------------------------
+
+
+def test_a_file_may_have_the_marks_of_an_editor_or_a_shell(
+    command: Command, folder: Folder, tmp_path: Path
+) -> None:
+    folder.tables("a")
+    command("migrate latest")
+    text = command("migrate snapshot")[1].replace("\n", "\r\n")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "file.txt").write_bytes(text.encode(encoding))
+        assert command(f"migrate diff {tmp_path / 'file.txt'} chain") == (0, "", "")
+
+
+def test_a_folder_that_is_missing_is_an_error(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "file.txt"
+    code, _, err = command(f"migrate snapshot --out {file}")
+    assert (code, file.parent.exists()) == (1, False)
+    assert f"{file} cannot be written: No such file or directory" in err
+
+
+@pytest.mark.skipif(KIND != "sqlite", reason="a server says so itself")
+def test_a_file_that_is_missing_is_not_made(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "x.db"
+    code, out, err = command(f"migrate diff sqlite:///{file} chain")
+    assert (code, out, file.parent.exists()) == (1, "", False)
+    assert f"there is no file {file}" in err
 
 
 def test_make_and_latest_keep_the_committed_file_current(command: Command, folder: Folder) -> None:

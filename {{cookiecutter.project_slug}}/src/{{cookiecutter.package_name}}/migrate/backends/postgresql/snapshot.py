@@ -219,6 +219,10 @@ def version(connection: Connection) -> str:
     return f"PostgreSQL {int(str(number)) // 10_000}"
 
 
+def look_for(address: str) -> None:
+    """Nothing: a server says itself that a database is missing."""
+
+
 def _values(
     schemas: Iterable[str], excluded: Collection[str], column_order: bool
 ) -> dict[str, Any]:

@@ -11,9 +11,12 @@ constraints, the shadow tables of virtual ones).
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError
 
 from ...patterns import matches
 from ..rows import Row, hash_of_rows
@@ -71,6 +74,18 @@ def read_hashes(
         )
         for schema in schemas
     }
+
+
+def look_for(address: str) -> None:
+    """Refuse the address of a missing file, which SQLite would create.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with suppress(ArgumentError):  # connecting reports it
+        file = make_url(address).database
+        if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+            raise FileNotFoundError(f"there is no file {file}")
 
 
 def version(connection: Connection) -> str:
