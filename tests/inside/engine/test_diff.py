@@ -132,6 +132,14 @@ def test_make_and_latest_keep_the_committed_file_current(command: Command, folde
     assert "\ntable: c\n" in file.read_text()
 
 
+def test_a_file_that_cannot_be_updated_fails_no_run(command: Command, folder: Folder) -> None:
+    (folder.path / f"schema.{backend.DIALECT}.txt").mkdir()
+    folder.tables("a")
+    code, out, err = command("migrate latest")
+    assert (code, out) == (0, "Batch 1 run: 1 migration\n")
+    assert err.startswith("The files of the schema were not updated: ")
+
+
 def test_outside_development_no_file_is_written(
     command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,15 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
     assert (found["success"], found["compared"]) == (False, 5)
     told = [(one["tenant"], one["changed_since_run"]) for one in found["drifted"]]
     assert told == [("c", True)]
+    five.ask("DROP SCHEMA tenant_c CASCADE")
+    [gone] = json.loads(five.command("tenant verify --json")[1])["drifted"]
+    assert (gone["tenant"], gone["changed_since_run"]) == ("c", None)
+    assert "table users is missing" in [one["sentence"] for one in gone["differences"]]
+    five.ask("ALTER TABLE tenants RENAME TO away")
+    for command in ("tenant verify", "tenant baseline"):
+        found = json.loads(five.command(f"{command} --json")[1])
+        assert (found["success"], found["error"]["code"]) == (False, "no-registry")
+    assert five.command("tenant baseline")[1] == ""
 
 
 def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> None:
@@ -181,3 +190,6 @@ def test_a_tenant_is_a_side_of_a_comparison(five: Service) -> None:
     five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
     assert five.command("migrate diff tenant:a tenant:b") == (1, "+ index by_hand\n", "")
     assert five.command("migrate diff models tenant:b")[1].endswith("+ index by_hand\n")
+    code, out, err = five.command("migrate diff tenant:nobody chain")
+    assert (code, out) == (1, "")
+    assert "tenant:nobody cannot be compared: LookupError: its schema is missing or empty" in err

@@ -43,7 +43,7 @@ def diff_schemas(
     named = {name: config.scope.find(name) for name in (first, second)}
     usual = next(filter(None, named.values()), config.scope)
     expected, found = (
-        live_snapshot(engine, replace(config, scope=scope))
+        _read_tenant(name, engine, replace(config, scope=scope))
         if scope
         else _read(name, engine, connect, replace(config, scope=usual))
         for name, scope in ((name, named[name]) for name in (first, second))
@@ -52,6 +52,13 @@ def diff_schemas(
         return compare(expected, found, expected_by=f"the definitions in {first}")
     except ValueError as error:
         raise errors.not_comparable(error) from error
+
+
+def _read_tenant(name: str, engine: Engine, config: MigrationConfig) -> Snapshot:
+    found = live_snapshot(engine, config)
+    if not found.items:
+        raise errors.side_unknown(name, LookupError("its schema is missing or empty"))
+    return found
 
 
 def _read(name: str, engine: Engine, connect: Connect, config: MigrationConfig) -> Snapshot:

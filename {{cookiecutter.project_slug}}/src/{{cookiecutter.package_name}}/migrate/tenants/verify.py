@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ActionableError
@@ -29,7 +29,7 @@ class TenantDrift:
 
     Attributes:
         changed_since_run: whether the schema has changed since its last run;
-            None if that run recorded no fingerprint.
+            None if that run recorded no fingerprint, or its history is gone.
     """
 
     tenant: str
@@ -145,9 +145,12 @@ def _changed(
     schema = schema_of(one.tenant)
     connection.rollback()  # releases the locks of the tables
     connection.execute(BECOME_OWNER, {"schema": schema})
+    table = f'"{schema}"."{config.history_table}"'
+    if connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}) is None:
+        return None  # dropped by hand, maybe with the whole schema
     # An older version of the engine did not have this column.
     ever = connection.exec_driver_sql(
-        f'SELECT to_jsonb(h) ->> \'fingerprint\' FROM "{schema}"."{config.history_table}" AS h'
+        f"SELECT to_jsonb(h) ->> 'fingerprint' FROM {table} AS h"
         " WHERE rolled_back_at IS NULL ORDER BY id DESC LIMIT 1"
     ).scalar()
     return None if ever is None else bool(ever != found[schema])
