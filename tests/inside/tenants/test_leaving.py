@@ -60,6 +60,13 @@ def fail(session: Session) -> None:
     driver(session).execute("ROLLBACK TO before_it")
 
 
+def run_a_transaction_of_the_driver(session: Session) -> None:
+    """A way out: the driver begins and ends a transaction."""
+    driver(session).commit()
+    with driver(session).transaction():
+        driver(session).execute("SELECT set_config('search_path', 'tenant_t2', false)")
+
+
 def discard_all(session: Session) -> None:
     """A way out: a statement that PostgreSQL allows only outside a transaction."""
     driver(session).commit()
@@ -77,6 +84,7 @@ WAYS: dict[str, Callable[[Session], object]] = {
     "driver.rollback": lambda session: driver(session).rollback(),
     "invalidate": lose_the_connection,
     "an error": fail,
+    "driver.transaction": run_a_transaction_of_the_driver,
     "DISCARD ALL": discard_all,
     **{
         text: statement(text)
@@ -92,6 +100,7 @@ WAYS: dict[str, Callable[[Session], object]] = {
             "SET LOCAL search_path TO tenant_t2",
             "SELECT set_config('search_path', 'tenant_t2', false)",
             "DO $$ BEGIN PERFORM set_config('search_path', 'public', true); END $$",
+            "UPDATE pg_settings SET setting = 'tenant_t2' WHERE name = 'search_path'",
             "RESET search_path",
             "RESET ALL",
             "RESET ROLE",
@@ -125,6 +134,22 @@ def from_a_server_cursor(session: Session) -> list[tuple[Any, ...]]:
         return cursor.execute(WHO).fetchall()
 
 
+def after_a_rolled_back_block(session: Session) -> list[tuple[Any, ...]]:
+    """Query in the driver's transaction, after a savepoint in which the tenant was entered."""
+    with driver(session).transaction():
+        with driver(session).transaction(force_rollback=True):
+            driver(session).execute(WHO)
+        return driver(session).execute(WHO).fetchall()
+
+
+def streamed_late(session: Session) -> list[tuple[Any, ...]]:
+    """Query by a stream that begins after the transaction in which it was asked for."""
+    driver(session).execute(WHO)
+    rows = driver(session).cursor().stream(WHO)
+    driver(session).commit()
+    return list(rows)
+
+
 ASKING: dict[str, Callable[[Session], Any]] = {
     "session": lambda session: session.execute(sa.text(WHO)).all(),
     "driver SQL": lambda session: session.connection().exec_driver_sql(WHO).all(),
@@ -133,6 +158,8 @@ ASKING: dict[str, Callable[[Session], Any]] = {
     "server cursor": from_a_server_cursor,
     "copy": copied,
     "pipeline": pipelined,
+    "driver.transaction": after_a_rolled_back_block,
+    "late stream": streamed_late,
 }
 
 
@@ -213,6 +240,23 @@ def test_what_cannot_be_kept_in_the_tenant_is_refused(
             connection = session.connection()
             connection.exec_driver_sql("SELECT 'a; COMMIT; b'; /* ; COMMIT; */ SELECT 2;")
             assert [row.whose for row in session.execute(sa.text(WHO))] == ["t1"]
+
+
+def test_threads_that_share_a_connection_stay_in_the_tenant(service: Service) -> None:
+    prepare(service, role=False)
+    with tenant_session(service.engine, "t1") as session:
+        shared = driver(session)
+
+        def ask(thread: int) -> set[str]:
+            seen = set()
+            for _ in range(50):
+                seen |= {row[0] for row in shared.execute(WHO).fetchall()}
+                if thread:
+                    shared.commit()
+            return seen
+
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(ask, range(3))) == [{"t1"}] * 3
 
 
 def test_what_goes_past_the_guard_finds_no_table(service: Service, tmp_path: Path) -> None:
