@@ -171,7 +171,8 @@ def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.
         yield service.engine
         return
     service.engine.dispose()
-    with pgbouncer(address, folder, connections=1 if through == "pooler of one" else 4) as behind:
+    connections = 1 if through == "pooler of one" else 4
+    with pgbouncer(address, folder, connections, in_turn=through == "pooler in turn") as behind:
         engine = connect(Settings(_env_file=None, environment="development", database_url=behind))
         yield engine
         engine.dispose()
@@ -291,7 +292,13 @@ def test_a_row_of_the_registry_that_names_another_schema_leads_nowhere(service: 
 
 @pytest.mark.filterwarnings("ignore:transaction already deassociated")
 @pytest.mark.parametrize(
-    ("through", "role"), [("direct", False), ("pooler", True), ("pooler of one", False)]
+    ("through", "role"),
+    [
+        ("direct", False),
+        ("pooler", True),
+        ("pooler in turn", False),
+        ("pooler of one", False),
+    ],
 )
 def test_under_traffic_nobody_sees_another_tenants_rows(
     service: Service, tmp_path: Path, through: str, role: bool

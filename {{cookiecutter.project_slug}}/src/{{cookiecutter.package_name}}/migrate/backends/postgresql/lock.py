@@ -92,14 +92,11 @@ class Lock:
         if pid != driver_connection(self._session).info.backend_pid:
             _check_second_connection(self._engine)
         # The transaction stays idle while the migrations run.
-        for setting in self._time_limits():
-            self._session.exec_driver_sql(f"SET LOCAL {setting} = 0")
-        return True
-
-    def _time_limits(self) -> list[str]:
-        assert self._session is not None
+        limits = ["idle_in_transaction_session_timeout", "transaction_timeout"]  # the second: 17
         version = self._session.dialect.server_version_info or (0,)
-        return ["idle_in_transaction_session_timeout", *["transaction_timeout"] * (version >= (17,))]
+        for limit in limits if version >= (17,) else limits[:1]:
+            self._session.exec_driver_sql(f"SET LOCAL {limit} = 0")
+        return True
 
     def close_gate(self) -> bool:
         assert self._session is not None
