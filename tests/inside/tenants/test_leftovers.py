@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -162,6 +165,43 @@ def test_a_cursor_ends_with_its_session(service: Service) -> None:
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler of one"])
+class Garbage:
+    """Calls a function when it is collected."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def __del__(self) -> None:
+        """Do it."""
+        self.call()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it stays open
+def test_a_streams_session_that_is_garbage_returns_its_connection_once(service: Service) -> None:
+    service.make("t1", "t2", "t3")
+    with ExitStack() as sessions:
+
+        def ask(tenant: str) -> object:
+            session = sessions.enter_context(tenant_session(service.engine, tenant))
+            assert session.scalar(sa.text("SELECT current_schema()")) == f"tenant_{tenant}"
+            return driver(session)
+
+        def stream() -> Iterator[int]:
+            with tenant_session(service.engine, "t1") as session:
+                numbers = sa.text("SELECT n FROM generate_series(1, 9) n")
+                yield from session.scalars(numbers, execution_options={"yield_per": 2})
+
+        used: list[object] = []
+        # Collected in this order: the first finds the connection back in the pool.
+        garbage: list[object] = [Garbage(lambda: used.append(ask("t2"))), stream()]
+        garbage.append(garbage)
+        next(garbage[1])  # type: ignore[call-overload]
+        del garbage
+        gc.collect()
+        assert used
+        assert ask("t3") is not used[0]
+
+
 def test_what_was_set_on_the_drivers_connection_ends_with_the_session(
     service: Service, tmp_path: Path, through: str
 ) -> None:

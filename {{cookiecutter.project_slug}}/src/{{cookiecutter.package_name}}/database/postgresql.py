@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from ..settings.postgresql import DatabaseSettings
+from .abandoned import return_once
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     )
     if settings.default_search_path is not None and not migrating:
         _set_default_path(engine, settings.default_search_path)
+    event.listen(engine, "engine_connect", return_once)
     event.listen(engine, "connect", _note_pooler)
     event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _note_the_time)

@@ -94,6 +94,7 @@ class TenantGuard:
 
     Attributes:
         connection: the guarded connection.
+        is_over: whether it is back in the pool.
         lock: so that no other thread ends the transaction between the check and the statement.
 
     Args:
@@ -109,7 +110,7 @@ class TenantGuard:
     ) -> None:
         self.lock = RLock()
         self._values = {"tenant": tenant, "role": role}
-        self._is_over = False
+        self.is_over = False
         self.move(connection, shared)
 
     def move(self, connection: psycopg.Connection[Any], shared: bool) -> None:
@@ -138,7 +139,7 @@ class TenantGuard:
                 (tenant-session-over).
             HttpError: as ``enter``.
         """
-        if self._is_over:
+        if self.is_over:
             raise errors.tenant_session_over()
         if self.connection.autocommit:
             raise errors.tenant_in_autocommit()
@@ -198,7 +199,7 @@ class TenantGuard:
 
     def release(self) -> None:
         """Called before the connection goes back to the pool."""
-        self._is_over = True
+        self.is_over = True
         self.end("ROLLBACK")
 
     def _enter(self, before: tuple[str, ...]) -> None:
@@ -291,6 +292,10 @@ class _GuardedServerCursor(psycopg.ServerCursor[Row]):
         with self._guard.lock:
             self._guard.before(query, stays=self.withhold)
             return super().execute(query, params, **how)
+
+    def close(self) -> None:
+        if not self._guard.is_over:  # otherwise the connection may be another tenant's
+            super().close()
 
 
 @event.listens_for(Pool, "reset")
