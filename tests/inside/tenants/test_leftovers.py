@@ -86,7 +86,7 @@ def leave(session: Session, what: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler of one"])
-def test_a_tenant_finds_nothing_that_another_left(
+def test_a_tenant_sees_no_session_state_of_another(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     service.add('op.execute(sa.schema.CreateSequence(sa.Sequence("numbers")))')
@@ -119,7 +119,7 @@ def test_a_tenant_finds_nothing_that_another_left(
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler of one"])
-def test_nor_does_anyone_else_who_takes_the_connection_from_the_pool(
+def test_a_pooled_connection_has_no_session_state_of_a_tenant(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     service.make("t1")
@@ -164,7 +164,6 @@ def test_a_cursor_ends_with_its_session(service: Service) -> None:
             kept.execute("SELECT 1")
 
 
-@pytest.mark.parametrize("through", ["direct", "pooler of one"])
 class Garbage:
     """Calls a function when it is collected."""
 
@@ -202,6 +201,7 @@ def test_a_streams_session_that_is_garbage_returns_its_connection_once(service: 
         assert ask("t3") is not used[0]
 
 
+@pytest.mark.parametrize("through", ["direct", "pooler of one"])
 def test_what_was_set_on_the_drivers_connection_ends_with_the_session(
     service: Service, tmp_path: Path, through: str
 ) -> None:
@@ -221,7 +221,7 @@ def test_what_was_set_on_the_drivers_connection_ends_with_the_session(
             driver(session).execute("CREATE TABLE made (n integer)")
 
 
-def test_a_table_of_the_tenant_comes_before_a_temporary_one(service: Service) -> None:
+def test_a_table_of_the_tenant_has_priority_over_a_temporary_one(service: Service) -> None:
     # Left out of the path, pg_temp would be searched first.
     service.make("t1")
     with tenant_session(service.engine, "t1") as session:
@@ -231,9 +231,7 @@ def test_a_table_of_the_tenant_comes_before_a_temporary_one(service: Service) ->
         assert session.scalar(sa.text("SHOW search_path")) == "tenant_t1, pg_temp"
 
 
-def test_whether_a_pooler_is_there_is_seen_when_a_connection_is_made(
-    service: Service, tmp_path: Path
-) -> None:
+def test_a_new_connection_detects_a_pooler(service: Service, tmp_path: Path) -> None:
     for through, is_pooled in (("direct", False), ("pooler of one", True)):
         with service_engine(service, through, tmp_path) as engine, engine.connect() as connection:
             assert connection.info["is_pooled"] is is_pooled
