@@ -113,6 +113,24 @@ def test_a_role_created_concurrently_by_another_database_is_used(service: Servic
     service.ask("DROP ROLE tenant_b")
 
 
+def test_a_role_that_another_database_drops_at_this_moment_is_made_again(service: Service) -> None:
+    service.roles()
+    service.make("a")
+    service.ask("CREATE ROLE tenant_b NOLOGIN")
+    make = scope.make_role
+    dropped: list[object] = []
+
+    def make_and_drop(connection: sa.Connection, schema: str) -> None:
+        make(connection, schema)
+        if not dropped:
+            dropped.append(service.ask(f"DROP ROLE {schema}"))
+
+    service.patch.setattr(scope, "make_role", make_and_drop)
+    result = service.one("b")
+    assert result.success, result.error
+    assert dropped
+
+
 def test_a_role_in_use_by_another_database_is_kept_when_the_tenant_is_dropped(
     service: Service,
 ) -> None:
