@@ -162,7 +162,7 @@ def spoil(service: Service, tenant: str) -> None:
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_everything_comes_back(filled: Service, layout: str) -> None:
     before = {tenant: contents(filled, tenant) for tenant in ("acme", "beta", "gone")}
     manifest = made(filled)
@@ -220,7 +220,7 @@ def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, l
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
-@on_one_machine
+@on_one_machine("no triggers, and no tables that inherit")
 def test_a_tenant_with_something_of_everything_comes_back(
     service: Service, backups: Path, layout: str
 ) -> None:
@@ -418,7 +418,7 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(filled: Service) -
     assert contents(filled, "acme") == before
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups: Path) -> None:
     name = made(filled)["name"]
     path = backups / f"{name}.json"
@@ -434,7 +434,7 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
     name = made(filled)["name"]
     filled.ask("CREATE TABLE public.service_instances (id text, beat_at timestamptz)")

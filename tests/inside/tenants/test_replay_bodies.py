@@ -96,7 +96,7 @@ BLIND: dict[str, list[str]] = {
     ],
     "a function and its use": [
         'op.execute("CREATE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE sql'
-        ' AS $f$ SELECT n * 2; $f$")',
+        ' IMMUTABLE AS $f$ SELECT n * 2; $f$")',
         'op.execute("UPDATE items SET price = twice(price)")',
     ],
     "a trigger": [
@@ -207,7 +207,7 @@ BLIND |= {
         'op.execute("CREATE TABLE p1 PARTITION OF p DEFAULT")',
         'op.execute("INSERT INTO p SELECT id, id FROM items")',
         'op.create_table("i", sa.Column("id", sa.Integer, sa.Identity(start=5), primary_key=True),'
-        ' sa.Column("n", sa.Integer), sa.Column("c", sa.Integer, sa.Computed("n * 2")))',
+        ' sa.Column("n", sa.Integer), sa.Column("c", sa.Integer, sa.Computed("n * 2", persisted=True)))',
         'op.execute("INSERT INTO i (n) SELECT id FROM items")',
     ],
     "a trigger at the commit": [
@@ -505,6 +505,11 @@ SEEING: dict[str, list[str]] = {
         "op.execute(f\"INSERT INTO log VALUES ('{items}')\")",
     ],
 }
+NOT_ON_CITUS = {
+    "a trigger": "no triggers",
+    "a trigger at the commit": "no triggers",
+    "a statement within another, and notifications": "no NOTIFY together with another machine's rows",
+}
 REMEMBERS = """
 import functools
 
@@ -537,20 +542,18 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def address(filled: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a copy of it; a cluster's database cannot be copied and is created again."""
+def address(filled: str) -> Iterator[str]:
+    """The address of a copy of it."""
     name = f"tenants_{uuid4().hex}"
-    if on_cluster():
-        make_tenants(name, tmp_path)
-        (tmp_path / "migrations").rename(tmp_path / "made")
-    else:
-        create_database(name, template=filled)
+    create_database(name, template=filled)
     yield server_url(name).render_as_string(hide_password=False)
     drop_database(name)
 
 
 @pytest.mark.parametrize("name", [*BLIND, *SEEING])
 def test_five_tenants_come_out_as_alembic_leaves_them(service: Service, name: str) -> None:
+    if on_cluster() and name in NOT_ON_CITUS:
+        pytest.skip(f"On Citus: {NOT_ON_CITUS[name]}")
     body = BLIND.get(name) or SEEING[name]
     service.add(body, extra=REMEMBERS if "remembers" in name else "")
     for tenant in ALONE:

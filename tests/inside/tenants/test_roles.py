@@ -12,7 +12,7 @@ from my_service.errors import ActionableError
 from my_service.migrate.tenants import audit_tenants, drop_tenant, make_tenant_roles, roles, scope
 from sqlalchemy.exc import ProgrammingError
 
-from tenants.support import Service, dies_at, server_url
+from tenants.support import Service, dies_at, on_one_machine, server_url
 
 # One of each kind of object with an owner.
 THINGS = (
@@ -40,6 +40,7 @@ WHERE n.nspname LIKE 'tenant%%' AND pg_get_userbyid(o.owner) <> n.nspname
 WHO = sa.text("SELECT current_user::text, count(*) FROM users GROUP BY 1 UNION ALL SELECT '', 0")
 
 
+@on_one_machine("tenants have no roles (roles-on-citus)")
 @pytest.mark.parametrize("by", ["superuser", "ordinary user"])
 def test_tenants_that_were_there_before_get_their_roles(service: Service, by: str) -> None:
     if by == "ordinary user":
@@ -146,6 +147,7 @@ def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> Non
             session.rollback()
 
 
+@on_one_machine("tenants have no roles (roles-on-citus)")
 def test_wherever_the_making_of_roles_dies_it_can_be_continued(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -217,8 +217,10 @@ def _copied(parameters: Any, recording: Recording) -> Any:
         return None
 
 
-# The engine's own queries, and their savepoints.
-_IS_QUERY = re.compile(r"\s*(select|show|with|set|savepoint|release|rollback to)\b", re.I)
+# The engine's own queries, some of which begin with a comment, and their savepoints.
+_IS_QUERY = re.compile(
+    r"(\s|--[^\n]*\n)*(select|show|with|set|savepoint|release|rollback to)\b", re.I
+)
 # Parts that may contain a semicolon that does not end a statement; comments among them do nothing.
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | (?P<comment> --[^\n]* | /\*.*?\*/ )""",
