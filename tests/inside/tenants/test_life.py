@@ -254,7 +254,7 @@ def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: S
     assert held == [("idle in transaction", None, None)]
 
 
-@on_one_machine("an index waits for the machine's other transactions")
+@on_one_machine("a creation that pauses keeps a snapshot on a worker, for which an index waits")
 @pytest.mark.parametrize("through", ["direct", "pooler"])
 def test_a_concurrent_index_does_not_wait_for_creations_of_tenants(
     service: Service, tmp_path: Path, through: str

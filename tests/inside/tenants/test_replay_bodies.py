@@ -40,7 +40,7 @@ BLIND: dict[str, list[str]] = {
         'op.execute("INSERT INTO moods SELECT id FROM items")',
     ],
     "rows from rows": [
-        "op.execute(\"INSERT INTO log SELECT name || ' of ' || count(*) OVER () FROM items\")",
+        "op.execute(\"INSERT INTO log SELECT name || ' of ' || (count(*) OVER ())::text FROM items\")",
         'op.execute("UPDATE items SET price = price + (SELECT count(*) FROM parents)")',
         'op.execute("DELETE FROM children USING parents p WHERE p.id = parent_id AND p.id%3 = 0")',
     ],
