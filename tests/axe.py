@@ -41,7 +41,7 @@ def axe_source() -> str:
     return script.read_text(encoding="utf-8")
 
 
-def faults(browser: Any, source: str) -> list[str]:
+def violations(browser: Any, source: str) -> list[str]:
     """Its findings in the browser's current page."""
     found: list[str] = browser.execute_async_script(f"{source};{LOOK}")
     return found

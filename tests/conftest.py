@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 from serving import Serve, Service, serving
 
-from tools import inside, services
+from tools import inside, newest_python, services
 from tools.process import run
 from tools.services import DATABASES, LICENSES, ServiceEnvironment, find_uv
 
@@ -146,6 +146,16 @@ def project(bake: Bake, tmp_path: Path) -> Bake:
 def service_environment() -> ServiceEnvironment:
     """The environment of every generated service, kept between runs."""
     return services.environment()
+
+
+@pytest.fixture(scope="session")
+def newest_environment() -> ServiceEnvironment:
+    """The same with the newest Python, if this machine has it: see ``make newest-python``.
+
+    Tests that need no particular Python use it, so that services are tested with the oldest and the
+    newest one without running any test twice.
+    """
+    return services.environment(newest_python.find())
 
 
 @pytest.fixture(scope="session")

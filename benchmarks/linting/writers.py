@@ -33,12 +33,12 @@ MEASURED = (
     "NOT NULL",
     "attaching a partition",
     "dropping an index",
-    "reindexing a table",
+    "REINDEX of a table",
     "refreshing a materialized view",
     "an UPDATE of all rows",
-    "a column whose default differs for each row",
-    "a type that needs a rewrite",
-    "a generated column",
+    "a new column with a volatile default",
+    "a type change that rewrites the table",
+    "a new generated column",
 )
 FILL = f"""
 INSERT INTO users (email, name, age, phone, org_id)

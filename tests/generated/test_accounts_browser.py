@@ -85,7 +85,7 @@ class Docs:
         self.find(".btn-done", dialog).click()
 
 
-def test_somebody_registers_signs_in_and_reads_about_themselves(
+def test_a_user_registers_signs_in_and_reads_the_profile_in_the_api_page(
     browser: webdriver.Chrome, serve: Serve, empty_database: Any
 ) -> None:
     with serve("sqlite", empty_database("sqlite")) as service:

@@ -29,7 +29,7 @@ CHECKS = (
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_the_api_does_what_it_says(
+def test_every_response_matches_the_openapi_description(
     serve: Serve, empty_database: Any, tmp_path: Path, database: str
 ) -> None:
     with serve(database, empty_database(database)) as service:

@@ -82,7 +82,7 @@ def test_every_pattern_is_applied_checked_and_rolled_back(
 
 
 @each_database
-def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, database: str) -> None:
+def test_the_pages_explain_exactly_the_error_codes_of_the_code(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     codes = [code for path in sources(folder) for code in codes_made(path)]
     explained = re.findall(r"^#### ([\w-]+)$", read(folder / GUIDE), re.MULTILINE)
@@ -94,7 +94,7 @@ def test_the_pages_explain_every_error_of_the_code_and_no_others(bake: Bake, dat
 
 
 @each_database
-def test_the_guide_explains_every_code_of_linting_and_no_others(bake: Bake, database: str) -> None:
+def test_the_guide_explains_exactly_the_lint_codes(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     rules = (path for path in sources(folder) if path.parent.name == "rules")
     codes = [code for path in rules for code in re.findall(r'^    code="(.+)"', read(path), re.M)]
@@ -105,7 +105,7 @@ def test_the_guide_explains_every_code_of_linting_and_no_others(bake: Bake, data
 
 
 @each_database
-def test_every_error_stands_in_a_file_of_errors(bake: Bake, database: str) -> None:
+def test_every_error_is_made_in_an_errors_module(bake: Bake, database: str) -> None:
     for path in sources(bake(database=database)):
         if path.name != "errors.py" and not path.name.endswith("_errors.py"):
             assert codes_made(path) == [], path
@@ -130,7 +130,7 @@ def codes_made(path: Path) -> list[str]:
 
 
 @each_database
-def test_the_guide_has_its_eleven_sections(bake: Bake, database: str) -> None:
+def test_the_guide_has_eleven_numbered_sections(bake: Bake, database: str) -> None:
     numbers = re.findall(r"^## (\d+)\. ", read(bake(database=database) / GUIDE), re.MULTILINE)
     assert numbers == [str(number) for number in range(1, 12)]
 
@@ -146,7 +146,7 @@ def test_the_tree_shows_the_existing_files(bake: Bake, database: str) -> None:
 
 @each_database
 @pytest.mark.parametrize("page", ["README.md", GUIDE])
-def test_links_within_the_project_lead_somewhere(bake: Bake, database: str, page: str) -> None:
+def test_links_within_the_project_have_targets(bake: Bake, database: str, page: str) -> None:
     path = bake(database=database) / page
     for link in re.findall(r"\]\(([^)]+)\)", read(path)):
         if not link.startswith("http"):
@@ -170,7 +170,7 @@ FORBIDDEN = {
 
 
 @each_database
-def test_imports_are_kept_apart(
+def test_import_contracts_hold_and_refuse_forbidden_imports(
     project: Bake, service_environment: ServiceEnvironment, database: str
 ) -> None:
     folder = project(database=database)

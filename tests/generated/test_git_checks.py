@@ -92,7 +92,7 @@ def repository(
 
 
 @pytest.mark.parametrize(("migration", "code"), [(RISKY, 1), (SAFE, 0)])
-def test_ci_annotates_what_a_pull_request_adds(
+def test_ci_lints_the_migrations_that_a_pull_request_adds(
     repository: Repository, tmp_path: Path, migration: str, code: int
 ) -> None:
     repository.add(migration)
@@ -126,7 +126,7 @@ def test_ci_annotates_what_a_pull_request_adds(
 
 
 @pytest.mark.parametrize("is_linked", [False, True])
-def test_the_hook_refuses_a_commit_that_would_hurt(
+def test_the_pre_commit_hook_refuses_a_risky_migration(
     repository: Repository, tmp_path: Path, is_linked: bool
 ) -> None:
     config = repository.folder / ".pre-commit-config.yaml"

@@ -17,8 +17,15 @@ from tools.services import (
 # Slow files are separate parts, so that two workers share the work. The others are one part.
 SLOW = {
     "sqlite": ("processes",),
-    "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "sequences"),
-    "postgresql-multi-tenant": ("all", "isolation", "leftovers", "life", "replay", "replay_bodies"),
+    "postgresql": ("drift_postgresql", "lint_postgresql", "processes", "command_sequences"),
+    "postgresql-multi-tenant": (
+        "all_tenants",
+        "isolation",
+        "leftovers",
+        "life",
+        "replay",
+        "replay_bodies",
+    ),
 }
 PARTS = [
     pytest.param(database, part, marks=[] if database == "sqlite" else pytest.mark.thorough)
@@ -28,7 +35,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("database", "part"), PARTS)
-def test_what_runs_inside_passes(
+def test_the_tests_of_tests_inside_pass(
     project: Bake,
     service_environment: ServiceEnvironment,
     request: pytest.FixtureRequest,

@@ -68,17 +68,17 @@ def execute(as_user: list[str], command: list[object]) -> None:
 
 
 @pytest.mark.parametrize("server", [postgresql_15, postgresql_16])
-def test_linting_keeps_its_promises(
+def test_the_lint_tests_pass_on_older_servers(
     project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
     run_inside(project, service_environment, tmp_path, server, "test_lint_postgresql.py")
 
 
 @pytest.mark.parametrize("server", [postgresql_15, postgresql_16])
-def test_a_snapshot_says_the_same_of_the_same(
+def test_equivalent_schemas_have_equal_snapshots_on_older_servers(
     project: Bake, service_environment: ServiceEnvironment, tmp_path: Path, server: Server
 ) -> None:
-    chosen = "two_ways or nothing_else"
+    chosen = "equivalent_definitions or only_object_of_its_kind"
     run_inside(
         project, service_environment, tmp_path, server, "test_drift_postgresql.py", "-k", chosen
     )

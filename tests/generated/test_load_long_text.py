@@ -45,7 +45,7 @@ AWKWARD = [
 ]
 
 
-def test_a_megabyte_costs_no_more_in_one_place_than_in_another(
+def test_a_long_text_costs_no_more_than_its_length_in_any_field(
     serve: Serve, empty_database: Any
 ) -> None:
     with serve("sqlite", empty_database("sqlite")) as service:

@@ -26,7 +26,7 @@ each_database = pytest.mark.parametrize("database", DATABASES)
 
 
 @each_database
-def test_many_clients_are_all_served_and_the_process_says_so_all_the_time(
+def test_many_clients_are_served_and_health_answers_meanwhile(
     serve: Serve, empty_database: Any, database: str
 ) -> None:
     with serve(database, empty_database(database)) as service:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.thorough
 EMAIL = "ada@example.com"
 
 
-def test_a_database_that_is_down_is_a_503_and_a_line_and_over_when_it_is_back(
+def test_a_stopped_database_is_a_503_with_one_log_line_until_it_is_back(
     serve: Serve, postgres: str
 ) -> None:
     with door_to(postgres) as (door, address), serve("postgresql", address) as service:
@@ -47,7 +47,7 @@ def test_a_database_that_is_down_is_a_503_and_a_line_and_over_when_it_is_back(
         wait_until(lambda: ready(service) == 200)
 
 
-def test_a_database_that_is_frozen_leaves_health_quick_and_threads_few(
+def test_a_frozen_database_does_not_block_health_checks_or_add_threads(
     serve: Serve, tmp_path: Path
 ) -> None:
     with own_server(tmp_path) as (address, frozen), serve("postgresql", address) as service:
@@ -64,7 +64,7 @@ def test_a_database_that_is_frozen_leaves_health_quick_and_threads_few(
         assert ask(service, headers).status_code == 200
 
 
-def test_a_storage_of_limits_that_is_down_or_frozen_fails_nobody(
+def test_requests_succeed_while_the_storage_of_limits_is_down_or_frozen(
     serve: Serve, empty_database: Any
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:

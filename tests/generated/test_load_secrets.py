@@ -43,7 +43,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_no_log_holds_what_a_broken_statement_carried(
+def test_no_log_contains_values_of_a_failed_statement(
     serve: Serve, empty_database: Any, database: str
 ) -> None:
     address = empty_database(database)

@@ -34,7 +34,7 @@ LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         pytest.param(LARGE * 300, 5, id="never reads"),
     ],
 )
-def test_a_client_that_does_not_go_on_is_let_go_and_others_are_served(
+def test_a_stalled_client_is_disconnected_and_others_are_served(
     serve: Serve, empty_database: Any, sent: bytes, connections: int
 ) -> None:
     with serve("sqlite", empty_database("sqlite"), CLIENT_TIMEOUT="1") as service:
@@ -45,7 +45,7 @@ def test_a_client_that_does_not_go_on_is_let_go_and_others_are_served(
             wait_for_connections(process, 0)
 
 
-def test_a_signal_ends_the_process_in_spite_of_open_connections(
+def test_sigterm_ends_the_process_despite_open_connections(
     serve: Serve, empty_database: Any
 ) -> None:
     variables = {"CLIENT_TIMEOUT": "600", "SHUTDOWN_TIMEOUT": "4"}
@@ -56,7 +56,7 @@ def test_a_signal_ends_the_process_in_spite_of_open_connections(
         # Leaving the block sends SIGTERM, and fails unless the process ends by itself with 0.
 
 
-def test_a_signal_ends_the_process_while_the_database_never_answers(
+def test_sigterm_ends_the_process_while_the_database_does_not_answer(
     serve: Serve, postgres: str
 ) -> None:
     with (

@@ -46,7 +46,7 @@ def uv(tmp_path: Path) -> dict[str, str]:
         ("dev port=9000 UV=uv LOG_LEVEL=DEBUG", "serve --reload --port 9000"),
     ],
 )
-def test_known_variables_are_passed_on(
+def test_known_variables_are_passed_to_the_command(
     bake: Bake, uv: dict[str, str], typed: str, command: str
 ) -> None:
     done = run("make", *typed.split(), cwd=bake(database="sqlite"), variables=uv)
@@ -73,7 +73,7 @@ def test_unknown_variables_are_refused_and_nothing_runs(
     assert reason in done.stderr
 
 
-def test_a_tenant_is_a_variable_where_there_are_tenants(bake: Bake, uv: dict[str, str]) -> None:
+def test_multi_tenant_targets_take_a_tenant_id(bake: Bake, uv: dict[str, str]) -> None:
     project = bake(database="postgresql-multi-tenant")
     done = run("make", "seed:run", "name=demo", "id=acme", cwd=project, variables=uv)
     assert done.stdout == "uv run my-service seed run demo --tenant acme\n"

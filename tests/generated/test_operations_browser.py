@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from axe import axe_source, faults
+from axe import axe_source, violations
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions as EC
@@ -141,7 +141,7 @@ def scene(project: Any, service_environment: ServiceEnvironment, tmp_path: Path)
         yield made
 
 
-def test_an_operator_signs_in_and_sees_what_goes_on(
+def test_an_operator_signs_in_and_sees_backfill_contract_drift_and_runs(
     open_browser: Callable[[], webdriver.Chrome], scene: Scene
 ) -> None:
     axe = axe_source()
@@ -150,15 +150,15 @@ def test_an_operator_signs_in_and_sees_what_goes_on(
         sign_in(browser, service, "wrong")
         shown = WebDriverWait(browser, SECONDS)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "main"), "key is wrong"))
-        assert faults(browser, axe) == []
+        assert violations(browser, axe) == []
         sign_in(browser, service, ADMIN_KEY)
         shown.until(EC.text_to_be_present_in_element((By.TAG_NAME, "h2"), "Held back"))
         scene.ask("CREATE TABLE strange (id integer)")
         browser.find_element(By.XPATH, "//button[.='Compare now']").click()
         shown.until(EC.text_to_be_present_in_element((By.ID, "drift-said"), "1 difference"))
-        check_what_is_said(browser, scene.done)
-        check_the_looks(browser, axe)
-        check_what_programs_read(service, scene.done)
+        check_page_content(browser, scene.done)
+        check_accessibility(browser, axe)
+        check_json_and_metrics(service, scene.done)
         browser.find_element(By.XPATH, "//button[.='Sign out']").click()
         shown.until(EC.presence_of_element_located((By.NAME, "key")))
         browser.get(f"{service.address}/operations")
@@ -167,7 +167,7 @@ def test_an_operator_signs_in_and_sees_what_goes_on(
     assert not [line for line in said if "Content Security" in line["message"]]
 
 
-def check_what_is_said(browser: webdriver.Chrome, done: int) -> None:
+def check_page_content(browser: webdriver.Chrome, done: int) -> None:
     """The page shows the contract, the backfill, the drift and the runs."""
     text = browser.find_element(By.TAG_NAME, "body").text
     assert "1 migration is held back; 1 backfill is not finished." in text
@@ -185,7 +185,7 @@ def check_what_is_said(browser: webdriver.Chrome, done: int) -> None:
     assert drawn[1].startswith("Seconds of the last 2 runs, oldest first: ")
 
 
-def check_what_programs_read(service: Service, done: int) -> None:
+def check_json_and_metrics(service: Service, done: int) -> None:
     """JSON and metrics show the backfill too."""
     read = requests.get(
         f"{service.address}/operations/backfills", headers={"X-Admin-Key": ADMIN_KEY}, timeout=20
@@ -205,22 +205,22 @@ def sign_in(browser: webdriver.Chrome, service: Service, key: str) -> None:
     browser.find_element(By.TAG_NAME, "button").click()
 
 
-def check_the_looks(browser: webdriver.Chrome, axe: str) -> None:
+def check_accessibility(browser: webdriver.Chrome, axe: str) -> None:
     """axe-core finds nothing at any size and in any theme; pictures of each are kept."""
     PICTURES.mkdir(exist_ok=True)
     for size, (width, height) in SIZES.items():
         for theme in ("light", "dark"):
-            look_at(browser, width, height, theme)
+            set_size_and_theme(browser, width, height, theme)
             whole = browser.execute_cdp_cmd(
                 "Page.captureScreenshot", {"captureBeyondViewport": True}
             )
             picture = PICTURES / f"operations-{size}-{theme}.png"
             picture.write_bytes(b64decode(whole["data"]))
-            assert faults(browser, axe) == [], (size, theme)
+            assert violations(browser, axe) == [], (size, theme)
             assert not is_wider_than_the_window(browser), size
 
 
-def look_at(browser: webdriver.Chrome, width: int, height: int, theme: str) -> None:
+def set_size_and_theme(browser: webdriver.Chrome, width: int, height: int, theme: str) -> None:
     """Change the window's size and the theme."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from conftest import Bake
 
-from tools import newest_python
-from tools.services import CACHE, DATABASES, ServiceEnvironment, environment, warm_copy
+from tools.services import CACHE, DATABASES, ServiceEnvironment, warm_copy
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
 
@@ -22,7 +21,7 @@ def test_the_service_passes_its_own_tests(
 
 
 @pytest.mark.thorough
-def test_the_service_passes_its_own_tests_which_reach_nearly_all_of_it(
+def test_the_service_passes_its_own_tests_with_the_required_coverage(
     project: Bake, service_environment: ServiceEnvironment
 ) -> None:
     folder = project(database="postgresql")
@@ -31,26 +30,13 @@ def test_the_service_passes_its_own_tests_which_reach_nearly_all_of_it(
 
 
 @pytest.mark.thorough
-def test_the_multi_tenant_service_passes_its_own_tests_on_a_server_that_it_is_given(
-    project: Bake, service_environment: ServiceEnvironment, postgres: str
+def test_the_multi_tenant_service_passes_its_own_tests_on_test_database_url(
+    project: Bake, newest_environment: ServiceEnvironment, postgres: str
 ) -> None:
     folder = project(database="postgresql-multi-tenant")
     server = {"TEST_DATABASE_URL": postgres}
-    service_environment.succeed(folder, "-m", "coverage", "run", *PYTEST, **server)
-    service_environment.succeed(folder, "-m", "coverage", "report")
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("database", ["sqlite", "postgresql-multi-tenant"])
-def test_the_service_passes_its_own_tests_on_the_newest_python(
-    project: Bake, request: pytest.FixtureRequest, database: str
-) -> None:
-    python = newest_python.find()
-    if python is None:
-        pytest.skip(f"There is no Python {newest_python.VERSION}: python -m tools.newest_python")
-    server = "" if database == "sqlite" else str(request.getfixturevalue("postgres"))
-    folder = project(database=database)
-    environment(python).succeed(folder, *PYTEST, TEST_DATABASE_URL=server)
+    newest_environment.succeed(folder, "-m", "coverage", "run", *PYTEST, **server)
+    newest_environment.succeed(folder, "-m", "coverage", "report")
 
 
 def test_every_service_passes_mypy_strict(service_environment: ServiceEnvironment) -> None:
@@ -71,7 +57,7 @@ def test_the_service_passes_ruff(
 
 
 @each_database
-def test_plain_alembic_goes_up_finds_nothing_to_change_and_goes_down(
+def test_plain_alembic_upgrades_checks_and_downgrades(
     project: Bake, service_environment: ServiceEnvironment, empty_database: Any, database: str
 ) -> None:
     folder, address = project(database=database), empty_database(database)

@@ -21,7 +21,7 @@ each_database = pytest.mark.parametrize("database", DATABASES)
 ROUTES = {"get", "post", "patch", "delete", "put"}
 
 # Untrue docstrings of each kind: text for the end of accounts/administration.py.
-LIES = {
+WRONG_DOCSTRINGS = {
     "names an error that nothing raises": '''
 def count_users(session: Session) -> int:
     """How many.
@@ -62,7 +62,7 @@ def close(session: Session, user_id: UUID) -> None:
         pass
 ''',
 }
-SILENCES = {
+MISSING_DOCSTRINGS = {
     "raises itself": '''
 def refuse() -> None:
     """Refuse."""
@@ -94,7 +94,7 @@ def close(session: Session, user_id: UUID) -> None:
     set_active(session, user_id, False)
 ''',
 }
-TRUTHS = '''
+CAUGHT_ERROR = '''
 def close(session: Session, user_id: UUID) -> bool:
     """Keep a user out; whether there was one."""
     try:
@@ -109,34 +109,44 @@ def close(session: Session, user_id: UUID) -> bool:
 def test_documented_errors_can_be_raised(bake: Bake, database: str) -> None:
     package = Package(bake(database=database) / "src" / "my_service")
     assert sum(bool(function.raises_section) for function in package.functions) > 20
-    assert list(lies(package)) == []
+    assert list(documented_but_not_raised(package)) == []
 
 
 @each_database
 def test_what_can_be_raised_is_documented(bake: Bake, database: str) -> None:
     package = Package(bake(database=database) / "src" / "my_service")
     assert sum(bool(found) for found in package.certain.values()) > 20
-    assert list(silences(package)) == []
+    assert list(raised_but_not_documented(package)) == []
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_a_function_that_is_found_out(bake: Bake, tmp_path: Path, lie: str) -> None:
-    (found,) = planted(lies(with_text(bake, tmp_path, LIES[lie])))
+@pytest.mark.parametrize("name", WRONG_DOCSTRINGS)
+def test_a_documented_error_that_cannot_be_raised_is_found(
+    bake: Bake, tmp_path: Path, name: str
+) -> None:
+    (found,) = findings_in_added_text(
+        documented_but_not_raised(with_text(bake, tmp_path, WRONG_DOCSTRINGS[name]))
+    )
     assert " documents HttpError 40" in found
 
 
-@pytest.mark.parametrize("silence", SILENCES)
-def test_a_function_that_keeps_an_error_to_itself(bake: Bake, tmp_path: Path, silence: str) -> None:
-    (found,) = planted(silences(with_text(bake, tmp_path, SILENCES[silence])))
+@pytest.mark.parametrize("name", MISSING_DOCSTRINGS)
+def test_an_undocumented_error_is_found(bake: Bake, tmp_path: Path, name: str) -> None:
+    (found,) = findings_in_added_text(
+        raised_but_not_documented(with_text(bake, tmp_path, MISSING_DOCSTRINGS[name]))
+    )
     assert " does not document that it raises HttpError " in found
 
 
 def test_a_function_that_catches_the_error_need_not_document_it(bake: Bake, tmp_path: Path) -> None:
-    package = with_text(bake, tmp_path, TRUTHS)
-    assert planted(lies(package)) + planted(silences(package)) == []
+    package = with_text(bake, tmp_path, CAUGHT_ERROR)
+    assert (
+        findings_in_added_text(documented_but_not_raised(package))
+        + findings_in_added_text(raised_but_not_documented(package))
+        == []
+    )
 
 
-def lies(package: Package) -> Iterator[str]:
+def documented_but_not_raised(package: Package) -> Iterator[str]:
     """Functions that document an error of this package which they cannot raise.
 
     Functions that call the backend are left out: only one database may raise the error.
@@ -151,7 +161,7 @@ def lies(package: Package) -> Iterator[str]:
                     yield f"{function} documents {said}, and can raise {sorted(map(str, possible))}"
 
 
-def silences(package: Package) -> Iterator[str]:
+def raised_but_not_documented(package: Package) -> Iterator[str]:
     """Public functions that raise an error of this package without documenting it."""
     for function in package.functions:
         if not package.is_face(function) or is_entry_point(function):
@@ -181,7 +191,7 @@ def covers(package: Package, said: Raised, raised: Raised) -> bool:
     )
 
 
-def planted(found: Iterator[str]) -> list[str]:
+def findings_in_added_text(found: Iterator[str]) -> list[str]:
     """The findings in the module that ``with_text`` extends."""
     return [line for line in found if line.startswith("my_service.accounts.administration: ")]
 

@@ -18,19 +18,24 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Path:
+def environment_folder(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Path:
     """A folder with an empty environment for one wheel after the other.
 
     Compiled files of the packages stay, so only the first start is slow.
     """
-    folder = tmp_path_factory.mktemp("elsewhere")
+    folder = tmp_path_factory.mktemp("wheel")
     succeed(uv, "venv", "--quiet", "--python", sys.executable, "environment", cwd=folder)
     return folder
 
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_wheel_installed_elsewhere_serves_in_production(
-    project: Bake, empty_database: Any, uv: str, tmp_path: Path, elsewhere: Path, database: str
+    project: Bake,
+    empty_database: Any,
+    uv: str,
+    tmp_path: Path,
+    environment_folder: Path,
+    database: str,
 ) -> None:
     succeed(
         *(uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist"),
@@ -39,7 +44,7 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     # --exact: what the last wheel needed and this one does not name is removed.
     install = (uv, "pip", "install", "--quiet", "--exact", "--reinstall-package", "my-service")
-    succeed(*install, "--python", "environment", wheel, cwd=elsewhere)
+    succeed(*install, "--python", "environment", wheel, cwd=environment_folder)
 
     port = free_port()
     production = {
@@ -53,6 +58,11 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
         "SMTP_HOST": "mail.example.com",
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    command = [str(elsewhere / "environment" / "bin" / "my-service"), "serve", "--port", str(port)]
+    command = [
+        str(environment_folder / "environment" / "bin" / "my-service"),
+        "serve",
+        "--port",
+        str(port),
+    ]
     with running(command, tmp_path, production) as said:
         assert ask(f"http://127.0.0.1:{port}/health/ready", said) == 200

@@ -69,7 +69,7 @@ def test_two_bakes_are_the_same_byte_for_byte(
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_the_license_changes_nothing_but_where_it_is_named(bake: Bake, database: str) -> None:
+def test_the_license_changes_only_license_readme_and_pyproject(bake: Bake, database: str) -> None:
     first, *others = (contents(bake(database=database, license=name)) for name in LICENSES)
     for other in others:
         changed = {path for path in first if first[path] != other[path]}
@@ -94,7 +94,7 @@ def test_the_license_is_the_one_chosen_and_names_the_author(
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_text_is_tidy(bake: Bake, database: str) -> None:
+def test_text_has_no_trailing_blanks_and_unix_line_ends(bake: Bake, database: str) -> None:
     project = bake(database=database)
     for path in files(project):
         content = (project / path).read_bytes()
@@ -165,7 +165,7 @@ def test_every_marked_file_is_in_the_manifest() -> None:
     assert marked <= set(manifest_paths())
 
 
-def test_every_feature_belongs_to_an_answer() -> None:
+def test_every_feature_of_the_manifest_belongs_to_an_answer() -> None:
     asked_for = {feature for names in post.DATABASES.values() for feature in names}
     assert set(post.MANIFEST) == asked_for | set(LICENSES)
     assert tuple(post.DATABASES) == DATABASES

@@ -53,7 +53,9 @@ def ask(home: dict[str, str], folder: Path, answers: list[str]) -> str:
     return screen
 
 
-def test_eight_times_enter_gives_the_default_service(home: dict[str, str], tmp_path: Path) -> None:
+def test_accepting_every_default_gives_the_default_service(
+    home: dict[str, str], tmp_path: Path
+) -> None:
     screen = ask(home, tmp_path, [""] * 8)
     assert (tmp_path / "my-service" / "src" / "my_service" / "database" / "sqlite.py").exists()
     assert "1 - SQLite " in screen
@@ -61,7 +63,7 @@ def test_eight_times_enter_gives_the_default_service(home: dict[str, str], tmp_p
     assert "  cd my-service" in screen
 
 
-def test_typed_answers_are_taken_as_they_are(home: dict[str, str], tmp_path: Path) -> None:
+def test_typed_answers_are_used_unchanged(home: dict[str, str], tmp_path: Path) -> None:
     answers = [
         "{{ 7 * 7 }} Tea & Cakes",
         "",
@@ -80,7 +82,7 @@ def test_typed_answers_are_taken_as_they_are(home: dict[str, str], tmp_path: Pat
     assert "All rights reserved" in (project / "LICENSE").read_text()
 
 
-def test_the_command_that_a_refusal_prints_works(home: dict[str, str], tmp_path: Path) -> None:
+def test_the_command_printed_by_a_refusal_works(home: dict[str, str], tmp_path: Path) -> None:
     bad = ["project_slug=My Slug", "package_name=json", "author_name=Ann\nO'Neil", "author_email=x"]
     refused = run(COOKIECUTTER, TEMPLATE, "--no-input", *bad, cwd=tmp_path, variables=home)
     assert refused.returncode == 1
@@ -136,7 +138,7 @@ def test_a_misspelt_choice_on_the_command_line_is_refused(
         "a'b",
     ],
 )
-def test_a_slug_that_is_a_path_leaves_nothing_behind(
+def test_a_slug_that_is_a_path_creates_no_files(
     home: dict[str, str], tmp_path: Path, slug: str
 ) -> None:
     inside = tmp_path / "inside"
@@ -151,7 +153,7 @@ def test_a_slug_that_is_a_path_leaves_nothing_behind(
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_folder_that_was_there_before_a_refused_slug_keeps_its_files(
+def test_an_existing_folder_named_by_a_refused_slug_keeps_its_files(
     home: dict[str, str], tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine" / "notes.txt"

@@ -87,7 +87,7 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_a_service_of_0_1_0_takes_the_new_layout_and_keeps_its_own_lines(
+def test_a_service_of_0_1_0_gets_the_new_layout_and_keeps_its_own_lines(
     tmp_path: Path, git: Any, first_release: Path, service_environment: ServiceEnvironment
 ) -> None:
     variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}

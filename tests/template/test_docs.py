@@ -76,7 +76,7 @@ def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git:
 
 
 @pytest.mark.thorough
-def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path: Path) -> None:
+def test_the_steps_to_add_an_option_work(shell: Shell, fork: Path, tmp_path: Path) -> None:
     follow("Add an option", fork, shell)
     for editor, there in {"none": False, "vscode": True}.items():
         made = bake_fork(fork, tmp_path / editor, f"editor={editor}")
@@ -84,7 +84,7 @@ def test_an_option_is_added_as_the_page_says(shell: Shell, fork: Path, tmp_path:
 
 
 @pytest.mark.thorough
-def test_a_database_is_added_as_the_page_says(
+def test_the_steps_to_add_a_database_work(
     shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
 ) -> None:
     follow("Add a database", fork, shell)
@@ -112,7 +112,7 @@ def downgrade():
 
 
 @pytest.mark.thorough
-def test_a_lint_rule_is_added_as_the_page_says(
+def test_the_steps_to_add_a_lint_rule_work(
     shell: Shell, fork: Path, tmp_path: Path, service_environment: ServiceEnvironment
 ) -> None:
     follow("Add a lint rule", fork, shell)
@@ -126,7 +126,7 @@ def test_a_lint_rule_is_added_as_the_page_says(
 
 
 @pytest.mark.thorough
-def test_the_brand_is_renamed_as_the_page_says(
+def test_the_steps_to_rename_the_brand_work(
     shell: Shell, fork: Path, tmp_path: Path, git: Any
 ) -> None:
     for name in ("README.md", "LICENSE", "CONTRIBUTING.md", "pyproject.toml"):
@@ -195,20 +195,20 @@ def bake_fork(fork: Path, into: Path, *answers: str) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_within_the_template_lead_somewhere(page: str) -> None:
+def test_links_within_the_template_have_targets(page: str) -> None:
     path = TEMPLATE / page
     for link in re.findall(r"\]\(([^)#]+)\)", read(path)):
         if not link.startswith("http"):
             assert (path.parent / unquote(link)).exists(), link
 
 
-def test_the_readme_asks_what_the_template_asks() -> None:
+def test_the_readme_lists_the_questions_of_the_template() -> None:
     asked = json.loads(read(TEMPLATE / "cookiecutter.json"))
     shown = re.findall(r"^\| `(\w+)` \|", read(TEMPLATE / "README.md"), re.MULTILINE)
     assert shown == [name for name in asked if not name.startswith("_")]
 
 
-def test_the_picture_shows_the_recorded_commands_and_fetches_nothing() -> None:
+def test_the_recording_shows_its_commands_and_loads_no_font() -> None:
     picture = read(TEMPLATE / "docs" / "demo.svg").replace("&#160;", " ").replace("&amp;", "&")
     drawn = re.sub(r"<[^>]+>", "", picture)
     for command in (*record_demo.COMMANDS, record_demo.SERVE):

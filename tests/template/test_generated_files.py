@@ -12,20 +12,20 @@ from tools.services import DATABASES, TEMPLATE
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_every_generated_file_is_what_follows_from_the_code(database: str) -> None:
+def test_every_generated_file_is_up_to_date(database: str) -> None:
     for path, text in update.generated(database).items():
         name = path.relative_to(TEMPLATE)
         assert path.exists() and update.read(path) == text, f"{name} is old: run make update"
 
 
-def test_no_part_of_a_page_belongs_to_a_database_that_is_gone() -> None:
+def test_page_parts_exist_exactly_for_the_known_databases() -> None:
     for part in ("er", "errors", "http_errors", "settings", "tables"):
         there = {path.name for path in update.PAGE_PARTS.glob(f"{part}.*.md")}
         assert there == {f"{part}.{database}.md" for database in DATABASES}
     assert {path.stem for path in update.EXPECTED_FILES.iterdir()} == set(DATABASES)
 
 
-def test_an_update_writes_what_differs_and_nothing_else(tmp_path: Path) -> None:
+def test_update_writes_only_files_that_differ(tmp_path: Path) -> None:
     same, old, new = (tmp_path / name for name in ("same", "old", "new"))
     same.write_text("a\n")
     old.write_text("b\n")
@@ -35,7 +35,7 @@ def test_an_update_writes_what_differs_and_nothing_else(tmp_path: Path) -> None:
     assert same.stat().st_mtime_ns == before
 
 
-def test_a_recording_that_differs_in_numbers_alone_is_the_same() -> None:
+def test_a_recording_that_differs_only_in_numbers_counts_as_equal() -> None:
     picture = update.read(record_demo.PICTURE)
     assert "clip-path" in picture
     later = re.sub(r"\d\d:\d\d:\d\d", "1:22:33", picture)

@@ -131,7 +131,7 @@ def test_text_that_breaks_a_line_is_refused(question: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("question", "longest"), [("project_name", 100), ("description", 300), ("author_name", 100)]
 )
-def test_text_has_a_longest_length(question: str, longest: int) -> None:
+def test_text_has_a_maximum_length(question: str, longest: int) -> None:
     assert refusals(**{question: "x" * longest}) == []
     assert len(refusals(**{question: "x" * (longest + 1)})) == 1
 
@@ -145,7 +145,7 @@ def test_text_has_a_longest_length(question: str, longest: int) -> None:
         *("fastapi", "alembic", "pydantic-settings", "test", "python", "pip", "make"),
     ],
 )
-def test_a_slug_that_cannot_name_the_folder_and_the_command_is_refused(slug: str) -> None:
+def test_a_slug_that_cannot_name_a_folder_and_a_command_is_refused(slug: str) -> None:
     assert [refusal.question for refusal in refusals(project_slug=slug)] == ["project_slug"]
 
 
@@ -173,7 +173,7 @@ def test_a_slug_that_cannot_name_the_folder_and_the_command_is_refused(slug: str
         *(word for word in keyword.kwlist if word.islower()),
     ],
 )
-def test_a_package_that_cannot_be_imported_as_itself_is_refused(package: str) -> None:
+def test_a_package_name_that_cannot_be_imported_is_refused(package: str) -> None:
     assert [refusal.question for refusal in refusals(package_name=package)] == ["package_name"]
 
 
@@ -212,7 +212,7 @@ def test_an_invalid_email_address_is_refused(email: str) -> None:
         ("license", "", "MIT"),
     ],
 )
-def test_an_unknown_choice_is_refused_and_the_closest_is_advised(
+def test_an_unknown_choice_is_refused_and_the_closest_is_suggested(
     question: str, answer: str, meant: str
 ) -> None:
     (refusal,) = refusals(**{question: answer})
@@ -263,7 +263,7 @@ def test_no_distribution_that_a_service_installs_can_be_a_slug(
     assert not accepted, f"add to DEPENDENCIES in hooks/pre_gen_project.py: {sorted(accepted)}"
 
 
-def test_no_command_of_a_service_s_environment_can_be_a_slug(
+def test_no_command_of_the_service_environment_can_be_a_slug(
     service_environment: ServiceEnvironment,
 ) -> None:
     commands = {path.name for path in service_environment.python.parent.iterdir()}
@@ -288,7 +288,7 @@ def installed(environment: ServiceEnvironment) -> tuple[set[str], set[str]]:
 
 @settings(deadline=None)
 @given(st.fixed_dictionaries({question: st.text(max_size=120) for question in DEFAULTS}))
-def test_the_advised_answers_are_accepted(answers: dict[str, str]) -> None:
+def test_the_suggested_answers_are_accepted(answers: dict[str, str]) -> None:
     advised = {refusal.question: refusal.suggestion for refusal in refusals(**answers)}
     assert refusals(**{**answers, **advised}) == []
 
@@ -308,7 +308,7 @@ def test_the_advised_answers_are_accepted(answers: dict[str, str]) -> None:
         ("package_name", "My-Package", "my_package"),
     ],
 )
-def test_the_advice_stays_close_to_the_answer(question: str, answer: str, advised: str) -> None:
+def test_the_suggestion_is_close_to_the_answer(question: str, answer: str, advised: str) -> None:
     (refusal,) = refusals(**{question: answer})
     assert refusal.suggestion == advised
 
@@ -344,7 +344,7 @@ def test_all_problems_are_reported_at_once_with_one_command(tmp_path: Path) -> N
     ]
 
 
-def test_the_command_keeps_the_options_that_led_to_it(tmp_path: Path) -> None:
+def test_the_suggested_command_keeps_the_options_of_the_call(tmp_path: Path) -> None:
     context = {
         **with_copies({**DEFAULTS, "database": "postgres"}),
         "_template": "https://example.com/org/repo.git",
@@ -373,7 +373,7 @@ def test_the_command_keeps_the_options_that_led_to_it(tmp_path: Path) -> None:
         ("C:\\templates\\x", "C:\\templates\\x\\sub", "sub"),
     ],
 )
-def test_the_template_s_directory_is_found_again(
+def test_the_directory_of_a_template_in_a_repository_is_found(
     template: str, repository: str, directory: str
 ) -> None:
     assert pre.template_directory(template, repository) == directory
@@ -381,7 +381,7 @@ def test_the_template_s_directory_is_found_again(
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_a_literal_survives_cookiecutter_s_rendering(text: str) -> None:
+def test_a_literal_is_unchanged_by_the_rendering_of_cookiecutter(text: str) -> None:
     one_line = pre.plain_text("description", text + "{{ 7 * 7 }}{% raw %}{# gone #}" + text[::-1])
     rendered = create_env_with_context({}).from_string(pre.literal(one_line)).render()
     assert rendered == one_line
@@ -391,7 +391,7 @@ def test_a_literal_survives_cookiecutter_s_rendering(text: str) -> None:
 
 
 @pytest.mark.parametrize("hook", ["pre_gen_project", "post_gen_project"])
-def test_a_hook_imports_nothing_that_reaches_the_network_the_clock_or_git(hook: str) -> None:
+def test_hooks_import_only_modules_without_network_clock_or_git(hook: str) -> None:
     tree = ast.parse((TEMPLATE / "hooks" / f"{hook}.py").read_text(encoding="utf-8"))
     imported = {
         alias.name
@@ -404,7 +404,7 @@ def test_a_hook_imports_nothing_that_reaches_the_network_the_clock_or_git(hook: 
     assert imported <= harmless
 
 
-def test_an_answer_is_data_in_a_hook(tmp_path: Path) -> None:
+def test_an_answer_is_not_executed_in_a_hook(tmp_path: Path) -> None:
     answers = {
         **DEFAULTS,
         "author_name": "'''); open('canary', 'w'); ('''",
@@ -415,7 +415,7 @@ def test_an_answer_is_data_in_a_hook(tmp_path: Path) -> None:
     assert list((tmp_path / "x").iterdir()) == []
 
 
-def test_the_post_hook_may_run_again(tmp_path: Path) -> None:
+def test_the_post_hook_can_run_twice(tmp_path: Path) -> None:
     project = tmp_path / "my-service"
     project.mkdir()
     for name in ("LICENSE.MIT", "LICENSE.Proprietary"):
@@ -447,5 +447,5 @@ def test_the_post_hook_says_what_to_do_next(tmp_path: Path) -> None:
         ("compose.yaml", "postgresql", "compose.yaml"),
     ],
 )
-def test_a_variant_loses_the_mark_of_its_feature(name: str, feature: str, plain: str) -> None:
+def test_the_name_of_a_variant_loses_its_feature(name: str, feature: str, plain: str) -> None:
     assert post.unmarked(name, feature) == plain

@@ -50,7 +50,7 @@ def hostile(name: str, **answers: str) -> dict[str, str]:
 
 
 @each_text
-def test_the_answers_arrive_as_they_were_given(bake: Bake, name: str) -> None:
+def test_the_answers_are_written_unchanged(bake: Bake, name: str) -> None:
     answers = hostile(name)
     project = bake(**answers)
     about = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -73,14 +73,14 @@ def test_the_project_passes_ruff(
 
 @pytest.mark.thorough
 def test_the_project_passes_its_own_tests(
-    project: Bake, service_environment: ServiceEnvironment
+    project: Bake, newest_environment: ServiceEnvironment
 ) -> None:
     folder = project(**hostile("quotes and templates"))
-    service_environment.succeed(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    newest_environment.succeed(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 @pytest.mark.parametrize("name", ["quotes", "templates", "commands", "code", "markup"])
-def test_nothing_is_executed(
+def test_no_answer_is_executed(
     project: Bake, service_environment: ServiceEnvironment, name: str
 ) -> None:
     folder = project(**hostile(name))

@@ -35,7 +35,7 @@ def started(script: str, sign: Path) -> subprocess.Popen[str]:
     return shell
 
 
-def test_what_it_printed_so_far_is_shown(tmp_path: Path) -> None:
+def test_a_timeout_shows_the_output_so_far(tmp_path: Path) -> None:
     script = "echo so far; echo and this >&2; exec sleep 600"
     for seconds in (0.5, 5, 50):  # a busy machine may need longer to print two lines
         with pytest.raises(TimedOut) as ended:
@@ -46,7 +46,9 @@ def test_what_it_printed_so_far_is_shown(tmp_path: Path) -> None:
     assert said.endswith(f" was ended after {seconds:g} seconds\nso far\nand this\n")
 
 
-def test_its_whole_group_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_ends_the_whole_process_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         process, "GRACE_SECONDS", 0.1
     )  # background processes of a shell ignore interrupts
@@ -56,7 +58,7 @@ def test_its_whole_group_ends_with_it(tmp_path: Path, monkeypatch: pytest.Monkey
     assert end_group(shell) == ("so far\n", "")
 
 
-def test_what_ignores_the_interrupt_is_killed(
+def test_a_process_that_ignores_the_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.1)
@@ -69,7 +71,7 @@ def test_what_ignores_the_interrupt_is_killed(
 # -- Warm copies ---------------------------------------------------------------------------------
 
 
-def test_a_new_rendering_changes_what_differs_and_leaves_the_rest_alone(tmp_path: Path) -> None:
+def test_taking_over_a_bake_changes_only_files_that_differ(tmp_path: Path) -> None:
     rendered, place = tmp_path / "rendered", tmp_path / "place"
     (rendered / "src").mkdir(parents=True)
     for name in ("same", "changed", "gone"):
@@ -93,7 +95,7 @@ def test_a_new_rendering_changes_what_differs_and_leaves_the_rest_alone(tmp_path
     assert (place / "src" / "same").stat() == before
 
 
-def test_a_warm_copy_is_what_a_bake_gives(tmp_path: Path) -> None:
+def test_a_warm_copy_equals_a_new_bake(tmp_path: Path) -> None:
     baked = services.bake(tmp_path, database="postgresql")
     with services.warm_copy("postgresql") as copy:
         for path in services.files(baked):
@@ -111,7 +113,7 @@ def test_an_unknown_database_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert solution == f"Solution: make test-engine database=… with one of: {DATABASES}"
 
 
-def test_what_matches_no_test_is_refused_with_the_files_there_are(
+def test_a_keyword_without_a_match_is_refused_with_the_list_of_files(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert inside.main("test-service", "sqlite", "nothing_like_it") == inside.MISUSE
@@ -121,19 +123,19 @@ def test_what_matches_no_test_is_refused_with_the_files_there_are(
 
 
 @pytest.mark.parametrize("only", ["batches", "test_batches", "test_batches.py"])
-def test_only_names_a_file_in_any_way(only: str) -> None:
+def test_only_accepts_a_file_name_with_or_without_prefix_and_suffix(only: str) -> None:
     folder = services.inside_folder("sqlite")
     assert inside.chosen(folder, only) == [str(folder / "test_batches.py")]
 
 
-def test_only_is_otherwise_what_pytest_calls_a_keyword() -> None:
+def test_only_is_otherwise_a_keyword_expression_of_pytest() -> None:
     folder = services.inside_folder("postgresql-multi-tenant")
     assert inside.chosen(folder, "role and not pool") == [str(folder), "-k", "role and not pool"]
     assert inside.chosen(folder, "") == [str(folder)]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-def test_values_for_make_are_data(tmp_path: Path) -> None:
+def test_values_for_make_are_not_executed(tmp_path: Path) -> None:
     typed = f"""a"'$(shell touch {tmp_path}/made)`touch {tmp_path}/made`"""
     done = run("make", "test-service", f"database={typed}", cwd=TEMPLATE)
     assert done.returncode == 2
@@ -145,7 +147,7 @@ def test_values_for_make_are_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_pytest_runs_a_file_of_tests_inside_in_every_service_it_fits() -> None:
+def test_pytest_runs_a_file_of_tests_inside_in_every_matching_service() -> None:
     chosen = ("tests/inside/engine/test_seeds.py", "-k", "order")
     said = succeed(sys.executable, "-m", "pytest", *chosen, cwd=TEMPLATE)
     assert [line for line in said.splitlines() if line.startswith("==")] == [
@@ -155,7 +157,7 @@ def test_pytest_runs_a_file_of_tests_inside_in_every_service_it_fits() -> None:
     assert said.count(" passed") == 2
 
 
-def test_pytest_says_that_tests_inside_need_a_command_of_their_own() -> None:
+def test_tests_inside_cannot_be_mixed_with_other_tests() -> None:
     both = (INSIDE / "engine", TEMPLATE / "tests" / "template" / "test_tools.py")
     done = run(sys.executable, "-m", "pytest", *both, cwd=TEMPLATE)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
@@ -166,12 +168,12 @@ def test_pytest_says_that_tests_inside_need_a_command_of_their_own() -> None:
     ("path", "is_inside"),
     [
         ("tests/inside", True),
-        ("tests/inside/tenants/test_all.py::test_a", True),
+        ("tests/inside/tenants/test_all_tenants.py::test_a", True),
         ("tests", False),
         ("tests/template", False),
     ],
 )
-def test_what_runs_inside_is_known_by_its_place(
+def test_tests_inside_are_recognised_by_their_path(
     path: str, is_inside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(TEMPLATE)

@@ -47,7 +47,9 @@ def change(client: TestClient, **values: Any) -> None:
         session.commit()
 
 
-def test_register_confirm_sign_in_and_read_oneself(client: TestClient, outbox: Outbox) -> None:
+def test_a_user_registers_confirms_signs_in_and_reads_the_profile(
+    client: TestClient, outbox: Outbox
+) -> None:
     answer = client.post("/auth/register", json=ADA)
     assert answer.status_code == 201
     assert sign_in(client).status_code == 401
@@ -62,14 +64,16 @@ def test_register_confirm_sign_in_and_read_oneself(client: TestClient, outbox: O
     assert profile["last_login_at"].endswith(("Z", "+00:00"))
 
 
-def test_nothing_secret_is_stored(client: TestClient, outbox: Outbox) -> None:
+def test_passwords_and_tokens_are_stored_only_as_hashes(client: TestClient, outbox: Outbox) -> None:
     client.post("/auth/register", json=ADA)
     (user,) = users(client)
     assert user.password_hash.startswith("$2b$04$")
     assert token_in(outbox.mails[-1]) not in vars(user).values()
 
 
-def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outbox: Outbox) -> None:
+def test_different_spellings_of_an_address_are_one_account(
+    client: TestClient, outbox: Outbox
+) -> None:
     first = client.post("/auth/register", json=ADA)
     for spelling in ("ADA@Example.COM", "  ada@example.com ", "ａｄａ@example.com"):
         again = client.post("/auth/register", json={**ADA, "email": spelling, "name": "Eve"})
@@ -80,7 +84,7 @@ def test_one_address_is_one_account_however_it_is_spelt(client: TestClient, outb
     assert (user.email, user.name) == (ADA["email"], ADA["name"])
 
 
-def test_an_address_registered_by_many_at_once_is_one_user(
+def test_parallel_registrations_of_one_address_create_one_user(
     settings: Settings, tmp_path: Path
 ) -> None:
     app = create_app(with_connections(settings, tmp_path))
@@ -130,7 +134,7 @@ def test_every_failed_sign_in_gets_the_same_answer(client: TestClient, outbox: O
     assert all(body == bodies[0] for body in bodies)
 
 
-def test_asking_for_links_tells_nobody_who_has_an_account(
+def test_requesting_a_link_does_not_reveal_who_has_an_account(
     client: TestClient, outbox: Outbox
 ) -> None:
     register(client, outbox)
@@ -148,7 +152,7 @@ def test_the_password_form_of_oauth2_signs_in_too(client: TestClient, outbox: Ou
     assert client.post("/auth/token", data={**form, "username": "nobody"}).status_code == 401
 
 
-def test_changing_the_password_ends_every_token(client: TestClient, outbox: Outbox) -> None:
+def test_changing_the_password_revokes_every_token(client: TestClient, outbox: Outbox) -> None:
     old = authorize(register(client, outbox))
     new_password = "staple battery horse"
     wrong = {"current_password": "wrong horse", "password": new_password}
@@ -161,7 +165,7 @@ def test_changing_the_password_ends_every_token(client: TestClient, outbox: Outb
     assert sign_in(client, password=new_password).status_code == 200
 
 
-def test_a_forgotten_password_is_reset_once_and_ends_every_token(
+def test_a_reset_link_works_once_and_revokes_every_token(
     client: TestClient, outbox: Outbox
 ) -> None:
     before = authorize(register(client, outbox))
@@ -182,7 +186,7 @@ def test_a_forgotten_password_is_reset_once_and_ends_every_token(
 
 
 @pytest.mark.parametrize("path", ["change-password", "reset-password", "login"])
-def test_an_account_that_is_closed_meanwhile_is_given_nothing(
+def test_an_account_that_is_closed_during_the_request_gets_no_token(
     client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     headers = authorize(register(client, outbox))
@@ -207,7 +211,7 @@ def test_an_account_that_is_closed_meanwhile_is_given_nothing(
     assert client.post("/auth/change-password", json=sent, headers=headers).status_code >= 400
 
 
-def test_a_link_that_is_used_meanwhile_confirms_nothing(
+def test_a_link_that_is_used_during_the_request_does_not_confirm(
     client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.post("/auth/register", json=ADA)
@@ -222,7 +226,9 @@ def test_a_link_that_is_used_meanwhile_confirms_nothing(
     assert [user.email_verified for user in users(client)] == [False]
 
 
-def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> None:
+def test_registering_again_sends_a_link_that_sets_the_password_and_confirms(
+    client: TestClient, outbox: Outbox
+) -> None:
     client.post("/auth/register", json=ADA)
     client.post("/auth/register", json={**ADA, "password": "the owner's own words"})
     reset = {"token": token_in(outbox.mails[-1]), "password": "the owner's own words"}
@@ -231,7 +237,7 @@ def test_resetting_confirms_the_address(client: TestClient, outbox: Outbox) -> N
     assert sign_in(client, password="the owner's own words").status_code == 200
 
 
-def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confirms(
+def test_the_password_of_a_stranger_never_works_for_the_owners_address(
     client: TestClient, outbox: Outbox
 ) -> None:
     client.post("/auth/register", json={**ADA, "password": "the stranger's own words"})
@@ -249,7 +255,7 @@ def test_a_password_of_a_stranger_works_neither_before_nor_after_the_owner_confi
     assert sign_in(client, password="the stranger's own words").status_code == 401
 
 
-def test_a_password_stays_if_the_address_is_confirmed_with_it(
+def test_confirming_with_the_registered_password_keeps_it(
     client: TestClient, outbox: Outbox
 ) -> None:
     client.post("/auth/register", json=ADA)
@@ -259,9 +265,7 @@ def test_a_password_stays_if_the_address_is_confirmed_with_it(
     assert sign_in(client).status_code == 200
 
 
-def test_a_closed_account_gets_no_link_that_nobody_can_follow(
-    client: TestClient, outbox: Outbox
-) -> None:
+def test_a_closed_account_gets_a_notice_and_no_links(client: TestClient, outbox: Outbox) -> None:
     client.delete("/users/me", headers=authorize(register(client, outbox)))
     outbox.mails.clear()
     for path in ("request-verification", "request-password-reset"):
@@ -273,7 +277,7 @@ def test_a_closed_account_gets_no_link_that_nobody_can_follow(
     assert client.get(mail.link).status_code == 200
 
 
-def test_closing_an_account_ends_its_tokens_and_keeps_the_row(
+def test_closing_an_account_revokes_its_tokens_and_keeps_the_row(
     client: TestClient, outbox: Outbox
 ) -> None:
     headers = authorize(register(client, outbox))
@@ -305,7 +309,7 @@ def test_the_hash_is_renewed_at_sign_in_when_the_cost_rises(
     assert sign_in(client).status_code == 200
 
 
-def test_mail_that_fails_loses_no_registration(
+def test_a_registration_is_kept_when_its_mail_fails(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, outbox: Outbox
 ) -> None:
     def fail(_mail: Mail) -> None:
@@ -318,7 +322,7 @@ def test_mail_that_fails_loses_no_registration(
     assert confirm(client, outbox.mails[-1]).status_code == 200
 
 
-def test_mails_that_cannot_be_made_are_logged(
+def test_an_error_while_preparing_a_mail_is_logged(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = OperationalError("SELECT 1", {}, Exception("nobody listens"))

@@ -38,14 +38,14 @@ def add_users(client: TestClient, *emails: str) -> None:
         session.commit()
 
 
-def test_only_the_key_opens_the_door(client: TestClient) -> None:
+def test_admin_routes_need_the_exact_admin_key(client: TestClient) -> None:
     for key in (None, "", "wrong", KEY[:-1], KEY + "x", KEY.lower(), "ä"):
         headers = {} if key is None else {b"X-Admin-Key": key.encode()}
         assert client.get("/users", headers=headers).status_code == 403
     assert client.get("/users", headers={"X-Admin-Key": KEY}).status_code == 200
 
 
-def test_without_a_key_nobody_is_administrator(settings: Settings) -> None:
+def test_without_an_admin_key_setting_admin_routes_are_refused(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"admin_key": None}))
     with TestClient(app, headers={"X-Admin-Key": ""}) as client:
         answer = client.get("/users")
@@ -53,7 +53,7 @@ def test_without_a_key_nobody_is_administrator(settings: Settings) -> None:
     assert "ADMIN_KEY" in answer.json()["solution"]
 
 
-def test_pages_hold_every_user_once_also_those_of_one_moment(admin: TestClient) -> None:
+def test_pages_list_every_user_once_even_with_equal_creation_times(admin: TestClient) -> None:
     emails = [f"user{number}@example.com" for number in range(7)]
     add_users(admin, *emails)
     with open_session(admin.app.state.engine) as session:  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def test_pages_hold_every_user_once_also_those_of_one_moment(admin: TestClient) 
     assert sorted(found) == sorted(emails)
 
 
-def test_search_takes_signs_for_what_they_are(admin: TestClient) -> None:
+def test_search_treats_like_wildcards_as_plain_characters(admin: TestClient) -> None:
     add_users(admin, "ada@example.com", "grace_hopper@example.com", "100%@example.com")
 
     def search(**query: str) -> list[str]:
@@ -84,7 +84,7 @@ def test_search_takes_signs_for_what_they_are(admin: TestClient) -> None:
     assert search(active="false") == []
 
 
-def test_a_deactivated_user_is_out_at_once_and_can_come_back(
+def test_a_deactivated_user_cannot_sign_in_until_activated_again(
     admin: TestClient, outbox: Outbox
 ) -> None:
     headers = authorize(register(admin, outbox))
@@ -96,7 +96,7 @@ def test_a_deactivated_user_is_out_at_once_and_can_come_back(
     assert sign_in(admin).status_code == 200
 
 
-def test_administrators_see_no_hash_either(admin: TestClient) -> None:
+def test_administrators_do_not_see_password_hashes(admin: TestClient) -> None:
     add_users(admin, "ada@example.com")
     (user,) = admin.get("/users").json()["items"]
     for seen in (user, admin.post(f"/users/{user['id']}/activate").json()):

@@ -26,7 +26,7 @@ SEED_NAMES = sorted(path.stem for path in SEEDS.glob("[0-9]*.py"))
 COUNT = "1 migration" if len(NAMES) == 1 else f"{len(NAMES)} migrations"
 
 
-def test_a_day_with_migrations(command: Command) -> None:
+def test_migrate_latest_current_and_rollback_print_what_they_did(command: Command) -> None:
     assert command("migrate current") == (0, "none")
     assert command("migrate latest") == (0, f"Batch 1 run: {COUNT}")
     assert command("migrate latest") == (0, "Already up to date")
@@ -40,7 +40,7 @@ def test_a_day_with_migrations(command: Command) -> None:
     assert command("migrate rollback --all") == (0, f"All batches rolled back: {COUNT}")
 
 
-def test_programs_read_json(command: Command) -> None:
+def test_latest_and_status_print_json(command: Command) -> None:
     code, output = command("migrate latest --json")
     assert (code, json.loads(output)["migrations"]) == (0, NAMES)
     code, output = command("migrate status --json")
@@ -55,7 +55,7 @@ def test_running_the_seeds_twice_changes_nothing(command: Command) -> None:
     assert command(SEED_RUN) == command(SEED_RUN) == (0, said)
 
 
-def test_an_error_says_problem_impact_and_solution(command: Command) -> None:
+def test_an_error_prints_problem_impact_and_solution(command: Command) -> None:
     code, output = command("migrate up nowhere")
     assert code == 1
     assert [line.partition(":")[0] for line in output.splitlines()] == [
@@ -65,7 +65,7 @@ def test_an_error_says_problem_impact_and_solution(command: Command) -> None:
     ]
 
 
-def test_programs_read_why_a_command_failed(command: Command) -> None:
+def test_a_failed_command_with_json_prints_the_error_as_json(command: Command) -> None:
     code, output = command("migrate up nowhere --json")
     said, _, lines = output.partition("\n")
     error = json.loads(said)["error"]
@@ -73,7 +73,7 @@ def test_programs_read_why_a_command_failed(command: Command) -> None:
     assert lines.splitlines()[-1].startswith("Solution:")
 
 
-def test_programs_read_why_a_command_could_not_begin(
+def test_invalid_settings_with_json_are_printed_as_json(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT", "none")
@@ -114,7 +114,7 @@ def _outlives_serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_outlives_serving")
-def test_serving_ends_well_with_a_signal(command: Command) -> None:
+def test_serve_exits_with_0_after_sigterm(command: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     answers: list[int] = []
@@ -136,7 +136,7 @@ def test_serving_ends_well_with_a_signal(command: Command) -> None:
     assert f"http://127.0.0.1:{port} (Ctrl-C stops it)" in said
 
 
-def test_every_command_that_looks_can_tell_people_and_programs(command: Command) -> None:
+def test_every_read_only_command_prints_text_and_json(command: Command) -> None:
     for line in ("migrate latest", *BEFORE_SEEDS):
         assert command(line)[0] == 0
     for line in ("verify", "diff models chain", "history", "stats", "lint", "contract", "list"):
@@ -156,7 +156,7 @@ def _unused_database(command: Command, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 @pytest.mark.usefixtures("_unused_database")
-def test_a_backup_is_made_listed_and_restored_and_what_was_there_is_kept_until_it_is_forgotten(
+def test_a_backup_is_restored_and_the_replaced_database_is_kept_until_forget(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))

@@ -75,7 +75,7 @@ def change(client: TestClient, email: str, **values: Any) -> None:
         session.commit()
 
 
-def test_an_address_that_is_taken_and_one_that_is_free(
+def test_registering_a_taken_address_costs_the_same_as_a_free_one(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = Work(client, monkeypatch)
@@ -90,7 +90,7 @@ def test_an_address_that_is_taken_and_one_that_is_free(
     assert taken[2] == 1
 
 
-def test_every_reason_to_refuse_a_sign_in(
+def test_each_refused_sign_in_costs_the_same(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = Work(client, monkeypatch)

@@ -48,7 +48,7 @@ def test_every_error_has_problem_impact_solution_and_cause() -> None:
             assert line.strip(), entry.code
 
 
-def test_an_error_as_text_has_three_parts() -> None:
+def test_str_of_an_error_has_three_parts() -> None:
     error = ActionableError("some-code", "One.\nTwo.", "Nothing was done.", "Type this.")
     assert str(error).splitlines() == [
         "Problem:  One.",
@@ -58,7 +58,7 @@ def test_an_error_as_text_has_three_parts() -> None:
     ]
 
 
-def test_an_error_can_become_the_answer_to_a_request() -> None:
+def test_an_http_error_keeps_the_fields_of_its_error() -> None:
     error = ActionableError("some-code", "One.", "Nothing was done.", "Type this.")
     answer = HttpError.from_error(error, 503)
     assert (answer.status, answer.as_dict()) == (503, error.as_dict())
@@ -83,7 +83,7 @@ def test_an_error_can_become_the_answer_to_a_request() -> None:
         ),
     ],
 )
-def test_the_type_of_an_answer_leads_to_its_explanation(
+def test_the_type_of_an_error_response_links_to_its_explanation(
     client: TestClient, method: str, path: str, sent: dict[str, Any], code: str
 ) -> None:
     answer = client.request(method, path, **sent)
@@ -94,14 +94,14 @@ def test_the_type_of_an_answer_leads_to_its_explanation(
     assert f'id="{anchor}"' in client.get(page).text
 
 
-def test_what_other_middleware_refuses_has_a_code_too(settings: Settings) -> None:
+def test_refusals_by_middleware_have_a_code_too(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"allowed_hosts": ("api.example.com",)}))
     with Client(app) as client:
         answer = client.get("/users/me", headers={"Host": "evil.example.com"})
     assert (answer.status_code, answer.json()["code"]) == (400, "host-refused")
 
 
-def test_the_page_explains_every_code_and_needs_nothing_else(client: TestClient) -> None:
+def test_the_errors_page_explains_every_code_and_loads_no_other_file(client: TestClient) -> None:
     page = client.get("/errors")
     assert page.status_code == 200
     assert re.findall(r'<section id="([^"]+)"', page.text) == [
@@ -114,19 +114,19 @@ def test_the_page_explains_every_code_and_needs_nothing_else(client: TestClient)
     assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
 
 
-def test_production_serves_the_page_and_not_the_api_s(settings: Settings) -> None:
+def test_production_serves_the_errors_page_and_not_the_api_page(settings: Settings) -> None:
     production = settings.model_copy(update={"environment": "production", "docs_enabled": None})
     client = TestClient(create_app(production), base_url="http://localhost")
     assert client.get("/errors").status_code == 200
     assert client.get("/docs").status_code == 404
 
 
-def test_behind_a_path_of_a_proxy_the_type_carries_that_path(settings: Settings) -> None:
+def test_behind_a_proxy_with_a_path_the_type_starts_with_that_path(settings: Settings) -> None:
     client = TestClient(create_app(settings), root_path="/api")
     assert client.get("/nowhere").json()["type"] == "/api/errors#path-unknown"
 
 
-def test_the_log_of_a_request_names_the_code(
+def test_the_log_line_of_a_request_has_the_error_code(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -140,7 +140,7 @@ def test_the_log_of_a_request_names_the_code(
     ]
 
 
-def test_the_api_s_description_names_a_code_for_each_error(client: TestClient) -> None:
+def test_openapi_has_an_example_code_for_each_error(client: TestClient) -> None:
     codes = {entry.code for entry in read_catalogue()}
     found = 0
     for operations in client.get("/openapi.json").json()["paths"].values():
@@ -152,7 +152,7 @@ def test_the_api_s_description_names_a_code_for_each_error(client: TestClient) -
     assert found > 20
 
 
-def test_values_that_cannot_be_taken_are_named_and_not_repeated(client: TestClient) -> None:
+def test_invalid_values_are_named_by_field_and_not_repeated(client: TestClient) -> None:
     answer = client.post("/auth/login", json={"email": "hunter2", "password": 7})
     told = answer.json()
     assert [fault["where"] for fault in told["errors"]] == ["body.email", "body.password"]

@@ -40,7 +40,9 @@ def come_from(client: TestClient, address: str) -> None:
     client.headers["X-Forwarded-For"] = address
 
 
-def test_ten_wrong_guesses_from_elsewhere_keep_no_owner_out(limited: TestClient) -> None:
+def test_wrong_passwords_from_other_addresses_do_not_lock_the_owner_out(
+    limited: TestClient,
+) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
     come_from(limited, "192.0.2.1")
     assert register(limited, outbox).status_code == 200
@@ -53,7 +55,7 @@ def test_ten_wrong_guesses_from_elsewhere_keep_no_owner_out(limited: TestClient)
     assert sign_in(limited).status_code == 200
 
 
-def test_a_guess_after_a_few_must_wait_and_each_twice_as_long(
+def test_after_some_wrong_passwords_each_delay_is_twice_the_last_one(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
@@ -75,7 +77,7 @@ def test_a_guess_after_a_few_must_wait_and_each_twice_as_long(
     assert len(delays) == 18
 
 
-def test_many_guesses_at_once_are_as_few_as_one_after_the_other(settings: Settings) -> None:
+def test_parallel_guesses_are_limited_like_sequential_ones(settings: Settings) -> None:
     limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
     with ThreadPoolExecutor(8) as pool:
         passed = sum(pool.map(lambda _: passes(limiter), range(50)))
@@ -90,7 +92,7 @@ def passes(limiter: RateLimiter) -> bool:
     return True
 
 
-def test_the_right_password_makes_the_wrong_ones_before_it_forgotten(limited: TestClient) -> None:
+def test_a_correct_password_resets_the_count_of_wrong_ones(limited: TestClient) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
     register(limited, outbox)
     for _ in range(3):
@@ -99,7 +101,7 @@ def test_the_right_password_makes_the_wrong_ones_before_it_forgotten(limited: Te
         assert sign_in(limited).status_code == 200
 
 
-def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> None:
+def test_mails_to_one_account_are_limited_and_its_owner_still_gets_one(limited: TestClient) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
     come_from(limited, "192.0.2.1")
     register(limited, outbox)
@@ -115,7 +117,7 @@ def test_a_victim_gets_few_mails_and_the_owner_one_more(limited: TestClient) -> 
     assert len(outbox.mails) == 4
 
 
-def test_a_victim_gets_few_mails_a_day_by_any_request(
+def test_mails_of_each_kind_to_one_address_are_limited_per_day(
     limited: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
@@ -131,7 +133,7 @@ def test_a_victim_gets_few_mails_a_day_by_any_request(
     assert sorted(kinds.values()) == [10, 10, 10]
 
 
-def test_a_victim_gets_few_mails_a_day_however_many_tenants_are_asked(settings: Settings) -> None:
+def test_mails_to_one_address_are_limited_per_day_over_all_tenants(settings: Settings) -> None:
     limiter = RateLimiter(settings.model_copy(update={"rate_limit_mails": "2/day"}))
     sent = [
         limiter.may_mail("forgotten", "192.0.2.1", (f"tenant{tenant}", *ACCOUNT))
@@ -152,7 +154,7 @@ def test_a_victim_gets_few_mails_a_day_however_many_tenants_are_asked(settings: 
         ("reset-password", {"token": "x" * 43, "password": "x"}),
     ],
 )
-def test_every_route_that_anybody_may_call_is_limited(
+def test_every_public_account_route_is_rate_limited(
     settings: Settings, path: str, sent: dict[str, Any]
 ) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_per_address": "2/hour"}))
@@ -162,7 +164,7 @@ def test_every_route_that_anybody_may_call_is_limited(
     assert 429 not in statuses[:2] and statuses[2] == 429
 
 
-def test_changing_a_password_is_limited_too(settings: Settings) -> None:
+def test_changing_a_password_is_rate_limited(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_per_address": "2/hour"}))
     with Client(app) as client:
         app.state.mailer = outbox = Outbox()
@@ -175,7 +177,7 @@ def test_changing_a_password_is_limited_too(settings: Settings) -> None:
     assert statuses == [403, 403, 429]
 
 
-def test_passwords_are_counted_wherever_they_are_compared(settings: Settings) -> None:
+def test_every_route_that_checks_a_password_counts_attempts(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
     with Client(app) as client:
         app.state.mailer = outbox = Outbox()
@@ -189,7 +191,7 @@ def test_passwords_are_counted_wherever_they_are_compared(settings: Settings) ->
             assert [answer.status_code for answer in answers] == [refused, refused, 429]
 
 
-def test_guessing_the_administrators_key_is_limited(settings: Settings) -> None:
+def test_guessing_the_admin_key_is_rate_limited(settings: Settings) -> None:
     few = {"rate_limit_per_address": "2/hour", "admin_key": SecretStr("a key of their own" * 2)}
     with Client(create_app(settings.model_copy(update=few))) as client:
         guess = {"X-Admin-Key": "a guess"}
@@ -197,7 +199,7 @@ def test_guessing_the_administrators_key_is_limited(settings: Settings) -> None:
     assert statuses == [403, 403, 429]
 
 
-def test_a_storage_that_is_away_is_replaced_by_this_process(
+def test_if_the_storage_of_limits_is_unreachable_the_process_counts_itself(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away = settings.model_copy(
@@ -213,7 +215,9 @@ def test_a_storage_that_is_away_is_replaced_by_this_process(
     assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
 
 
-def test_a_storage_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_of_limits_is_used_again_when_it_is_reachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rate_limits, "STORAGE_AGAIN_SECONDS", 60.0)
     counters = Counters("memory://")
     assert not counters.are_here and Counters(None).are_here
@@ -231,7 +235,7 @@ def test_a_storage_that_is_back_is_used_again(monkeypatch: pytest.MonkeyPatch) -
     assert counters.use(ask) is True
 
 
-def test_clients_are_told_apart_by_ipv4_address_also_where_it_comes_by_ipv6(
+def test_ipv4_mapped_ipv6_addresses_are_limited_as_ipv4_addresses(
     settings: Settings,
 ) -> None:
     changed = {"rate_limit_per_address": "1/hour", "trusted_proxies": ("testclient",)}

@@ -22,7 +22,7 @@ def test_a_started_service_is_live_and_ready(client: TestClient) -> None:
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
-def test_both_checks_tell_version_and_revision(
+def test_both_health_checks_return_version_and_revision(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "VERSION", "1.2.3")  # None if the service is not installed
@@ -46,21 +46,21 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
     assert answer.json()["revision"] is None
 
 
-def test_each_answer_carries_the_request_id(client: TestClient) -> None:
+def test_each_response_has_the_request_id(client: TestClient) -> None:
     given = client.get("/health/live", headers={"X-Request-ID": "abc-123"})
     assert given.headers["X-Request-ID"] == "abc-123"
     forged = client.get("/health/live", headers={"X-Request-ID": "a\tb"})
     assert len(forged.headers["X-Request-ID"]) == 32
 
 
-def test_checks_answer_to_head_and_lead_nowhere_else(client: TestClient) -> None:
+def test_health_checks_answer_head_and_do_not_redirect(client: TestClient) -> None:
     for check in ("live", "ready"):
         assert client.head(f"/health/{check}").status_code == 200
         strange = client.get(f"/health/{check}/", headers={"Host": "evil.example"})
         assert (strange.status_code, strange.is_redirect) == (404, False)
 
 
-def test_a_database_that_is_away_is_live_and_not_ready_and_back_at_once(
+def test_without_its_database_the_service_is_live_and_not_ready(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup, "READY_FOR_SECONDS", 0.0)
@@ -78,7 +78,7 @@ def test_a_database_that_is_away_is_live_and_not_ready_and_back_at_once(
         assert client.get("/health/ready").status_code == 200
 
 
-def test_readiness_asks_with_one_statement_once_a_second(client: Client) -> None:
+def test_readiness_executes_one_statement_per_second_at_most(client: Client) -> None:
     engine = client.state.readiness._engine
     assert client.get("/health/ready").status_code == 200
     statements: list[str] = []

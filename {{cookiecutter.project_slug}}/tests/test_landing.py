@@ -19,7 +19,7 @@ from .client import Client
 PAGES = ("/", "/verify-email", "/reset-password")
 
 
-def test_the_first_page_leads_to_all_there_is_to_see(client: TestClient) -> None:
+def test_the_start_page_links_to_docs_metrics_and_health(client: TestClient) -> None:
     page = client.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     links = re.findall(r'href="([^"]+)"', page.text)
@@ -28,21 +28,21 @@ def test_the_first_page_leads_to_all_there_is_to_see(client: TestClient) -> None
         assert client.get(f"/{link}").status_code == 200
 
 
-def test_the_first_page_leads_to_operations_once_there_is_a_key(settings: Settings) -> None:
+def test_the_start_page_links_to_operations_if_an_admin_key_is_set(settings: Settings) -> None:
     key = SecretStr("a key with thirty-two letters, or more")
     with Client(create_app(settings.model_copy(update={"admin_key": key}))) as client:
         assert 'href="operations"' in client.get("/").text
         assert client.get("/operations").status_code == 200
 
 
-def test_the_first_page_shows_the_newest_mails_and_their_links_work(client: TestClient) -> None:
+def test_the_start_page_shows_the_newest_mails_with_working_links(client: TestClient) -> None:
     client.post("/auth/register", json=ADA)
     page = client.get("/").text
     (link,) = re.findall(rf'To {ADA["email"]}: <a href="([^"]+)"', page)
     assert client.get(urlsplit(link).path).status_code == 200
 
 
-def test_a_mail_is_shown_as_text_whatever_it_holds(client: TestClient) -> None:
+def test_mails_are_html_escaped_and_only_the_newest_are_shown(client: TestClient) -> None:
     mailer = LogMailer()
     client.app.state.mailer = mailer  # type: ignore[attr-defined]
     for number in range(KEPT_MAILS + 1):
@@ -52,14 +52,14 @@ def test_a_mail_is_shown_as_text_whatever_it_holds(client: TestClient) -> None:
     assert f"{KEPT_MAILS}@example.com" in page and "To 0@example.com" not in page
 
 
-def test_no_mails_are_shown_that_went_to_a_real_server(client: TestClient, outbox: Outbox) -> None:
+def test_mails_sent_by_smtp_are_not_shown(client: TestClient, outbox: Outbox) -> None:
     client.post("/auth/register", json=ADA)
     assert outbox.mails
     assert "Mails" not in client.get("/").text
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_the_browser_runs_no_other_script_than_the_page_s_own(
+def test_the_policy_of_each_page_allows_only_its_own_inline_code(
     client: TestClient, path: str
 ) -> None:
     answer = client.get(path)
@@ -70,7 +70,7 @@ def test_the_browser_runs_no_other_script_than_the_page_s_own(
         assert f"'sha256-{digest}'" in policy
 
 
-def test_production_has_no_such_pages(settings: Settings) -> None:
+def test_production_has_no_development_pages(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"environment": "production"}))
     client = TestClient(app, base_url="http://localhost")
     for path in PAGES:

@@ -8,7 +8,7 @@ from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.web.lanes import Lane
 
 
-def test_one_waits_for_the_place_and_one_too_many_is_refused_at_once() -> None:
+def test_a_request_waits_for_its_turn_and_is_refused_if_the_queue_is_full() -> None:
     async def come() -> None:
         lane = Lane("test", at_once=1, waiting=1)
         async with lane:
@@ -24,7 +24,7 @@ def test_one_waits_for_the_place_and_one_too_many_is_refused_at_once() -> None:
     asyncio.run(come())
 
 
-def test_a_request_that_waited_too_long_is_refused_and_keeps_no_place() -> None:
+def test_a_request_that_waited_too_long_is_refused_and_frees_its_slot() -> None:
     async def come() -> None:
         lane = Lane("test", at_once=1, waiting=1, patience=0.01)
         async with lane:
@@ -36,7 +36,7 @@ def test_a_request_that_waited_too_long_is_refused_and_keeps_no_place() -> None:
     asyncio.run(come())
 
 
-def test_work_that_fails_says_so_and_gives_its_place_back() -> None:
+def test_failing_work_raises_its_error_and_frees_its_slot() -> None:
     async def come() -> None:
         lane = Lane("test", at_once=1, waiting=1)
         for _ in range(2):

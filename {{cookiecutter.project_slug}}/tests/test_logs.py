@@ -19,13 +19,13 @@ def _json_logs(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO", as_json=True)
 
 
-def test_a_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.stdlib.get_logger("test").info("hello", answer=42)
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["answer"], line["level"]) == ("hello", 42, "info")
 
 
-def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.stdlib.get_logger("test").info(
         "connecting to postgresql://user:hunter2@host/db", password="hunter2", jwt_token="hunter2"
     )
@@ -37,7 +37,7 @@ def lines_of_requests(capsys: pytest.CaptureFixture[str]) -> list[dict[str, obje
     return [line for line in every if line["event"] == "request"]
 
 
-def test_a_requests_line_has_the_user_and_the_client(
+def test_the_log_line_of_a_request_has_the_user_and_the_client(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind_proxy = {"trusted_proxies": ("testclient",), "log_format": "json"}
@@ -60,7 +60,7 @@ def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFi
         assert [line["path"] for line in lines_of_requests(capsys)] == logged
 
 
-def test_what_a_client_sends_cannot_write_to_the_terminal(
+def test_control_characters_from_clients_are_escaped_in_the_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("INFO", as_json=False)

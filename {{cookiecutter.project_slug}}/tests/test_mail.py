@@ -58,7 +58,9 @@ def settings(mailbox: Mailbox) -> Iterator[Settings]:
     server.stop()
 
 
-def test_a_mail_arrives_as_it_was_written(settings: Settings, mailbox: Mailbox) -> None:
+def test_an_smtp_mail_arrives_with_its_subject_text_and_link(
+    settings: Settings, mailbox: Mailbox
+) -> None:
     mailer_for(settings).send(MAIL)
     (envelope,) = mailbox.received
     message = message_from_bytes(envelope.content, policy=policy.default)
@@ -85,7 +87,7 @@ def test_a_mail_that_cannot_be_sent_is_logged_without_its_link(
     assert "token=x" not in said.err + said.out
 
 
-def test_development_logs_the_link(capsys: pytest.CaptureFixture[str]) -> None:
+def test_development_logs_the_link_of_a_mail(capsys: pytest.CaptureFixture[str]) -> None:
     mailer = mailer_for(Settings(_env_file=None))
     assert isinstance(mailer, LogMailer)
     mailer.send(MAIL)

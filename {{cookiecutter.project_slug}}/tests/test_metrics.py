@@ -68,7 +68,7 @@ def test_requests_are_counted_by_route_and_never_by_path(client: TestClient) -> 
     assert metric(samples, name, method="GET", route="/metrics", status="200") == 1
 
 
-def test_a_method_that_nobody_knows_has_no_label_of_its_own(client: TestClient) -> None:
+def test_an_unknown_http_method_is_labelled_other(client: TestClient) -> None:
     client.request("BREW", "/health/live")
     text = client.get("/metrics").text
     assert 'method="other"' in text and "BREW" not in text
@@ -80,7 +80,7 @@ def test_errors_are_counted_by_their_code(client: TestClient) -> None:
     assert metric(samples, "http_errors_total", code="path-unknown") == 1
 
 
-def test_a_limit_that_is_hit_is_counted(settings: Settings) -> None:
+def test_refusals_by_a_rate_limit_are_counted(settings: Settings) -> None:
     few = {"rate_limit_per_address": "1/hour", "admin_key": None}
     with Client(create_app(settings.model_copy(update=few))) as client:
         for _ in range(3):
@@ -89,7 +89,7 @@ def test_a_limit_that_is_hit_is_counted(settings: Settings) -> None:
     assert metric(samples, "rate_limits_hit_total") == 2
 
 
-def test_the_state_of_migrations_is_told(client: Client, fresh: None) -> None:
+def test_the_state_of_migrations_is_exported(client: Client, fresh: None) -> None:
     samples = read(client.get("/metrics").text)
     assert metric(samples, "database_up") == 1
     assert metric(samples, "migrations_pending") == 0
@@ -107,7 +107,7 @@ def test_the_state_of_migrations_is_told(client: Client, fresh: None) -> None:
     assert metric(samples, "database_pool_connections") == 0
 
 
-def test_the_database_is_asked_every_ten_seconds_at_most(
+def test_scraping_repeatedly_reads_the_database_once(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = Mock(side_effect=read_overview)
@@ -117,7 +117,7 @@ def test_the_database_is_asked_every_ten_seconds_at_most(
     assert look.call_count == 1
 
 
-def test_a_database_that_is_away_leaves_the_rest(
+def test_without_the_database_the_other_metrics_are_still_exported(
     client: Client, fresh: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = OperationalError("SELECT 1", {}, ConnectionRefusedError("nobody listens"))
@@ -129,7 +129,7 @@ def test_a_database_that_is_away_leaves_the_rest(
     assert any(name == "http_request_duration_seconds_count" for name, _ in samples)
 
 
-def test_production_serves_none_unless_it_is_told_to(settings: Settings) -> None:
+def test_production_serves_no_metrics_unless_they_are_enabled(settings: Settings) -> None:
     production = settings.model_copy(update={"environment": "production"})
     for enabled, status in ((None, 404), (False, 404), (True, 200)):
         app = create_app(production.model_copy(update={"metrics_enabled": enabled}))
@@ -137,7 +137,9 @@ def test_production_serves_none_unless_it_is_told_to(settings: Settings) -> None
         assert client.get("/metrics").status_code == status
 
 
-def test_a_port_of_its_own_takes_them_off_the_service_s(settings: Settings, fresh: None) -> None:
+def test_metrics_on_their_own_port_are_not_on_the_port_of_the_service(
+    settings: Settings, fresh: None
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,7 +152,7 @@ def test_a_port_of_its_own_takes_them_off_the_service_s(settings: Settings, fres
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics")
 
 
-def test_a_port_that_is_in_use_stops_the_start_before_anything_is_done(
+def test_a_metrics_port_in_use_stops_the_start_before_migrating(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = Mock()
@@ -165,7 +167,7 @@ def test_a_port_that_is_in_use_stops_the_start_before_anything_is_done(
     begin.assert_not_called()
 
 
-def test_a_start_that_fails_frees_the_port(
+def test_a_failed_start_frees_the_metrics_port(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as free:
@@ -201,7 +203,7 @@ sys.stdout.buffer.write(generate_latest(metrics.registry))
 """
 
 
-def test_several_processes_add_up(tmp_path: Path) -> None:
+def test_metrics_of_several_processes_are_summed(tmp_path: Path) -> None:
     variables: dict[str, Any] = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     source = str(Path(__file__).parents[1] / "src")
     variables["PYTHONPATH"] = os.pathsep.join([source, variables.get("PYTHONPATH", "")])
@@ -219,7 +221,9 @@ def test_several_processes_add_up(tmp_path: Path) -> None:
     assert [metric(samples, name, **labels) for samples in counted] == [1, 2, 3]
 
 
-def test_an_undone_migration_is_pending_at_the_next_check(client: Client, fresh: None) -> None:
+def test_a_migration_that_was_rolled_back_is_pending_at_the_next_scrape(
+    client: Client, fresh: None
+) -> None:
     before = metric(read(client.get("/metrics").text), "migrations_applied")
     assert migrate_down(client.state.engine).success
     samples = read(client.get("/metrics").text)

@@ -48,7 +48,7 @@ def enter(client: TestClient, key: str = KEY) -> Response:
     return client.post("/operations/sign-in", data={"key": key})
 
 
-def test_without_the_key_nothing_is_told(operator: Client, client: TestClient) -> None:
+def test_operations_need_the_admin_key(operator: Client, client: TestClient) -> None:
     for path in ("/operations/migrations", "/operations/instances", "/operations/backfills"):
         for headers in ({}, {"X-Admin-Key": "wrong"}):
             assert operator.get(path, headers=headers).json()["code"] == "admin-key-refused"
@@ -57,7 +57,7 @@ def test_without_the_key_nothing_is_told(operator: Client, client: TestClient) -
     assert enter(client).json()["code"] == "administration-off"
 
 
-def test_migrations_are_told_with_status_and_runs(operator: Client) -> None:
+def test_migrations_are_listed_with_status_and_runs(operator: Client) -> None:
     told = operator.get("/operations/migrations", headers=HEADER).json()
     assert told["status"]["pending"] == [] and told["status"]["problem"] is None
     assert told["status"]["sentence"].endswith("applied, none pending.")
@@ -66,7 +66,7 @@ def test_migrations_are_told_with_status_and_runs(operator: Client) -> None:
     assert {run["state"] for run in told["items"]} == {"applied"}
 
 
-def test_what_is_not_well_is_told_in_a_sentence(operator: Client, versions: Path) -> None:
+def test_the_overview_describes_problems_in_one_sentence(operator: Client, versions: Path) -> None:
     add(versions, "broken", "raise RuntimeError('no')")
     config = config_for(operator.state.settings)
     assert not run_migrations(operator.state.engine, config=config).success
@@ -101,7 +101,7 @@ def test_runs_come_in_pages(operator: Client) -> None:
     assert len(found["items"]) == 1
 
 
-def test_instances_are_told(operator: Client) -> None:
+def test_instances_are_listed_in_json_and_on_the_page(operator: Client) -> None:
     # A service on a database in memory does not register, so the test registers an instance.
     state = operator.state
     Registration(state.engine, config_for(state.settings)).register()
@@ -117,12 +117,12 @@ def test_instances_are_told(operator: Client) -> None:
     assert platform.node() in operator.get("/operations").text
 
 
-def test_a_database_whose_backfills_are_finished_tells_none(operator: Client) -> None:
+def test_finished_backfills_are_not_listed(operator: Client) -> None:
     answer = operator.get("/operations/backfills", headers=HEADER)
     assert answer.json() == {"items": [], "next": None}
 
 
-def test_the_page_draws_how_long_the_runs_took_and_says_it(operator: Client) -> None:
+def test_the_page_shows_durations_of_runs_as_a_chart_and_as_text(operator: Client) -> None:
     enter(operator)
     assert "<figure>" not in operator.get("/operations").text  # one run gives no curve
     migrate_down(operator.state.engine).raise_for_error()
@@ -136,7 +136,7 @@ def test_the_page_draws_how_long_the_runs_took_and_says_it(operator: Client) -> 
     assert figure.count("<circle") == len(runs) == len(re.findall(r"\d,\d", figure))
 
 
-def test_all_of_it_is_in_the_description(operator: Client) -> None:
+def test_openapi_describes_the_json_routes_and_not_the_page(operator: Client) -> None:
     paths = operator.get("/openapi.json").json()["paths"]
     told = {f"/operations/{name}" for name in ("migrations", "instances", "backfills", "drift")}
     assert told <= set(paths)
@@ -156,7 +156,7 @@ def test_the_page_is_shown_to_those_who_signed_in(operator: Client) -> None:
     assert "Sign out" in page.text
 
 
-def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
+def test_a_wrong_key_is_refused_and_rate_limited(settings: Settings) -> None:
     few = {"admin_key": SecretStr(KEY), "rate_limit_per_address": "2/hour"}
     with Client(create_app(settings.model_copy(update=few))) as client:
         for _ in range(2):
@@ -166,7 +166,7 @@ def test_a_wrong_key_is_told_so_and_counted(settings: Settings) -> None:
         assert enter(client, "wrong").json()["code"] == "rate-limited"
 
 
-def test_the_session_ends_soon_and_with_the_key(
+def test_the_session_ends_after_its_lifetime_or_when_the_key_changes(
     operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(operator)
@@ -181,12 +181,12 @@ def test_the_session_ends_soon_and_with_the_key(
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "9999999999.", "9999999999.0", "x.y", "é.é"])
-def test_a_forged_cookie_opens_nothing(operator: Client, cookie: str) -> None:
+def test_a_forged_cookie_does_not_sign_in(operator: Client, cookie: str) -> None:
     headers = {b"Cookie": f"operations={cookie}".encode()}
     assert "Sign out" not in operator.get("/operations", headers=headers).text
 
 
-def test_only_the_page_s_own_form_signs_out(operator: Client) -> None:
+def test_signing_out_needs_the_token_of_the_form(operator: Client) -> None:
     enter(operator)
     for token in ("", "forged"):
         assert operator.post("/operations/sign-out", data={"token": token}).status_code == 403
@@ -195,12 +195,12 @@ def test_only_the_page_s_own_form_signs_out(operator: Client) -> None:
     assert "Sign out" not in operator.get("/operations").text
 
 
-def test_the_cookie_opens_no_json(operator: Client) -> None:
+def test_the_cookie_does_not_authorize_json_routes(operator: Client) -> None:
     enter(operator)
     assert operator.get("/operations/migrations").status_code == 403
 
 
-def test_the_browser_takes_nothing_but_the_page_s_style(operator: Client) -> None:
+def test_the_policy_of_the_page_allows_only_its_own_inline_style(operator: Client) -> None:
     for page in (operator.get("/operations"), enter(operator) and operator.get("/operations")):
         policy = page.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
@@ -210,7 +210,7 @@ def test_the_browser_takes_nothing_but_the_page_s_style(operator: Client) -> Non
         assert "style=" not in page.text and "http://" not in page.text
 
 
-def test_production_s_cookie_is_for_https_alone(settings: Settings) -> None:
+def test_in_production_the_cookie_is_https_only(settings: Settings) -> None:
     production = {"admin_key": SecretStr(KEY), "environment": "production"}
     app = create_app(settings.model_copy(update=production))
     client = TestClient(app, base_url="http://localhost", follow_redirects=False)

@@ -58,7 +58,9 @@ def sign_in(client: TestClient) -> str:
     return str(re.findall(r'name="token" value="([^"]+)"', client.get("/operations").text)[0])
 
 
-def test_without_the_key_nothing_is_told_nor_compared(operator: Client, client: TestClient) -> None:
+def test_comparing_and_reading_drift_need_the_admin_key(
+    operator: Client, client: TestClient
+) -> None:
     for headers in ({}, {"X-Admin-Key": "wrong"}):
         assert operator.get(PATH, headers=headers).json()["code"] == "admin-key-refused"
         assert operator.post(PATH, headers=headers).json()["code"] == "admin-key-refused"
@@ -66,14 +68,14 @@ def test_without_the_key_nothing_is_told_nor_compared(operator: Client, client: 
     assert operator.get(PATH, headers=HEADER).json()["verified_at"] is None
 
 
-def test_before_the_first_comparison_nothing_is_claimed(operator: Client) -> None:
+def test_before_the_first_comparison_drift_is_unknown(operator: Client) -> None:
     told = operator.get(PATH, headers=HEADER).json()
     assert (told["items"], told["in_step"], told["verified_at"]) == ([], None, None)
     assert drift_of(operator) is None
     assert operator.get("/health/ready").json()["reason"] is None
 
 
-def test_a_database_in_step_is_told_to_be_so(operator: Client) -> None:
+def test_a_database_without_drift_is_reported_as_in_step(operator: Client) -> None:
     told = operator.post(PATH, headers=HEADER).json()
     assert told["in_step"] is True and told["items"] == [] and told["pending"] == []
     assert told["verified_at"] and told["seconds"] > 0
@@ -82,7 +84,7 @@ def test_a_database_in_step_is_told_to_be_so(operator: Client) -> None:
     assert operator.get("/health/ready").json()["reason"] is None
 
 
-def test_differences_are_told_in_pages(operator: Client) -> None:
+def test_differences_are_listed_in_pages(operator: Client) -> None:
     strange_tables(operator).create_all(operator.state.engine)
     operator.post(PATH, headers=HEADER)
     first = operator.get(f"{PATH}?limit=1", headers=HEADER).json()
@@ -94,7 +96,7 @@ def test_differences_are_told_in_pages(operator: Client) -> None:
     assert all(one["sentence"] and one["cause"] and one["action"] for one in told)
 
 
-def test_drift_is_a_gauge_and_a_notice_and_keeps_nobody_from_being_served(operator: Client) -> None:
+def test_drift_sets_a_gauge_and_a_reason_and_the_service_stays_ready(operator: Client) -> None:
     tables = strange_tables(operator)
     tables.create_all(operator.state.engine)
     operator.post(PATH, headers=HEADER)
@@ -108,7 +110,7 @@ def test_drift_is_a_gauge_and_a_notice_and_keeps_nobody_from_being_served(operat
     assert operator.get("/health/ready").json()["reason"] is None
 
 
-def test_what_cannot_be_compared_says_why_and_the_last_comparison_stays(operator: Client) -> None:
+def test_a_failed_comparison_says_why_and_keeps_the_last_result(operator: Client) -> None:
     told = operator.post(PATH, headers=HEADER).json()
     token = sign_in(operator)
     scope = config_for(operator.state.settings).scope
@@ -122,7 +124,7 @@ def test_what_cannot_be_compared_says_why_and_the_last_comparison_stays(operator
     assert operator.get(PATH, headers=HEADER).json() == told
 
 
-def test_comparisons_are_limited(with_key: Settings) -> None:
+def test_comparisons_are_rate_limited(with_key: Settings) -> None:
     few = with_key.model_copy(update={"rate_limit_per_address": "2/hour"})
     with Client(create_app(few)) as client:
         for _ in range(2):
@@ -133,7 +135,7 @@ def test_comparisons_are_limited(with_key: Settings) -> None:
         assert client.get(PATH, headers=HEADER).status_code == 200
 
 
-def test_the_page_compares_by_its_own_form_alone(operator: Client) -> None:
+def test_comparing_on_the_page_needs_the_token_of_the_form(operator: Client) -> None:
     strange_tables(operator).create_all(operator.state.engine)
     assert operator.post("/operations/verify", data={"token": ""}).status_code == 403
     token = sign_in(operator)

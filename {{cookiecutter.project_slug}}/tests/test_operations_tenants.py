@@ -37,7 +37,7 @@ def operator(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cl
         yield client
 
 
-def test_tenants_are_counted_and_the_failed_are_told_in_pages(operator: Client) -> None:
+def test_tenants_are_counted_and_failed_ones_are_listed_in_pages(operator: Client) -> None:
     path = "/operations/tenants?limit=1"
     first = operator.get(path, headers=HEADER).json()
     assert {(one["status"], one["tenants"]) for one in first["counts"]} == {
@@ -51,7 +51,7 @@ def test_tenants_are_counted_and_the_failed_are_told_in_pages(operator: Client) 
     assert operator.get(path).status_code == 403
 
 
-def test_the_page_says_how_many_are_not_up_to_date(operator: Client) -> None:
+def test_the_page_shows_how_many_tenants_are_not_up_to_date(operator: Client) -> None:
     operator.post("/operations/sign-in", data={"key": KEY})
     assert "2 tenants are not up to date." in operator.get("/operations").text
 
@@ -69,7 +69,7 @@ def test_a_comparison_counts_the_tenants_that_differ(operator: Client) -> None:
     assert "tenants_drifted 1.0" in operator.get("/metrics").text
 
 
-def test_metrics_count_tenants_and_name_none(operator: Client) -> None:
+def test_metrics_count_tenants_and_never_name_one(operator: Client) -> None:
     """Requests of a tenant with all kinds of answers."""
     for tenant in ("zebra", "acme"):
         operator.get("/users", headers={"X-Tenant-ID": tenant})

@@ -20,7 +20,9 @@ MAKE_PENS = """op.execute("CREATE TABLE pens (colour TEXT)")"""
 DROP_PENS = """op.execute("DROP TABLE pens")"""
 
 
-def test_a_migration_is_written_linted_run_and_undone(command: Command, versions: Path) -> None:
+def test_a_new_migration_is_created_linted_run_and_rolled_back(
+    command: Command, versions: Path
+) -> None:
     for line in ("migrate latest", *BEFORE_SEEDS):
         command(line)
     code, said = command("migrate make add_pens")
@@ -37,7 +39,7 @@ def test_a_migration_is_written_linted_run_and_undone(command: Command, versions
         assert (code, said.splitlines()[:2]) == (0, [f"Batch 2 {done}: 1 migration", made])
 
 
-def test_a_run_that_has_nothing_to_do_waits_for_nobody(
+def test_a_run_with_nothing_to_do_does_not_take_the_lock(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -48,7 +50,7 @@ def test_a_run_that_has_nothing_to_do_waits_for_nobody(
     assert command("migrate latest") == (0, "Already up to date")
 
 
-def test_an_applied_migration_that_is_edited_is_shown_and_stops_runs_until_it_is_accepted(
+def test_an_edited_applied_migration_stops_runs_until_allow_changed(
     command: Command, versions: Path
 ) -> None:
     path = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
@@ -77,7 +79,7 @@ def test_a_missing_file_is_reported(command: Command, versions: Path) -> None:
     assert command("migrate latest")[0] == 1
 
 
-def test_an_older_release_runs_on_a_newer_schema_unless_it_was_contracted(
+def test_an_older_release_runs_on_a_newer_schema_without_contracts(
     command: Command, versions: Path
 ) -> None:
     newer = add(versions, "add_pens", MAKE_PENS, DROP_PENS)
@@ -102,7 +104,7 @@ def test_an_older_release_runs_on_a_newer_schema_unless_it_was_contracted(
     assert (code, "This release does not have 1 applied contract" in said) == (1, True)
 
 
-def test_a_migration_without_a_record_is_a_failure(command: Command, versions: Path) -> None:
+def test_a_migration_that_was_not_recorded_is_an_error(command: Command, versions: Path) -> None:
     command("migrate latest")
     undone = 'event.listen(op.get_bind(), "commit", lambda one: one.connection.rollback())'
     made = add(versions, "undo_itself", up=f"from sqlalchemy import event\n\n    {undone}").stem
@@ -111,7 +113,7 @@ def test_a_migration_without_a_record_is_a_failure(command: Command, versions: P
     assert made in said
 
 
-def test_a_migration_that_leaves_the_program_is_an_error_of_that_migration(
+def test_system_exit_in_a_migration_is_an_error_of_that_migration(
     command: Command, versions: Path
 ) -> None:
     made = add(versions, "leave", "raise SystemExit(0)").stem
@@ -130,7 +132,7 @@ def test_a_migration_that_commits_by_itself_is_recorded(command: Command, versio
     assert command("migrate latest") == (0, "Already up to date")
 
 
-def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
+def test_a_failed_migration_is_rolled_back_and_listed_in_the_history(
     command: Command, versions: Path
 ) -> None:
     command("migrate latest")
@@ -150,7 +152,7 @@ def test_a_migration_that_fails_is_undone_whole_and_kept_in_the_history(
     assert stats.startswith("2 runs, 0 rolled back since, 1 failed.") and "CREATE TABLE" in stats
 
 
-def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
+def test_lint_finds_a_migration_that_breaks_running_code(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command("migrate latest")
@@ -166,7 +168,7 @@ def test_a_migration_that_breaks_running_code_is_found_before_it_runs(
         assert command(f"migrate lint {wrong}")[0] == 2
 
 
-def test_a_contract_waits_for_older_instances_or_is_forced(
+def test_a_contract_waits_for_older_instances_unless_it_is_forced(
     command: Command, versions: Path
 ) -> None:
     command("migrate latest")
@@ -182,7 +184,7 @@ def test_a_contract_waits_for_older_instances_or_is_forced(
     assert command("migrate contract --force") == (0, "Batch 2 run: 1 migration")
 
 
-def test_a_schema_that_was_changed_by_hand_is_told_in_words_lines_and_json(
+def test_verify_and_diff_report_manual_changes_as_text_and_json(
     command: Command, tmp_path: Path
 ) -> None:
     command("migrate latest")
@@ -202,7 +204,7 @@ def test_a_schema_that_was_changed_by_hand_is_told_in_words_lines_and_json(
     assert json.loads(command(f"migrate diff {after} {kept} --json")[1])[0]["change"] == "missing"
 
 
-def test_a_database_that_was_there_before_is_taken_over_and_never_undone(
+def test_an_existing_database_is_taken_over_and_never_rolled_back(
     command: Command,
 ) -> None:
     command("migrate latest")
@@ -217,7 +219,7 @@ def test_a_database_that_was_there_before_is_taken_over_and_never_undone(
     assert command("migrate rollback") == (0, f"Already at the base migration: {stay}")
 
 
-def test_files_outside_of_git_are_not_squashed(command: Command, versions: Path) -> None:
+def test_migrations_that_are_not_in_git_are_not_squashed(command: Command, versions: Path) -> None:
     command("migrate latest")
     before = names(versions)
     for words in ("squash", "squash --json"):
@@ -226,7 +228,7 @@ def test_files_outside_of_git_are_not_squashed(command: Command, versions: Path)
     assert names(versions) == before
 
 
-def test_on_a_terminal_there_are_tables_and_bars(
+def test_on_a_terminal_status_and_stats_are_tables(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stream in (sys.stdout, sys.stderr):
@@ -236,7 +238,7 @@ def test_on_a_terminal_there_are_tables_and_bars(
     assert "Longest" in command("migrate stats")[1]
 
 
-def test_the_bar_shows_what_runs_and_is_gone_afterwards() -> None:
+def test_the_progress_bar_shows_the_running_migration_and_disappears() -> None:
     bar = Bar()
     bar.run_started(["001_a", "002_b"], is_upgrade=True)
     assert bar._shown is not None

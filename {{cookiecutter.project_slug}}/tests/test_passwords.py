@@ -29,7 +29,7 @@ EMAIL = "ada.lovelace@example.com"
         "Ada.Lovelace",
     ],
 )
-def test_a_hopeless_password_is_refused(password: str) -> None:
+def test_a_weak_password_is_refused(password: str) -> None:
     with pytest.raises(HttpError) as refusal:
         Passwords(4).check(password, EMAIL)
     assert refusal.value.status == 422
@@ -39,7 +39,7 @@ def test_a_hopeless_password_is_refused(password: str) -> None:
 @pytest.mark.parametrize(
     "password", ["correct horse battery", "x7#Kq92!", "пароль из слов", "ä1b2" * 10, "ä1b2" * 256]
 )
-def test_any_other_is_accepted_and_known_again(password: str) -> None:
+def test_a_strong_password_is_accepted_and_its_hash_matches(password: str) -> None:
     passwords = Passwords(4)
     passwords.check(password, EMAIL)
     kept = passwords.hash(password)
@@ -50,7 +50,7 @@ def test_any_other_is_accepted_and_known_again(password: str) -> None:
 @pytest.mark.parametrize(
     "alphabet", ["aB3$xyz9", "пароль12", "密碼長一二三四五", "\U0001f40e\U0001f50b🪑📎🦖🧲🪐🎷"]
 )
-def test_64_characters_of_any_alphabet_are_kept_and_none_is_cut(alphabet: str) -> None:
+def test_64_characters_of_any_alphabet_count_and_none_is_cut_off(alphabet: str) -> None:
     passwords, password = Passwords(4), alphabet * 8
     passwords.check(password, EMAIL)
     kept = passwords.hash(password)
@@ -60,7 +60,7 @@ def test_64_characters_of_any_alphabet_are_kept_and_none_is_cut(alphabet: str) -
         assert not passwords.verify(other, kept)
 
 
-def test_a_hash_that_an_earlier_version_kept_is_good_and_one_it_reads_is_kept() -> None:
+def test_hashes_are_compatible_with_plain_bcrypt_in_both_directions() -> None:
     password = "correct horse battery"
     kept = BcryptHasher(rounds=4).hash(password)
     assert Passwords(4).verify(password, kept)
@@ -70,13 +70,13 @@ def test_a_hash_that_an_earlier_version_kept_is_good_and_one_it_reads_is_kept() 
     assert not Passwords(4).verify(longest + "y", BcryptHasher(rounds=4).hash(longest))
 
 
-def test_a_kept_hash_is_no_password() -> None:
+def test_a_stored_hash_does_not_work_as_a_password() -> None:
     passwords, password = Passwords(4), "密碼" * 20
     shortened = passwords.hash(password).partition(":")[2]
     assert not passwords.verify(password, shortened)
 
 
-def test_the_password_that_everybody_uses_is_refused(client: TestClient) -> None:
+def test_common_passwords_are_refused(client: TestClient) -> None:
     new = {"email": EMAIL, "name": "Ada", "password": TITLE.replace(" ", "") + "2026!"}
     answer = client.post("/auth/register", json=new)
     assert answer.status_code == 422
@@ -88,11 +88,11 @@ def test_the_password_that_everybody_uses_is_refused(client: TestClient) -> None
             Passwords(4).check(password.upper(), EMAIL)
 
 
-def test_one_password_typed_on_two_systems_is_the_same() -> None:
+def test_composed_and_decomposed_unicode_are_the_same_password() -> None:
     composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
     assert Passwords(4).verify(decomposed, Passwords(4).hash(composed))
 
 
-def test_nothing_kept_matches_nothing() -> None:
+def test_a_missing_or_invalid_hash_matches_no_password() -> None:
     for kept in (None, "", "!", "$2b$04$" + "." * 53):
         assert not Passwords(4).verify("correct horse battery", kept)

@@ -19,7 +19,7 @@ from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
 
 
-def test_a_connection_comes_back_from_the_pool_as_new(engine: Engine) -> None:
+def test_a_pooled_connection_is_reset_before_it_is_used_again(engine: Engine) -> None:
     with engine.begin() as connection:
         pid = connection.scalar(text("SELECT pg_backend_pid()"))
         connection.execute(text("CREATE TEMPORARY TABLE secrets (secret text)"))
@@ -33,7 +33,7 @@ def test_a_connection_comes_back_from_the_pool_as_new(engine: Engine) -> None:
         assert connection.scalar(locks, {"pid": pid}) == 0
 
 
-def test_a_connection_that_died_while_nobody_used_it_is_replaced(
+def test_an_idle_connection_that_was_terminated_is_replaced(
     engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "TRUSTED_SECONDS", 0.0)
@@ -47,7 +47,7 @@ def test_a_connection_that_died_while_nobody_used_it_is_replaced(
         assert connection.scalar(text("SELECT pg_backend_pid()")) != pid
 
 
-def test_an_error_repeats_no_row(engine: Engine) -> None:
+def test_an_error_does_not_show_row_values(engine: Engine) -> None:
     with pytest.raises(IntegrityError) as failed, engine.begin() as connection:
         connection.execute(
             text("CREATE TABLE public.pens (colour text CHECK (colour <> 'hunter2'))")
@@ -57,7 +57,7 @@ def test_an_error_repeats_no_row(engine: Engine) -> None:
     assert "violates check constraint" in said and "hunter2" not in said
 
 
-def test_a_pool_that_is_used_up_and_a_server_that_only_reads_are_outages(engine: Engine) -> None:
+def test_an_exhausted_pool_and_a_read_only_server_count_as_outages(engine: Engine) -> None:
     assert is_away(TimeoutError())
     assert not is_away(ValueError())
     with pytest.raises(InternalError) as refused, engine.begin() as connection:
@@ -69,7 +69,7 @@ def test_a_pool_that_is_used_up_and_a_server_that_only_reads_are_outages(engine:
     assert not is_away(wrong.value)
 
 
-def test_migrations_run_past_the_pooler_where_there_is_one(
+def test_migrations_use_migration_database_url_if_it_is_set(
     engine: Engine, settings: Settings
 ) -> None:
     with for_migrations(engine, settings) as same:
@@ -82,7 +82,7 @@ def test_migrations_run_past_the_pooler_where_there_is_one(
     assert changed.for_linting.migration_database_url == address
 
 
-def test_a_database_in_parts_is_reached_with_encryption_in_production() -> None:
+def test_an_address_from_db_settings_requires_tls_in_production() -> None:
     parts = {"db_host": "db.example.com", "db_password": SecretStr("x/y"), "db_name": "app"}
     address = Settings(_env_file=None).model_copy(update=parts).database_address
     assert address is not None
@@ -93,7 +93,7 @@ def test_a_database_in_parts_is_reached_with_encryption_in_production() -> None:
     assert address is not None and address.query == {"sslmode": "require"}
 
 
-def test_a_search_path_is_told_to_the_server_at_the_start(
+def test_a_connection_starts_with_the_default_search_path(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Settings, "default_search_path", "elsewhere")
@@ -105,7 +105,7 @@ def test_a_search_path_is_told_to_the_server_at_the_start(
     engine.dispose()
 
 
-def test_an_embedded_server_that_cannot_be_had_is_an_error_in_three_lines(
+def test_an_embedded_server_that_cannot_start_is_an_error_in_three_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = SimpleNamespace(get_server=Mock(side_effect=OSError("no space left")))
@@ -119,7 +119,7 @@ def test_an_embedded_server_that_cannot_be_had_is_an_error_in_three_lines(
     assert len(str(refused.value).splitlines()) == 3
 
 
-def test_a_user_of_the_embedded_server_that_was_killed_does_not_keep_it_running(
+def test_killed_processes_are_removed_from_the_users_of_the_embedded_server(
     tmp_path: Path,
 ) -> None:
     pids = tmp_path / ".handle_pids.json"
@@ -129,7 +129,7 @@ def test_a_user_of_the_embedded_server_that_was_killed_does_not_keep_it_running(
     assert json.loads(pids.read_text(encoding="utf-8")) == [os.getppid()]
 
 
-def test_silence_on_a_connection_is_noticed_within_a_minute_unless_its_address_says_otherwise(
+def test_keepalive_settings_have_defaults_that_the_address_overrides(
     engine: Engine, settings: Settings
 ) -> None:
     patient = engine.url.update_query_dict({"keepalives_idle": "600"})

@@ -30,7 +30,9 @@ from .client import Client
 from .schema import open_session, prepare
 
 
-def test_answers_are_kept_by_nobody_and_hold_no_hash(client: TestClient, outbox: Outbox) -> None:
+def test_responses_are_not_cached_and_contain_no_password_hash(
+    client: TestClient, outbox: Outbox
+) -> None:
     answer = client.get("/users/me", headers=authorize(register(client, outbox)))
     assert answer.headers["Cache-Control"] == "no-store"
     assert set(answer.json()) == {
@@ -43,7 +45,7 @@ def test_answers_are_kept_by_nobody_and_hold_no_hash(client: TestClient, outbox:
         assert outbox.mails[-1].to == ADA["email"]
 
 
-def test_the_page_of_the_api_runs_its_own_scripts_alone(client: TestClient) -> None:
+def test_the_policy_of_the_api_page_allows_only_its_own_scripts(client: TestClient) -> None:
     policy = client.get("/docs").headers["Content-Security-Policy"]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert (rules["default-src"], rules["frame-ancestors"]) == ("'none'", "'none'")
@@ -53,7 +55,9 @@ def test_the_page_of_the_api_runs_its_own_scripts_alone(client: TestClient) -> N
     assert own == "'self'" and digest.startswith("'sha256-")
 
 
-def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_is_sent_only_to_servers_with_a_valid_certificate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[ssl.SSLContext] = []
 
     def note(*_: Any, context: ssl.SSLContext, **__: Any) -> None:
@@ -68,7 +72,7 @@ def test_mail_goes_to_servers_that_can_prove_who_they_are(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("least", "kept"), [(None, 5), (2, 2)])
-def test_connections_that_were_needed_stay_open(
+def test_idle_connections_stay_open_up_to_db_pool_min(
     settings: Settings, tmp_path: Path, least: int | None, kept: int
 ) -> None:
     several = with_connections(settings, tmp_path).model_copy(update={"db_pool_min": least})
@@ -96,7 +100,7 @@ def test_parallel_transactions_that_read_and_then_write_all_succeed(
         engine.dispose()
 
 
-def test_looking_up_a_user_does_not_wait_for_writers(settings: Settings, tmp_path: Path) -> None:
+def test_reading_a_user_does_not_wait_for_writers(settings: Settings, tmp_path: Path) -> None:
     with Client(create_app(with_connections(settings, tmp_path))) as client:
         client.state.mailer = outbox = Outbox()
         headers = authorize(register(client, outbox))
@@ -113,7 +117,7 @@ def count_up(engine: Engine) -> None:
         session.commit()
 
 
-def test_only_a_database_that_is_away_is_an_outage_and_the_log_says_why(
+def test_only_an_unreachable_database_answers_503_and_the_log_says_why(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)
@@ -159,7 +163,7 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         thread.join()
 
 
-def test_the_server_names_neither_itself_nor_whom_a_stranger_claims_to_be(
+def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
     impatient: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_connection(impatient[1]) as client:
@@ -174,7 +178,9 @@ def test_the_server_names_neither_itself_nor_whom_a_stranger_claims_to_be(
     assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
 
 
-def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any]) -> None:
+def test_the_server_closes_the_connection_of_a_client_that_stops_sending(
+    impatient: tuple[Any, Any],
+) -> None:
     with socket.create_connection(impatient[1]) as client:
         client.settimeout(60)
         client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -185,7 +191,7 @@ def test_the_server_lets_go_of_a_client_that_is_silent(impatient: tuple[Any, Any
     assert said.startswith(b"HTTP/1.1 200")
 
 
-def test_the_server_lets_go_of_a_client_that_stops_within_its_second_request(
+def test_the_server_closes_a_kept_connection_with_an_incomplete_request(
     impatient: tuple[Any, Any],
 ) -> None:
     with socket.create_connection(impatient[1]) as client:
@@ -196,7 +202,7 @@ def test_the_server_lets_go_of_a_client_that_stops_within_its_second_request(
         assert _received(client) == b""
 
 
-def test_the_server_waits_for_a_client_that_is_not_overdue(
+def test_the_server_keeps_a_connection_before_its_time_limit(
     impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, address = impatient
@@ -211,7 +217,7 @@ def test_the_server_waits_for_a_client_that_is_not_overdue(
         assert _received(client).startswith(b"HTTP/1.1 200")
 
 
-def test_a_process_that_is_told_to_end_ends_once_its_time_is_up(
+def test_a_process_is_ended_when_the_time_limit_of_its_shutdown_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended = threading.Semaphore(0)
@@ -224,7 +230,7 @@ def test_a_process_that_is_told_to_end_ends_once_its_time_is_up(
     assert not ended.acquire(timeout=0.1)
 
 
-def test_the_server_lets_go_of_a_client_that_asks_and_never_reads(
+def test_the_server_closes_the_connection_of_a_client_that_never_reads(
     impatient: tuple[Any, Any],
 ) -> None:
     server, address = impatient

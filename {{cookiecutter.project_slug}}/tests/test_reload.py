@@ -39,7 +39,7 @@ def change(path: Path) -> Path:
     return path
 
 
-def test_code_that_changes_starts_the_service_again(watching: Reloader, versions: Path) -> None:
+def test_changed_code_restarts_the_service(watching: Reloader, versions: Path) -> None:
     assert watching.should_restart() is None
     module = change(versions.parents[1] / "module.py")
     assert watching.should_restart() == [module]
@@ -48,7 +48,7 @@ def test_code_that_changes_starts_the_service_again(watching: Reloader, versions
     assert watching.should_restart() == [module]
 
 
-def test_a_migration_that_changes_is_told_and_starts_nothing(
+def test_a_changed_migration_is_logged_and_does_not_restart_the_service(
     watching: Reloader, versions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = add(versions, "do_nothing")
@@ -57,7 +57,7 @@ def test_a_migration_that_changes_is_told_and_starts_nothing(
     assert f"{made.stem} is pending" in said.out + said.err
 
 
-def test_a_service_that_did_not_start_is_started_again_by_a_migration_that_changes(
+def test_a_changed_migration_restarts_a_service_that_failed_to_start(
     watching: Reloader, versions: Path
 ) -> None:
     made = add(versions, "do_nothing")
@@ -65,7 +65,7 @@ def test_a_service_that_did_not_start_is_started_again_by_a_migration_that_chang
     assert watching.should_restart() == [made]
 
 
-def test_a_service_that_is_started_again_does_not_migrate(
+def test_a_restarted_service_does_not_migrate(
     watching: Reloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTO_MIGRATE", "true")

@@ -55,7 +55,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_process_is_counted_from_before_it_serves_until_it_ends(shared: Settings) -> None:
+def test_a_process_is_registered_while_it_serves(shared: Settings) -> None:
     with TestClient(create_app(shared)) as client:
         (instance,) = instances(shared)
         assert instance.revision and not instance.is_gone
@@ -66,13 +66,13 @@ def test_a_process_is_counted_from_before_it_serves_until_it_ends(shared: Settin
     assert instances(shared) == []
 
 
-def test_it_beats_on_and_on(shared: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heartbeat_repeats(shared: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
     with TestClient(create_app(shared)):
         wait_until(lambda: instances(shared)[0].beats > 2)
 
 
-def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
+def test_a_process_with_a_stale_heartbeat_is_live_and_not_ready_and_answers_503(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
@@ -88,7 +88,7 @@ def test_a_process_whose_beat_is_stale_is_live_but_not_ready_and_answers_nobody(
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="Linux has this clock")
-def test_a_process_is_stale_after_its_machine_slept(
+def test_a_process_is_stale_after_its_machine_was_suspended(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
@@ -98,7 +98,7 @@ def test_a_process_is_stale_after_its_machine_slept(
         assert client.get("/nowhere").status_code == 503
 
 
-def test_a_request_that_wakes_a_process_waits_for_its_beat(
+def test_the_first_request_after_a_suspension_waits_for_a_heartbeat(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "BEAT_SECONDS", 0.3)
@@ -107,7 +107,7 @@ def test_a_request_that_wakes_a_process_waits_for_its_beat(
         assert client.get("/nowhere").status_code == 404
 
 
-def test_a_process_that_counted_as_gone_answers_503_until_it_is_registered(
+def test_a_process_that_was_removed_answers_503_until_it_is_registered(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
@@ -122,7 +122,7 @@ def test_a_process_that_counted_as_gone_answers_503_until_it_is_registered(
         wait_until(lambda: client.get("/nowhere").status_code == 404)
 
 
-def test_a_process_that_counted_as_dead_registers_again(
+def test_a_process_that_was_removed_registers_again(
     shared: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(replica, "BEAT_SECONDS", 0.02)
@@ -132,7 +132,7 @@ def test_a_process_that_counted_as_dead_registers_again(
     assert "counted as dead, and registers again" in capsys.readouterr().err
 
 
-def test_a_repeated_failure_is_logged_and_tried_again(
+def test_a_failed_heartbeat_is_logged_and_retried(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tried: list[Exception] = []
@@ -152,7 +152,7 @@ def test_a_repeated_failure_is_logged_and_tried_again(
     assert "The disk is full." in said and "in detail" not in said
 
 
-def test_a_running_process_applies_a_contract_once_nobody_needs_what_it_removes(
+def test_a_running_process_applies_a_contract_once_no_older_instance_is_left(
     shared: Settings, versions: Path
 ) -> None:
     engine = connect(shared)

@@ -32,7 +32,7 @@ def tokens(client: TestClient) -> int:
         return len(list(session.scalars(select(Token))))
 
 
-def test_logging_out_ends_one_session_and_no_other(client: TestClient, outbox: Outbox) -> None:
+def test_logging_out_revokes_only_its_own_token(client: TestClient, outbox: Outbox) -> None:
     one, other = authorize(register(client, outbox)), authorize(sign_in(client))
     assert client.post("/auth/logout", headers=one).status_code == 204
     assert (status(client, one), status(client, other)) == (401, 200)
@@ -48,7 +48,7 @@ def test_logging_out_ends_one_session_and_no_other(client: TestClient, outbox: O
         lambda client, headers, user: client.post(f"/users/{user}/deactivate", headers=KEY),
     ],
 )
-def test_letting_somebody_in_again_brings_no_token_back(
+def test_activating_an_account_again_does_not_restore_its_tokens(
     client: TestClient, outbox: Outbox, end: Ending
 ) -> None:
     headers = authorize(register(client, outbox))
@@ -64,7 +64,7 @@ def test_letting_somebody_in_again_brings_no_token_back(
     assert status(client, authorize(sign_in(client))) == 200
 
 
-def test_a_new_password_leaves_no_token_but_the_new_one(client: TestClient, outbox: Outbox) -> None:
+def test_changing_the_password_revokes_all_older_tokens(client: TestClient, outbox: Outbox) -> None:
     old = authorize(register(client, outbox))
     change = {"current_password": PASSWORD, "password": "staple battery horse"}
     new = authorize(client.post("/auth/change-password", json=change, headers=old))
@@ -72,7 +72,7 @@ def test_a_new_password_leaves_no_token_but_the_new_one(client: TestClient, outb
     assert tokens(client) == 1
 
 
-def test_a_password_that_is_reset_leaves_no_token(client: TestClient, outbox: Outbox) -> None:
+def test_resetting_the_password_revokes_all_tokens(client: TestClient, outbox: Outbox) -> None:
     old = authorize(register(client, outbox))
     client.post("/auth/request-password-reset", json={"email": ADA["email"]})
     reset = {"token": token_in(outbox.mails[-1]), "password": "staple battery horse"}

@@ -16,14 +16,14 @@ EXAMPLE = Path(__file__).parent.parent / ".env.example"
 STRONG = "W3q-0vTz9kX_rN5bHf7sLc2yUe8mJd4pGa6"
 
 
-def test_the_example_names_every_variable_and_no_other() -> None:
+def test_env_example_lists_every_setting_and_no_other() -> None:
     named = set(
         re.findall(r"^# ([A-Z][A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
     )
     assert named == {name.upper() for name in Settings.model_fields}
 
 
-def test_every_variable_is_described() -> None:
+def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
@@ -40,7 +40,7 @@ def test_production_refuses_a_missing_or_weak_secret(
         load_settings()
 
 
-def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_port_must_differ_from_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
     monkeypatch.setenv("METRICS_PORT", "9090")
     with pytest.raises(ActionableError, match="METRICS_PORT is the same as PORT") as refused:
@@ -48,7 +48,7 @@ def test_metrics_have_a_port_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
     assert refused.value.code == "settings-invalid"
 
 
-def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_requires_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("JWT_SECRET", STRONG)
     with pytest.raises(ActionableError, match="DATABASE_URL"):
@@ -65,7 +65,7 @@ def test_production_refuses_to_guess_a_database(monkeypatch: pytest.MonkeyPatch)
         ("SMTP_HOST", None),
     ],
 )
-def test_production_refuses_weak_accounts(
+def test_production_refuses_unsafe_account_settings(
     name: str, value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = {
@@ -83,7 +83,9 @@ def test_production_refuses_weak_accounts(
         load_settings()
 
 
-def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_infinite_time_is_refused_with_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     times = [name for name, field in Settings.model_fields.items() if field.annotation is float]
     assert "migration_lock_timeout" in times
     for name in times:
@@ -100,7 +102,7 @@ def test_a_time_without_end_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
         ("RATE_LIMIT_MAILS", "often", "RATE_LIMIT_MAILS"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_at_the_start(
+def test_inconsistent_settings_are_refused_at_the_start(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -109,7 +111,7 @@ def test_settings_that_cannot_work_are_refused_at_the_start(
 
 
 @pytest.mark.parametrize("address", ["sqlite://", "postgresql://postgres:postgres@localhost/app"])
-def test_production_refuses_a_database_that_keeps_nothing_or_lets_anybody_in(
+def test_production_refuses_an_in_memory_database_and_a_default_password(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
@@ -129,7 +131,7 @@ def test_production_refuses_a_database_that_keeps_nothing_or_lets_anybody_in(
         ({"auto_contract": True}, True),
     ],
 )
-def test_running_instances_apply_contracts_in_production_or_as_they_are_told(
+def test_running_instances_apply_contracts_by_default_only_in_production(
     changed: dict[str, Any], runs: bool
 ) -> None:
     assert Settings(_env_file=None).model_copy(update=changed).runs_contracts is runs
@@ -140,13 +142,13 @@ def test_a_list_is_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().hosts == ("api.example.com", "*.example.com")
 
 
-def test_an_address_of_another_database_is_refused() -> None:
+def test_an_address_of_an_unsupported_database_is_refused() -> None:
     settings = Settings(_env_file=None, database_url=SecretStr("mysql://root@localhost/app"))
     with pytest.raises(ActionableError, match="address"):
         connect(settings)
 
 
-def test_a_value_that_cannot_be_understood_is_refused_and_not_repeated(
+def test_an_invalid_value_is_refused_and_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DB_POOL_MAX", "hunter2")
@@ -168,7 +170,7 @@ def signing_key() -> str:
     return load_settings().signing_key.get_secret_value()
 
 
-def test_development_keeps_a_signing_key_so_that_restarts_sign_nobody_out(
+def test_development_stores_the_signing_key_and_reuses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -183,7 +185,7 @@ def test_development_keeps_a_signing_key_so_that_restarts_sign_nobody_out(
     assert signing_key() == STRONG
 
 
-def test_a_signing_key_that_cannot_be_kept_ends_with_the_process(
+def test_a_signing_key_that_cannot_be_stored_lasts_for_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -193,7 +195,9 @@ def test_a_signing_key_that_cannot_be_kept_ends_with_the_process(
     assert signing_key() != signing_key()
 
 
-def test_tests_keep_no_signing_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_environment_stores_no_signing_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENVIRONMENT", "test")
     assert signing_key() != signing_key()
@@ -209,7 +213,7 @@ def test_tests_keep_no_signing_key(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("db.example.com", "http://db.example.com:9000"),
     ],
 )
-def test_mailed_links_lead_to_the_service_where_no_front_end_is_named(
+def test_mailed_links_use_the_address_of_the_service_without_frontend_url(
     host: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LISTEN_HOST", host)

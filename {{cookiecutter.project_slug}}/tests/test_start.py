@@ -33,7 +33,7 @@ def test_starting_creates_the_tables(client: TestClient) -> None:
         assert "alembic_version" in inspect(connection).get_table_names()
 
 
-def test_a_migration_that_fails_keeps_the_service_from_starting(
+def test_the_service_does_not_start_if_a_migration_fails(
     settings: Settings, broken_migration: Path
 ) -> None:
     with (
@@ -43,7 +43,7 @@ def test_a_migration_that_fails_keeps_the_service_from_starting(
         pass
 
 
-def test_development_starts_without_a_word_about_production(
+def test_development_starts_without_warnings(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TestClient(create_app(settings)):
@@ -52,7 +52,7 @@ def test_development_starts_without_a_word_about_production(
     assert "warning" not in said.err
 
 
-def test_a_start_that_does_not_migrate_says_what_waits(
+def test_a_start_that_does_not_migrate_logs_pending_migrations(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TestClient(create_app(settings.model_copy(update={"auto_migrate": False}))) as client:
@@ -61,7 +61,7 @@ def test_a_start_that_does_not_migrate_says_what_waits(
         assert client.get("/health/ready").status_code == 503
 
 
-def test_an_edited_migration_is_told_with_its_cure(
+def test_an_edited_migration_is_logged_with_its_solution(
     settings: Settings, broken_migration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = broken_migration.read_text(encoding="utf-8").replace(BREAK, "pass")
@@ -75,7 +75,7 @@ def test_an_edited_migration_is_told_with_its_cure(
     assert "migrate down, then migrate latest" in said
 
 
-def test_a_start_without_a_database_says_so_in_three_lines(
+def test_a_start_without_a_database_is_an_error_in_three_lines(
     settings: Settings, tmp_path: Path
 ) -> None:
     given = settings.test_database_url
@@ -87,7 +87,7 @@ def test_a_start_without_a_database_says_so_in_three_lines(
     assert len(str(refused.value).splitlines()) == 3
 
 
-def test_a_database_that_goes_away_while_the_service_starts_is_told_the_same_way(
+def test_losing_the_database_during_the_start_is_the_same_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -102,7 +102,7 @@ def test_a_database_that_goes_away_while_the_service_starts_is_told_the_same_way
     assert refused.value.code == "database-unreachable-at-start"
 
 
-def test_a_signal_stops_a_start_at_once_and_the_next_ones_are_for_the_server() -> None:
+def test_a_signal_stops_the_start_and_the_earlier_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), stopped_by_signals():
         signal.raise_signal(signal.SIGTERM)
@@ -116,7 +116,7 @@ def test_a_signal_stops_a_start_at_once_and_the_next_ones_are_for_the_server() -
         ("contract", "This release does not have 1 applied contract"),
     ],
 )
-def test_a_schema_that_a_newer_release_made_is_told(
+def test_a_schema_of_a_newer_release_is_logged(
     settings: Settings,
     versions: Path,
     phase: str,

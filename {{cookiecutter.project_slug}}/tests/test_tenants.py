@@ -51,7 +51,7 @@ def names(session: Session) -> list[str]:
     return list(session.scalars(text("SELECT name FROM users")))
 
 
-def test_an_administrator_makes_lists_and_removes_tenants(client: TestClient) -> None:
+def test_an_administrator_creates_lists_and_removes_tenants(client: TestClient) -> None:
     made = client.post("/tenants", json={"id": "globex", "name": "Globex"}, headers=KEY)
     assert (made.status_code, made.json()["status"]) == (201, "ready")
     assert client.post("/tenants", json={"id": "globex"}, headers=KEY).status_code == 200
@@ -64,7 +64,7 @@ def test_an_administrator_makes_lists_and_removes_tenants(client: TestClient) ->
     assert client.delete("/tenants/globex", headers=KEY).status_code == 404
 
 
-def test_a_connection_is_cleaned_after_all_but_a_look_up(
+def test_a_connection_is_reset_after_a_session_unless_it_only_looked_up_a_user(
     client: Client, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = authorize(register(client, outbox))
@@ -85,7 +85,7 @@ def test_a_connection_is_cleaned_after_all_but_a_look_up(
     assert executed.count("DISCARD ALL") == 1
 
 
-def test_nobody_else_does(client: TestClient) -> None:
+def test_tenant_routes_need_the_admin_key(client: TestClient) -> None:
     for key in ({}, {"X-Admin-Key": "a guess"}):
         assert client.post("/tenants", json={"id": "globex"}, headers=key).status_code == 403
         assert client.get("/tenants", headers=key).status_code == 403
@@ -93,13 +93,13 @@ def test_nobody_else_does(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["", "A", "a-b", "a\n", "public", "a" * 57, "x; DROP TABLE y"])
-def test_an_id_that_cannot_be_one_is_refused(client: TestClient, tenant: str) -> None:
+def test_an_invalid_tenant_id_is_refused(client: TestClient, tenant: str) -> None:
     answer = client.post("/tenants", json={"id": tenant}, headers=KEY)
     assert answer.status_code == 422
     assert "cannot be the id of a tenant" in answer.text
 
 
-def test_a_request_names_its_tenant(client: Client) -> None:
+def test_the_tenant_header_selects_the_tenant_and_is_validated(client: Client) -> None:
     client.state.settings = client.state.settings.model_copy(update={"tenant_from_host": False})
     login = {"email": "a@example.com", "password": "a long enough password"}
     for header, status in (("acme", 401), ("nobody", 404), ("No One", 400), ("", 400)):
@@ -117,7 +117,7 @@ def test_a_request_that_names_two_tenants_is_refused(client: TestClient) -> None
         assert (answer.status_code, "twice" in answer.text) == (400, True)
 
 
-def test_attempts_at_an_account_lock_nobody_out_of_another_tenants(settings: Settings) -> None:
+def test_rate_limits_of_accounts_are_separate_for_each_tenant(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
     with Client(app) as client:
         run_tenant_migrations(client.state.engine, "globex")
@@ -126,7 +126,7 @@ def test_attempts_at_an_account_lock_nobody_out_of_another_tenants(settings: Set
             assert [sign_in(client).status_code for _ in range(3)] == statuses
 
 
-def test_a_mailed_link_names_its_tenant(client: TestClient, outbox: Outbox) -> None:
+def test_a_mailed_link_contains_its_tenant(client: TestClient, outbox: Outbox) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     for tenant in ("acme", "globex"):
         client.headers["X-Tenant-ID"] = tenant
@@ -142,7 +142,7 @@ def test_a_mailed_link_names_its_tenant(client: TestClient, outbox: Outbox) -> N
         ]
 
 
-def test_tenants_without_the_roles_that_they_should_have_answer_503(settings: Settings) -> None:
+def test_a_tenant_without_its_required_role_answers_503(settings: Settings) -> None:
     # Roles belong to the whole server: another run of these tests there has tenants called acme.
     tenant = f"t{uuid4().hex}"
     with Client(create_app(settings)) as client:
@@ -158,7 +158,7 @@ def test_tenants_without_the_roles_that_they_should_have_answer_503(settings: Se
         drop_tenant(engine, tenant)
 
 
-def test_the_host_name_can_name_it(client: TestClient) -> None:
+def test_the_host_name_can_select_the_tenant(client: TestClient) -> None:
     del client.headers["X-Tenant-ID"]
     login = {"email": "a@example.com", "password": "a long enough password"}
     for host, status in (("acme", 401), ("nobody", 404), ("www", 400)):
@@ -166,7 +166,7 @@ def test_the_host_name_can_name_it(client: TestClient) -> None:
         assert client.post("/auth/login", json=login, headers=headers).status_code == status
 
 
-def test_a_tenant_that_is_not_ready_answers_503_and_the_service_serves_the_others(
+def test_a_failed_tenant_answers_503_and_other_tenants_are_served(
     client: Client,
 ) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
@@ -180,7 +180,7 @@ def test_a_tenant_that_is_not_ready_answers_503_and_the_service_serves_the_other
     assert (ready.status_code, ready.json()["reason"]) == (200, "1 tenant is behind")
 
 
-def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Client) -> None:
+def test_a_session_sees_only_its_own_tenant_after_commit_error_and_rollback(client: Client) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     insert = text("INSERT INTO users (email, password_hash, name) VALUES (:n, '', :n)")
     for tenant in ("acme", "globex"):
@@ -195,7 +195,7 @@ def test_a_session_sees_its_own_tenant_only_whatever_happens_in_it(client: Clien
             assert names(session) == [tenant]
 
 
-def test_a_day_with_tenants_on_the_command_line(command: Command) -> None:
+def test_tenant_commands_create_list_migrate_verify_and_drop(command: Command) -> None:
     assert command("migrate latest")[0] == 0
     assert command("tenant create globex --name Globex") == (0, "Created tenant globex")
     assert command("tenant create globex") == (0, "Tenant globex already exists")
@@ -210,7 +210,7 @@ def test_a_day_with_tenants_on_the_command_line(command: Command) -> None:
     assert "globex" not in command("tenant list")[1]
 
 
-def test_tenants_that_differ_or_fail_are_named_and_can_be_repaired(
+def test_tenants_that_differ_or_failed_are_named_and_can_be_repaired(
     command: Command, versions: Path
 ) -> None:
     for line in ("migrate latest", "tenant create acme", "tenant create globex"):
@@ -235,7 +235,7 @@ def test_tenants_that_differ_or_fail_are_named_and_can_be_repaired(
     assert [one["success"] for one in shown["tenants"]] == [False]
 
 
-def test_tenants_that_were_there_before_are_taken_over_as_they_are(command: Command) -> None:
+def test_existing_tenants_are_taken_over_by_a_baseline(command: Command) -> None:
     for line in ("migrate latest", "tenant create acme", "tenant create globex"):
         assert command(line)[0] == 0
     for tenant in ("acme", "globex"):
@@ -250,7 +250,7 @@ def test_tenants_that_were_there_before_are_taken_over_as_they_are(command: Comm
     assert command("tenant verify acme")[0] == 0
 
 
-def test_tenants_get_roles_of_their_own(command: Command) -> None:
+def test_tenant_roles_creates_missing_roles(command: Command) -> None:
     tenant = f"t{uuid4().hex}"  # roles belong to the whole server
     for line in ("migrate latest", f"tenant create {tenant}"):
         assert command(line)[0] == 0
@@ -259,7 +259,7 @@ def test_tenants_get_roles_of_their_own(command: Command) -> None:
     assert command(f"tenant drop {tenant} --yes")[0] == 0
 
 
-def test_a_terminal_shows_how_many_tenants_are_done(
+def test_a_terminal_shows_progress_of_tenants(
     command: Command, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for line in ("migrate latest", "tenant create acme"):
@@ -272,7 +272,7 @@ def test_a_terminal_shows_how_many_tenants_are_done(
     assert "Revision" in command("tenant list")[1]
 
 
-def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> None:
+def test_every_statement_of_a_raw_cursor_runs_in_the_tenant(client: Client) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     with tenant_session(client.state.engine, "globex") as session:
         raw = session.connection().connection.driver_connection
@@ -301,7 +301,7 @@ def test_every_statement_of_a_cursor_is_inside_the_tenant(client: Client) -> Non
         raw.autocommit = False
 
 
-def test_behind_a_pooler_a_tenant_finds_nothing_that_another_left(client: Client) -> None:
+def test_behind_a_pooler_temporary_tables_are_dropped_and_listen_is_refused(client: Client) -> None:
     engine = client.state.engine
     with engine.connect() as connection:
         connection.execute(text("CREATE TEMPORARY TABLE secrets (secret text)"))
@@ -315,7 +315,7 @@ def test_behind_a_pooler_a_tenant_finds_nothing_that_another_left(client: Client
         connection.info["is_pooled"] = False
 
 
-def test_a_connection_that_served_many_tenants_is_replaced(client: Client) -> None:
+def test_a_connection_is_replaced_after_tenants_per_connection(client: Client) -> None:
     client.post("/tenants", json={"id": "globex"}, headers=KEY)
     served = []
     for tenant in ("acme", "acme", "globex", "acme"):
@@ -324,7 +324,7 @@ def test_a_connection_that_served_many_tenants_is_replaced(client: Client) -> No
     assert served[0] == served[1] == served[2] != served[3]
 
 
-def test_one_tenant_is_saved_and_restored(
+def test_one_tenant_is_backed_up_and_restored(
     command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))

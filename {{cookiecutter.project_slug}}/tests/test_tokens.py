@@ -28,7 +28,7 @@ def someone(session: Session) -> User:
     return user
 
 
-def test_a_token_is_read_as_it_was_issued(session: Session) -> None:
+def test_a_token_is_read_only_for_the_purpose_it_was_issued_for(session: Session) -> None:
     tokens, user = Tokens(SETTINGS, {}), someone(session)
     claims = tokens.read(tokens.issue(session, user, "access"), "access")
     assert claims is not None and claims.user_id == user.id
@@ -36,9 +36,7 @@ def test_a_token_is_read_as_it_was_issued(session: Session) -> None:
     assert tokens.read(tokens.issue(session, user, "password-reset"), "access") is None
 
 
-def test_a_token_that_was_good_is_not_once_it_expires(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_expired_token_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, user = Tokens(SETTINGS, {}), someone(session)
     token = tokens.issue(session, user, "access")
     assert tokens.read(token, "access") is not None
@@ -47,7 +45,7 @@ def test_a_token_that_was_good_is_not_once_it_expires(
     assert tokens.read(token, "access") is None
 
 
-def test_a_token_bound_to_one_place_is_refused_in_another(session: Session) -> None:
+def test_a_token_of_one_tenant_is_refused_by_another(session: Session) -> None:
     acme, globex = Tokens(SETTINGS, {"tenant": "acme"}), Tokens(SETTINGS, {"tenant": "globex"})
     user = someone(session)
     token = acme.issue(session, user, "access")
@@ -56,7 +54,7 @@ def test_a_token_bound_to_one_place_is_refused_in_another(session: Session) -> N
     assert globex.read(Tokens(SETTINGS, {}).issue(session, user, "access"), "access") is None
 
 
-def test_a_new_token_takes_the_place_of_those_that_expired(session: Session) -> None:
+def test_issuing_a_token_deletes_expired_ones(session: Session) -> None:
     tokens, user = Tokens(SETTINGS, {}), someone(session)
     for _ in range(3):
         tokens.issue(session, user, "access")

@@ -81,7 +81,7 @@ def traced(settings: Settings, collector: Collector) -> Settings:
     )
 
 
-def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
+def test_a_request_and_its_statements_share_a_trace_id_with_the_log(
     traced: Settings, collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -99,7 +99,9 @@ def test_a_request_and_its_statements_are_one_trace_that_the_log_names(
     assert ADA["email"] not in told and ADA["password"] not in told
 
 
-def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector) -> None:
+def test_failed_requests_and_statements_have_error_status_in_the_trace(
+    traced: Settings, collector: Collector
+) -> None:
     app = create_app(traced)
 
     @app.get("/broken")
@@ -125,9 +127,7 @@ def test_failures_are_marked_in_the_trace(traced: Settings, collector: Collector
     )
 
 
-def test_a_chunk_of_a_backfill_is_a_trace_of_its_own(
-    traced: Settings, collector: Collector
-) -> None:
+def test_each_backfill_chunk_has_its_own_trace(traced: Settings, collector: Collector) -> None:
     tracing = tracing_for(traced)
     assert tracing is not None
     for failed in (False, True):
@@ -161,7 +161,7 @@ def test_a_run_at_start_up_has_a_span_for_each_migration(
     assert {span.status.code for span in migrations} == {Status.STATUS_CODE_UNSET}
 
 
-def test_a_collector_that_is_away_keeps_nobody_waiting(settings: Settings) -> None:
+def test_an_unreachable_collector_does_not_delay_shutdown(settings: Settings) -> None:
     away = {"otel_exporter_otlp_endpoint": "http://127.0.0.1:9"}
     with Client(create_app(settings.model_copy(update=away))) as client:
         assert client.get("/errors").status_code == 200
@@ -170,7 +170,7 @@ def test_a_collector_that_is_away_keeps_nobody_waiting(settings: Settings) -> No
     assert time.monotonic() - began < SECONDS_TO_SEND + 20
 
 
-def test_the_extra_that_is_missing_is_named(
+def test_a_missing_otel_extra_is_an_error_with_the_install_command(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if "opentelemetry" in name or "spans" in name]:
@@ -191,7 +191,7 @@ print([name for name in sys.modules if name.startswith("opentelemetry.sdk") or "
 """
 
 
-def test_a_run_by_the_command_line_is_traced_too(
+def test_a_migration_run_from_the_command_line_is_traced_too(
     traced: Settings, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("{{ cookiecutter.package_name }}.settings.load_settings", lambda **_: traced)
@@ -201,7 +201,7 @@ def test_a_run_by_the_command_line_is_traced_too(
     assert collector.named("CREATE")
 
 
-def test_without_the_setting_nothing_is_imported() -> None:
+def test_opentelemetry_is_not_imported_without_the_setting() -> None:
     command = [sys.executable, "-c", WITHOUT]
     source = Path(__file__).parents[1] / "src"
     done = subprocess.run(command, cwd=source, check=True, stdout=subprocess.PIPE, text=True)

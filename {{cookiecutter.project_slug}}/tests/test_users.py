@@ -21,7 +21,7 @@ def test_a_new_user_has_defaults_and_an_id(session: Session) -> None:
     assert (user.is_active, user.email_verified) == (True, False)
 
 
-def test_times_come_back_in_utc(session: Session) -> None:
+def test_times_are_returned_in_utc(session: Session) -> None:
     noon_in_india = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     user = _ada()
     user.last_login_at = noon_in_india
@@ -40,7 +40,7 @@ def test_a_time_without_a_zone_is_refused(session: Session) -> None:
         session.commit()
 
 
-def test_updating_a_user_moves_updated_at(session: Session) -> None:
+def test_updating_a_user_changes_updated_at(session: Session) -> None:
     user = _ada()
     session.add(user)
     session.commit()

@@ -1,4 +1,4 @@
-"""Migrations that hurt a live SQLite, and migrations that do not."""
+"""Risky and safe migrations for a live SQLite."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def batch(table: str, *lines: str) -> str:
 
 
 RISKY: dict[str, Case] = {
-    "a rebuild": Case(
+    "a table rebuild": Case(
         batch("plain", 'batch.alter_column("name", type_=sa.String(99))'),
         codes="rewrites-table blocks-writes",
     ),
-    "a rebuild that loses a trigger and an index": Case(
+    "a table rebuild that loses a trigger and an index": Case(
         batch("users", 'batch.alter_column("name", nullable=False)'),
         codes="loses-objects rewrites-table blocks-writes breaks-old-code",
     ),
-    "a rebuild by hand": Case(
+    "a table rebuild by separate statements": Case(
         sql(
             "CREATE TABLE other (id INTEGER NOT NULL PRIMARY KEY, name TEXT)",
             "INSERT INTO other SELECT id, name FROM plain",
@@ -58,9 +58,7 @@ RISKY: dict[str, Case] = {
         + batch("plain", 'batch.create_foreign_key("f", "orgs", ["org_id"], ["id"])'),
         codes="rewrites-table blocks-writes",
     ),
-    "dropping a column that an index leans on": Case(
-        'op.drop_column("plain", "name")', codes="fails"
-    ),
+    "dropping a column that has an index": Case('op.drop_column("plain", "name")', codes="fails"),
     "dropping a column without an index": Case(
         'op.drop_column("children", "parent_id")', codes="breaks-old-code lossy"
     ),
@@ -69,55 +67,55 @@ RISKY: dict[str, Case] = {
     ),
     "renaming a table": Case('op.rename_table("plain", "simple")', codes="breaks-old-code"),
     "dropping a table": Case('op.drop_table("children")', codes="breaks-old-code lossy"),
-    "a table dropped past SQLAlchemy": Case(
+    "dropping a table on the driver's connection": Case(
         'op.get_bind().connection.dbapi_connection.execute("DROP TABLE children")',
         codes="breaks-old-code lossy",
     ),
-    "a table renamed, and a view with its name": Case(
+    "a table replaced by a view": Case(
         sql("ALTER TABLE plain RENAME TO simple", "CREATE VIEW plain AS SELECT * FROM simple"),
         codes="breaks-old-code",
     ),
     "dropping a view": Case(sql("DROP VIEW names"), codes="breaks-old-code"),
     "dropping a trigger": Case(sql("DROP TRIGGER users_low"), codes="breaks-old-code"),
-    "a column that may not be empty": Case(
+    "a new NOT NULL column without a default": Case(
         batch("plain", 'batch.add_column(sa.Column("nick", sa.Text, nullable=False))'),
         codes="fails-on-rows breaks-old-code",
     ),
-    "a type that old code does not read": Case(
+    "a type change from text to datetime": Case(
         batch("plain", 'batch.alter_column("name", type_=sa.DateTime)'),
         codes="rewrites-table blocks-writes breaks-old-code",
     ),
-    "children that go with their parents": Case(
+    "dropping a table whose rows cascade to another": Case(
         sql("PRAGMA foreign_keys = ON", "DROP TABLE parents"),
         codes="breaks-old-code lossy",
         head=ALONE,
     ),
-    "a pragma that a transaction ignores": Case(
+    "a PRAGMA that has no effect in a transaction": Case(
         sql("PRAGMA foreign_keys = OFF"), codes="needs-autocommit"
     ),
     "VACUUM inside a transaction": Case(sql("VACUUM"), codes="needs-autocommit"),
     "an UPDATE of all rows": Case(sql("UPDATE users SET age = 1"), codes="touches-all-rows"),
-    "an UPDATE by an index of many equal rows": Case(
+    "an UPDATE by an index with few distinct values": Case(
         sql("UPDATE users SET age = 1 WHERE is_active = 1"), codes="touches-all-rows"
     ),
     "an UPDATE from another table": Case(
         sql("UPDATE users SET name = (SELECT name FROM orgs WHERE orgs.id = users.org_id)"),
         codes="touches-all-rows",
     ),
-    "an UPDATE with a count": Case(
+    "an UPDATE with a subquery that counts": Case(
         sql("UPDATE users SET age = (SELECT count(*) FROM orgs)"), codes="touches-all-rows"
     ),
     "a DELETE of all rows": Case(sql("DELETE FROM plain"), codes="touches-all-rows"),
-    "rows fetched": Case(
+    "a SELECT of all rows": Case(
         "op.get_bind().execute(sa.text('SELECT id FROM users')).all()", codes="touches-all-rows"
     ),
     "no downgrade": Case(
         'op.add_column("plain", sa.Column("x", sa.Text))', "pass", "cannot-be-undone"
     ),
-    "an index left behind": Case(
+    "an index that the downgrade does not drop": Case(
         'op.create_index("x", "plain", ["id"])', "pass", "cannot-be-undone"
     ),
-    "an ignore that matches nothing": Case(
+    "lint_ignore that matches nothing": Case(
         "pass", codes="unused-ignore", head='lint_ignore = {"lossy": "no"}'
     ),
 }
@@ -129,7 +127,7 @@ SAFE: dict[str, Case] = {
         'op.execute("INSERT INTO new SELECT 1")\nop.execute("UPDATE new SET id = 2")',
         'op.drop_table("new")',
     ),
-    "a rebuild of a new table": Case(
+    "a table rebuild of a new table": Case(
         'op.create_table("new", sa.Column("id", sa.Integer, primary_key=True))\n'
         + batch("new", 'batch.alter_column("id", type_=sa.BigInteger)'),
         'op.drop_table("new")',
@@ -138,7 +136,7 @@ SAFE: dict[str, Case] = {
         'op.add_column("users", sa.Column("x", sa.Text))',
         sql("ALTER TABLE users DROP COLUMN x"),
     ),
-    "a nullable column, in a batch": Case(
+    "a nullable column in a batch operation": Case(
         batch("users", 'batch.add_column(sa.Column("x", sa.Text))'),
         sql("ALTER TABLE users DROP COLUMN x"),
     ),
@@ -154,29 +152,31 @@ SAFE: dict[str, Case] = {
         ),
         sql("DROP TRIGGER t", "DROP VIEW mails"),
     ),
-    "a view made anew": Case(
+    "recreating a view": Case(
         sql("DROP VIEW names", "CREATE VIEW names AS SELECT name, id FROM orgs"),
         sql("DROP VIEW names", "CREATE VIEW names AS SELECT name FROM orgs"),
     ),
     "a temporary table": Case(
         sql("CREATE TEMP TABLE t (x)", "INSERT INTO t VALUES (1)", "UPDATE t SET x = 2")
     ),
-    "the first of many rows": Case(
+    "a SELECT with LIMIT 1": Case(
         "op.get_bind().scalar(sa.text('SELECT id FROM users ORDER BY name LIMIT 1'))"
     ),
-    "a new row": Case(sql("INSERT INTO orgs (name) VALUES ('a')")),
+    "an INSERT of one row": Case(sql("INSERT INTO orgs (name) VALUES ('a')")),
     "an UPDATE of one row": Case(sql("UPDATE users SET age = 1 WHERE id = 1")),
     "an UPDATE by a unique index": Case(sql("UPDATE users SET age = 1 WHERE email = 'a'")),
     "an UPDATE of a thousand rows": Case(
         sql("UPDATE users SET age = 1 WHERE id IN (SELECT id FROM users LIMIT 1000)"), head=ALONE
     ),
-    "rows counted": Case("op.get_bind().scalar(sa.text('SELECT count(*) FROM users'))"),
-    "one row looked up": Case("op.get_bind().execute(sa.text('SELECT * FROM orgs WHERE id = 1'))"),
+    "a SELECT count": Case("op.get_bind().scalar(sa.text('SELECT count(*) FROM users'))"),
+    "a SELECT of one row by its key": Case(
+        "op.get_bind().execute(sa.text('SELECT * FROM orgs WHERE id = 1'))"
+    ),
     "VACUUM": Case(sql("VACUUM"), head=ALONE),
     "a small table": Case(
         batch("settings", 'batch.alter_column("value", type_=sa.String(9))')
         + '\nop.execute("UPDATE settings SET value = 1")'
     ),
     "a contract that drops a table": Case('op.drop_table("children")', head=CONTRACT),
-    "nothing": Case("pass", "pass"),
+    "an empty migration": Case("pass", "pass"),
 }

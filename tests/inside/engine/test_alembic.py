@@ -8,6 +8,9 @@ from pathlib import Path
 
 import my_service
 import pytest
+import sqlalchemy as sa
+from alembic import command as alembic_command
+from alembic.config import Config
 from my_service.migrate import (
     get_migration_status,
     migrate_down,
@@ -27,6 +30,17 @@ from my_service.migrate import MigrationConfig
 from my_service.migrate.plain_alembic import run_alembic
 from my_service.settings import load_settings
 run_alembic(lambda: connect(load_settings()), MigrationConfig(Path(__file__).parent, sa.MetaData))
+"""
+ENV_WITHOUT_DATABASE = """
+from pathlib import Path
+import sqlalchemy as sa
+from my_service.migrate import MigrationConfig
+from my_service.migrate.plain_alembic import run_alembic
+
+def nobody() -> sa.Engine:
+    raise AssertionError("the service's own database was asked for")
+
+run_alembic(nobody, MigrationConfig(Path(__file__).parent, sa.MetaData))
 """
 
 Alembic = Callable[..., str]
@@ -76,7 +90,7 @@ def test_alembic_leaves_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_stamped_migrations_are_a_baseline_and_no_rollback_undoes_them(
+def test_stamped_migrations_are_a_baseline_and_are_not_rolled_back(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -115,7 +129,7 @@ def test_a_stamp_backwards_makes_later_migrations_pending(
     engine.dispose()
 
 
-def test_a_rollback_right_after_a_stamp_leaves_the_tables(
+def test_a_rollback_after_a_stamp_keeps_the_tables(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -128,7 +142,7 @@ def test_a_rollback_right_after_a_stamp_leaves_the_tables(
     engine.dispose()
 
 
-def test_alembic_asks_before_it_undoes_where_the_service_says_so(
+def test_alembic_downgrade_needs_a_confirmation_if_configured(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
     settings = folder.path / "env.py"
@@ -146,12 +160,31 @@ def test_alembic_asks_before_it_undoes_where_the_service_says_so(
 def test_alembic_prints_sql_that_writes_history_too(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
-    from engine.test_dry_run import feed
+    from engine.test_dry_run import run_script
 
     folder.tables("a", "b")
-    feed(database, alembic("upgrade", "head", "--sql"))
+    run_script(database, alembic("upgrade", "head", "--sql"))
     assert database.tables() == {"a", "b"}
     assert database.history() == [(1, 1, "001_a", True), (1, 1, "002_b", True)]
     engine = database.engine()
     assert run_migrations(engine, config=folder.config()).migrations == ()
     engine.dispose()
+
+
+@pytest.mark.parametrize("handed", ["engine", "connection"])
+def test_alembic_uses_the_engine_or_connection_of_its_config(
+    engine: sa.Engine, folder: Folder, database: Database, handed: str
+) -> None:
+    folder.tables("a")
+    (folder.path / "env.py").write_text(ENV_WITHOUT_DATABASE)
+    config = Config(attributes={})
+    config.set_main_option("script_location", str(folder.path))
+    if handed == "engine":
+        config.attributes["connection"] = engine
+        alembic_command.upgrade(config, "head")
+    else:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic_command.upgrade(config, "head")
+    assert database.tables() == {"a"}
+    assert [row[2] for row in database.history()] == ["001_a"]

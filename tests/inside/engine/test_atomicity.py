@@ -11,13 +11,18 @@ from my_service.migrate import (
     run_migrations,
 )
 
-from engine.support import KIND, Database, Folder, create
+from engine.support import KIND, Command, Database, Folder, create
 
 ALONE = "transaction = False\n"
 FAIL = "op.execute('this is no SQL')"
+COMMITS = {
+    "the connection": "op.get_bind().commit()",
+    "a raw COMMIT": 'op.execute("COMMIT")',
+    "the driver": "op.get_bind().connection.driver_connection.commit()",
+}
 
 
-def test_a_failure_in_the_middle_leaves_all_as_it_was(
+def test_a_failed_run_changes_nothing(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -36,7 +41,7 @@ def test_a_failure_in_the_middle_leaves_all_as_it_was(
     assert run_migrations(engine, config=folder.config()).batch == 2
 
 
-def test_a_migration_outside_a_transaction_makes_each_its_own_unit(
+def test_with_a_migration_outside_a_transaction_each_one_is_committed_alone(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -53,7 +58,7 @@ def test_a_migration_outside_a_transaction_makes_each_its_own_unit(
     assert (retry.batch, retry.migrations) == (2, ("003_bad",))
 
 
-def test_what_fails_outside_a_transaction_says_that_its_half_stays(
+def test_a_failure_outside_a_transaction_says_that_its_first_half_stays(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("half", [create("a"), FAIL], extra=ALONE)
@@ -64,7 +69,7 @@ def test_what_fails_outside_a_transaction_says_that_its_half_stays(
     assert database.heads() == set()
 
 
-def test_alembic_s_own_way_out_of_the_transaction_is_understood(
+def test_autocommit_block_of_alembic_is_recognised(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -88,7 +93,7 @@ def test_an_index_is_built_concurrently(engine: sa.Engine, folder: Folder) -> No
     assert rollback_migrations(engine, config=folder.config()).migrations == ("002_idx", "001_a")
 
 
-def test_a_rollback_that_fails_midway_keeps_what_it_did_and_can_be_continued(
+def test_a_rollback_that_fails_midway_can_be_continued(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -106,7 +111,7 @@ def test_a_rollback_that_fails_midway_keeps_what_it_did_and_can_be_continued(
     assert database.tables() == set()
 
 
-def test_what_fails_at_the_commit_blames_all_that_it_undid(
+def test_an_error_at_the_commit_names_all_migrations_that_were_rolled_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
@@ -128,7 +133,7 @@ CHILD = (
 )
 
 
-def test_an_interrupt_undoes_the_run_and_frees_the_lock(
+def test_an_interrupt_rolls_the_run_back_and_releases_the_lock(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -139,7 +144,7 @@ def test_an_interrupt_undoes_the_run_and_frees_the_lock(
     assert migrate_up(engine, config=folder.config(lock_timeout=1)).success
 
 
-def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
+def test_a_connection_lost_during_a_run_is_an_error_without_traceback(
     folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -166,7 +171,7 @@ def test_a_database_that_goes_away_in_the_middle_is_no_traceback(
 
 
 @pytest.mark.skipif(KIND != "postgresql", reason="SQLite has no sessions to end")
-def test_a_session_that_is_ended_in_the_middle_undoes_the_run(
+def test_a_terminated_session_rolls_the_run_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -189,4 +194,81 @@ def test_a_lost_lock_prevents_the_commit(
     )
     result = run_migrations(engine, config=folder.config())
     assert "The migration lock was lost" in result.error.problem
+    assert database.tables() == set()
+
+
+@pytest.mark.parametrize("commits", COMMITS.values(), ids=COMMITS)
+def test_a_failed_migration_that_committed_says_what_stays(
+    engine: sa.Engine, folder: Folder, database: Database, commits: str
+) -> None:
+    folder.tables("a")
+    folder.add("commits", [create("b"), commits, create("c"), FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert (result.success, result.migrations) == (False, ("001_a",))
+    assert "1 migration before it is done and stays so." in result.error.impact
+    assert "ended its own transaction" in result.error.impact
+    assert {"a", "b"} <= database.tables()
+    assert database.heads() == {"001"}
+
+
+@pytest.mark.parametrize("commits", COMMITS.values(), ids=COMMITS)
+def test_a_migration_that_commits_and_succeeds_is_recorded(
+    engine: sa.Engine, folder: Folder, database: Database, commits: str
+) -> None:
+    folder.add("commits", [create("b"), commits, create("c")])
+    folder.tables("d")
+    result = run_migrations(engine, config=folder.config()).raise_for_error()
+    assert result.migrations == ("001_commits", "002_d")
+    assert database.tables() == {"b", "c", "d"}
+
+
+def test_a_migration_that_rolls_back_by_itself_is_not_reported_as_applied(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a")
+    folder.add("rolls_back", [create("b"), 'op.execute("ROLLBACK")'])
+    result = run_migrations(engine, config=folder.config())
+    names = {m.name for m in get_migration_status(engine, config=folder.config()).completed}
+    assert set(result.migrations) == names
+
+
+def test_a_comment_about_autocommit_does_not_split_the_batch(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("talks", ["# autocommit_block would commit what ran before", FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert result.error.impact == "Nothing was changed: the whole batch was undone."
+    assert database.tables() == set()
+
+
+def test_leaving_the_transaction_through_a_helper_is_detected(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    leave = 'getattr(op.get_context(), "autocommit" + "_block")'
+    folder.add("helped", [f"with {leave}():", f"    {create('b')}", FAIL])
+    result = run_migrations(engine, config=folder.config())
+    assert result.migrations == ("001_a",)
+    assert "ended its own transaction" in result.error.impact
+    assert database.tables() == {"a", "b"}
+
+
+def test_autocommit_block_works_in_a_migration_outside_a_transaction(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add(
+        "a", ["with op.get_context().autocommit_block():", f"    {create('a')}"], extra=ALONE
+    )
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    assert database.tables() == {"a"}
+
+
+def test_system_exit_in_a_migration_is_an_error(
+    engine: sa.Engine, folder: Folder, database: Database, command: Command
+) -> None:
+    folder.add("exits", [create("a"), "raise SystemExit(0)"])
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == "called-exit" and "001_exits" in error.problem
+    assert command("migrate latest")[0] == 1
     assert database.tables() == set()

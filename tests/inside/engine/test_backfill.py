@@ -1,4 +1,4 @@
-"""A backfill updates a large table in chunks: each row once, even after kills, and nobody waits."""
+"""A backfill updates a large table in chunks: each row once, even after kills, without blocking."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from structlog.testing import capture_logs
 
 from engine.pooler import pgbouncer
 from engine.support import KIND, Command, Database, Folder, finish, migrate, start, wait_until
-from engine.test_dry_run import feed
+from engine.test_dry_run import run_script
 
 PHASE = 'phase = "backfill"\n'
 ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
@@ -71,7 +71,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)
 
 
-def off_by(database: Database) -> dict[int, int]:
+def rows_by_updates(database: Database) -> dict[int, int]:
     """The number of rows by number of updates."""
     return dict(database.ask("SELECT n - id, count(*) FROM t GROUP BY 1"))
 
@@ -83,7 +83,7 @@ def done(database: Database) -> int:
     return sum(row[0] for row in database.ask("SELECT done FROM migration_progress"))
 
 
-class Told(Observer):
+class ProgressRecorder(Observer):
     """Remembers the events."""
 
     def __init__(self) -> None:
@@ -95,21 +95,21 @@ class Told(Observer):
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_every_row_is_updated_once_in_chunks(
+def test_a_backfill_updates_every_row_once_in_chunks(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
-    told = Told()
+    told = ProgressRecorder()
     config = folder.config(observer=told, **QUICK)
     assert run_migrations(engine, config=config).raise_for_error().migrations == ("001_more",)
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
     assert [one.done for one in told.heard] == [*range(0, ROWS + 1, 100), ROWS]
     assert (told.heard[-1].finished, told.heard[-1].total) == (True, ROWS)
     assert get_migration_status(engine, config=config).backfills == ()
     run_migrations(engine, config=config).raise_for_error()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
-def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
+def test_only_rows_that_match_the_condition_are_updated_with_a_uuid_key(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     uuid = "CHAR(36)" if KIND == "sqlite" else "UUID"
@@ -128,7 +128,7 @@ def test_only_rows_of_the_condition_are_updated_by_any_kind_of_key(
     ]
 
 
-def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
+def test_after_kill_9_at_random_moments_each_row_is_updated_once(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     chance = random.Random(5)
@@ -149,12 +149,12 @@ def test_kill_9_at_random_moments_loses_no_row_and_does_none_twice(
         process.kill()
         finish(process)
         seen.append(done(database))
-        updated = off_by(database)
+        updated = rows_by_updates(database)
         assert set(updated) <= {0, 1}
         assert updated.get(1, 0) == seen[-1]
     assert seen[-1] < 8_000  # the kills came during the work
     migrate(database, folder, "latest")
-    assert off_by(database) == {1: 8_000}
+    assert rows_by_updates(database) == {1: 8_000}
 
 
 def _finished(database: Database) -> bool:
@@ -164,15 +164,15 @@ def _finished(database: Database) -> bool:
 
 
 @pytest.mark.usefixtures("table")
-def test_several_processes_at_once_do_no_row_twice(database: Database, folder: Folder) -> None:
+def test_parallel_processes_update_no_row_twice(database: Database, folder: Folder) -> None:
     racing = [start(database, folder, "latest", **SLOW) for _ in range(4)]
     assert [finish(process)[0] for process in racing] == [0] * 4
     migrate(database, folder, "latest")
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_two_that_both_believe_they_work_alone_still_do_no_row_twice(
+def test_processes_without_the_lock_still_update_no_row_twice(
     database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = folder.config(backfill_pause=0.001)
@@ -185,14 +185,14 @@ def test_two_that_both_believe_they_work_alone_still_do_no_row_twice(
         thread.start()
     for thread in threads:
         thread.join()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_nobody_waits_for_it_to_migrate(
+def test_other_migrations_run_during_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
-    class Looks(Told):
+    class Looks(ProgressRecorder):
         def backfill_progressed(self, progress: BackfillProgress) -> None:
             super().backfill_progressed(progress)
             if progress.done == 500:
@@ -204,11 +204,11 @@ def test_nobody_waits_for_it_to_migrate(
     config = folder.config(**QUICK)
     run_migrations(engine, config=replace(config, observer=Looks())).raise_for_error()
     assert "another" in database.tables()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
+def test_a_failed_chunk_names_its_keys_and_the_backfill_can_continue(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database, check="CHECK (n <> 9999)")
@@ -235,7 +235,7 @@ def test_a_chunk_that_fails_names_its_keys_and_leaves_the_rest_for_later(
     assert done(database) == ROWS
 
 
-class Tried(Observer):
+class RetryCounter(Observer):
     """Counts retries."""
 
     def __init__(self) -> None:
@@ -247,14 +247,14 @@ class Tried(Observer):
 
 
 @pytest.mark.usefixtures("table")
-def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
+def test_a_chunk_retries_a_lock_as_often_as_the_settings_allow(
     database: Database, folder: Folder
 ) -> None:
     config = folder.config(backfill_pause=0.0, table_lock_timeout=0.1, table_lock_retries=1)
     run_migrations(database.engine(), config=replace(config, runs_backfills=False))
     with sa.create_engine(database.address, poolclass=sa.NullPool).connect() as other:
         other.exec_driver_sql("BEGIN IMMEDIATE" if KIND == "sqlite" else "LOCK TABLE t")
-        tried = Tried()
+        tried = RetryCounter()
         waiting = replace(config, observer=tried)
         failed = run_migrations(engine_that_waits_briefly(database), config=waiting)
         other.rollback()
@@ -262,7 +262,7 @@ def test_a_lock_is_waited_for_as_often_as_the_settings_allow(
     assert failed.error.code == "backfill-failed"
     assert tried.again == [1]
     run_migrations(database.engine(), config=config).raise_for_error()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 def engine_that_waits_briefly(database: Database) -> sa.Engine:
@@ -274,7 +274,7 @@ def engine_that_waits_briefly(database: Database) -> sa.Engine:
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_contract_waits_for_the_backfill_and_says_so(
+def test_a_contract_waits_for_the_backfill_and_names_it(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
@@ -290,12 +290,12 @@ def test_a_contract_waits_for_the_backfill_and_says_so(
     status = get_migration_status(engine, config=config)
     assert (status.held_back, status.held_by) == (("002_drop",), result.held_by)
     assert "held back (contract)" in command("migrate list")[1].lower()
-    assert off_by(database) == {0: ROWS - 1200, 1: 1200}
+    assert rows_by_updates(database) == {0: ROWS - 1200, 1: 1200}
     result = run_migrations(engine, config=config).raise_for_error()
     assert (result.migrations, result.held_back) == (("002_drop",), ())
 
 
-def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_one_run(
+def test_a_backfill_of_an_empty_table_is_finished_at_once(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("t")
@@ -307,7 +307,7 @@ def test_an_empty_table_is_done_at_once_so_that_a_new_database_is_whole_after_on
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_a_rollback_removes_its_progress_and_it_begins_again(
+def test_a_rollback_removes_the_progress_of_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     config = folder.config(**QUICK)
@@ -318,11 +318,11 @@ def test_a_rollback_removes_its_progress_and_it_begins_again(
     assert database.ask("SELECT * FROM migration_progress") == []
     assert run_backfills(engine, config=config) == []
     run_migrations(engine, config=config).raise_for_error()
-    assert off_by(database) == {2: 500, 1: ROWS - 500}
+    assert rows_by_updates(database) == {2: 500, 1: ROWS - 500}
 
 
 @pytest.mark.usefixtures("table")
-def test_a_replica_works_on_it_while_it_serves_and_tells_the_log(
+def test_a_serving_replica_runs_the_backfill_and_logs_it(
     engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_migrations(engine, config=folder.config(runs_backfills=False))
@@ -335,13 +335,13 @@ def test_a_replica_works_on_it_while_it_serves_and_tells_the_log(
         wait_until(lambda: _finished(database))
         wait_until(lambda: any(line["event"] == "001_more is finished" for line in lines))
         replica.close()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
     (last,) = (line for line in lines if line["event"] == "001_more is finished")
     assert (last["done"], last["total"]) == (ROWS, ROWS)
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> None:
+def test_the_log_reports_a_backfill_at_intervals(engine: sa.Engine, folder: Folder) -> None:
     with capture_logs() as lines:
         run_migrations(engine, config=folder.config(observer=LogProgress(), **QUICK))
     said = [line["event"] for line in lines if "table" in line]
@@ -358,7 +358,7 @@ def test_the_log_tells_of_it_now_and_then(engine: sa.Engine, folder: Folder) -> 
         (state('Backfill(table="t", set={"n": 1})'), "must be texts"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_anything_runs(
+def test_an_invalid_backfill_is_refused_before_anything_runs(
     engine: sa.Engine, folder: Folder, lines: str, why: str
 ) -> None:
     folder.add("more", extra=lines)
@@ -367,7 +367,7 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     assert (error.code, why in error.problem) == ("backfill-unusable", True)
 
 
-def test_a_key_that_cannot_be_walked_by_is_refused(
+def test_a_table_without_a_usable_key_is_refused(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     database.ask("CREATE TABLE t (id INTEGER, n INTEGER)")
@@ -379,19 +379,19 @@ def test_a_key_that_cannot_be_walked_by_is_refused(
 
 
 @pytest.mark.parametrize("value", ["missing + 1", "n / 0", "1 +"])
-def test_what_cannot_pass_is_told_at_once(
+def test_a_permanent_error_of_a_chunk_is_not_retried(
     engine: sa.Engine, folder: Folder, database: Database, value: str
 ) -> None:
     fill(database, rows=1, check="CHECK (n IS NOT NULL)")
     folder.add("more", extra=state(f'Backfill(table="t", set={{"n": "{value}"}})'))
-    tried = Tried()
+    tried = RetryCounter()
     config = folder.config(observer=tried, backfill_pause=0.0, table_lock_retries=3)
     error = run_migrations(engine, config=config).error
     assert error is not None
     assert (error.code, tried.again) == ("backfill-failed", [])
 
 
-def test_linting_runs_no_chunk_and_finds_misspelt_names(
+def test_linting_runs_no_chunk_and_finds_an_unknown_column(
     folder: Folder, database: Database, command: Command
 ) -> None:
     fill(database)
@@ -403,18 +403,18 @@ def test_linting_runs_no_chunk_and_finds_misspelt_names(
     folder.add("less", extra=state(ONE_MORE.replace('"n + 1"', '"m - 1"')))
     code, out, _ = command("migrate lint")
     assert (code, "003_less" in out, "m" in out) == (1, True, True)
-    assert off_by(database) == {0: ROWS}
+    assert rows_by_updates(database) == {0: ROWS}
 
 
 @pytest.mark.usefixtures("table")
-def test_the_printed_sql_ends_before_the_contract_that_waits_for_it(
+def test_printed_sql_ends_before_a_contract_that_waits_for_a_backfill(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("drop", 'op.drop_table("t")', extra=CONTRACT)
     sql = migration_sql(engine, config=folder.config())
     assert "DROP TABLE" not in sql
     assert sql.endswith("-- Held back: 002_drop, by the backfill of t, which has not begun\n")
-    feed(database, sql)
+    run_script(database, sql)
     assert command("migrate status")[1].startswith("Current: 001.")
     waits = "-- Held back: 002_drop, by the backfill of t, which has not begun\n"
     assert command("migrate latest --sql")[1] == waits
@@ -425,17 +425,19 @@ def test_the_printed_sql_ends_before_the_contract_that_waits_for_it(
 
 @pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 @pytest.mark.usefixtures("table", "small_chunks")
-def test_it_works_through_a_pooler(database: Database, folder: Folder, tmp_path: Path) -> None:
+def test_a_backfill_works_through_a_pooler(
+    database: Database, folder: Folder, tmp_path: Path
+) -> None:
     with pgbouncer(database.address, tmp_path) as behind:
         engine = Database(behind).engine()
         run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
         engine.dispose()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 @pytest.mark.skipif(KIND != "postgresql", reason="this is PostgreSQL's")
 @pytest.mark.usefixtures("table")
-def test_a_replica_behind_a_pooler_works_on_it_past_the_pooler(
+def test_a_replica_behind_a_pooler_runs_backfills_on_the_migration_address(
     database: Database, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_migrations(database.engine(), config=folder.config(runs_backfills=False))
@@ -453,11 +455,13 @@ def test_a_replica_behind_a_pooler_works_on_it_past_the_pooler(
         wait_until(lambda: _finished(database), seconds=60)
         replica.close()
         engine.dispose()
-    assert off_by(database) == {1: ROWS}
+    assert rows_by_updates(database) == {1: ROWS}
 
 
 @pytest.mark.usefixtures("table")
-def test_nothing_to_do_asks_nothing_new_of_the_database(database: Database, tmp_path: Path) -> None:
+def test_a_run_without_backfills_does_not_query_their_progress(
+    database: Database, tmp_path: Path
+) -> None:
     plain = Folder(tmp_path / "plain")
     plain.tables("a")
     run_migrations(database.engine(), config=plain.config())

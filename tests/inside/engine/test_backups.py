@@ -94,7 +94,7 @@ def listed(command: Command) -> list[str]:
     return [manifest["name"] for manifest in json.loads(out)]
 
 
-def test_a_backup_is_listed_with_what_it_holds(
+def test_a_backup_is_listed_with_its_content(
     command: Command, folder: Folder, backups: Path
 ) -> None:
     folder.tables("a", "b")
@@ -110,16 +110,14 @@ def test_a_backup_is_listed_with_what_it_holds(
     assert name in command("backup list")[1]
 
 
-def test_only_its_owner_may_read_it_and_nothing_else_is_left(
-    command: Command, backups: Path
-) -> None:
+def test_backup_files_are_readable_only_by_their_owner(command: Command, backups: Path) -> None:
     made(command)
     assert {stat.S_IMODE(path.stat().st_mode) for path in backups.iterdir()} == {0o600}
     assert stat.S_IMODE(backups.stat().st_mode) == 0o700
     assert len(list(backups.iterdir())) == 2
 
 
-def test_the_newest_are_kept_and_files_of_others_stay(
+def test_the_newest_backups_are_kept_and_other_files_are_not_deleted(
     command: Command, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_KEEP", "2")
@@ -135,7 +133,7 @@ def test_the_newest_are_kept_and_files_of_others_stay(
     assert len(list(backups.iterdir())) == 2 * 2 + len(others)
 
 
-def test_a_run_that_has_something_to_do_backs_up_first_and_another_does_not(
+def test_only_a_run_with_pending_migrations_makes_a_backup(
     command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -152,15 +150,13 @@ def test_a_run_that_has_something_to_do_backs_up_first_and_another_does_not(
     assert (newest["revision"], oldest["revision"]) == ("001", None)
 
 
-def test_nothing_is_backed_up_unless_it_is_asked_for(
-    command: Command, folder: Folder, backups: Path
-) -> None:
+def test_no_backup_is_made_by_default(command: Command, folder: Folder, backups: Path) -> None:
     folder.tables("a")
     assert command("migrate latest")[0] == 0
     assert not backups.exists()
 
 
-def test_production_backs_up_sqlite_by_itself_and_says_so_where_it_does_not(
+def test_production_backs_up_sqlite_by_default_and_logs_if_it_does_not(
     command: Command,
     database: Database,
     folder: Folder,
@@ -184,7 +180,7 @@ def test_production_backs_up_sqlite_by_itself_and_says_so_where_it_does_not(
         assert len(listed(command)) == 1
 
 
-def test_a_failed_migration_names_the_backup_and_the_command(
+def test_a_failed_migration_prints_the_backup_and_the_restore_command(
     command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -196,7 +192,7 @@ def test_a_failed_migration_names_the_backup_and_the_command(
     assert len(err.splitlines()) == 3
 
 
-def test_the_backup_from_before_the_first_of_many_failed_runs_stays_until_one_succeeds(
+def test_the_backup_before_the_first_failed_run_is_kept_until_a_run_succeeds(
     command: Command,
     database: Database,
     folder: Folder,
@@ -232,7 +228,7 @@ def test_the_backup_from_before_the_first_of_many_failed_runs_stays_until_one_su
     assert first not in listed(command)
 
 
-def test_a_manifest_that_cannot_be_read_stops_neither_a_run_nor_the_list(
+def test_an_unreadable_manifest_does_not_stop_a_run_or_the_list(
     command: Command, folder: Folder, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = made(command)
@@ -247,7 +243,7 @@ def test_a_manifest_that_cannot_be_read_stops_neither_a_run_nor_the_list(
     assert (backups / f"{name}.json").exists()
 
 
-def test_a_backup_that_fails_stops_the_run(
+def test_a_failed_backup_stops_the_run(
     command: Command,
     database: Database,
     folder: Folder,
@@ -264,7 +260,7 @@ def test_a_backup_that_fails_stops_the_run(
     assert "BACKUP_DIRECTORY" in err
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_an_error(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_DIRECTORY", "/proc/backups")
@@ -275,7 +271,7 @@ def test_a_folder_that_cannot_be_written_is_told(
 
 
 @only_sqlite
-def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
+def test_a_disk_that_is_too_small_is_an_error_before_anything_is_written(
     command: Command, database: Database, folder: Folder, backups: Path
 ) -> None:
     folder.tables("a")
@@ -288,7 +284,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
 
 
 @only_sqlite
-def test_room_for_a_backup_includes_the_write_ahead_log(
+def test_the_needed_disk_space_includes_the_write_ahead_log(
     command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with database.engine().connect() as connection:  # closing the last one would empty the log
@@ -303,7 +299,7 @@ def test_room_for_a_backup_includes_the_write_ahead_log(
 
 
 @only_postgresql
-def test_tables_that_the_disk_has_no_room_for_are_told_before_anything_is_written(
+def test_tables_larger_than_the_free_disk_space_are_an_error_before_writing(
     command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.ask("CREATE TABLE filler (content TEXT)")
@@ -316,7 +312,7 @@ def test_tables_that_the_disk_has_no_room_for_are_told_before_anything_is_writte
 
 
 @only_sqlite
-def test_a_copy_that_is_not_sound_is_no_backup(
+def test_a_copy_that_fails_the_integrity_check_is_refused(
     command: Command, database: Database, backups: Path
 ) -> None:
     path = str(sa.make_url(database.address).database)
@@ -330,7 +326,7 @@ def test_a_copy_that_is_not_sound_is_no_backup(
     assert "NULL value in odd.x" in err
 
 
-def test_a_disk_that_fills_up_leaves_no_half_file_and_stops_the_run(
+def test_a_full_disk_leaves_no_partial_file_and_stops_the_run(
     command: Command,
     database: Database,
     folder: Folder,
@@ -350,7 +346,7 @@ def test_a_disk_that_fills_up_leaves_no_half_file_and_stops_the_run(
     assert len(listed(command)) == 1
 
 
-def test_a_process_killed_while_it_writes_leaves_no_backup(
+def test_a_killed_backup_process_leaves_no_listed_backup(
     command: Command, database: Database, folder: Folder, backups: Path
 ) -> None:
     database.ask("CREATE TABLE filler (id INTEGER, content TEXT)")
@@ -375,7 +371,7 @@ def test_a_process_killed_while_it_writes_leaves_no_backup(
 
 
 @only_postgresql
-def test_a_client_that_is_too_old_is_told_and_nothing_runs(
+def test_a_pg_dump_that_is_too_old_stops_the_run(
     command: Command,
     database: Database,
     folder: Folder,
@@ -394,7 +390,7 @@ def test_a_client_that_is_too_old_is_told_and_nothing_runs(
 
 
 @only_postgresql
-def test_no_client_is_told_and_nothing_runs(
+def test_without_pg_dump_the_run_stops(
     command: Command, database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service.migrate.backends.postgresql import client
@@ -409,7 +405,7 @@ def test_no_client_is_told_and_nothing_runs(
 
 
 @only_postgresql
-def test_a_client_that_is_not_there_is_told(
+def test_a_missing_pg_dump_in_the_settings_is_an_error(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_PG_DUMP", "/nowhere/pg_dump")
@@ -419,7 +415,7 @@ def test_a_client_that_is_not_there_is_told(
 
 
 @only_postgresql
-def test_the_password_is_on_no_command_line(
+def test_the_password_is_not_on_the_command_line(
     command: Command,
     database: Database,
     tmp_path: Path,
@@ -439,7 +435,7 @@ def test_the_password_is_on_no_command_line(
 
 
 @only_postgresql
-def test_a_wrong_password_is_told_and_nothing_is_written(
+def test_a_wrong_password_is_an_error_and_nothing_is_written(
     command: Command, database: Database, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with role_with_password(database, "right") as role:

@@ -13,7 +13,7 @@ TAKEN_OVER = "No rollback undoes these migrations, not even rollback --all\n"
 
 
 @pytest.fixture
-def grown(folder: Folder, database: Database) -> Database:
+def unversioned(folder: Folder, database: Database) -> Database:
     """A database with the tables of two migrations, a row, and no history; a third is pending."""
     folder.tables("a", "b")
     database.ask("CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY)")
@@ -26,23 +26,25 @@ def grown(folder: Folder, database: Database) -> Database:
     return database
 
 
-def test_a_database_that_equals_the_chain_is_taken_over_and_nothing_is_run(
-    command: Command, grown: Database
+def test_a_database_that_equals_the_chain_is_recorded_without_running_anything(
+    command: Command, unversioned: Database
 ) -> None:
     assert command("migrate baseline") == (
         0,
         f"Taken over: 2 migrations recorded, none run.\n{TAKEN_OVER}",
         "",
     )
-    assert grown.heads() == {"002"}
-    applied = [(batch, name) for _, batch, name, _ in grown.history()]
+    assert unversioned.heads() == {"002"}
+    applied = [(batch, name) for _, batch, name, _ in unversioned.history()]
     assert applied == [(0, "001_a"), (0, "002_b")]
     assert command("migrate latest") == (0, "Already up to date\n", "")
     assert command("migrate verify")[0] == 0
     assert json.loads(command("migrate verify --json")[1])["changed_since_run"] is False
 
 
-def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: Folder) -> None:
+def test_a_baseline_is_never_rolled_back(
+    command: Command, unversioned: Database, folder: Folder
+) -> None:
     command("migrate baseline")
     folder.tables("c")
     assert command("migrate latest")[0] == 0
@@ -53,50 +55,52 @@ def test_a_baseline_is_never_undone(command: Command, grown: Database, folder: F
         out == "Already at the base migration: 2 migrations were taken over or squashed, and stay\n"
     )
     assert command("migrate down")[0] == 1
-    assert grown.tables() == {"a", "b"}
-    assert grown.ask("SELECT id FROM a") == [(1,)]
+    assert unversioned.tables() == {"a", "b"}
+    assert unversioned.ask("SELECT id FROM a") == [(1,)]
 
 
-def test_it_can_be_taken_over_at_an_older_migration(
-    command: Command, grown: Database, folder: Folder
+def test_a_database_can_be_taken_over_at_an_older_migration(
+    command: Command, unversioned: Database, folder: Folder
 ) -> None:
     folder.tables("c")
     assert command("migrate baseline")[0] == 1
     assert command("migrate baseline 002_b")[0] == 0
     assert command("migrate latest") == (0, "Batch 1 run: 1 migration\n", "")
-    assert grown.tables() == {"a", "b", "c"}
+    assert unversioned.tables() == {"a", "b", "c"}
 
 
-def test_where_it_differs_nothing_is_recorded_and_each_difference_is_told(
-    command: Command, grown: Database
+def test_a_database_that_differs_is_not_recorded_and_differences_are_printed(
+    command: Command, unversioned: Database
 ) -> None:
-    grown.ask("CREATE INDEX by_hand ON a (id)")
-    before = grown.schema()
+    unversioned.ask("CREATE INDEX by_hand ON a (id)")
+    before = unversioned.schema()
     code, out, err = command("migrate baseline")
     assert (code, err) == (1, "")
     assert out.splitlines()[0] == "index by_hand is there; the migrations do not make it"
     assert "Nothing was recorded: 1 difference." in out
-    assert grown.schema() == before
+    assert unversioned.schema() == before
     result = json.loads(command("migrate baseline --json")[1])
     assert not result["success"]
     assert result["migrations"] == []
     assert [one["name"] for one in result["differences"]] == ["by_hand"]
 
 
-def test_differences_are_accepted_for_a_reason_that_is_kept(
-    command: Command, grown: Database, monkeypatch: pytest.MonkeyPatch
+def test_accepted_differences_are_recorded_with_a_reason(
+    command: Command, unversioned: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grown.ask("CREATE INDEX by_hand ON a (id)")
+    unversioned.ask("CREATE INDEX by_hand ON a (id)")
     assert command("migrate baseline --accept-differences= ")[0] == 1
     code, out, _ = command("migrate baseline --accept-differences made_by_the_DBA")
     assert code == 0
     assert "2 migrations recorded, none run. 1 difference accepted." in out
-    notes = grown.ask("SELECT note FROM migration_history ORDER BY id")
+    notes = unversioned.ask("SELECT note FROM migration_history ORDER BY id")
     assert notes == [(None,), ("made_by_the_DBA",)]
 
 
-def test_other_tools_tables_are_named_and_not_compared(command: Command, grown: Database) -> None:
-    grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
+def test_tables_of_other_tools_are_named_and_not_compared(
+    command: Command, unversioned: Database
+) -> None:
+    unversioned.ask("CREATE TABLE knex_migrations (id INTEGER)")
     code, out, _ = command("migrate baseline")
     assert code == 0
     assert out.startswith("Table knex_migrations belongs to Knex: not compared\n")
@@ -115,18 +119,20 @@ def test_only_a_database_with_tables_and_without_history_is_taken_over(
     assert command("migrate baseline --sideways")[0] == 2
 
 
-def test_a_run_that_meets_tables_without_history_says_so(command: Command, grown: Database) -> None:
-    grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
-    before = grown.schema()
+def test_a_run_on_tables_without_history_points_to_the_baseline(
+    command: Command, unversioned: Database
+) -> None:
+    unversioned.ask("CREATE TABLE knex_migrations (id INTEGER)")
+    before = unversioned.schema()
     code, out, err = command("migrate latest")
     assert (code, out) == (1, "")
     assert "The database has tables, but no history of this service: 001_a failed" in err
     assert "(There are tables of Knex.)" in err
     assert "Take it over: migrate baseline" in err
-    assert grown.schema() == before
+    assert unversioned.schema() == before
 
 
-def test_a_migration_that_makes_a_table_twice_is_no_such_database(
+def test_a_table_created_twice_does_not_point_to_the_baseline(
     command: Command, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -135,12 +141,12 @@ def test_a_migration_that_makes_a_table_twice_is_no_such_database(
     assert "migrate baseline" not in command("migrate latest")[2]
 
 
-def test_migrate_make_leaves_the_tables_of_other_tools_alone(
-    command: Command, grown: Database, folder: Folder
+def test_migrate_make_ignores_tables_of_other_tools(
+    command: Command, unversioned: Database, folder: Folder
 ) -> None:
     command("migrate baseline")
-    grown.ask("CREATE TABLE knex_migrations (id INTEGER)")
-    grown.ask("CREATE TABLE geo_points (id INTEGER)")
+    unversioned.ask("CREATE TABLE knex_migrations (id INTEGER)")
+    unversioned.ask("CREATE TABLE geo_points (id INTEGER)")
     for table in "ab":
         sa.Table(table, folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     lines = command("migrate make nothing")[1].splitlines()
@@ -152,9 +158,9 @@ def test_migrate_make_leaves_the_tables_of_other_tools_alone(
     assert "knex" not in written.read_text()
 
 
-def test_alembic_stamp_is_a_baseline_too(command: Command, grown: Database) -> None:
-    grown.ask("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-    grown.ask("INSERT INTO alembic_version VALUES ('002')")
+def test_an_alembic_stamp_counts_as_a_baseline(command: Command, unversioned: Database) -> None:
+    unversioned.ask("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    unversioned.ask("INSERT INTO alembic_version VALUES ('002')")
     assert command("migrate latest") == (0, "Already up to date\n", "")
     assert command("migrate rollback --all")[0] == 0
-    assert grown.tables() == {"a", "b"}
+    assert unversioned.tables() == {"a", "b"}

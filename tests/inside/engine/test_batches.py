@@ -51,7 +51,7 @@ def test_nothing_to_do_is_a_success_without_a_batch(engine: sa.Engine, folder: F
         assert (result.success, result.batch, result.migrations) == (True, None, ())
 
 
-def test_up_is_a_batch_of_its_own_and_rollback_undoes_the_newest_batch(
+def test_up_makes_its_own_batch_and_rollback_undoes_the_newest_batch(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b", "c")
@@ -73,7 +73,7 @@ def test_down_undoes_one_and_leaves_the_rest_of_its_batch(
     assert database.tables() == set()
 
 
-def test_a_batch_number_is_used_again_and_a_run_id_never(
+def test_batch_numbers_are_reused_and_run_ids_are_not(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -93,7 +93,7 @@ def test_a_batch_number_is_used_again_and_a_run_id_never(
     ]
 
 
-def test_rollback_all_undoes_everything_last_applied_first(
+def test_rollback_all_undoes_everything_in_reverse_order(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b", "c")
@@ -105,7 +105,7 @@ def test_rollback_all_undoes_everything_last_applied_first(
 
 
 @pytest.mark.parametrize("name", ["001_add_b.py", "001_add_b", "001", "add_b", "Add b", "add-b"])
-def test_up_and_down_take_a_file_name_a_revision_or_the_name_typed_at_make(
+def test_up_and_down_accept_a_file_name_a_revision_or_the_name_given_to_make(
     engine: sa.Engine, folder: Folder, name: str
 ) -> None:
     folder.tables("add_b")
@@ -113,7 +113,7 @@ def test_up_and_down_take_a_file_name_a_revision_or_the_name_typed_at_make(
     assert migrate_down(engine, name, config=folder.config()).migrations == ("001_add_b",)
 
 
-def test_each_refusal_has_its_own_sentence(
+def test_each_refusal_of_up_and_down_has_its_own_message(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b", "c", "d")
@@ -137,7 +137,7 @@ def test_each_refusal_has_its_own_sentence(
     assert database.all() == before
 
 
-def test_a_reached_goal_is_nothing_to_do(
+def test_up_to_an_applied_and_down_to_a_pending_migration_do_nothing(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.tables("a", "b")
@@ -187,7 +187,7 @@ def test_a_result_raises_its_error_only_when_asked(engine: sa.Engine, folder: Fo
         result.raise_for_error()
 
 
-def test_without_a_database_every_function_answers_with_a_sentence(
+def test_without_a_database_every_function_gives_an_actionable_error(
     folder: Folder, tmp_path: Path
 ) -> None:
     folder.tables("a")

@@ -13,7 +13,7 @@ from my_service.migrate.backends import backend
 from engine.support import Command, Database, Folder
 
 
-def test_a_database_and_a_file_and_the_chain_are_compared_with_each_other(
+def test_diff_compares_a_database_a_file_and_the_chain(
     command: Command, folder: Folder, database: Database, tmp_path: Path
 ) -> None:
     folder.tables("a", "b")
@@ -37,7 +37,7 @@ def test_a_database_and_a_file_and_the_chain_are_compared_with_each_other(
     assert (one["kind"], one["name"], one["change"]) == ("index", "by_hand", "unexpected")
 
 
-def test_another_database_is_read_and_left_as_it_is(
+def test_diff_reads_another_database_without_changing_it(
     command: Command, folder: Folder, new_database: Callable[[], Database]
 ) -> None:
     folder.tables("a")
@@ -50,7 +50,7 @@ def test_another_database_is_read_and_left_as_it_is(
     assert other.schema() == before
 
 
-def test_the_models_are_compared_with_the_chain(command: Command, folder: Folder) -> None:
+def test_diff_compares_the_models_with_the_chain(command: Command, folder: Folder) -> None:
     folder.tables("a")
     table = sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     assert command("migrate diff models chain") == (0, "", "")
@@ -61,7 +61,7 @@ def test_the_models_are_compared_with_the_chain(command: Command, folder: Folder
     assert out.splitlines() == ["- column a.name", "- constraint a.positive"]
 
 
-def test_a_changed_fact_is_told_with_both_values(
+def test_a_changed_property_is_printed_with_both_values(
     command: Command, folder: Folder, database: Database
 ) -> None:
     folder.add("a", "op.execute(\"CREATE TABLE a (id INTEGER, name TEXT DEFAULT 'x')\")")
@@ -72,7 +72,7 @@ def test_a_changed_fact_is_told_with_both_values(
     assert out.endswith(" -> none\n")
 
 
-def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
+def test_a_missing_or_incompatible_file_is_an_error_and_misuse_exits_2(
     command: Command, folder: Folder, tmp_path: Path
 ) -> None:
     folder.tables("a")
@@ -88,7 +88,7 @@ def test_what_cannot_be_compared_is_an_error_and_misuse_exits_2(
 # -- The committed file ----------------------------------------------------------------------------
 
 
-def test_make_and_latest_keep_the_committed_file_current(command: Command, folder: Folder) -> None:
+def test_make_and_latest_update_the_committed_schema_file(command: Command, folder: Folder) -> None:
     file = folder.path / f"schema.{backend.DIALECT}.txt"
     folder.tables("a")
     command("migrate latest")
@@ -106,7 +106,7 @@ def test_make_and_latest_keep_the_committed_file_current(command: Command, folde
     assert "\ntable: c\n" in file.read_text()
 
 
-def test_outside_development_no_file_is_written(
+def test_outside_development_the_schema_file_is_not_written(
     command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = folder.path / f"schema.{backend.DIALECT}.txt"
@@ -118,7 +118,9 @@ def test_outside_development_no_file_is_written(
     assert file.read_text() == ""
 
 
-def test_a_file_of_another_version_is_left_as_it_is(command: Command, folder: Folder) -> None:
+def test_a_schema_file_of_another_server_version_is_not_changed(
+    command: Command, folder: Folder
+) -> None:
     file = folder.path / f"schema.{backend.DIALECT}.txt"
     text = "# Schema snapshot 1: PostgreSQL 9, schema public\n"
     file.write_text(text)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine import command_line
 from engine.support import KIND, Command, Database, Folder
-from engine.test_making import neat
+from engine.test_making import check_with_ruff
 
 on_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="a type of PostgreSQL")
 
@@ -28,12 +28,12 @@ def key() -> sa.Column[int]:
 def made(engine: sa.Engine, folder: Folder, name: str = "change") -> str:
     """Make a migration; return its text."""
     new = make_migration(engine, name, config=folder.config())
-    neat(new.path)
+    check_with_ruff(new.path)
     text: str = new.path.read_text()
     return text
 
 
-def up_and_down_and_up(engine: sa.Engine, folder: Folder) -> None:
+def upgrade_downgrade_upgrade(engine: sa.Engine, folder: Folder) -> None:
     """The usual commands on a migration."""
     run_migrations(engine, config=folder.config()).raise_for_error()
     rollback_migrations(engine, config=folder.config()).raise_for_error()
@@ -49,7 +49,7 @@ class Stored(sa.types.TypeDecorator[object]):  # type: ignore[misc, unused-ignor
     cache_ok = True
 
 
-def test_types_of_one_database_come_with_their_import(engine: sa.Engine, folder: Folder) -> None:
+def test_dialect_types_are_written_with_their_import(engine: sa.Engine, folder: Folder) -> None:
     columns = [sa.Column("stored", Stored())]
     if KIND == "postgresql":
         columns.append(sa.Column("tags", postgresql.ARRAY(sa.Text())))
@@ -59,21 +59,23 @@ def test_types_of_one_database_come_with_their_import(engine: sa.Engine, folder:
     text = made(engine, folder)
     assert text.count(f"from sqlalchemy.dialects import {KIND}") == 1
     assert "Stored" not in text
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
 
 
-def test_an_enum_goes_up_and_down_and_up_again(engine: sa.Engine, folder: Folder) -> None:
+def test_an_enum_migration_upgrades_downgrades_and_upgrades_again(
+    engine: sa.Engine, folder: Folder
+) -> None:
     kind = sa.Enum("draft", "at 100%", "a:b", "it's", name="kind")
     sa.Table("notes", folder.metadata, key(), sa.Column("kind", kind, server_default="draft"))
     sa.Table("pages", folder.metadata, key(), sa.Column("kind", kind))
     made(engine, folder)
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
     with engine.begin() as connection:
         connection.execute(folder.metadata.tables["notes"].insert(), [{"kind": "a:b"}])
 
 
 @on_postgresql
-def test_an_enum_is_made_before_a_column_of_an_existing_table(
+def test_an_enum_type_is_created_before_a_column_of_an_existing_table(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("notes")
@@ -82,11 +84,11 @@ def test_an_enum_is_made_before_a_column_of_an_existing_table(
     sa.Table("notes", folder.metadata, key(), sa.Column("moods", moods))
     text = made(engine, folder)
     assert text.index("CREATE TYPE mood") < text.index("add_column") < text.index("DROP TYPE mood")
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
 
 
 @on_postgresql
-def test_a_type_that_no_column_has_any_more_goes_with_the_last_one(
+def test_an_enum_type_is_dropped_with_its_last_column(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     table = sa.Table("notes", folder.metadata, key())
@@ -97,12 +99,14 @@ def test_a_type_that_no_column_has_any_more_goes_with_the_last_one(
     sa.Table("notes", folder.metadata, key())
     database.ask("CREATE TYPE somebody_elses AS ENUM ('x')")
     made(engine, folder, "second")
-    up_and_down_and_up(engine, folder)
+    upgrade_downgrade_upgrade(engine, folder)
     types = database.ask("SELECT typname FROM pg_type WHERE typtype = 'e'")
     assert types == [("somebody_elses",)]
 
 
-def test_differences_are_listed(engine: sa.Engine, folder: Folder, command: Command) -> None:
+def test_migrate_make_lists_the_differences(
+    engine: sa.Engine, folder: Folder, command: Command
+) -> None:
     folder.add("a", "op.execute('CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, b INTEGER)')")
     folder.add("gone", "op.execute('CREATE TABLE gone (id INTEGER PRIMARY KEY)')")
     run_migrations(engine, config=folder.config())
@@ -119,7 +123,7 @@ def test_differences_are_listed(engine: sa.Engine, folder: Folder, command: Comm
     }
 
 
-def test_a_table_that_no_migration_made_is_left_alone(
+def test_a_table_that_no_migration_created_is_not_dropped(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     folder.add("own", "op.execute('CREATE TABLE own (id INTEGER PRIMARY KEY)')")
@@ -132,7 +136,7 @@ def test_a_table_that_no_migration_made_is_left_alone(
     assert "  drop table own\n" in out
     assert "  drop table legacy  (left out: no migration here made it)\n" in out
     (path,) = folder.versions.glob("*_change.py")
-    neat(path)
+    check_with_ruff(path)
     assert "# op.drop_table(" in path.read_text()
     run_migrations(engine, config=folder.config()).raise_for_error()
     assert database.ask("SELECT * FROM legacy") == [(1, "kept")]
@@ -141,7 +145,7 @@ def test_a_table_that_no_migration_made_is_left_alone(
     assert database.tables() == {"legacy", "own"}
 
 
-def test_a_file_that_only_speaks_of_a_table_did_not_make_it(
+def test_a_migration_that_only_mentions_a_table_did_not_create_it(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("beside legacy", "pass  # legacy was here before")
@@ -172,7 +176,7 @@ def test_drops_are_red_on_a_terminal(engine: sa.Engine, folder: Folder, database
     assert "\x1b[31m  drop table gone\x1b[0m" in shown
 
 
-def test_a_database_that_is_behind_or_away_gets_no_file(
+def test_no_file_is_written_if_the_database_is_behind_or_unreachable(
     engine: sa.Engine, folder: Folder, command: Command
 ) -> None:
     folder.tables("a", "b")
@@ -191,7 +195,9 @@ def test_a_database_that_is_behind_or_away_gets_no_file(
     assert make_migration(nowhere, "c", empty=True, config=folder.config()).path.exists()
 
 
-def test_a_revision_that_is_no_time_is_passed_over(engine: sa.Engine, folder: Folder) -> None:
+def test_a_revision_that_is_not_a_time_is_ignored_for_the_next_one(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.add("odd")
     path = folder.file("001_odd")
     path.write_text(path.read_text().replace("'001'", "'99999999999999'"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
 from my_service.migrate import (
     get_migration_status,
+    migrate_up,
     migration_sql,
     rollback_migrations,
     run_migrations,
@@ -51,7 +54,7 @@ def test_a_missing_file_in_the_middle_is_named(engine: sa.Engine, folder: Folder
     assert error.problem == "003_c follows revision '002', which no file has."
 
 
-def test_a_revision_that_no_file_and_no_history_knows_is_named(
+def test_a_database_revision_without_file_and_history_is_named(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -101,7 +104,7 @@ def test_the_newest_migration_may_be_edited_and_run_again(
     assert "run it again" not in command("migrate latest")[2]
 
 
-def test_accepting_a_change_is_undone_with_the_run_that_failed(
+def test_a_failed_run_does_not_accept_changed_files(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -114,7 +117,7 @@ def test_accepting_a_change_is_undone_with_the_run_that_failed(
     assert database.ask("SELECT checksum FROM migration_history") == checksum
 
 
-def test_other_line_ends_are_no_change(engine: sa.Engine, folder: Folder) -> None:
+def test_different_line_ends_do_not_count_as_a_change(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     path = folder.file("001_a")
@@ -157,7 +160,7 @@ def edit(old: str, new: str) -> Callable[[str], str]:
         (edit("= '001'", "= '002'"), "do not form a chain"),
     ],
 )
-def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(
+def test_an_invalid_file_stops_the_run_before_the_first_migration(
     engine: sa.Engine,
     folder: Folder,
     database: Database,
@@ -173,7 +176,7 @@ def test_a_file_that_cannot_run_stops_the_run_before_the_first_migration(
     assert database.schema() == []
 
 
-def test_files_that_are_no_migrations_are_left_alone(engine: sa.Engine, folder: Folder) -> None:
+def test_files_that_are_not_migrations_are_ignored(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     (folder.versions / "__init__.py").write_text("")
     (folder.versions / ".hidden.py").write_text("1 / 0")
@@ -181,7 +184,7 @@ def test_files_that_are_no_migrations_are_left_alone(engine: sa.Engine, folder: 
     assert run_migrations(engine, config=folder.config()).migrations == ("001_a",)
 
 
-def test_branches_that_were_merged_are_undone_in_the_order_that_was_run(
+def test_merged_branches_are_rolled_back_in_reverse_order_of_execution(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("base", "left")
@@ -193,3 +196,106 @@ def test_branches_that_were_merged_are_undone_in_the_order_that_was_run(
     undone = rollback_migrations(engine, everything=True, config=folder.config())
     assert undone.migrations == ("004_both", "003_right", "002_left", "001_base")
     assert database.tables() == set()
+
+
+def test_a_migration_that_another_depends_on_runs_once(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    folder.add("b", create("b"), 'op.drop_table("b")', after="001")
+    folder.add("c", create("c"), 'op.drop_table("c")', after="001", extra='depends_on = "002"\n')
+    folder.add("join", after=("002", "003"))
+    ran = [name for _ in range(4) for name in migrate_up(engine, config=folder.config()).migrations]
+    assert ran == ["001_a", "002_b", "003_c", "004_join"]
+    assert database.tables() == {"a", "b", "c"}
+    undone = rollback_migrations(engine, everything=True, config=folder.config())
+    assert undone.raise_for_error().migrations == ("004_join", "003_c", "002_b", "001_a")
+
+
+def test_a_missing_dependency_is_named(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("a", extra='depends_on = "nowhere"\n')
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == "parent-missing"
+    assert error.problem == "001_a depends on revision 'nowhere', which no file has."
+
+
+def test_system_exit_during_the_import_is_an_error(engine: sa.Engine, folder: Folder) -> None:
+    folder.add("exits", extra="raise SystemExit(0)\n")
+    assert run_migrations(engine, config=folder.config()).error.code == "file-does-not-import"
+
+
+@pytest.mark.parametrize(
+    "form", ["async def upgrade", "def upgrade() -> None:\n    yield\n\ndef f"]
+)
+def test_an_async_or_generator_upgrade_is_refused(
+    engine: sa.Engine, folder: Folder, form: str
+) -> None:
+    name = folder.add("idle", create("a"))
+    path = folder.file(name)
+    path.write_text(path.read_text().replace("def upgrade", form, 1))
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == "body-is-not-plain" and "001_idle" in error.problem
+
+
+def test_formatting_and_comments_do_not_change_the_checksum_and_sql_does(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    name = folder.add("a", 'op.execute("CREATE TABLE a (id INTEGER)")')
+    run_migrations(engine, config=folder.config())
+    path = folder.file(name)
+    text = path.read_text()
+    path.write_text(
+        text.replace('"""a."""', '"""Said better."""')
+        .replace(
+            "import sqlalchemy as sa\nfrom alembic import op",
+            "from alembic import op\nimport sqlalchemy as sa  # sorted",
+        )
+        .replace(
+            '("CREATE TABLE a (id INTEGER)")',
+            "(\n        'CREATE TABLE a '\n        '(id INTEGER)'\n    )",
+        )
+    )
+    assert path.read_text() != text
+    assert run_migrations(engine, config=folder.config()).success
+    assert not get_migration_status(engine, config=folder.config()).completed[0].changed
+    path.write_text(text.replace("id INTEGER", "id  INTEGER"))
+    assert run_migrations(engine, config=folder.config()).error.code == "files-changed"
+
+
+def test_checksums_of_0_1_0_are_still_accepted(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    (name,) = folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    old = hashlib.sha256(folder.file(name).read_bytes()).hexdigest()
+    database.ask(f"UPDATE migration_history SET checksum = '{old}'")
+    assert run_migrations(engine, config=folder.config()).success
+    assert not get_migration_status(engine, config=folder.config()).completed[0].changed
+
+
+def test_a_missing_folder_is_an_error(engine: sa.Engine, folder: Folder) -> None:
+    config = replace(folder.config(), directory=folder.path / "nowhere")
+    assert run_migrations(engine, config=config).error.code == "folder-missing"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"# \xe9\n", "file-unreadable"), (b"revision = '\n", "file-does-not-import")],
+)
+def test_an_unreadable_file_is_named(
+    engine: sa.Engine, folder: Folder, content: bytes, code: str
+) -> None:
+    folder.file("001_odd").write_bytes(content)
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.code == code and "001_odd.py" in error.problem
+
+
+def test_commands_name_a_missing_file_from_history_and_exit_1(
+    engine: sa.Engine, folder: Folder, command: Command
+) -> None:
+    folder.tables("a", "b", "c")
+    run_migrations(engine, config=folder.config())
+    folder.file("002_b").unlink()
+    for word in ("list", "status", "latest"):
+        code, out, err = command(f"migrate {word}")
+        assert (code, "002_b" in out + err) == (1, True), word

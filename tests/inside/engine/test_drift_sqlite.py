@@ -132,7 +132,7 @@ def test_manual_changes_are_found_and_described(
 
 
 @pytest.mark.parametrize("statement", QUIET)
-def test_what_leaves_the_schema_as_it_was_is_not_drift(take: Take, statement: str) -> None:
+def test_statements_without_effect_on_the_schema_are_not_drift(take: Take, statement: str) -> None:
     assert said(take(SQLITE), take(SQLITE, statement)) == []
 
 
@@ -154,7 +154,7 @@ def test_the_order_of_creation_does_not_matter(take: Take) -> None:
     assert take(*parts) == take(parts[1], parts[0], parts[2])
 
 
-def test_the_order_of_columns_counts_when_it_is_asked_for(take: Take) -> None:
+def test_column_order_is_compared_on_request(take: Take) -> None:
     one, other = "CREATE TABLE a (x INT, y INT)", "CREATE TABLE a (y INT, x INT)"
     assert said(take(one), take(other)) == []
     assert said(take(one, column_order=True), take(other, column_order=True)) == [
@@ -162,7 +162,7 @@ def test_the_order_of_columns_counts_when_it_is_asked_for(take: Take) -> None:
     ]
 
 
-def test_names_that_are_words_of_sql_keep_their_quotes(take: Take) -> None:
+def test_names_that_are_sql_keywords_keep_their_quotes(take: Take) -> None:
     snapshot = take('CREATE TABLE "order" ("check" INTEGER, "select" TEXT DEFAULT "Ab", "a b" INT)')
     assert [(item.kind, item.name) for item in snapshot.items] == [
         ("column", '"order"."a b"'),
@@ -173,7 +173,7 @@ def test_names_that_are_words_of_sql_keep_their_quotes(take: Take) -> None:
     assert snapshot.items[2].facts == {"type": "TEXT", "default": "'Ab'"}
 
 
-def test_two_constraints_of_the_same_column_are_two(take: Take) -> None:
+def test_constraints_of_the_same_column_are_separate_items(take: Take) -> None:
     one = take(
         "CREATE TABLE a (x INT REFERENCES b (y) REFERENCES c (z) CHECK (x > 1) CHECK (x < 9))"
     )

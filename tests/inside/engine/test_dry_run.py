@@ -10,12 +10,12 @@ from shutil import which
 
 import pytest
 import sqlalchemy as sa
-from my_service.migrate import migration_sql, run_migrations
+from my_service.migrate import migration_sql, rollback_migrations, run_migrations
 
 from engine.support import KIND, Command, Database, Folder, create
 
 
-def feed(database: Database, sql: str) -> None:
+def run_script(database: Database, sql: str) -> None:
     """Run a script like psql or the sqlite3 shell."""
     assert not sql or sql.startswith((".bail on\n", "\\set ON_ERROR_STOP on\n", "BEGIN", "SET"))
     url = sa.make_url(database.address)
@@ -50,7 +50,7 @@ def piped(*command: str, sql: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def twins(new_database: Callable[[], Database]) -> tuple[Database, Database]:
+def two_databases(new_database: Callable[[], Database]) -> tuple[Database, Database]:
     """Two empty databases."""
     return new_database(), new_database()
 
@@ -65,9 +65,9 @@ def same(one: Database, other: Database) -> None:
 
 @pytest.mark.parametrize("extra", ["", "transaction = False\n"])
 def test_the_printed_sql_gives_the_same_schema_and_history(
-    twins: tuple[Database, Database], folder: Folder, extra: str
+    two_databases: tuple[Database, Database], folder: Folder, extra: str
 ) -> None:
-    by_engine, by_hand = twins
+    by_engine, by_hand = two_databases
     folder.tables("a", "b")
     rounds: list[Callable[[], object]] = [
         lambda: folder.add("alone", 'op.create_index("a_idx", "a", ["id"])', extra=extra),
@@ -84,7 +84,7 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
         sql = migration_sql(engine, config=folder.config())
         engine.dispose()
         assert by_hand.all() == before
-        feed(by_hand, sql)
+        run_script(by_hand, sql)
         engine = by_engine.engine()
         run_migrations(engine, config=folder.config()).raise_for_error()
         engine.dispose()
@@ -96,27 +96,29 @@ def test_the_printed_sql_gives_the_same_schema_and_history(
     engine.dispose()
 
 
-def test_stamped_migrations_are_adopted_in_print_too(
-    twins: tuple[Database, Database], folder: Folder
+def test_printed_sql_records_stamped_migrations_too(
+    two_databases: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.tables("a", "b")
-    for database in twins:
+    for database in two_databases:
         engine = database.engine()
         run_migrations(engine, config=folder.config())
         engine.dispose()
         database.ask("DELETE FROM migration_history")
     folder.tables("c")
-    by_engine, by_hand = (database.engine() for database in twins)
-    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    by_engine, by_hand = (database.engine() for database in two_databases)
+    run_script(two_databases[1], migration_sql(by_hand, config=folder.config()))
     run_migrations(by_engine, config=folder.config()).raise_for_error()
     by_engine.dispose()
     by_hand.dispose()
-    assert [row[1:] for row in twins[0].history()] == [row[1:] for row in twins[1].history()]
-    same(*twins)
+    assert [row[1:] for row in two_databases[0].history()] == [
+        row[1:] for row in two_databases[1].history()
+    ]
+    same(*two_databases)
 
 
 @pytest.mark.skipif(KIND == "sqlite" and not which("sqlite3"), reason="there is no sqlite3")
-def test_a_script_that_fails_in_a_shell_ends_as_failed_and_undoes_all(
+def test_a_printed_script_that_fails_exits_with_an_error_and_rolls_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("fails", [create("a"), create("taken"), create("b")])
@@ -130,9 +132,7 @@ def test_a_script_that_fails_in_a_shell_ends_as_failed_and_undoes_all(
     assert sa.inspect(database.engine()).get_table_names() == ["taken"]
 
 
-def test_a_migration_that_cannot_be_printed_is_refused_with_a_sentence(
-    command: Command, folder: Folder
-) -> None:
+def test_a_migration_that_cannot_be_printed_is_an_error(command: Command, folder: Folder) -> None:
     folder.add("bad", "1 / 0")
     code, out, err = command("migrate latest --sql")
     assert (code, out) == (1, "")
@@ -141,7 +141,7 @@ def test_a_migration_that_cannot_be_printed_is_refused_with_a_sentence(
 
 @pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
 def test_triggers_and_repeated_rows_are_printed_as_often_as_they_ran(
-    twins: tuple[Database, Database], folder: Folder
+    two_databases: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.add(
         "a",
@@ -158,19 +158,19 @@ def test_triggers_and_repeated_rows_are_printed_as_often_as_they_ran(
             "op.execute('PRAGMA user_version = 3')",
         ],
     )
-    by_engine, by_hand = (database.engine() for database in twins)
-    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    by_engine, by_hand = (database.engine() for database in two_databases)
+    run_script(two_databases[1], migration_sql(by_hand, config=folder.config()))
     run_migrations(by_engine, config=folder.config()).raise_for_error()
     by_engine.dispose()
     by_hand.dispose()
     for asked in ("SELECT n FROM log ORDER BY n", "PRAGMA user_version"):
-        assert twins[0].ask(asked) == twins[1].ask(asked)
-    same(*twins)
+        assert two_databases[0].ask(asked) == two_databases[1].ask(asked)
+    same(*two_databases)
 
 
 @pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
-def test_a_rebuild_is_printed_and_keeps_the_children(
-    twins: tuple[Database, Database], folder: Folder
+def test_a_printed_table_rebuild_keeps_the_rows_that_refer_to_it(
+    two_databases: tuple[Database, Database], folder: Folder
 ) -> None:
     folder.add("parents", [create("a"), "op.execute('INSERT INTO a VALUES (1)')"])
     folder.add(
@@ -188,10 +188,29 @@ def test_a_rebuild_is_printed_and_keeps_the_children(
             '    batch.alter_column("id", type_=sa.BigInteger)',
         ],
     )
-    by_engine, by_hand = (database.engine() for database in twins)
-    feed(twins[1], migration_sql(by_hand, config=folder.config()))
+    by_engine, by_hand = (database.engine() for database in two_databases)
+    run_script(two_databases[1], migration_sql(by_hand, config=folder.config()))
     run_migrations(by_engine, config=folder.config()).raise_for_error()
     by_engine.dispose()
     by_hand.dispose()
-    assert twins[1].ask("SELECT count(*) FROM child") == [(1,)]
-    same(*twins)
+    assert two_databases[1].ask("SELECT count(*) FROM child") == [(1,)]
+    same(*two_databases)
+
+
+def test_printed_sql_runs_after_a_full_rollback_and_keeps_every_value(
+    engine: sa.Engine, folder: Folder, new_database: Callable[[], Database], database: Database
+) -> None:
+    folder.add(
+        "values",
+        [
+            'op.execute("CREATE TABLE v (t TEXT, f FLOAT)  -- remark")',
+            't = sa.table("v", sa.column("t", sa.String), sa.column("f", sa.Float))',
+            'op.bulk_insert(t, [{"t": "a\\tb; -- c\'s", "f": 0.1 + 0.2}])',
+        ],
+        'op.execute("DROP TABLE v")',
+    )
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    rollback_migrations(engine, everything=True, config=folder.config()).raise_for_error()
+    run_script(database, migration_sql(engine, config=folder.config()))
+    assert database.ask("SELECT t, f FROM v") == [("a\tb; -- c's", 0.1 + 0.2)]
+    assert run_migrations(engine, config=folder.config()).migrations == ()

@@ -60,7 +60,7 @@ def age(database: Database, registration: Registration, seconds: float) -> None:
     database.ask(f"UPDATE service_instances SET beat_at = {moment} WHERE id = '{registration.id}'")
 
 
-def test_a_contract_waits_for_an_instance_that_lacks_it_and_names_the_instance(
+def test_a_contract_waits_for_an_instance_that_lacks_it_and_names_it(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -91,7 +91,7 @@ def test_a_held_back_migration_affects_readiness_only_if_it_adds_something(
 
 
 @pytest.mark.parametrize("end", ["removed", "silent"])
-def test_the_gate_opens_when_the_last_old_instance_is_gone(
+def test_a_contract_runs_when_the_last_old_instance_is_gone(
     engine: sa.Engine, folder: Folder, database: Database, end: str
 ) -> None:
     expand_and_contract(folder)
@@ -111,7 +111,7 @@ def test_the_gate_opens_when_the_last_old_instance_is_gone(
     assert [instance.version for instance in get_instances(engine, config=new)] == ["2.0"]
 
 
-def test_an_instance_that_wakes_up_after_the_contract_is_refused(
+def test_an_instance_that_resumes_after_the_contract_is_refused(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -130,7 +130,7 @@ def test_an_instance_that_wakes_up_after_the_contract_is_refused(
     assert get_instances(engine, config=new) == []
 
 
-def test_an_instance_that_wakes_while_the_gate_is_looked_at_stays(
+def test_a_stale_instance_that_beats_before_its_removal_stays_registered(
     engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.tables("a")
@@ -148,9 +148,7 @@ def test_an_instance_that_wakes_while_the_gate_is_looked_at_stays(
     assert one.beat()
 
 
-def test_an_instance_does_not_register_twice_nor_remove_another(
-    engine: sa.Engine, folder: Folder
-) -> None:
+def test_an_instance_removes_only_its_own_registration(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     one, other = (Registration(engine, folder.config()) for _ in range(2))
     one.register()
@@ -172,14 +170,16 @@ def test_an_instance_with_unknown_files_holds_a_contract_back(
     assert run_migrations(engine, config=folder.config()).held_back == ("003_drop_a",)
 
 
-def test_another_service_holds_nothing_back(engine: sa.Engine, folder: Folder) -> None:
+def test_an_instance_of_another_service_does_not_hold_a_contract_back(
+    engine: sa.Engine, folder: Folder
+) -> None:
     expand_and_contract(folder)
     other = release(folder, "1.0", without=1)
     Registration(engine, replace(other, service="other")).register()
     assert run_migrations(engine, config=folder.config()).held_back == ()
 
 
-def test_migrate_contract_waits_is_refused_and_forces(
+def test_migrate_contract_waits_for_old_instances_or_is_refused(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     expand_and_contract(folder)
@@ -201,7 +201,7 @@ def test_migrate_contract_waits_is_refused_and_forces(
     assert finish(waiting)[:2] == (0, "Batch 2 run: 1 migration\n")
 
 
-def test_force_runs_a_contract_in_spite_of_an_instance_that_lacks_it(
+def test_force_runs_a_contract_despite_an_instance_that_lacks_it(
     engine: sa.Engine, folder: Folder, command: Command, database: Database
 ) -> None:
     expand_and_contract(folder)
@@ -211,7 +211,7 @@ def test_force_runs_a_contract_in_spite_of_an_instance_that_lacks_it(
     assert can_serve(engine, old)[0] is False
 
 
-def test_a_rolled_back_contract_lets_the_older_release_in_again(
+def test_an_older_release_can_register_after_the_contract_is_rolled_back(
     engine: sa.Engine, folder: Folder
 ) -> None:
     expand_and_contract(folder)
@@ -225,7 +225,7 @@ def test_a_rolled_back_contract_lets_the_older_release_in_again(
 
 
 @pytest.mark.parametrize("extra", ["", "transaction = False\n"])
-def test_nobody_registers_while_a_contract_runs(
+def test_no_instance_registers_while_a_contract_runs(
     engine: sa.Engine, folder: Folder, database: Database, extra: str
 ) -> None:
     folder.tables("a", "b")
@@ -252,7 +252,7 @@ def test_nobody_registers_while_a_contract_runs(
 
 
 @pytest.mark.skipif(KIND != "postgresql", reason="elsewhere it takes the migrators' lock")
-def test_registering_waits_for_no_other_migration(engine: sa.Engine, folder: Folder) -> None:
+def test_registering_does_not_wait_for_other_migrations(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     with migration_lock(engine, 5):
         Registration(engine, folder.config(lock_timeout=0)).register()
@@ -277,7 +277,7 @@ def test_the_gate_works_through_a_pooler(
         engine.dispose()
 
 
-def test_an_instance_that_registers_between_the_look_and_the_lock_is_seen(
+def test_an_instance_that_registers_just_before_the_lock_holds_the_contract_back(
     engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expand_and_contract(folder)
@@ -294,7 +294,7 @@ def test_an_instance_that_registers_between_the_look_and_the_lock_is_seen(
     assert bool(result.held_back) is (KIND == "postgresql")
 
 
-def test_a_contract_does_not_run_while_one_registers(
+def test_a_contract_does_not_run_while_an_instance_registers(
     engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expand_and_contract(folder)
@@ -304,7 +304,7 @@ def test_a_contract_does_not_run_while_one_registers(
     assert (result.held_back, result.held_by) == (("003_drop_a",), (gate.REGISTERING,))
 
 
-def test_a_running_replica_applies_what_waited_for_the_last_old_one(
+def test_a_running_replica_applies_a_contract_after_the_last_old_one_ends(
     engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expand_and_contract(folder)
@@ -320,7 +320,9 @@ def test_a_running_replica_applies_what_waited_for_the_last_old_one(
         replica.close()
 
 
-def test_in_production_that_is_on_by_default_as_long_as_starts_migrate(database: Database) -> None:
+def test_replicas_apply_contracts_by_default_in_production_with_auto_migrate(
+    database: Database,
+) -> None:
     assert in_production(database).runs_contracts
     assert not in_production(database, auto_migrate=False).runs_contracts
     assert not in_production(database, auto_contract=False).runs_contracts
@@ -351,7 +353,7 @@ class Began(Observer):
         self.began.set()
 
 
-def test_many_starts_and_contracts_at_once_never_leave_an_old_instance_on_a_new_schema(
+def test_parallel_starts_and_contracts_leave_no_old_instance_on_a_new_schema(
     database: Database, folder: Folder
 ) -> None:
     expand_and_contract(folder)

@@ -37,7 +37,9 @@ FAIL = "op.execute('this is no SQL')"
 ALONE = "transaction = False\n"
 
 
-def test_runs_are_listed_newest_first_with_who_and_what(engine: sa.Engine, folder: Folder) -> None:
+def test_runs_are_listed_newest_first_with_host_process_and_release(
+    engine: sa.Engine, folder: Folder
+) -> None:
     config = folder.config(load_release=lambda: "1.2.3")
     folder.tables("a", "b")
     run_migrations(engine, config=config)
@@ -51,7 +53,7 @@ def test_runs_are_listed_newest_first_with_who_and_what(engine: sa.Engine, folde
     assert {newest.state, oldest.state} == {RunState.APPLIED}
 
 
-def test_preparation_before_a_migration_is_not_its_duration(
+def test_the_duration_of_a_run_excludes_loading_the_models(
     engine: sa.Engine, folder: Folder
 ) -> None:
     prepared: list[datetime] = []
@@ -66,7 +68,7 @@ def test_preparation_before_a_migration_is_not_its_duration(
     assert prepared and run.started_at >= max(prepared)
 
 
-def test_an_undone_migration_shows_when(engine: sa.Engine, folder: Folder) -> None:
+def test_a_rolled_back_run_has_the_time_of_its_rollback(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a", "b")
     run_migrations(engine, config=folder.config())
     migrate_down(engine, config=folder.config())
@@ -78,7 +80,7 @@ def test_an_undone_migration_shows_when(engine: sa.Engine, folder: Folder) -> No
     assert run.undone_at is not None and run.undone_at >= run.started_at
 
 
-def test_a_failed_run_is_kept_with_its_error_and_changes_nothing_else(
+def test_a_failed_run_is_recorded_with_its_error_and_changes_nothing_else(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -93,7 +95,7 @@ def test_a_failed_run_is_kept_with_its_error_and_changes_nothing_else(
     assert (failed.pid, done.state) == (os.getpid(), RunState.APPLIED)
 
 
-def test_a_failure_after_others_of_its_run_comes_after_them(
+def test_a_failure_is_listed_after_the_applied_migrations_of_its_run(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -104,14 +106,14 @@ def test_a_failure_after_others_of_its_run_comes_after_them(
     assert (failed.migrations, done.migrations) == (("003_bad",), ("001_a", "002_alone"))
 
 
-def test_a_rollback_that_fails_is_kept_too(engine: sa.Engine, folder: Folder) -> None:
+def test_a_failed_rollback_is_recorded(engine: sa.Engine, folder: Folder) -> None:
     folder.add("stuck", create("a"), FAIL)
     run_migrations(engine, config=folder.config())
     rollback_migrations(engine, config=folder.config())
     assert read_runs(engine, config=folder.config())[0].migrations == ("001_stuck",)
 
 
-def test_the_same_failure_again_is_counted_and_others_are_bounded(
+def test_repeated_failures_are_counted_and_the_number_of_failures_is_limited(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -131,7 +133,7 @@ def test_the_same_failure_again_is_counted_and_others_are_bounded(
     assert "no" * (KEPT_RUNS + 2) in (failures[0].error or {})["problem"]
 
 
-def test_a_first_run_that_fails_leaves_the_database_as_it_was(
+def test_a_failed_first_run_does_not_change_the_database(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -143,7 +145,7 @@ def test_a_first_run_that_fails_leaves_the_database_as_it_was(
     assert read_runs(engine, config=folder.config()) == []
 
 
-def test_a_refusal_is_kept_where_there_is_a_history(
+def test_a_refused_run_is_recorded_if_there_is_a_history(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -164,7 +166,7 @@ def test_a_refusal_is_kept_where_there_is_a_history(
     assert (refused.state, refused.times, refused.migrations) == (RunState.FAILED, 2, ())
 
 
-def test_tables_of_somebody_else_stay_alone(
+def test_a_refused_run_adds_nothing_to_a_foreign_database(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     database.ask("CREATE TABLE a (id integer)")
@@ -175,7 +177,7 @@ def test_tables_of_somebody_else_stay_alone(
     assert database.schema() == before
 
 
-def test_a_migrator_that_waits_in_vain_gets_only_this_error(
+def test_a_lock_timeout_is_not_recorded(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -189,7 +191,7 @@ def test_a_migrator_that_waits_in_vain_gets_only_this_error(
     assert len(read_runs(engine, config=folder.config())) == 1
 
 
-def test_an_interrupted_run_is_kept(engine: sa.Engine, folder: Folder) -> None:
+def test_an_interrupted_run_is_recorded(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("done")
     run_migrations(engine, config=folder.config())
     folder.add("quick", create("a"))
@@ -201,7 +203,7 @@ def test_an_interrupted_run_is_kept(engine: sa.Engine, folder: Folder) -> None:
     assert (run.error or {})["code"] == "interrupted"
 
 
-def test_a_contract_that_waits_is_kept_with_what_it_waits_for(
+def test_a_held_back_contract_is_recorded_with_its_reason(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -217,7 +219,7 @@ def test_a_contract_that_waits_is_kept_with_what_it_waits_for(
     assert read_stats(engine, config=folder.config()).held_back == 2
 
 
-def test_a_run_says_which_backup_was_made_before_it(engine: sa.Engine, folder: Folder) -> None:
+def test_a_run_records_the_backup_made_before_it(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config(before_run=lambda *_: "first"))
     folder.add("bad", FAIL)
@@ -227,7 +229,7 @@ def test_a_run_says_which_backup_was_made_before_it(engine: sa.Engine, folder: F
     assert [run.remarks[-1] for run in runs] == ["backup second", "backup first"]
 
 
-def test_a_history_that_cannot_be_written_hides_no_error(
+def test_a_history_that_cannot_be_written_does_not_hide_the_error(
     engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.tables("a")
@@ -242,7 +244,7 @@ def test_a_history_that_cannot_be_written_hides_no_error(
     assert result.error is not None and result.error.code == "migration-failed"
 
 
-def test_a_history_of_an_older_release_gets_the_columns(
+def test_a_history_of_an_older_release_gets_missing_columns(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -259,7 +261,7 @@ def test_a_history_of_an_older_release_gets_the_columns(
     ]
 
 
-def test_pages_hold_each_run_once(engine: sa.Engine, folder: Folder) -> None:
+def test_pages_contain_each_run_once(engine: sa.Engine, folder: Folder) -> None:
     for name in "abc":
         folder.tables(name)
         run_migrations(engine, config=folder.config())
@@ -286,7 +288,7 @@ def test_runs_of_one_migration_are_found_by_all_its_names(
     assert read_runs(engine, config=folder.config(), migration="token") == []
 
 
-def test_the_slowest_statements_are_kept_and_no_value_in_them(
+def test_the_slowest_statements_are_recorded_without_values(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     insert = 'op.execute(sa.text("INSERT INTO a VALUES (:id)").bindparams(id=4711))'
@@ -313,16 +315,16 @@ def test_the_slowest_statements_are_kept_and_no_value_in_them(
         ("SELECT 1 -- secret\n/* secret */", "SELECT ? ? ?"),
     ],
 )
-def test_values_are_left_out(statement: str, kept: str) -> None:
+def test_values_are_removed_from_statements(statement: str, kept: str) -> None:
     assert without_values(statement) == kept
 
 
-def test_a_long_statement_is_cut_after_its_values_are_gone() -> None:
+def test_a_long_statement_is_shortened_after_its_values_are_removed() -> None:
     assert without_values("SELECT '" + "x" * 1000 + "'") == "SELECT ?"
     assert len(without_values("SELECT " + "column, " * 1000)) == KEPT_CHARACTERS
 
 
-def test_timings_keep_the_slowest_alone() -> None:
+def test_timings_keep_only_the_slowest() -> None:
     timings = Timings()
     for number in range(100):
         timings.add(f"SELECT a{number}", seconds=number % 50, rows=None)
@@ -330,7 +332,7 @@ def test_timings_keep_the_slowest_alone() -> None:
     assert timings.take() == []
 
 
-class Heard(Observer):
+class EventRecorder(Observer):
     """Records the events."""
 
     def __init__(self) -> None:
@@ -349,10 +351,10 @@ class Heard(Observer):
         self.events.append(("statement", statement.split()[0], rows))
 
 
-def test_an_observer_hears_of_the_run_its_migrations_and_their_statements(
+def test_an_observer_receives_run_migration_and_statement_events(
     engine: sa.Engine, folder: Folder
 ) -> None:
-    heard = Heard()
+    heard = EventRecorder()
     folder.add("a", [create("a"), "op.execute('INSERT INTO a VALUES (1), (2)')"])
     run_migrations(engine, config=folder.config(observer=heard))
     run_migrations(engine, config=folder.config(observer=heard))
@@ -376,7 +378,7 @@ def test_stats_count_runs_and_time_each_migration(engine: sa.Engine, folder: Fol
     assert any("CREATE TABLE a" in one["statement"] for one in stats.statements)
 
 
-def test_the_commands_tell_the_same(command: Command, folder: Folder) -> None:
+def test_history_and_stats_print_the_recorded_runs(command: Command, folder: Folder) -> None:
     folder.tables("a")
     assert command("migrate latest")[0] == 0
     folder.add("bad", FAIL)
@@ -424,7 +426,7 @@ def test_stats_compare_with_another_environment(
     assert "003_c\t\t0.250\t0.500\n" in out
 
 
-def test_a_database_without_history_has_none_to_tell(command: Command) -> None:
+def test_history_and_stats_are_empty_without_a_history(command: Command) -> None:
     assert command("migrate history --json")[:2] == (0, "[]\n")
     assert command("migrate history")[2] == "No run is recorded\n"
     assert printed_json(command("migrate stats --json")[1])["runs"] == 0

@@ -37,7 +37,7 @@ def dangerous(engine: sa.Engine, folder: Folder) -> Folder:
 # -- Which migrations ----------------------------------------------------------------------------
 
 
-def test_pending_migrations_are_linted_and_the_database_does_not_change(
+def test_linting_pending_migrations_does_not_change_the_database(
     command: Command, database: Database, dangerous: Folder
 ) -> None:
     before = database.all()
@@ -48,14 +48,14 @@ def test_pending_migrations_are_linted_and_the_database_does_not_change(
     assert database.all() == before
 
 
-def test_where_nothing_hurts_the_exit_code_is_0(command: Command, folder: Folder) -> None:
+def test_without_findings_the_exit_code_is_0(command: Command, folder: Folder) -> None:
     folder.tables("a", "b")
     folder.add("drop_a", DROP, MAKE)  # the same run made it
     code, out, _ = command("migrate lint")
     assert (code, out.splitlines()[-1]) == (0, "3 migrations linted, 0 findings.")
 
 
-def test_where_nothing_is_pending_nothing_is_linted(
+def test_without_pending_migrations_nothing_is_linted(
     command: Command, engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -63,7 +63,7 @@ def test_where_nothing_is_pending_nothing_is_linted(
     assert command("migrate lint")[:2] == (0, "0 migrations linted, 0 findings.\n")
 
 
-def test_named_ones_are_linted_with_all_that_comes_before_applied(
+def test_named_migrations_are_linted_after_applying_those_before_them(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a", "b")
@@ -74,7 +74,7 @@ def test_named_ones_are_linted_with_all_that_comes_before_applied(
     assert [finding.migration for finding in report.findings] == ["004_drop_b"]
 
 
-def test_those_since_a_revision_are_linted(command: Command, folder: Folder) -> None:
+def test_since_lints_the_migrations_after_a_revision(command: Command, folder: Folder) -> None:
     folder.tables("a", "b")
     folder.add("drop_a", DROP, MAKE)
     folder.add("more", create("c"), 'op.drop_table("c")')
@@ -86,7 +86,7 @@ def test_those_since_a_revision_are_linted(command: Command, folder: Folder) -> 
 
 
 @pytest.mark.parametrize("line", ["a --since 001", "--added a", "--json --format github"])
-def test_what_excludes_each_other_is_misuse(command: Command, folder: Folder, line: str) -> None:
+def test_contradictory_options_are_misuse(command: Command, folder: Folder, line: str) -> None:
     folder.tables("a", "b")
     assert command(f"migrate lint {line}")[0] == 2
 
@@ -114,7 +114,7 @@ def branch(folder: Folder) -> Folder:
 
 
 @pytest.mark.parametrize("is_committed", [True, False])
-def test_only_what_the_branch_adds_is_linted(
+def test_added_lints_only_migrations_of_the_branch(
     command: Command, branch: Folder, is_committed: bool
 ) -> None:
     if is_committed:
@@ -124,14 +124,14 @@ def test_only_what_the_branch_adds_is_linted(
     assert (code, out.splitlines()[-1]) == (1, "1 migration linted, 1 finding.")
 
 
-def test_a_hook_of_a_linked_worktree_lints_only_what_the_branch_adds(
+def test_added_works_in_a_hook_of_a_linked_worktree(
     branch: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(branch.path / ".git"))  # as git does for such a hook
     assert added_migrations(branch.config()) == ["003_drop_a"]
 
 
-def test_a_branch_that_adds_none_needs_no_database(
+def test_added_needs_no_database_if_the_branch_adds_no_migration(
     command: Command, branch: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch.file("003_drop_a").unlink()
@@ -139,7 +139,7 @@ def test_a_branch_that_adds_none_needs_no_database(
     assert command("migrate lint --added") == (0, "0 migrations linted, 0 findings.\n", "")
 
 
-def test_what_the_default_branch_got_meanwhile_is_not_the_branch_s(branch: Folder) -> None:
+def test_added_ignores_newer_migrations_of_the_default_branch(branch: Folder) -> None:
     git(branch, "stash", "--include-untracked")
     git(branch, "switch", "main")
     branch.add("later", create("d"))
@@ -150,7 +150,7 @@ def test_what_the_default_branch_got_meanwhile_is_not_the_branch_s(branch: Folde
     assert added_migrations(branch.config()) == ["003_drop_a"]
 
 
-def test_a_pull_request_is_compared_with_its_target(
+def test_added_compares_a_pull_request_with_its_target_branch(
     branch: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(branch, "add", ".")
@@ -160,7 +160,7 @@ def test_a_pull_request_is_compared_with_its_target(
     assert added_migrations(branch.config()) == []
 
 
-def test_without_a_repository_all_pending_are_linted_and_it_says_so(
+def test_added_without_a_repository_lints_all_pending_with_a_notice(
     command: Command, dangerous: Folder
 ) -> None:
     code, out, err = command("migrate lint --added")
@@ -168,7 +168,7 @@ def test_without_a_repository_all_pending_are_linted_and_it_says_so(
     assert "no default branch" in err
 
 
-def test_without_git_all_pending_are_linted(
+def test_added_without_git_lints_all_pending(
     dangerous: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -178,14 +178,14 @@ def test_without_git_all_pending_are_linted(
 # -- Reports -------------------------------------------------------------------------------------
 
 
-def test_the_report_is_json_too(command: Command, dangerous: Folder) -> None:
+def test_the_report_can_be_json(command: Command, dangerous: Folder) -> None:
     code, out, _ = command("migrate lint --json")
     shown = json.loads(out)
     assert (code, shown["success"], shown["linted"]) == (1, False, ["003_drop_a"])
     assert shown["findings"][0]["code"] == "breaks-old-code"
 
 
-def test_github_gets_paths_from_the_checkout_on(
+def test_the_github_format_has_paths_relative_to_the_checkout(
     command: Command, dangerous: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_WORKSPACE", str(dangerous.path))
@@ -194,7 +194,7 @@ def test_github_gets_paths_from_the_checkout_on(
     assert out.startswith("::error file=versions/003_drop_a.py,line=11,title=breaks-old-code")
 
 
-def test_what_the_file_accepts_is_no_finding(command: Command, dangerous: Folder) -> None:
+def test_lint_ignore_of_a_file_accepts_a_finding(command: Command, dangerous: Folder) -> None:
     accept = 'lint_ignore = {"breaks-old-code": "nobody ever used it"}'
     edit(dangerous.file("003_drop_a"), "down_revision", f"{accept}\ndown_revision")
     code, out, _ = command("migrate lint")
@@ -202,7 +202,7 @@ def test_what_the_file_accepts_is_no_finding(command: Command, dangerous: Folder
     assert "(nobody ever used it)" in out
 
 
-def test_lint_ignore_that_is_no_dict_is_refused(command: Command, dangerous: Folder) -> None:
+def test_lint_ignore_must_be_a_dict(command: Command, dangerous: Folder) -> None:
     edit(dangerous.file("003_drop_a"), "down_revision", 'lint_ignore = ["lossy"]\ndown_revision')
     code, _, err = command("migrate lint")
     assert code == 1
@@ -217,7 +217,7 @@ def edit(path: Path, old: str, new: str) -> None:
 # -- The scratch database ------------------------------------------------------------------------
 
 
-def test_each_migration_before_is_applied_by_itself(engine: sa.Engine, folder: Folder) -> None:
+def test_earlier_migrations_are_applied_one_at_a_time(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     folder.add("index", 'op.create_index("i", "a", ["id"])', extra="transaction = False")
     folder.add("drop_a", DROP, MAKE)
@@ -225,7 +225,7 @@ def test_each_migration_before_is_applied_by_itself(engine: sa.Engine, folder: F
     assert report.linted == ("003_drop_a",)
 
 
-def test_one_before_that_needs_rows_is_named(engine: sa.Engine, folder: Folder) -> None:
+def test_an_earlier_migration_that_needs_rows_is_named(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     folder.add("needs_rows", "assert op.get_bind().scalar(sa.text('SELECT id FROM a'))")
     folder.tables("b")
@@ -234,13 +234,13 @@ def test_one_before_that_needs_rows_is_named(engine: sa.Engine, folder: Folder) 
     assert error.value.code == "does-not-run-on-empty"
 
 
-def test_one_that_fails_itself_is_a_finding(engine: sa.Engine, folder: Folder) -> None:
+def test_a_linted_migration_that_fails_is_a_finding(engine: sa.Engine, folder: Folder) -> None:
     folder.add("wrong", 'op.execute("SELECT nothing")')
     (finding,) = lint_migrations(engine, config=folder.config()).findings
     assert finding.code == "fails"
 
 
-def test_small_tables_are_named_in_the_settings(
+def test_lint_small_tables_excludes_tables_from_findings(
     command: Command, engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.tables("a", "b")
@@ -252,7 +252,7 @@ def test_small_tables_are_named_in_the_settings(
 
 
 @on_postgresql
-def test_it_is_made_on_the_server_of_lint_database_url(
+def test_the_scratch_database_is_on_the_server_of_lint_database_url(
     command: Command,
     database: Database,
     dangerous: Folder,
@@ -283,7 +283,9 @@ def in_production(command: Command, monkeypatch: pytest.MonkeyPatch, database: D
 
 
 @pytest.mark.usefixtures("in_production", "dangerous")
-def test_in_production_latest_warns_and_goes_on(command: Command, database: Database) -> None:
+def test_in_production_latest_prints_findings_and_continues(
+    command: Command, database: Database
+) -> None:
     code, out, err = command("migrate latest")
     assert (code, out) == (0, "Batch 2 run: 1 migration\n")
     assert "Old code uses table a" in err
@@ -291,7 +293,7 @@ def test_in_production_latest_warns_and_goes_on(command: Command, database: Data
 
 
 @pytest.mark.usefixtures("in_production", "dangerous")
-def test_in_production_latest_says_nothing_when_it_is_off(
+def test_in_production_latest_does_not_lint_if_migration_lint_is_off(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "off")
@@ -300,7 +302,7 @@ def test_in_production_latest_says_nothing_when_it_is_off(
 
 @pytest.mark.usefixtures("in_production", "dangerous")
 @pytest.mark.parametrize("line", ["migrate latest", "migrate up", "migrate contract"])
-def test_every_command_that_applies_migrations_looks_first(
+def test_every_command_that_applies_migrations_lints_first(
     command: Command, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "error")
@@ -311,7 +313,7 @@ def test_every_command_that_applies_migrations_looks_first(
     assert (code, "Old code uses table a" in err) == (0, True)
 
 
-def test_up_looks_at_the_next_one_alone(
+def test_up_lints_only_the_next_migration(
     command: Command, engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "error")
@@ -324,7 +326,7 @@ def test_up_looks_at_the_next_one_alone(
 
 
 @pytest.mark.usefixtures("dangerous")
-def test_where_nothing_is_to_be_linted_the_linter_is_not_imported(
+def test_the_linter_is_not_imported_if_nothing_is_linted(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("my_service.migrate.lint")]:
@@ -338,7 +340,7 @@ def test_where_nothing_is_to_be_linted_the_linter_is_not_imported(
 
 @pytest.mark.usefixtures("in_production", "dangerous")
 @pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
-def test_a_failing_linter_stops_a_run_only_with_error(
+def test_a_crash_of_the_linter_stops_a_run_only_at_level_error(
     command: Command, monkeypatch: pytest.MonkeyPatch, level: str, code: int
 ) -> None:
     def check(*_: object) -> None:
@@ -352,7 +354,7 @@ def test_a_failing_linter_stops_a_run_only_with_error(
 
 
 @pytest.mark.parametrize("environment", ["production", "development"])
-def test_error_refuses_danger_and_lets_the_rest_through(
+def test_level_error_refuses_dangerous_migrations_and_runs_others(
     command: Command,
     database: Database,
     dangerous: Folder,
@@ -374,7 +376,7 @@ def test_error_refuses_danger_and_lets_the_rest_through(
     assert command("migrate latest")[0] == 0
 
 
-def test_error_lets_an_empty_database_be_filled(
+def test_level_error_does_not_stop_the_first_run_on_an_empty_database(
     command: Command, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_LINT", "error")
@@ -382,7 +384,7 @@ def test_error_lets_an_empty_database_be_filled(
     assert command("migrate latest")[0] == 0
 
 
-def test_the_service_does_not_start_where_error_refuses(
+def test_the_service_does_not_start_if_level_error_refuses(
     database: Database, dangerous: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service import migrations
@@ -400,7 +402,7 @@ def test_the_service_does_not_start_where_error_refuses(
 @on_postgresql
 @pytest.mark.usefixtures("in_production", "dangerous")
 @pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
-def test_a_role_that_may_create_no_database_is_stopped_by_error_alone(
+def test_a_role_without_createdb_stops_a_run_only_at_level_error(
     command: Command, database: Database, monkeypatch: pytest.MonkeyPatch, level: str, code: int
 ) -> None:
     role = f"lint_{uuid4().hex}"
@@ -419,7 +421,7 @@ def test_a_role_that_may_create_no_database_is_stopped_by_error_alone(
 
 @on_postgresql
 @pytest.mark.parametrize(("level", "code"), [("warn", 0), ("error", 1)])
-def test_where_it_cannot_be_linted_only_error_stops(
+def test_an_unreachable_lint_server_stops_a_run_only_at_level_error(
     command: Command,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
@@ -439,7 +441,7 @@ def test_where_it_cannot_be_linted_only_error_stops(
 # -- make ----------------------------------------------------------------------------------------
 
 
-def test_make_prints_what_it_finds_in_what_it_wrote(
+def test_make_prints_findings_of_the_new_migration(
     command: Command, engine: sa.Engine, folder: Folder
 ) -> None:
     both = sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
@@ -457,7 +459,7 @@ def test_make_prints_what_it_finds_in_what_it_wrote(
     assert 'phase = "contract"' in out
 
 
-def test_make_says_nothing_more_where_nothing_hurts(command: Command, folder: Folder) -> None:
+def test_make_prints_no_findings_for_a_safe_migration(command: Command, folder: Folder) -> None:
     sa.Table("a", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     code, out, err = command("migrate make tables")
     assert (code, out.splitlines()[1:], err) == (0, ["  create table a"], "")
@@ -476,7 +478,9 @@ def test_a_downgrade_must_restore_the_exact_schema(engine: sa.Engine, folder: Fo
 
 
 @on_postgresql
-def test_what_only_the_snapshot_sees_is_found(engine: sa.Engine, folder: Folder) -> None:
+def test_a_comment_that_a_downgrade_does_not_remove_is_found(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.tables("a")
     folder.add("note", "op.execute(\"COMMENT ON TABLE a IS 'new'\")")
     (finding,) = lint_migrations(engine, ["note"], config=folder.config()).findings

@@ -1,4 +1,4 @@
-"""Linting on PostgreSQL: statements that hurt a live site are found, others are not."""
+"""Linting on PostgreSQL: risky migrations have findings, safe ones have none."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_there_are_enough_migrations_to_lint() -> None:
 
 
 @pytest.mark.parametrize("name", RISKY)
-def test_what_hurts_is_found(check: Callable[..., Report], name: str) -> None:
+def test_each_risky_migration_has_its_findings(check: Callable[..., Report], name: str) -> None:
     report = check(RISKY[name])
     assert found(report) == set(RISKY[name].codes.split()), as_text(report)
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_what_does_not_hurt_stays_silent(check: Callable[..., Report], name: str) -> None:
+def test_safe_migrations_have_no_findings(check: Callable[..., Report], name: str) -> None:
     report = check(SAFE[name])
     assert report.findings == (), as_text(report)
 
@@ -82,7 +82,9 @@ def test_what_does_not_hurt_stays_silent(check: Callable[..., Report], name: str
 # -- Whole runs ----------------------------------------------------------------------------------
 
 
-def test_what_one_migration_creates_the_next_may_work_on(check: Callable[..., Report]) -> None:
+def test_a_migration_can_lock_what_an_earlier_pending_one_creates(
+    check: Callable[..., Report],
+) -> None:
     first = Case('op.create_table("new", sa.Column("x", sa.Integer))')
     then = Case(
         'op.create_index("new_x", "new", ["x"])\nop.alter_column("new", "x", nullable=False)'
@@ -97,7 +99,7 @@ def test_a_lock_of_one_migration_is_held_through_the_next(check: Callable[..., R
     assert (finding.code, finding.migration) == ("long-transaction", "1.py")
 
 
-def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
+def test_a_lock_is_not_held_if_each_migration_is_its_own_transaction(
     check: Callable[..., Report],
 ) -> None:
     first = Case(sql("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID"))
@@ -105,7 +107,7 @@ def test_a_lock_is_not_held_where_each_migration_is_a_transaction(
     assert check(first, then, Case("pass", head=ALONE)).findings == ()
 
 
-def test_what_an_earlier_migration_broke_is_said_once(check: Callable[..., Report]) -> None:
+def test_each_object_lost_to_old_code_is_reported_once(check: Callable[..., Report]) -> None:
     report = check(Case('op.drop_table("carts")'), Case('op.drop_table("tags")'))
     assert [finding.detail.split(",")[0] for finding in report.findings] == [
         "Old code uses table carts",
@@ -121,7 +123,7 @@ def test_an_expand_after_a_contract_is_refused(check: Callable[..., Report]) -> 
     assert "0.py" in finding.detail
 
 
-def test_an_expand_before_a_contract_is_fine(check: Callable[..., Report]) -> None:
+def test_an_expand_before_a_contract_has_no_findings(check: Callable[..., Report]) -> None:
     contract = Case('op.drop_table("carts")', head=CONTRACT)
     expand = Case('op.add_column("users", sa.Column("nick", sa.Text))')
     assert check(expand, contract).findings == ()
@@ -133,10 +135,10 @@ def test_nothing_runs_after_a_migration_that_fails(check: Callable[..., Report])
     assert found(report) == {"fails"}
 
 
-def test_what_would_outlive_the_scratch_database_is_not_executed(
+def test_statements_on_roles_are_not_executed(
     check: Callable[..., Report], shop: sa.Engine
 ) -> None:
-    check(RISKY["a role"])
+    check(RISKY["creating a role"])
     with shop.connect() as connection:
         roles = connection.exec_driver_sql("SELECT FROM pg_roles WHERE rolname = 'lint_reader'")
         assert roles.all() == []
@@ -147,7 +149,9 @@ def test_what_would_outlive_the_scratch_database_is_not_executed(
 INDEX = RISKY["an index"]
 
 
-def test_a_finding_says_where_what_why_and_what_instead(check: Callable[..., Report]) -> None:
+def test_a_finding_has_line_statement_lock_reason_and_safe_form(
+    check: Callable[..., Report],
+) -> None:
     report = check(INDEX)
     (finding,) = report.findings
     assert finding.line == 5
@@ -159,7 +163,7 @@ def test_a_finding_says_where_what_why_and_what_instead(check: Callable[..., Rep
     assert said.endswith("1 migration linted, 1 finding.")
 
 
-def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> None:
+def test_short_locks_are_reported_in_one_notice(check: Callable[..., Report]) -> None:
     report = check(SAFE["columns of two tables"])
     said = [line for line in as_text(report).splitlines() if "AccessExclusiveLock" in line]
     assert said == [
@@ -167,19 +171,19 @@ def test_brief_locks_are_one_line_of_notice(check: Callable[..., Report]) -> Non
     ]
 
 
-def test_a_downgrade_that_drops_data_says_so(check: Callable[..., Report]) -> None:
+def test_a_downgrade_that_drops_data_has_a_notice(check: Callable[..., Report]) -> None:
     report = check(SAFE["a nullable column"])
     assert "The downgrade drops users.nick, with the data in it." in as_text(report)
 
 
 def test_accepted_findings_are_shown_with_their_reason(check: Callable[..., Report]) -> None:
-    report = check(SAFE["what is accepted, with a reason"])
+    report = check(SAFE["a finding accepted with a reason"])
     assert report.success
     assert "accepted: While an index of users is built" in as_text(report)
     assert "(the table is read-only)" in as_text(report)
 
 
-def test_the_report_is_json_too(check: Callable[..., Report]) -> None:
+def test_the_report_can_be_json(check: Callable[..., Report]) -> None:
     rows = json.loads(as_json(check(INDEX)))
     assert rows["success"] is False
     assert rows["linted"] == ["0.py"]
@@ -187,7 +191,7 @@ def test_the_report_is_json_too(check: Callable[..., Report]) -> None:
     assert rows["findings"][0]["line"] == 5
 
 
-def test_github_shows_findings_at_their_lines(check: Callable[..., Report]) -> None:
+def test_the_github_format_has_file_and_line_of_each_finding(check: Callable[..., Report]) -> None:
     (line,) = as_github(check(INDEX)).splitlines()[:1]
     assert line.startswith("::error file=0.py,line=5,title=blocks-writes::While an index")
     assert "%0Adef upgrade() -> None:%0A" in line
@@ -205,33 +209,33 @@ INSERT INTO events_2025 SELECT n, '2025-05-01' FROM generate_series(1, 9) AS n;
 INSERT INTO carts SELECT n, n, NULL FROM generate_series(1, 9) AS n;
 """
 # Statements that the service itself must execute before the last step.
-MEANWHILE = {"a column that may not be empty": "UPDATE users SET nick = ''"}
+MEANWHILE = {"a new NOT NULL column without a default": "UPDATE users SET nick = ''"}
 # Cases after which the schema differs, and why this is acceptable.
 DIFFERENT = {
-    "a generated column": "a trigger computes it",
-    "a column that becomes generated": "a trigger computes it",
-    "an identity column": "a default numbers it",
+    "a new generated column": "a trigger computes it",
+    "replacing a column by a generated one": "a trigger computes it",
+    "a new identity column": "a default numbers it",
     "detaching a partition": "PostgreSQL leaves the partition's check behind",
 }
 NO_OTHER_FORM = {
     "LOCK TABLE",
-    "a role",
-    "a setting of a role",
+    "creating a role",
+    "setting an option of a role",
     "LOCK TABLE in a DO block",
     "VACUUM FULL",
     "CLUSTER",
     "a check on a domain",
-    "a column of a domain with a check",
-    "a view that cannot be written, with a table's name",
-    "a view that gives no rights, with a table's name",
+    "a new column of a domain with a check",
+    "a table replaced by a view that is not updatable",
+    "a table replaced by a view without its grants",
     "a view with fewer columns",
-    "a type that becomes a domain with a check",
+    "a type change to a domain with a check",
     "rows changed by MERGE",
     "rows changed by a procedure",
     "rows locked in a DO block",
-    "a domain that may not be empty",
-    "a materialized view made anew",
-    "a table built anew in a batch",
+    "SET NOT NULL on a domain",
+    "recreating a materialized view",
+    "a table rebuilt by a batch operation",
     "an exclusion constraint",
     "an unlogged table",
     "an UPDATE in a DO block",
@@ -240,7 +244,7 @@ NO_OTHER_FORM = {
     "rows copied to another table",
     "rows changed in a loop of a DO block",
     "rows moved by a CTE",
-    "rows fetched to be changed one by one",
+    "rows read and updated one by one",
 }
 UPGRADES = {
     name: case
@@ -250,7 +254,7 @@ UPGRADES = {
 
 
 @pytest.mark.parametrize("name", UPGRADES)
-def test_each_safe_form_gives_the_same_schema_and_hurts_nobody(shop: sa.Engine, name: str) -> None:
+def test_each_safe_form_gives_the_same_schema_without_findings(shop: sa.Engine, name: str) -> None:
     with shop.connect() as connection:
         (one,) = observe(connection, [migration(UPGRADES[name])], dialect, round_trip=False)
         wanted = schema(connection)

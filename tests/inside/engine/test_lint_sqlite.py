@@ -1,4 +1,4 @@
-"""Linting on SQLite: rebuilds and their losses; statements that change too many rows."""
+"""Linting on SQLite: table rebuilds, lost objects, statements that change too many rows."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ def make_shop(engine: sa.Engine) -> None:
 
 
 @pytest.mark.parametrize("name", RISKY)
-def test_what_hurts_is_found(shop: sa.Engine, name: str) -> None:
+def test_each_risky_migration_has_its_findings(shop: sa.Engine, name: str) -> None:
     report = lint_cases(shop, dialect, RISKY[name], small_tables=SMALL_TABLES)
     assert found(report) == set(RISKY[name].codes.split()), as_text(report)
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_what_does_not_hurt_stays_silent(shop: sa.Engine, name: str) -> None:
+def test_safe_migrations_have_no_findings(shop: sa.Engine, name: str) -> None:
     report = lint_cases(shop, dialect, SAFE[name], small_tables=SMALL_TABLES)
     assert report.findings == (), as_text(report)
 
 
-def test_what_a_rebuild_loses_can_be_made_again(shop: sa.Engine) -> None:
+def test_the_safe_form_restores_objects_that_a_rebuild_loses(shop: sa.Engine) -> None:
     before = catalog(shop)
-    report = lint_cases(shop, dialect, RISKY["a rebuild by hand"])
+    report = lint_cases(shop, dialect, RISKY["a table rebuild by separate statements"])
     (lost,) = [finding for finding in report.findings if finding.code == "loses-objects"]
     assert catalog(shop) != before
     run(shop, lost.rewrite, head="def upgrade():\n    ")
@@ -81,7 +81,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_each_safe_form_gives_the_same_schema_and_hurts_nobody(shop: sa.Engine, name: str) -> None:
+def test_each_safe_form_gives_the_same_schema_without_findings(shop: sa.Engine, name: str) -> None:
     empty = catalog(shop)
     report = lint_cases(shop, dialect, FORMS[name])
     wanted = catalog(shop)
@@ -99,7 +99,7 @@ def catalog(engine: sa.Engine) -> set[str]:
         return set(dialect.catalog(connection))
 
 
-def test_rows_are_changed_in_chunks(shop: sa.Engine) -> None:
+def test_the_safe_form_of_a_large_delete_works_in_chunks(shop: sa.Engine) -> None:
     (finding,) = lint_cases(shop, dialect, RISKY["a DELETE of all rows"]).findings
     with shop.begin() as connection:
         for number in range(2500):

@@ -22,7 +22,7 @@ def project() -> Path:
     return Path(my_service.__file__).parents[2]
 
 
-def neat(path: Path) -> None:
+def check_with_ruff(path: Path) -> None:
     """A file passes the service's own ruff check and format."""
     settings = ["--no-cache", "--config", str(project() / "pyproject.toml")]
     # A service's migrations may have unused imports.
@@ -36,7 +36,7 @@ def neat(path: Path) -> None:
         assert done.returncode == 0, done.stdout + path.read_text()
 
 
-def test_a_migration_is_filled_in_from_the_models(engine: sa.Engine, folder: Folder) -> None:
+def test_make_fills_a_migration_in_from_the_models(engine: sa.Engine, folder: Folder) -> None:
     sa.Table(
         "avatars",
         folder.metadata,
@@ -52,11 +52,11 @@ def test_a_migration_is_filled_in_from_the_models(engine: sa.Engine, folder: Fol
     again = make_migration(engine, "nothing", config=folder.config())
     assert again.note == "the models and the database do not differ"
     for made in (new, again):
-        neat(made.path)
+        check_with_ruff(made.path)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_backfill_begins_as_an_example_that_runs(
+def test_make_writes_a_backfill_example_that_runs(
     engine: sa.Engine, folder: Folder, *, is_known: bool
 ) -> None:
     if is_known:
@@ -67,7 +67,7 @@ def test_a_backfill_begins_as_an_example_that_runs(
             connection.exec_driver_sql("INSERT INTO avatars VALUES ('x', 7), ('y', NULL)")
     new = make_migration(engine, "fill", phase="backfill", config=folder.config())
     assert new.note is None
-    neat(new.path)
+    check_with_ruff(new.path)
     text = new.path.read_text()
     assert 'phase = "backfill"' in text
     assert ("table='avatars'" in text.replace('"', "'")) is is_known
@@ -79,15 +79,15 @@ def test_a_backfill_begins_as_an_example_that_runs(
             assert rows.all() == [7, None]
 
 
-def test_empty_leaves_it_blank(engine: sa.Engine, folder: Folder) -> None:
+def test_make_with_empty_writes_a_blank_file(engine: sa.Engine, folder: Folder) -> None:
     sa.Table("avatars", folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     new = make_migration(engine, "later", empty=True, config=folder.config())
     assert new.note is None
     assert "avatars" not in new.path.read_text()
-    neat(new.path)
+    check_with_ruff(new.path)
 
 
-def test_two_in_the_same_second_chain(engine: sa.Engine, folder: Folder) -> None:
+def test_files_made_in_the_same_second_form_a_chain(engine: sa.Engine, folder: Folder) -> None:
     for name in ("one", "two", "three"):
         make_migration(engine, name, empty=True, config=folder.config())
     result = run_migrations(engine, config=folder.config())
@@ -107,7 +107,7 @@ def test_capitals_spaces_and_hyphens_become_a_file_name(
 @pytest.mark.parametrize(
     "typed", ["", "..", "../x", "a/b", "ü", "a" * 101, "x.py", "a\nb;", "$(id)"]
 )
-def test_what_cannot_be_a_file_name_is_refused(
+def test_an_invalid_migration_name_is_refused(
     engine: sa.Engine, folder: Folder, typed: str
 ) -> None:
     with pytest.raises(ActionableError, match="cannot be the name of a migration"):
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_file_name_is_refused(
     assert list(folder.versions.iterdir()) == []
 
 
-def test_two_heads_are_refused_with_the_command_that_merges_them(
+def test_multiple_heads_are_refused_with_the_command_that_merges_them(
     engine: sa.Engine, folder: Folder, command: Command
 ) -> None:
     folder.tables("base", "left")
@@ -128,17 +128,17 @@ def test_two_heads_are_refused_with_the_command_that_merges_them(
     code, out, _ = command("migrate make --merge both")
     assert (code, out.split()[0]) == (0, "Created")
     (made,) = folder.versions.glob("*_both.py")
-    neat(made)
+    check_with_ruff(made)
     assert len(run_migrations(engine, config=folder.config()).migrations) == 4
 
 
-def test_there_is_nothing_to_merge_in_a_chain(engine: sa.Engine, folder: Folder) -> None:
+def test_merging_is_refused_when_there_is_only_one_head(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     with pytest.raises(ActionableError, match="only one head"):
         make_migration(engine, "x", merge=True, config=folder.config())
 
 
-def test_the_command_names_the_file_and_why_it_is_blank(command: Command) -> None:
+def test_migrate_make_prints_the_file_and_why_it_is_blank(command: Command) -> None:
     code, out, err = command("migrate make add_b")
     assert (code, err) == (0, "")
     first, second = out.splitlines()

@@ -16,7 +16,7 @@ from my_service.migrate import (
 )
 
 from engine.support import KIND, Command, Folder, printed_json
-from engine.test_making import neat
+from engine.test_making import check_with_ruff
 
 on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite has one lock for all")
 Make = Callable[..., NewMigration]
@@ -49,7 +49,7 @@ def make(engine: sa.Engine, folder: Folder) -> Make:
         )
         new = make_migration(engine, "change", plain=plain, config=folder.config())
         for path in filter(None, (new.path, new.online)):
-            neat(path)
+            check_with_ruff(path)
         return new
 
     return made
@@ -94,7 +94,9 @@ def test_an_index_is_built_outside_a_transaction(
 
 
 @on_postgresql
-def test_plain_leaves_it_to_alembic(make: Make, is_safe: Callable[[NewMigration], bool]) -> None:
+def test_plain_writes_the_index_as_alembic_does(
+    make: Make, is_safe: Callable[[NewMigration], bool]
+) -> None:
     new = make(sa.Index("notes_title_idx", "title"), plain=True)
     assert "transaction = False" not in new.path.read_text()
     assert not is_safe(new)
@@ -116,7 +118,7 @@ def test_a_foreign_key_is_validated_after_it_is_added(
 
 
 @on_postgresql
-def test_not_null_is_checked_first(
+def test_not_null_is_added_after_a_check_constraint(
     engine: sa.Engine, folder: Folder, make: Make, is_safe: Callable[[NewMigration], bool]
 ) -> None:
     new = make(sa.Column("title", sa.Text, nullable=False))
@@ -131,7 +133,7 @@ def test_not_null_is_checked_first(
 
 
 @on_postgresql
-def test_what_needs_a_transaction_goes_before_into_a_file_of_its_own(
+def test_steps_that_need_a_transaction_get_an_earlier_file(
     engine: sa.Engine, folder: Folder, make: Make, is_safe: Callable[[NewMigration], bool]
 ) -> None:
     new = make(
@@ -152,7 +154,9 @@ def test_what_needs_a_transaction_goes_before_into_a_file_of_its_own(
 
 
 @on_postgresql
-def test_a_step_that_failed_can_be_run_again(engine: sa.Engine, folder: Folder, make: Make) -> None:
+def test_a_failed_concurrent_index_can_be_run_again(
+    engine: sa.Engine, folder: Folder, make: Make
+) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO notes (id, title) VALUES (2, 'a')")
     make(sa.Index("notes_title_idx", "title", unique=True))
@@ -162,7 +166,9 @@ def test_a_step_that_failed_can_be_run_again(engine: sa.Engine, folder: Folder, 
     assert run_migrations(engine, config=folder.config()).success
 
 
-def test_on_a_new_table_everything_is_plain(engine: sa.Engine, folder: Folder) -> None:
+def test_indexes_of_a_new_table_are_not_built_concurrently(
+    engine: sa.Engine, folder: Folder
+) -> None:
     sa.Table(
         "notes", folder.metadata, key(), sa.Column("title", sa.Text, nullable=False, index=True)
     )
@@ -188,7 +194,7 @@ class Size(enum.Enum):
         (sa.Enum(Size, name="size"), Size.LARGE, "LARGE"),
     ],
 )
-def test_a_new_column_that_may_not_be_empty_gets_the_model_s_default(
+def test_a_new_not_null_column_gets_the_default_of_the_model(
     engine: sa.Engine,
     folder: Folder,
     make: Make,
@@ -206,7 +212,7 @@ def test_a_new_column_that_may_not_be_empty_gets_the_model_s_default(
         assert connection.exec_driver_sql("SELECT size FROM notes").scalar() == stored
 
 
-def test_a_new_column_without_a_default_may_be_empty_at_first(
+def test_a_new_not_null_column_without_a_default_is_nullable_at_first(
     engine: sa.Engine, folder: Folder, make: Make, is_safe: Callable[[NewMigration], bool]
 ) -> None:
     new = make(sa.Column("nick", sa.Text, nullable=False))
@@ -223,7 +229,7 @@ def test_a_new_column_without_a_default_may_be_empty_at_first(
 
 
 @on_postgresql
-def test_the_command_names_both_files_and_takes_plain(
+def test_migrate_make_prints_both_files_and_accepts_plain(
     command: Command, make: Make, folder: Folder
 ) -> None:
     sa.Table("notes", folder.metadata, sa.Column("more", sa.Text, index=True), extend_existing=True)

@@ -21,7 +21,7 @@ from engine.support import Command, Database, Folder, create, finish, start
 CONTRACT = 'phase = "contract"\n'
 
 
-class Heard(Observer):
+class AheadRecorder(Observer):
     """Remembers that the schema is ahead."""
 
     def __init__(self) -> None:
@@ -47,13 +47,13 @@ def released(engine: sa.Engine, folder: Folder, *, contract: bool = False) -> No
     folder.last = "002"
 
 
-def test_it_applies_nothing_and_says_once_by_what_the_schema_is_ahead(
+def test_an_older_release_applies_nothing_and_reports_once_what_is_ahead(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     released(engine, folder)
     before = database.all()
     for act in (run_migrations, migrate_up):
-        heard = Heard()
+        heard = AheadRecorder()
         result = act(engine, config=config_of(folder, "1.0", heard)).raise_for_error()
         assert (result.migrations, result.ahead) == ((), ("003_c", "004_d"))
         assert heard.ahead == [["003_c (release 2.0)", "004_d (release 2.0)"]]
@@ -61,7 +61,7 @@ def test_it_applies_nothing_and_says_once_by_what_the_schema_is_ahead(
     assert database.all() == before
 
 
-def test_its_status_lists_what_is_ahead_and_is_in_order(
+def test_its_status_lists_migrations_ahead_without_a_problem(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     released(engine, folder)
@@ -81,12 +81,12 @@ def test_its_status_lists_what_is_ahead_and_is_in_order(
     assert err.count("ahead") == 1
 
 
-def test_its_readiness_says_yes(engine: sa.Engine, folder: Folder) -> None:
+def test_an_older_release_is_ready(engine: sa.Engine, folder: Folder) -> None:
     released(engine, folder)
     assert can_serve(engine, folder.config()) == (True, None)
 
 
-def test_it_refuses_a_contract_that_it_does_not_know(
+def test_an_older_release_refuses_an_unknown_applied_contract(
     engine: sa.Engine, folder: Folder, database: Database, command: Command
 ) -> None:
     released(engine, folder, contract=True)
@@ -103,28 +103,34 @@ def test_it_refuses_a_contract_that_it_does_not_know(
     assert database.all() == before
 
 
-def test_it_rolls_nothing_back(engine: sa.Engine, folder: Folder, database: Database) -> None:
+def test_an_older_release_refuses_to_roll_back(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
     released(engine, folder)
     error = rollback_migrations(engine, config=folder.config()).error
     assert error.problem == "Files of 2 applied migrations are missing: 003_c, 004_d"
     assert database.tables() == {"a", "b", "c", "d"}
 
 
-def test_a_branch_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+def test_a_branch_does_not_count_as_an_older_release(engine: sa.Engine, folder: Folder) -> None:
     released(engine, folder)
     folder.tables("hotfix")
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == "Files of 2 applied migrations are missing: 003_c, 004_d"
 
 
-def test_a_hole_in_the_chain_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+def test_a_chain_with_a_missing_file_does_not_count_as_an_older_release(
+    engine: sa.Engine, folder: Folder
+) -> None:
     released(engine, folder)
     folder.file("001_a").unlink()
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == "Files of 3 applied migrations are missing: 001_a, 003_c, 004_d"
 
 
-def test_an_empty_folder_is_no_older_release(engine: sa.Engine, folder: Folder) -> None:
+def test_an_empty_folder_does_not_count_as_an_older_release(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     folder.file("001_a").unlink()

@@ -55,7 +55,7 @@ def concurrent_index(folder: Folder) -> None:
     )
 
 
-def test_eight_processes_build_one_index_concurrently(database: Database, folder: Folder) -> None:
+def test_eight_processes_build_a_concurrent_index_once(database: Database, folder: Folder) -> None:
     folder.tables("a")
     concurrent_index(folder)
     folder.tables("b")
@@ -76,7 +76,7 @@ def slow(database: Database, folder: Folder, engine: sa.Engine) -> Iterator[Proc
     finish(process)
 
 
-def test_a_waiting_process_says_who_holds_the_lock_and_gives_up_in_time(
+def test_a_waiting_process_names_the_lock_holder_and_times_out(
     slow: Process, database: Database, folder: Folder
 ) -> None:
     code, out, err = finish(start(database, folder, "latest", MIGRATION_LOCK_TIMEOUT="0.5"))
@@ -89,7 +89,9 @@ def test_a_waiting_process_says_who_holds_the_lock_and_gives_up_in_time(
     assert "MIGRATION_LOCK_TIMEOUT" in solution
 
 
-def test_a_killed_holder_needs_no_human(slow: Process, database: Database, folder: Folder) -> None:
+def test_a_waiting_process_continues_when_the_lock_holder_is_killed(
+    slow: Process, database: Database, folder: Folder
+) -> None:
     waiting = start(database, folder, "up")
     assert f"pid {slow.pid}" in waiting.first_error_line()
     slow.kill()
@@ -113,7 +115,7 @@ def test_unlock_shows_the_holder_and_with_force_ends_its_session(
 
 
 @only_postgresql
-def test_unlock_with_force_also_ends_a_body_that_runs_outside_a_transaction(
+def test_unlock_with_force_ends_a_migration_outside_a_transaction(
     database: Database, folder: Folder, engine: sa.Engine
 ) -> None:
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
@@ -128,7 +130,9 @@ def test_unlock_with_force_also_ends_a_body_that_runs_outside_a_transaction(
 
 
 @only_postgresql
-def test_another_role_learns_who_holds_the_lock(slow: Process, database: Database) -> None:
+def test_another_role_can_read_the_name_of_the_lock_holder(
+    slow: Process, database: Database
+) -> None:
     database.ask("DROP ROLE IF EXISTS stranger")
     database.ask("CREATE ROLE stranger LOGIN")
     stranger = sa.make_url(database.address).set(username="stranger")
@@ -139,7 +143,7 @@ def test_another_role_learns_who_holds_the_lock(slow: Process, database: Databas
     assert str(holder).endswith(f"(process {holder.process})")
 
 
-def test_kill_9_at_any_moment_leaves_schema_and_history_in_agreement(
+def test_after_kill_9_at_any_moment_schema_and_history_agree(
     database: Database, folder: Folder, engine: sa.Engine
 ) -> None:
     chance = random.Random(3)
@@ -184,7 +188,7 @@ def pooled(database: Database, tmp_path: Path) -> Iterator[Database]:
 
 
 @only_postgresql
-def test_the_same_holds_through_pgbouncer_in_transaction_mode(
+def test_the_lock_works_through_pgbouncer_in_transaction_mode(
     pooled: Database, database: Database, folder: Folder
 ) -> None:
     folder.tables("a")

@@ -41,7 +41,7 @@ def test_the_log_names_each_migration_before_and_after_it_runs(
     assert {line["log_level"] for line in lines} == {"info"}
 
 
-def test_nothing_to_do_is_not_told(engine: sa.Engine, folder: Folder) -> None:
+def test_a_run_with_nothing_to_do_logs_nothing(engine: sa.Engine, folder: Folder) -> None:
     folder.tables("a")
     run_migrations(engine, config=folder.config())
     with capture_logs() as lines:
@@ -49,14 +49,16 @@ def test_nothing_to_do_is_not_told(engine: sa.Engine, folder: Folder) -> None:
     assert lines == []
 
 
-def test_waiting_is_told_once_however_many_listen(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_wait_is_logged_once_with_several_observers(caplog: pytest.LogCaptureFixture) -> None:
     both = Several(Observer(), Silent())
     both.waiting("somebody")
     both.for_tenant("acme").retrying(1)
     assert len(caplog.records) == 2
 
 
-def test_one_tenant_of_many_is_told_at_debug(engine: sa.Engine, folder: Folder) -> None:
+def test_the_progress_of_a_single_tenant_is_logged_at_debug(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.tables("a")
     with capture_logs() as lines:
         one = LogProgress().for_tenant("acme")
@@ -64,7 +66,7 @@ def test_one_tenant_of_many_is_told_at_debug(engine: sa.Engine, folder: Folder) 
     assert {(line["log_level"], line["tenant"]) for line in lines} == {("debug", "acme")}
 
 
-def test_a_terminal_shows_which_migration_runs_and_of_how_many(
+def test_a_terminal_shows_the_running_migration_and_the_count(
     database: Database, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -73,7 +75,9 @@ def test_a_terminal_shows_which_migration_runs_and_of_how_many(
     assert "002_slow" in said and "1/2" in said
 
 
-def test_a_bar_ends_with_its_run_and_may_be_closed_again(engine: sa.Engine, folder: Folder) -> None:
+def test_a_progress_bar_ends_with_its_run_and_can_be_closed_twice(
+    engine: sa.Engine, folder: Folder
+) -> None:
     folder.add("bad", "op.execute('this is no SQL')")
     bar = Bar()
     assert not run_migrations(engine, config=folder.config(observer=bar)).success

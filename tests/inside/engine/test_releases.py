@@ -186,7 +186,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
     return Deploying
 
 
-def test_no_live_replica_ever_lacks_an_applied_contract(
+def test_no_live_replica_lacks_an_applied_contract(
     new_database: Callable[[], Database],
 ) -> None:
     run_state_machine_as_test(

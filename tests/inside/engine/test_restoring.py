@@ -1,4 +1,4 @@
-"""Real restores: everything comes back, and a failure changes nothing."""
+"""Real restores: all content is restored, and a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -146,19 +146,19 @@ def restored(command: Command, line: str) -> str:
     return out
 
 
-def spoil(database: Database) -> None:
+def damage(database: Database) -> None:
     """Damage the database."""
     database.ask("DELETE FROM children")
     database.ask("DROP TABLE a")
     database.ask("UPDATE parents SET name = 'spoiled'")
 
 
-def test_everything_comes_back_and_the_old_database_is_kept(
+def test_a_restore_brings_back_all_content_and_keeps_the_old_database(
     command: Command, database: Database, filled: str
 ) -> None:
     before = contents(database)
     assert len(before["children"]) >= 1
-    spoil(database)
+    damage(database)
     spoiled = contents(database)
     assert spoiled != before
     said = restored(command, filled)
@@ -205,7 +205,7 @@ class Memory:
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_store_of_four_methods_is_all_that_a_backup_elsewhere_needs(
+def test_backups_work_with_another_store_of_four_methods(
     engine: sa.Engine, database: Database, folder: Folder
 ) -> None:
     before, store = contents(database), Memory()
@@ -214,13 +214,13 @@ def test_a_store_of_four_methods_is_all_that_a_backup_elsewhere_needs(
     manifest = create_backup(engine, config, options)
     assert manifest is not None
     assert len(store.files) == 2
-    spoil(database)
+    damage(database)
     engine.dispose()
     restore_backup(engine, config, options, manifest.name)
     assert contents(database) == before
 
 
-def test_kept_databases_are_removed_on_request(
+def test_backup_forget_removes_kept_databases(
     command: Command, database: Database, filled: str
 ) -> None:
     restored(command, filled)
@@ -232,7 +232,7 @@ def test_kept_databases_are_removed_on_request(
     assert command("backup forget")[1] == "Nothing is kept\n"
 
 
-def test_a_restore_into_a_database_that_is_not_there_makes_it(
+def test_restoring_to_a_missing_database_creates_it(
     command: Command, database: Database, filled: str
 ) -> None:
     before = contents(database)
@@ -257,15 +257,15 @@ def drop(database: Database, name: str) -> None:
 
 def refused(command: Command, database: Database, line: str) -> str:
     """A restore that fails; return its error. The database is unchanged, and nothing else is left."""
-    before, others = contents(database), neighbours(database)
+    before, others = contents(database), other_databases(database)
     code, _, err = command(f"backup restore {line}")
     assert code == 1
     assert contents(database) == before
-    assert neighbours(database) == others
+    assert other_databases(database) == others
     return err
 
 
-def neighbours(database: Database) -> set[str]:
+def other_databases(database: Database) -> set[str]:
     """Other databases on the server with this one's prefix, or other files in the folder."""
     if KIND == "postgresql":
         own = str(sa.make_url(database.address).database)
@@ -276,15 +276,11 @@ def neighbours(database: Database) -> set[str]:
     }
 
 
-def test_nothing_is_replaced_unless_somebody_says_yes(
-    command: Command, database: Database, filled: str
-) -> None:
+def test_a_restore_needs_a_confirmation(command: Command, database: Database, filled: str) -> None:
     assert "--yes was not given" in refused(command, database, filled)
 
 
-def test_a_name_that_is_no_backups_is_told(
-    command: Command, database: Database, filled: str
-) -> None:
+def test_an_unknown_backup_is_an_error(command: Command, database: Database, filled: str) -> None:
     assert "There is no backup 'nothing'" in refused(command, database, "nothing --yes")
 
 
@@ -298,7 +294,7 @@ def test_a_damaged_file_is_not_restored(
     assert "its checksum differs" in refused(command, database, f"{filled} --yes")
 
 
-def test_what_is_not_what_was_saved_is_not_put_in_place(
+def test_restored_content_that_differs_from_its_manifest_is_refused(
     command: Command, database: Database, filled: str, backups: Path
 ) -> None:
     path = backups / f"{filled}.json"
@@ -322,7 +318,7 @@ def test_a_backup_whose_manifest_lacks_a_later_key_is_restored(
     assert command(f"backup restore {filled} --yes")[0] == 0
 
 
-def test_another_services_backup_is_not_restored(
+def test_a_backup_of_another_service_is_refused(
     database: Database, folder: Folder, filled: str, backups: Path
 ) -> None:
     path = backups / f"{filled}.json"
@@ -334,7 +330,7 @@ def test_another_services_backup_is_not_restored(
     assert contents(database) == before
 
 
-def test_while_somebody_migrates_nothing_is_restored(
+def test_a_restore_is_refused_while_another_process_migrates(
     command: Command, database: Database, engine: sa.Engine, filled: str
 ) -> None:
     with migration_lock(engine, 0):
@@ -349,7 +345,7 @@ def start_restore(database: Database, name: str, folder: Folder | None = None) -
     return start_backup(database, folder, "restore", name, "--yes")
 
 
-def test_while_an_instance_lives_nothing_is_restored(
+def test_a_restore_is_refused_while_an_instance_is_live(
     command: Command, database: Database, filled: str
 ) -> None:
     database.ask("CREATE TABLE service_instances (id integer, beat_at timestamp)")
@@ -361,7 +357,7 @@ def test_while_an_instance_lives_nothing_is_restored(
     restored(command, filled)
 
 
-def test_while_a_backup_is_restored_no_instance_begins(
+def test_no_instance_can_register_during_a_restore(
     engine: sa.Engine, database: Database, folder: Folder, filled: str, backups: Path
 ) -> None:
     config, tried = folder.config(lock_timeout=0), []
@@ -379,7 +375,7 @@ def test_while_a_backup_is_restored_no_instance_begins(
     assert tried == ["lock-timeout"]
 
 
-def test_an_instance_that_counts_as_gone_must_register_again_when_it_wakes_during_a_restore(
+def test_a_stale_instance_that_resumes_during_a_restore_must_register_again(
     engine: sa.Engine, database: Database, folder: Folder, filled: str, backups: Path
 ) -> None:
     other = database.engine()
@@ -398,7 +394,7 @@ def test_an_instance_that_counts_as_gone_must_register_again_when_it_wakes_durin
     assert beats == [False]
 
 
-def test_while_somebody_is_connected_nothing_is_restored(
+def test_a_restore_is_refused_while_a_client_is_connected(
     command: Command, database: Database, filled: str
 ) -> None:
     with connected(database):
@@ -419,14 +415,14 @@ def connected(database: Database) -> Iterator[None]:
         yield
 
 
-def test_a_restore_that_is_killed_leaves_the_one_or_the_other(
+def test_a_killed_restore_leaves_the_old_or_the_restored_database(
     command: Command, database: Database, filled: str
 ) -> None:
     before = contents(database)
     began = time.monotonic()
     assert start_restore(database, filled).finish()[0] == 0
     takes = time.monotonic() - began
-    spoil(database)
+    damage(database)
     spoiled = contents(database)
     chance = random.Random(16)
     for number in range(KILLS):
@@ -441,7 +437,7 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(
 
 
 @only_postgresql
-def test_what_belongs_to_the_database_and_no_dump_has_is_the_same_afterwards(
+def test_a_restore_keeps_settings_and_grants_of_the_database_itself(
     command: Command, database: Database, filled: str
 ) -> None:
     name = sa.make_url(database.address).database

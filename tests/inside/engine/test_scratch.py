@@ -23,7 +23,7 @@ def scratch_databases(database: Database) -> list[str]:
     return [name for (name,) in rows]
 
 
-def test_migrations_run_there_and_the_service_s_own_database_stays_empty(
+def test_migrations_run_in_a_scratch_database_and_not_in_the_own_one(
     engine: sa.Engine, database: Database, folder: Folder
 ) -> None:
     folder.tables("a", "b")
@@ -34,7 +34,7 @@ def test_migrations_run_there_and_the_service_s_own_database_stays_empty(
     assert sa.inspect(engine).get_table_names() == []
 
 
-def test_a_migration_outside_a_transaction_runs_there_too(
+def test_a_migration_outside_a_transaction_runs_in_a_scratch_database(
     engine: sa.Engine, folder: Folder
 ) -> None:
     folder.tables("a")
@@ -45,7 +45,7 @@ def test_a_migration_outside_a_transaction_runs_there_too(
 
 
 @on_postgresql
-def test_it_is_dropped_afterwards_after_errors_and_with_connections_too(
+def test_a_scratch_database_is_dropped_after_errors_and_with_open_connections(
     engine: sa.Engine, database: Database
 ) -> None:
     import psycopg
@@ -60,7 +60,7 @@ def test_it_is_dropped_afterwards_after_errors_and_with_connections_too(
 
 
 @on_postgresql
-def test_what_a_killed_process_left_is_dropped_a_day_later(
+def test_a_scratch_database_of_a_killed_process_is_dropped_a_day_later(
     engine: sa.Engine, database: Database
 ) -> None:
     old, new = f"scratch_1700000000_{token_hex(4)}", f"scratch_9999999999_{token_hex(4)}"
@@ -74,7 +74,7 @@ def test_what_a_killed_process_left_is_dropped_a_day_later(
 
 
 @on_postgresql
-def test_a_role_that_may_not_create_databases_is_told_what_to_do(database: Database) -> None:
+def test_a_role_without_createdb_gets_an_error_with_the_solution(database: Database) -> None:
     database.ask(
         "DO $$BEGIN IF to_regrole('scratch_plain') IS NULL THEN"
         " CREATE ROLE scratch_plain LOGIN; END IF; END$$"

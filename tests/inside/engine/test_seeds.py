@@ -45,7 +45,7 @@ def test_make_numbers_seeds_and_never_overwrites(seeds: Path) -> None:
         make_seed(seeds, "../x")
 
 
-def test_all_run_in_file_order_or_one_by_any_of_its_names(
+def test_seeds_run_in_file_order_or_one_by_any_of_its_names(
     seeds: Path, engine: sa.Engine, database: Database
 ) -> None:
     for name in ("010_z", "002_b", "001_a"):
@@ -70,7 +70,7 @@ def test_a_seed_that_fails_is_undone_and_those_before_it_stay(
 
 
 @pytest.mark.parametrize("text", ["def run(session)", "def other(session): pass", "import nowhere"])
-def test_all_are_validated_before_the_first_runs(
+def test_all_seeds_are_validated_before_the_first_runs(
     seeds: Path, engine: sa.Engine, database: Database, text: str
 ) -> None:
     seed(seeds, "001_a")

@@ -21,7 +21,7 @@ ITEMS = (
 SNAPSHOT = Snapshot("PostgreSQL 18", "public", ITEMS)
 
 
-def test_a_snapshot_of_a_database_comes_back_from_its_file(
+def test_a_snapshot_is_equal_after_writing_and_reading(
     engine: sa.Engine, database: Database
 ) -> None:
     database.ask("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT DEFAULT 'a\nb')")
@@ -34,7 +34,7 @@ def test_a_snapshot_of_a_database_comes_back_from_its_file(
     assert again.fingerprint == snapshot.fingerprint
 
 
-def test_the_text_is_fit_to_be_read() -> None:
+def test_a_snapshot_is_written_as_readable_text() -> None:
     assert SNAPSHOT.to_text() == (
         "# Schema snapshot 1: PostgreSQL 18, schema public\n"
         "column: users.name\n"
@@ -52,7 +52,7 @@ def test_the_text_is_fit_to_be_read() -> None:
     )
 
 
-def test_editors_may_change_line_ends_and_blanks_at_the_end() -> None:
+def test_line_ends_and_trailing_blanks_of_a_snapshot_do_not_matter() -> None:
     text = SNAPSHOT.to_text().replace("\n", "\r\n")
     assert Snapshot.from_text(text) == SNAPSHOT
     stripped = "\n".join(line.rstrip() for line in SNAPSHOT.to_text().splitlines())
@@ -60,22 +60,22 @@ def test_editors_may_change_line_ends_and_blanks_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "CREATE TABLE a ();", "# Schema snapshot 2: x, schema y\n"])
-def test_another_text_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_snapshot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a snapshot of a schema"):
         Snapshot.from_text(text)
 
 
-def test_a_line_that_names_nothing_is_refused() -> None:
+def test_a_snapshot_line_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="has no name: 'nonsense'"):
         Snapshot.from_text(SNAPSHOT.to_text() + "nonsense\n")
 
 
-def test_facts_are_told_apart_from_further_lines() -> None:
+def test_facts_are_distinguished_from_lines_of_text() -> None:
     assert ITEMS[1].facts == {"body": "\nBEGIN\n\n  -- fact: no fact\nEND"}
     assert ITEMS[0].facts == {"type": "text", "default": "''"}
 
 
-def test_snapshots_of_two_versions_are_not_compared() -> None:
+def test_snapshots_of_different_server_versions_are_not_compared() -> None:
     other = Snapshot("PostgreSQL 15", "public", ITEMS)
     with pytest.raises(
         ValueError, match="PostgreSQL 18 cannot be compared with one of PostgreSQL 15"
@@ -83,7 +83,7 @@ def test_snapshots_of_two_versions_are_not_compared() -> None:
         compare(SNAPSHOT, other)
 
 
-def test_a_table_that_is_missing_is_told_once() -> None:
+def test_a_missing_table_is_one_difference() -> None:
     items = (
         Item("column", "a.x", "type: text"),
         Item("constraint", "a.a_pkey", "definition: PRIMARY KEY (x)"),
@@ -100,7 +100,7 @@ def test_a_table_that_is_missing_is_told_once() -> None:
     ]
 
 
-def test_a_difference_says_everything_apart() -> None:
+def test_a_difference_has_kind_name_change_fact_and_both_values() -> None:
     found = Snapshot("PostgreSQL 18", "public", (Item("column", "users.name", "type: text"),))
     [one] = compare(Snapshot("PostgreSQL 18", "public", ITEMS[:1]), found)
     assert (one.kind, one.name, one.change, one.fact) == (
@@ -126,7 +126,7 @@ def test_bookkeeping_tables_are_recognised(engine: sa.Engine, database: Database
     assert names == {"users", "users.id"}
 
 
-def test_what_a_pattern_names_is_left_out_with_all_that_hangs_on_it(
+def test_an_excluded_pattern_leaves_out_tables_views_and_their_indexes(
     engine: sa.Engine, database: Database
 ) -> None:
     for table in ("audit_log", "audit_x", "auditx", "users"):
@@ -153,7 +153,7 @@ def test_what_a_pattern_names_is_left_out_with_all_that_hangs_on_it(
         ("a\\", {"a\\"}),
     ],
 )
-def test_only_an_asterisk_stands_for_other_text(
+def test_only_an_asterisk_is_a_wildcard(
     engine: sa.Engine, folder: Folder, pattern: str, left_out: set[str]
 ) -> None:
     names = {"abc", "a[b]c", "a%", "a\\"}

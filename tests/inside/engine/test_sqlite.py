@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from my_service.errors import ActionableError
 from my_service.migrate import get_lock_holder, run_migrations, unlock
 from my_service.migrate.lock import migration_lock
 
-from engine.support import KIND, Database, Folder
+from engine.support import KIND, Database, Folder, create
 
 pytestmark = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
 
@@ -35,7 +36,7 @@ def families(database: Database) -> None:
 
 @pytest.mark.usefixtures("families")
 @pytest.mark.parametrize("extra", ["", "transaction = False\n"])
-def test_rebuilding_a_table_keeps_its_children(
+def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(
     engine: sa.Engine, folder: Folder, database: Database, extra: str
 ) -> None:
     folder.add("rebuild", REBUILD, extra=extra)
@@ -47,7 +48,7 @@ def test_rebuilding_a_table_keeps_its_children(
 
 
 @pytest.mark.usefixtures("families")
-def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
+def test_a_rebuild_that_breaks_a_foreign_key_is_rolled_back(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -63,7 +64,7 @@ def test_a_rebuild_that_breaks_a_foreign_key_leaves_all_as_it_was(
     assert database.ask("SELECT count(*) FROM parents") == [(1,)]
 
 
-def test_an_application_that_writes_is_waited_for_and_then_named(
+def test_a_run_waits_for_a_writing_application_and_then_fails(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -74,7 +75,7 @@ def test_an_application_that_writes_is_waited_for_and_then_named(
     assert run_migrations(engine, config=folder.config()).success
 
 
-def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
+def test_unlock_cannot_end_the_lock_of_sqlite_and_says_what_to_do(
     engine: sa.Engine,
 ) -> None:
     assert unlock(engine) is None
@@ -86,7 +87,7 @@ def test_sqlite_s_lock_cannot_be_taken_away_and_unlock_says_what_can_be_done(
     assert refused.value.solution == f"End the process: kill {holder.process}"
 
 
-def test_a_lock_that_cannot_be_written_is_refused_with_a_sentence(
+def test_a_lock_file_that_cannot_be_written_is_an_error(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -94,3 +95,52 @@ def test_a_lock_that_cannot_be_written_is_refused_with_a_sentence(
     error = run_migrations(engine, config=folder.config()).error
     assert "-migrate cannot be written" in error.problem
     assert database.tables() == set()
+
+
+def test_orphaned_rows_from_before_are_not_counted(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.add(
+        "family",
+        [
+            create("parent"),
+            'op.create_table("child", sa.Column("p", sa.Integer, sa.ForeignKey("parent.id")))',
+        ],
+    )
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    raw = sqlite3.connect(str(engine.url.database))
+    raw.execute("INSERT INTO child VALUES (7)")
+    raw.commit()
+    raw.close()
+    folder.tables("later")
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    folder.add(
+        "breaks", 'op.execute("INSERT INTO child VALUES (8)")', extra="transaction = False\n"
+    )
+    error = run_migrations(engine, config=folder.config()).error
+    assert "1 row refers to missing rows" in error.problem
+    assert "Not counted: 1 row orphaned before." in error.impact
+    assert "runs outside a transaction: what it did before the error stays" in error.impact
+    assert database.ask("SELECT count(*) FROM child") == [(2,)]
+
+
+def test_new_orphaned_rows_are_found_even_if_older_ones_were_removed(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    for statement in (
+        "CREATE TABLE users (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, user INTEGER REFERENCES users (id))",
+        "CREATE TABLE replies (post INTEGER REFERENCES posts (id))",
+        "INSERT INTO posts VALUES (1, 7)",
+        "INSERT INTO replies VALUES (1)",
+    ):
+        database.ask(statement)
+    rename = [f"op.rename_table('{name}', 'old_{name}')" for name in ("users", "posts")]
+    folder.add("renames", rename)
+    run_migrations(engine, config=folder.config()).raise_for_error()
+    ids = "SELECT id FROM old_users"
+    folder.add("cleans", f'op.execute("DELETE FROM old_posts WHERE user NOT IN ({ids})")')
+    error = run_migrations(engine, config=folder.config()).error
+    assert "1 row refers to missing rows, the first from replies to old_posts" in error.problem
+    assert "Not counted" not in error.impact
+    assert database.ask("SELECT count(*) FROM old_posts") == [(1,)]

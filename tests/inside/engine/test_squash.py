@@ -1,4 +1,4 @@
-"""``migrate squash``: one migration replaces many, and existing databases go on."""
+"""``migrate squash``: one migration replaces many, and existing databases keep working."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def notes(database: Database) -> list[tuple[str, int, bool]]:
     return [(name, batch, bool(noted)) for name, batch, noted in rows]
 
 
-def test_one_file_takes_the_place_of_those_up_to_the_name(command: Command, three: Folder) -> None:
+def test_squash_replaces_all_files_up_to_the_name_by_one(command: Command, three: Folder) -> None:
     three.tables("d")
     code, out, err = command("migrate squash 003_c")
     assert (code, err) == (0, "")
@@ -79,7 +79,7 @@ def test_an_empty_database_runs_only_the_squashed_file(
 
 
 @pytest.mark.parametrize("past", [False, True])
-def test_a_database_that_has_them_all_adopts_it_and_runs_nothing(
+def test_a_database_with_all_replaced_migrations_records_the_squashed_one(
     command: Command, three: Folder, database: Database, *, past: bool
 ) -> None:
     if past:
@@ -100,7 +100,7 @@ def test_a_database_that_has_them_all_adopts_it_and_runs_nothing(
     assert command("migrate verify")[0] == 0
 
 
-def test_no_rollback_undoes_an_adopted_migration(
+def test_a_recorded_squashed_migration_is_not_rolled_back(
     command: Command, three: Folder, database: Database
 ) -> None:
     three.tables("d")
@@ -115,7 +115,7 @@ def test_no_rollback_undoes_an_adopted_migration(
     assert command("migrate latest") == (0, "Batch 1 run: 1 migration\n", "")
 
 
-def test_a_database_that_has_only_some_of_them_is_refused(
+def test_a_database_with_only_some_replaced_migrations_is_refused(
     command: Command, three: Folder, database: Database
 ) -> None:
     command("migrate up")
@@ -132,7 +132,7 @@ def test_a_database_that_has_only_some_of_them_is_refused(
     assert database.all() == before
 
 
-def test_a_release_from_before_goes_on_where_it_was_adopted(
+def test_a_release_from_before_the_squash_still_runs(
     command: Command, three: Folder, database: Database
 ) -> None:
     old = {path: path.read_text() for path in three.versions.glob("*.py")}
@@ -153,7 +153,7 @@ def test_a_release_from_before_goes_on_where_it_was_adopted(
     assert command("migrate latest") == (0, "Already up to date\n", "")
 
 
-def test_what_alembic_stamped_away_is_gone_whole_and_can_be_taken_over(
+def test_after_alembic_removes_its_version_a_baseline_works(
     command: Command, three: Folder, database: Database
 ) -> None:
     command("migrate latest")
@@ -180,7 +180,7 @@ def test_a_squashed_migration_can_be_squashed_again(
     assert [name for name, *_ in notes(database)] == ["001_a", "002_b", "003_squashed"]
 
 
-def test_nothing_is_written_where_the_schema_would_be_another(
+def test_squash_writes_nothing_if_the_schema_would_differ(
     command: Command, three: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from my_service.migrate.backends import backend
@@ -200,7 +200,7 @@ def test_nothing_is_written_where_the_schema_would_be_another(
     assert {path: path.read_text() for path in three.versions.glob("*.py")} == before
 
 
-def test_nothing_undoes_it_where_it_was_run_either(
+def test_a_squashed_migration_that_ran_is_not_rolled_back(
     command: Command, three: Folder, database: Database
 ) -> None:
     three.tables("d")
@@ -219,7 +219,7 @@ def test_nothing_undoes_it_where_it_was_run_either(
 
 
 @pytest.mark.skipif(KIND == "sqlite", reason="SQLite keeps no functions")
-def test_what_a_called_function_made_is_found_to_be_missing(
+def test_squash_finds_that_a_table_made_by_a_function_is_missing(
     command: Command, folder: Folder
 ) -> None:
     body = "BEGIN EXECUTE 'CREATE TABLE made ()'; END"
@@ -233,7 +233,7 @@ def test_what_a_called_function_made_is_found_to_be_missing(
     assert files(folder) == {"001_function", "002_call"}
 
 
-def test_a_replaced_contract_is_known_to_serving_instances(
+def test_an_instance_registers_after_its_contract_was_squashed(
     command: Command, folder: Folder, database: Database
 ) -> None:
     from my_service.migrate import Registration
@@ -250,7 +250,7 @@ def test_a_replaced_contract_is_known_to_serving_instances(
 
 
 @pytest.mark.skipif(KIND != "sqlite", reason="only SQLite rebuilds tables")
-def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder) -> None:
+def test_a_table_rebuild_does_not_count_as_writing_rows(command: Command, folder: Folder) -> None:
     folder.tables("a")
     column = 'batch.add_column(sa.Column("x", sa.Integer))'
     rebuild = ['with op.batch_alter_table("a", recreate="always") as batch:', f"    {column}"]
@@ -265,7 +265,9 @@ def test_a_rebuilt_table_is_no_writing_of_rows(command: Command, folder: Folder)
     )
 
 
-def test_what_comes_after_must_run_without_the_rows(command: Command, three: Folder) -> None:
+def test_squash_refuses_if_a_later_migration_needs_the_rows(
+    command: Command, three: Folder
+) -> None:
     found = 'assert op.get_bind().exec_driver_sql("SELECT 1 FROM a").first()'
     three.add("needs_the_row", found)
     code, _, err = command("migrate squash c")
@@ -274,7 +276,7 @@ def test_what_comes_after_must_run_without_the_rows(command: Command, three: Fol
     assert files(three) == {"001_a", "002_b", "003_c", "004_needs_the_row"}
 
 
-def test_files_that_git_does_not_have_stay(command: Command, three: Folder) -> None:
+def test_files_that_are_not_in_git_are_not_squashed(command: Command, three: Folder) -> None:
     three.file("002_b").write_text(three.file("002_b").read_text() + "# more\n")
     three.tables("d")
     code, _, err = command("migrate squash d")
@@ -294,7 +296,7 @@ def test_only_a_chain_without_branches_is_squashed(command: Command, three: Fold
     assert command("migrate squash b")[0] == 0
 
 
-def test_plain_alembic_works_on_the_folder(
+def test_plain_alembic_works_on_a_squashed_folder(
     command: Command, three: Folder, engine: object, new_database: Callable[[], Database]
 ) -> None:
     from alembic import command as alembic
@@ -315,7 +317,7 @@ def test_plain_alembic_works_on_the_folder(
 
 
 @pytest.mark.skipif(KIND == "sqlite", reason="only PostgreSQL builds indexes beside writers")
-def test_what_ran_outside_a_transaction_runs_inside_one(
+def test_a_concurrent_index_is_squashed_into_a_transaction(
     command: Command, folder: Folder, new_database: Callable[[], Database]
 ) -> None:
     folder.tables("a")

@@ -24,7 +24,7 @@ def migrated(command: Command, folder: Folder) -> Folder:
 
 
 @pytest.mark.usefixtures("migrated")
-def test_a_database_that_was_only_migrated_is_in_step(command: Command) -> None:
+def test_a_database_without_manual_changes_is_in_step(command: Command) -> None:
     assert command("migrate verify") == (0, f"{IN_STEP}\n", "")
     result = json.loads(command("migrate verify --json")[1])
     assert result == {
@@ -37,7 +37,7 @@ def test_a_database_that_was_only_migrated_is_in_step(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("migrated")
-def test_each_difference_is_told_with_a_cause_and_a_cure(
+def test_each_difference_is_printed_with_cause_and_solution(
     command: Command, database: Database
 ) -> None:
     database.ask("CREATE INDEX by_hand ON a (id)")
@@ -67,7 +67,7 @@ def test_pending_migrations_are_not_compared(
     assert "c" not in database.tables()
 
 
-def test_a_file_that_was_edited_after_it_was_applied_is_found(
+def test_verify_finds_a_file_that_was_edited_after_it_was_applied(
     command: Command, migrated: Folder
 ) -> None:
     file = migrated.file("001_a")
@@ -93,7 +93,7 @@ def test_tables_of_other_programs_are_not_compared(
     assert command("migrate verify")[0] == 0
 
 
-def test_what_cannot_be_compared_is_an_error(command: Command, folder: Folder) -> None:
+def test_a_migration_that_does_not_load_is_an_error(command: Command, folder: Folder) -> None:
     folder.add("reads_rows", 'op.execute("INSERT INTO nowhere VALUES (1)")')
     folder.metadata = sa.MetaData()
     command("migrate latest")
@@ -136,7 +136,7 @@ def fingerprints(database: Database) -> list[Any]:
     return [fingerprint for (fingerprint,) in rows]
 
 
-def test_a_run_keeps_the_fingerprint_of_what_it_left(
+def test_a_run_records_the_fingerprint_of_the_schema(
     command: Command, folder: Folder, database: Database
 ) -> None:
     folder.tables("a", "b")
@@ -146,7 +146,9 @@ def test_a_run_keeps_the_fingerprint_of_what_it_left(
     assert second == Snapshot.from_text(command("migrate snapshot")[1]).fingerprint
 
 
-def test_so_does_undoing(command: Command, folder: Folder, database: Database) -> None:
+def test_a_rollback_records_the_fingerprint_of_the_schema(
+    command: Command, folder: Folder, database: Database
+) -> None:
     folder.tables("a", "b")
     command("migrate latest")
     command("migrate down")
@@ -155,7 +157,7 @@ def test_so_does_undoing(command: Command, folder: Folder, database: Database) -
     assert json.loads(command("migrate verify --json")[1])["changed_since_run"] is False
 
 
-def test_a_run_that_fails_leaves_the_fingerprint_as_it_was(
+def test_a_failed_run_does_not_change_the_fingerprint(
     command: Command, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -166,7 +168,7 @@ def test_a_run_that_fails_leaves_the_fingerprint_as_it_was(
     assert fingerprints(database) == before
 
 
-def test_a_migration_outside_a_transaction_keeps_it_too(
+def test_a_migration_outside_a_transaction_records_the_fingerprint_too(
     command: Command, folder: Folder, database: Database
 ) -> None:
     folder.tables("a")
@@ -177,7 +179,7 @@ def test_a_migration_outside_a_transaction_keeps_it_too(
     )
 
 
-def test_a_run_fails_loudly_where_the_schema_is_another_afterwards(
+def test_a_run_fails_if_the_schema_differs_afterwards(
     command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_VERIFY", "after")

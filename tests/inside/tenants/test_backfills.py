@@ -1,4 +1,4 @@
-"""Backfills of tenants: tenant after tenant, one total, each row once whatever happens."""
+"""Backfills of tenants: one tenant at a time, one total, each row once even after kills."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROWS = 250
 NAMES = ("a", "b", "c", "d")
 
 
-class Told(Observer):
+class ProgressRecorder(Observer):
     """Remembers the events, and calls a function after a number of finished rows."""
 
     def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
@@ -76,22 +76,22 @@ def rows(service: Service, tenant: str, count: int = ROWS) -> None:
     service.ask(f"INSERT INTO tenant_{tenant}.t SELECT x, x FROM generate_series(1, {count}) x")
 
 
-def off_by(service: Service, tenant: str) -> dict[int, int]:
+def rows_by_updates(service: Service, tenant: str) -> dict[int, int]:
     """The number of a tenant's rows by number of updates."""
     return dict(service.ask(f"SELECT n - id, count(*) FROM tenant_{tenant}.t GROUP BY 1"))
 
 
 def each_once(service: Service, *tenants: str) -> None:
     """Every row was updated, and none twice."""
-    found = {tenant: off_by(service, tenant) for tenant in tenants}
+    found = {tenant: rows_by_updates(service, tenant) for tenant in tenants}
     assert found == {tenant: {1: ROWS} for tenant in tenants}
 
 
-def test_tenant_after_tenant_with_one_total_and_the_contract_after_all_of_them(
+def test_tenants_are_filled_in_turn_with_one_total_and_then_the_contract_runs(
     filled: Service,
 ) -> None:
     filled.add("pass", extra=CONTRACT)
-    told, taken = Told(), replays(filled)
+    told, taken = ProgressRecorder(), replays(filled)
     filled.config = replace(filled.config, observer=told)
     run = filled.all()
     assert run.success and run.public.migrations == ("004_change", "005_change")
@@ -109,7 +109,7 @@ def test_tenant_after_tenant_with_one_total_and_the_contract_after_all_of_them(
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_status_tells_the_total_and_the_contract_waits_with_it(filled: Service) -> None:
+def test_status_shows_the_total_and_the_contract_waits_for_it(filled: Service) -> None:
     filled.add("pass", extra=CONTRACT)
     later = replace(filled.config, runs_backfills=False)
     filled.config, config = later, filled.config
@@ -129,7 +129,7 @@ def test_status_tells_the_total_and_the_contract_waits_with_it(filled: Service) 
     each_once(filled, *NAMES)
 
 
-def test_killed_before_any_statement_no_row_is_lost_and_none_is_done_twice(
+def test_after_a_kill_before_any_statement_each_row_is_updated_once(
     filled: Service,
 ) -> None:
     filled.config = replace(filled.config, runs_backfills=False)
@@ -143,12 +143,12 @@ def test_killed_before_any_statement_no_row_is_lost_and_none_is_done_twice(
         if dies_at(statement, lambda: run_backfills(filled.engine, config=filled.config)):
             statement += 3
         for tenant in NAMES:
-            assert set(off_by(filled, tenant)) <= {0, 1}
+            assert set(rows_by_updates(filled, tenant)) <= {0, 1}
     assert statement > 1
     each_once(filled, *NAMES)
 
 
-def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
+def test_a_failed_chunk_names_tenant_and_keys_and_other_tenants_continue(
     filled: Service,
 ) -> None:
     for tenant in ("a", "c"):
@@ -161,7 +161,7 @@ def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
     assert error.problem.startswith(failed)
     assert error.problem.endswith(" It also failed in 1 other tenant.")
     each_once(filled, "b", "d")
-    assert off_by(filled, "c")[1] == 100
+    assert rows_by_updates(filled, "c")[1] == 100
     (backfill,) = get_migration_status(filled.engine, config=filled.config).backfills
     assert (backfill.done, backfill.tenants_left) == (700, 2)
     assert (backfill.error or "").startswith("a: IntegrityError: ")
@@ -173,7 +173,7 @@ def test_a_chunk_that_fails_names_tenant_and_keys_and_the_other_tenants_go_on(
     assert set(filled.statuses().values()) == {("ready", "005")}
 
 
-def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Service) -> None:
+def test_tenants_can_be_dropped_and_created_during_a_backfill(filled: Service) -> None:
     def drop_and_make() -> None:
         drop_tenant(filled.engine, "b", config=quiet)
         drop_tenant(filled.engine, "d", config=quiet)
@@ -181,7 +181,7 @@ def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Serv
         assert filled.one("d").success
 
     quiet = filled.config
-    filled.config = replace(quiet, observer=(told := Told(100, drop_and_make)))
+    filled.config = replace(quiet, observer=(told := ProgressRecorder(100, drop_and_make)))
     filled.add("pass", extra=CONTRACT)
     run = filled.all()
     assert run.success, run.public.error
@@ -190,18 +190,18 @@ def test_a_tenant_that_is_dropped_or_made_in_the_middle_is_harmless(filled: Serv
     assert filled.statuses() == dict.fromkeys(("a", "c", "d", "late"), ("ready", "005"))
 
 
-def test_nobody_waits_for_it_to_start_or_to_migrate(filled: Service) -> None:
+def test_a_service_starts_and_migrates_during_a_backfill(filled: Service) -> None:
     def start() -> None:
         assert get_lock_holder(filled.engine) is None
         bring_up_to_date(filled.engine, replace(quiet, runs_backfills=False, lock_timeout=0))
 
     quiet = filled.config
-    filled.config = replace(quiet, observer=Told(100, start))
+    filled.config = replace(quiet, observer=ProgressRecorder(100, start))
     assert filled.all().success
     each_once(filled, *NAMES)
 
 
-def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -> None:
+def test_creating_a_tenant_runs_its_backfills(filled: Service) -> None:
     insert = 'op.execute("INSERT INTO t VALUES (1007, 1007)")'
     filled.add(insert)
     filled.add("pass", extra=FILL.replace("n + 1", "n + 10"))
@@ -218,19 +218,19 @@ def test_a_new_tenant_has_its_rows_filled_in_while_it_is_made(filled: Service) -
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
-def test_a_rolled_back_backfill_is_forgotten_and_begins_again(filled: Service) -> None:
+def test_a_rollback_removes_the_progress_of_a_backfill(filled: Service) -> None:
     assert filled.all().success
     rollback_tenant(filled.engine, "a", config=filled.config).raise_for_error()
     assert filled.all().success
-    assert off_by(filled, "a") == {2: ROWS}
+    assert rows_by_updates(filled, "a") == {2: ROWS}
     each_once(filled, "b", "c", "d")
     assert rollback_all_tenants(filled.engine, config=filled.config).success
     assert filled.ask("SELECT * FROM public.migration_progress") == []
     assert filled.all().success
-    assert off_by(filled, "d") == {2: ROWS}
+    assert rows_by_updates(filled, "d") == {2: ROWS}
 
 
-def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
+def test_a_rollback_waits_for_the_running_chunk_before_it_locks_a_table(
     filled: Service,
 ) -> None:
     down = 'op.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")'
@@ -257,7 +257,7 @@ def test_undoing_waits_for_the_running_chunk_before_it_locks_a_table(
     assert undone == [True]
 
 
-def test_a_tenant_that_comes_late_is_filled_before_its_contract(filled: Service) -> None:
+def test_a_tenant_that_was_behind_is_filled_before_its_contract(filled: Service) -> None:
     filled.ask("ALTER TABLE tenant_a.t RENAME TO u")  # so that the next one fails there
     filled.add('op.execute("ALTER TABLE t ADD COLUMN m int")')
     filled.add("pass", extra=FILL.replace('"n": "n + 1"', '"m": "n"'))
@@ -276,7 +276,7 @@ def test_a_tenant_that_comes_late_is_filled_before_its_contract(filled: Service)
     assert filled.ask("SELECT count(*) FROM tenant_a.t WHERE m = n") == [(ROWS,)]
 
 
-def test_the_contract_waits_for_tenants_that_have_not_come_to_the_backfill(
+def test_the_contract_waits_for_tenants_without_the_backfill_migration(
     filled: Service,
 ) -> None:
     assert filled.all().success
@@ -288,7 +288,7 @@ def test_the_contract_waits_for_tenants_that_have_not_come_to_the_backfill(
     assert get_migration_status(filled.engine, config=filled.config).held_back == ()
 
 
-def test_with_roles_the_tenants_own_role_does_it(service: Service) -> None:
+def test_with_roles_a_backfill_runs_with_the_role_of_the_tenant(service: Service) -> None:
     service.ordinary_user()
     service.roles()
     service.config = replace(service.config, backfill_pause=0.0)
@@ -311,7 +311,7 @@ def as_role(service: Service, tenant: str, statement: str) -> object:
         return connection.exec_driver_sql(statement).scalar()
 
 
-def test_a_replica_works_on_it_in_the_background(filled: Service) -> None:
+def test_a_replica_runs_a_backfill_in_the_background(filled: Service) -> None:
     filled.config = replace(filled.config, runs_backfills=False)
     filled.add("pass", extra=CONTRACT)
     assert filled.all().public.held_back == ("005_change",)
@@ -330,7 +330,7 @@ def test_a_replica_works_on_it_in_the_background(filled: Service) -> None:
     each_once(filled, *NAMES)
 
 
-def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
+def test_an_old_instance_holds_the_contract_back_for_all_tenants(
     filled: Service, tmp_path: Path
 ) -> None:
     old = Registration(filled.engine, filled.config)
@@ -345,7 +345,7 @@ def test_an_old_instance_keeps_all_tenants_where_the_backfill_left_them(
     assert set(filled.statuses().values()) == {("ready", "005")}
 
 
-def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
+def test_a_restored_tenant_gets_the_backfill_progress_of_its_backup(
     filled: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_DIRECTORY", str(tmp_path / "backups"))
@@ -354,7 +354,7 @@ def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
     filled.all()
     steps = iter([False] * 6 + [True] * 9)
     run_backfills(filled.engine, config=config, stopped=lambda: next(steps))
-    assert off_by(filled, "a") == {1: 200, 0: 50}
+    assert rows_by_updates(filled, "a") == {1: 200, 0: 50}
     name = json.loads(filled.command("backup create --json")[1])["name"]
     filled.config = config
     assert filled.all().success
@@ -362,12 +362,12 @@ def test_a_restored_tenant_has_the_progress_that_goes_with_its_rows(
     for tenant in ("a", "b"):
         code, _, err = filled.command(f"backup restore {name} --tenant {tenant} --yes")
         assert code == 0, err
-    assert off_by(filled, "a") == {1: 200, 0: 50}
+    assert rows_by_updates(filled, "a") == {1: 200, 0: 50}
     assert filled.all().success
     each_once(filled, *NAMES)
 
 
-def test_make_writes_an_example_that_runs(filled: Service) -> None:
+def test_make_writes_a_backfill_example_that_runs(filled: Service) -> None:
     assert filled.all().success
     code, _, err = filled.command("migrate make fill --phase backfill")
     assert code == 0, err

@@ -156,19 +156,19 @@ def restored(service: Service, line: str) -> str:
     return out
 
 
-def spoil(service: Service, tenant: str) -> None:
+def damage(service: Service, tenant: str) -> None:
     """Damage a tenant."""
     service.ask(f"DROP TABLE tenant_{tenant}.notes CASCADE")
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
 
 @on_one_machine("a whole backup is not restored (backup-on-citus)")
-def test_everything_comes_back(filled: Service, layout: str) -> None:
+def test_a_restore_brings_back_all_tenants(filled: Service, layout: str) -> None:
     before = {tenant: contents(filled, tenant) for tenant in ("acme", "beta", "gone")}
     manifest = made(filled)
     assert set(manifest["tenants"]) == set(before)
     assert len(manifest["files"]) == (1 if layout == "all" else 4)
-    spoil(filled, "acme")
+    damage(filled, "acme")
     drop_tenant(filled.engine, "gone", config=filled.config)
     filled.engine.dispose()
     restored(filled, manifest["name"])
@@ -203,10 +203,10 @@ def test_four_files_are_written_at_a_time(
     assert most == 4
 
 
-def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, layout: str) -> None:
+def test_one_tenant_is_restored_and_others_are_not_changed(filled: Service, layout: str) -> None:
     before = contents(filled, "acme")
     name = made(filled)["name"]
-    spoil(filled, "acme")
+    damage(filled, "acme")
     fill(filled, "beta")
     others, ids = contents(filled, "beta"), identities(filled, "beta")
     said = restored(filled, f"{name} --tenant acme")
@@ -221,7 +221,7 @@ def test_one_tenant_comes_back_and_the_others_are_not_touched(filled: Service, l
 
 
 @on_one_machine("no triggers, and no tables that inherit")
-def test_a_tenant_with_something_of_everything_comes_back(
+def test_a_tenant_with_objects_of_every_kind_is_restored(
     service: Service, backups: Path, layout: str
 ) -> None:
     service.add([f"op.execute({statement!r})" for statement in EVERYTHING])
@@ -267,7 +267,7 @@ def test_a_write_to_a_tenant_during_its_restore_is_kept(filled: Service, backups
     assert found == [("written meanwhile",)]
 
 
-def test_a_tenant_that_a_transaction_uses_is_not_restored(filled: Service) -> None:
+def test_a_tenant_in_use_by_a_transaction_is_not_restored(filled: Service) -> None:
     name = made(filled)["name"]
     before = contents(filled, "acme"), identities(filled, "acme")
     engine = sa.create_engine(filled.engine.url, poolclass=sa.NullPool)
@@ -279,7 +279,7 @@ def test_a_tenant_that_a_transaction_uses_is_not_restored(filled: Service) -> No
     restored(filled, f"{name} --tenant acme")
 
 
-def test_a_tenant_that_was_dropped_comes_back(filled: Service) -> None:
+def test_a_dropped_tenant_is_restored(filled: Service) -> None:
     before = contents(filled, "gone")
     name = made(filled)["name"]
     drop_tenant(filled.engine, "gone", config=filled.config)
@@ -290,7 +290,7 @@ def test_a_tenant_that_was_dropped_comes_back(filled: Service) -> None:
     assert filled.command("tenant audit")[0] == 0
 
 
-def test_a_tenant_whose_backup_is_older_than_public_is_behind_until_it_is_migrated(
+def test_a_tenant_restored_from_an_older_backup_is_behind_until_it_is_migrated(
     filled: Service,
 ) -> None:
     name = made(filled)["name"]
@@ -303,11 +303,11 @@ def test_a_tenant_whose_backup_is_older_than_public_is_behind_until_it_is_migrat
     assert filled.statuses()["acme"] == ("ready", "004")
 
 
-def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
+def test_a_backup_of_one_tenant_contains_no_other(filled: Service) -> None:
     before = contents(filled, "acme")
     manifest = made(filled, "backup create --tenant acme")
     assert (set(manifest["tenants"]), manifest["whole"]) == ({"acme"}, False)
-    spoil(filled, "acme")
+    damage(filled, "acme")
     code, _, err = filled.command(f"backup restore {manifest['name']} --tenant beta --yes")
     assert (code, "does not contain the tenant 'beta'" in err) == (1, True)
     code, _, err = filled.command(f"backup restore {manifest['name']} --yes")
@@ -316,7 +316,7 @@ def test_a_backup_of_one_tenant_holds_no_other(filled: Service) -> None:
     assert contents(filled, "acme") == before
 
 
-def test_a_run_saves_only_what_it_touches_and_only_once(
+def test_a_run_backs_up_only_the_tenants_it_changes_and_only_once(
     filled: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -337,7 +337,7 @@ def test_a_run_saves_only_what_it_touches_and_only_once(
     assert len(listed(filled)) == 4
 
 
-def test_tenants_that_are_moved_with_others_are_backed_up_once(service: Service) -> None:
+def test_tenants_that_are_migrated_together_are_backed_up_once(service: Service) -> None:
     service.make("a", "b")
     service.add("pass")
     run_migrations(service.engine, config=service.config).raise_for_error()
@@ -349,7 +349,7 @@ def test_tenants_that_are_moved_with_others_are_backed_up_once(service: Service)
     assert saved == [(["tenant_a", "tenant_b"], "003")]
 
 
-def test_backups_of_one_tenant_do_not_count_for_the_database_or_others(
+def test_the_number_of_kept_backups_counts_per_tenant_and_database(
     filled: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKUP_KEEP", "2")
@@ -359,7 +359,7 @@ def test_backups_of_one_tenant_do_not_count_for_the_database_or_others(
     assert names == [one["name"] for one in (acme[3], acme[2], beta, whole)]
 
 
-def test_the_backup_from_before_the_first_failed_run_of_a_tenant_stays(
+def test_the_backup_before_the_first_failed_run_of_a_tenant_is_kept(
     filled: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -379,7 +379,7 @@ def test_the_backup_from_before_the_first_failed_run_of_a_tenant_stays(
     assert contents(filled, "acme")["notes"] == before
 
 
-def test_a_tenant_that_is_new_needs_no_backup(
+def test_creating_a_tenant_makes_no_backup(
     filled: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -387,7 +387,7 @@ def test_a_tenant_that_is_new_needs_no_backup(
     assert listed(filled) == []
 
 
-def test_the_error_of_a_tenant_names_the_backup_and_its_command(
+def test_the_error_of_a_tenant_has_the_backup_and_the_restore_command(
     filled: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIGRATION_BACKUP", "auto")
@@ -399,13 +399,13 @@ def test_the_error_of_a_tenant_names_the_backup_and_its_command(
     assert f"backup restore {manifest['name']} --tenant beta" in error
 
 
-def test_a_restore_that_is_killed_leaves_the_one_or_the_other(filled: Service) -> None:
+def test_a_killed_restore_leaves_the_old_or_the_restored_tenant(filled: Service) -> None:
     before = contents(filled, "acme")
     name = made(filled)["name"]
     began = time.monotonic()
     assert filled.start("backup", "restore", name, "--tenant", "acme", "--yes").finish()[0] == 0
     takes = time.monotonic() - began
-    spoil(filled, "acme")
+    damage(filled, "acme")
     spoiled = contents(filled, "acme")
     chance = random.Random(16)
     for _ in range(5):
@@ -419,7 +419,9 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(filled: Service) -
 
 
 @on_one_machine("a whole backup is not restored (backup-on-citus)")
-def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups: Path) -> None:
+def test_a_restored_schema_with_another_fingerprint_is_refused(
+    filled: Service, backups: Path
+) -> None:
     name = made(filled)["name"]
     path = backups / f"{name}.json"
     manifest = json.loads(path.read_text())
@@ -435,7 +437,7 @@ def test_what_is_not_what_was_saved_is_not_put_in_place(filled: Service, backups
 
 
 @on_one_machine("a whole backup is not restored (backup-on-citus)")
-def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
+def test_a_restore_is_refused_while_an_instance_is_live(filled: Service) -> None:
     name = made(filled)["name"]
     filled.ask("CREATE TABLE public.service_instances (id text, beat_at timestamptz)")
     filled.ask(
@@ -447,14 +449,14 @@ def test_while_instances_live_nothing_is_restored(filled: Service) -> None:
         assert (code, "1 instance of the service uses this database" in err) == (1, True)
 
 
-def test_while_somebody_migrates_no_tenant_is_restored(filled: Service) -> None:
+def test_a_restore_is_refused_while_another_process_migrates(filled: Service) -> None:
     name = made(filled)["name"]
     with migration_lock(filled.engine, 0):
         code, _, err = filled.start("backup", "restore", name, "--tenant", "acme", "--yes").finish()
     assert (code, "Another migrator held the lock" in err) == (1, True), err
 
 
-def test_a_tenant_comes_back_into_another_database(filled: Service) -> None:
+def test_a_tenant_is_restored_to_another_database(filled: Service) -> None:
     name = made(filled)["name"]
     before = contents(filled, "acme")
     other = f"elsewhere_{uuid4().hex}"
@@ -475,7 +477,7 @@ def test_a_tenant_comes_back_into_another_database(filled: Service) -> None:
         drop_database(other)
 
 
-def test_roles_of_tenants_come_back_and_the_login_has_none_of_their_rights(
+def test_tenant_roles_are_restored_and_the_login_role_has_no_access(
     service: Service, backups: Path
 ) -> None:
     service.ordinary_user()

@@ -60,7 +60,7 @@ def refused(statement: str) -> str | None:
         "SELECT set_config('a.b', (SELECT version_num FROM \"alembic_version\"), true)",
     ],
 )  # fmt: skip
-def test_refused_shapes_are_recognised(statement: str) -> None:
+def test_statements_that_citus_refuses_are_recognised(statement: str) -> None:
     assert refused(statement)
 
 
@@ -72,7 +72,7 @@ def test_refused_shapes_are_recognised(statement: str) -> None:
         "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'x'",
     ],
 )  # fmt: skip
-def test_other_shapes_are_not_refused(statement: str) -> None:
+def test_statements_that_citus_accepts_are_not_reported(statement: str) -> None:
     assert refused(statement) is None
 
 
@@ -103,7 +103,7 @@ def text_of(query: Any, cursor: Any) -> str:
     return query.as_string(cursor) if isinstance(query, psycopg.sql.Composable) else str(query)
 
 
-def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
+def test_creating_migrating_and_dropping_tenants_sends_nothing_that_citus_refuses(
     service: Service, sent: list[str]
 ) -> None:
     table = 'op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))'
@@ -131,7 +131,9 @@ def test_a_tenants_whole_life_sends_nothing_that_citus_refuses(
         assert sent[place - 1] == "SET LOCAL citus.enable_schema_based_sharding TO on"
 
 
-def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
+def test_verify_backup_instances_and_adoption_send_nothing_that_citus_refuses(
+    service: Service, sent: list[str]
+) -> None:
     """Failures, verifying, instances and the gate, backups, adoption, and what is left behind."""
     service.add('op.create_table("notes", sa.Column("id", sa.Integer, primary_key=True))')
     service.make("a", "b", "c", "d")
@@ -183,7 +185,9 @@ def test_nor_does_what_surrounds_it(service: Service, sent: list[str]) -> None:
     assert {statement: why for statement in sent if (why := refused(statement))} == {}
 
 
-def test_nor_do_backfills_and_taking_tenants_over(service: Service, sent: list[str]) -> None:
+def test_backfills_and_baselines_send_nothing_that_citus_refuses(
+    service: Service, sent: list[str]
+) -> None:
     service.config = replace(service.config, backfill_pause=0.0)
     service.patch.setattr(migrations, "config", service.config)
     service.add(TABLE, NO_TABLE)
@@ -208,9 +212,7 @@ def test_nor_do_backfills_and_taking_tenants_over(service: Service, sent: list[s
     assert {statement: why for statement in sent if (why := refused(statement))} == {}
 
 
-def test_what_a_cluster_cannot_do_is_refused_with_a_sentence(
-    service: Service, sent: list[str]
-) -> None:
+def test_unsupported_features_on_citus_are_errors(service: Service, sent: list[str]) -> None:
     service.make("a")
     service.patch.setenv("TENANT_ROLES", "true")
     for line in ("tenant create b", "tenant roles"):
@@ -233,7 +235,7 @@ COMMENT ON TABLE "a;b" IS 'it''s; so'; /* ; */
 """
 
 
-def test_a_script_is_taken_apart_at_the_ends_of_its_statements() -> None:
+def test_a_script_is_split_into_its_statements() -> None:
     assert [part.split()[0] for part in one_by_one(SCRIPT.encode())] == [
         b"--",
         b"CREATE",

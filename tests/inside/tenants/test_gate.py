@@ -28,7 +28,7 @@ def old_release(service: Service, tmp_path: Path, *, revision: int) -> Migration
     return replace(service.config, directory=versions.parent, load_release=lambda: "1.0")
 
 
-def test_tenants_stop_at_the_contract_and_follow_when_it_has_run(
+def test_tenants_stop_before_a_held_back_contract_and_follow_public(
     service: Service, tmp_path: Path
 ) -> None:
     service.make("a", "b", "c", "d")
@@ -53,7 +53,7 @@ def test_tenants_stop_at_the_contract_and_follow_when_it_has_run(
     assert refused.value.code == "contract-unknown"
 
 
-def test_the_instances_are_in_public_and_seen_from_there(service: Service) -> None:
+def test_instances_are_registered_in_public(service: Service) -> None:
     service.make("a")
     one = Registration(service.engine, service.config)
     one.register()
@@ -65,7 +65,7 @@ def test_the_instances_are_in_public_and_seen_from_there(service: Service) -> No
     assert service.ask("SELECT count(*) FROM public.service_instances") == [(0,)]
 
 
-def test_an_older_release_leaves_tenants_alone_that_are_ahead(
+def test_an_older_release_does_not_change_tenants_that_are_ahead(
     service: Service, tmp_path: Path
 ) -> None:
     service.make("a", "b")

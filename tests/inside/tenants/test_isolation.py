@@ -94,7 +94,7 @@ def test_no_session_sees_another_tenants_rows(service: Service, size: int) -> No
     race(limited(service.engine.url.render_as_string(hide_password=False), size))
 
 
-def test_nor_does_one_through_pgbouncer_with_a_single_server_connection(
+def test_no_session_sees_other_rows_through_pgbouncer_with_one_connection(
     service: Service, tmp_path: Path
 ) -> None:
     prepare(service)
@@ -105,7 +105,7 @@ def test_nor_does_one_through_pgbouncer_with_a_single_server_connection(
 
 
 @pytest.mark.parametrize("by", ["superuser", "ordinary user"])
-def test_with_roles_postgresql_itself_denies_another_tenants_rows(
+def test_with_roles_postgresql_denies_access_to_another_tenants_rows(
     service: Service, by: str
 ) -> None:
     service.roles()
@@ -142,7 +142,9 @@ def test_with_roles_postgresql_itself_denies_another_tenants_rows(
     service.engine.dispose()
 
 
-def test_a_connection_that_serves_requests_is_renewed_after_some_tenants(service: Service) -> None:
+def test_a_connection_of_requests_is_replaced_after_tenants_per_connection(
+    service: Service,
+) -> None:
     prepare(service)
     engine = limited(service.engine.url.render_as_string(hide_password=False), 1)
     pids: list[int] = []

@@ -163,7 +163,7 @@ def prepare(service: Service, *, role: bool, tenants: int = 2) -> None:
 
 @pytest.mark.parametrize("role", [False, True], ids=["no roles", "roles"])
 @pytest.mark.parametrize("through", ["direct", "pooler", "pooler of one"])
-def test_the_next_statement_runs_in_the_tenant_again(
+def test_after_each_end_of_a_transaction_the_next_statement_runs_in_the_tenant(
     service: Service, tmp_path: Path, through: str, role: bool
 ) -> None:
     prepare(service, role=role)
@@ -183,7 +183,7 @@ def test_the_next_statement_runs_in_the_tenant_again(
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler of one"])
-def test_what_cannot_be_kept_in_the_tenant_is_refused(
+def test_autocommit_and_strings_of_several_statements_are_refused(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     prepare(service, role=False)
@@ -215,7 +215,9 @@ def test_what_cannot_be_kept_in_the_tenant_is_refused(
             assert [row.whose for row in session.execute(sa.text(WHO))] == ["t1"]
 
 
-def test_what_goes_past_the_guard_finds_no_table(service: Service, tmp_path: Path) -> None:
+def test_a_statement_that_bypasses_the_guard_finds_no_table(
+    service: Service, tmp_path: Path
+) -> None:
     prepare(service, role=False)
 
     def go_past(engine: sa.Engine) -> None:
@@ -234,7 +236,7 @@ def test_what_goes_past_the_guard_finds_no_table(service: Service, tmp_path: Pat
         go_past(engine)
 
 
-def test_a_row_of_the_registry_that_names_another_schema_leads_nowhere(service: Service) -> None:
+def test_a_registry_row_that_names_another_schema_is_refused(service: Service) -> None:
     prepare(service, role=False)
     service.ask("ALTER TABLE public.tenants DROP CONSTRAINT IF EXISTS tenants_schema_of_id_check")
     service.ask("UPDATE public.tenants SET schema_name = 'public' WHERE id = 't1'")
@@ -249,7 +251,7 @@ def test_a_row_of_the_registry_that_names_another_schema_leads_nowhere(service: 
 @pytest.mark.parametrize(
     ("through", "role"), [("direct", False), ("pooler", True), ("pooler of one", False)]
 )
-def test_under_traffic_nobody_sees_another_tenants_rows(
+def test_under_parallel_traffic_no_session_sees_another_tenants_rows(
     service: Service, tmp_path: Path, through: str, role: bool
 ) -> None:
     tenants, threads, rounds = 8, 8, 25

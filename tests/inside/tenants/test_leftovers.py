@@ -71,7 +71,7 @@ def leave(session: Session, what: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("through", ["direct", "pooler of one"])
-def test_a_tenant_finds_nothing_that_another_left(
+def test_a_tenant_sees_no_session_state_of_another(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     service.add('op.execute(sa.schema.CreateSequence(sa.Sequence("numbers")))')
@@ -103,7 +103,7 @@ def test_a_tenant_finds_nothing_that_another_left(
     assert found == []
 
 
-def test_nor_does_anyone_else_who_takes_the_connection_from_the_pool(service: Service) -> None:
+def test_a_pooled_connection_has_no_session_state_of_a_tenant(service: Service) -> None:
     service.make("t1")
     found = []
     for what, (_, question) in LEFTOVERS.items():
@@ -116,7 +116,7 @@ def test_nor_does_anyone_else_who_takes_the_connection_from_the_pool(service: Se
     assert found == []
 
 
-def test_a_table_of_the_tenant_comes_before_a_temporary_one(service: Service) -> None:
+def test_a_table_of_the_tenant_has_priority_over_a_temporary_one(service: Service) -> None:
     # Left out of the path, pg_temp would be searched first.
     service.make("t1")
     with tenant_session(service.engine, "t1") as session:
@@ -126,9 +126,7 @@ def test_a_table_of_the_tenant_comes_before_a_temporary_one(service: Service) ->
         assert session.scalar(sa.text("SHOW search_path")) == "tenant_t1, pg_temp"
 
 
-def test_whether_a_pooler_is_there_is_seen_when_a_connection_is_made(
-    service: Service, tmp_path: Path
-) -> None:
+def test_a_new_connection_detects_a_pooler(service: Service, tmp_path: Path) -> None:
     for through, is_pooled in (("direct", False), ("pooler of one", True)):
         with service_engine(service, through, tmp_path) as engine, engine.connect() as connection:
             assert connection.info["is_pooled"] is is_pooled

@@ -47,19 +47,19 @@ CONCURRENTLY = (
 @pytest.mark.parametrize(
     "tenant", ["", "a-b", "A", "é", "a\n", "a" * 57, "admin", "public", 'a"; DROP TABLE x', "../a"]
 )
-def test_what_cannot_be_an_id_is_refused_with_a_sentence(service: Service, tenant: str) -> None:
+def test_an_invalid_tenant_id_is_refused(service: Service, tenant: str) -> None:
     service.all()
     with pytest.raises(ActionableError, match="cannot be the id of a tenant"):
         service.one(tenant)
     assert service.statuses() == {}
 
 
-def test_the_longest_id_is_a_tenant(service: Service) -> None:
+def test_a_tenant_id_can_have_56_characters(service: Service) -> None:
     service.all()
     assert service.one("a" * 56).created
 
 
-def test_four_at_once_make_one_tenant_and_get_three_clear_answers(service: Service) -> None:
+def test_four_processes_create_one_tenant_and_three_report_that_it_exists(service: Service) -> None:
     service.all()
     four = [service.start("tenant", "create", "acme") for _ in range(4)]
     ended = [process.finish() for process in four]
@@ -70,7 +70,7 @@ def test_four_at_once_make_one_tenant_and_get_three_clear_answers(service: Servi
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["one transaction", "several"])
-def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes(
+def test_creating_a_tenant_can_be_continued_after_a_kill_at_any_statement(
     service: Service, alone: bool
 ) -> None:
     if alone:
@@ -100,7 +100,7 @@ def test_wherever_its_maker_dies_there_is_nothing_or_what_the_next_run_completes
     assert service.statuses()["acme"][0] == "ready"
 
 
-def test_wherever_a_removal_dies_it_can_be_continued(
+def test_dropping_a_tenant_can_be_continued_after_a_kill_at_any_statement(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "CHUNK", 2)
@@ -178,7 +178,9 @@ LARGE = {
 
 
 @pytest.mark.parametrize("kind", LARGE)
-def test_a_large_schema_goes_in_chunks_that_fit_the_lock_table(service: Service, kind: str) -> None:
+def test_a_large_schema_is_dropped_in_chunks_that_fit_the_lock_table(
+    service: Service, kind: str
+) -> None:
     service.add(LARGE[kind])
     service.all()
     if not service.one("acme").success and on_cluster():
@@ -200,7 +202,7 @@ def test_a_large_schema_goes_in_chunks_that_fit_the_lock_table(service: Service,
     assert service.command("tenant drop acme --yes")[0] == 1
 
 
-def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> None:
+def test_a_tenant_that_is_dropped_during_a_run_is_skipped(service: Service) -> None:
     names = [f"t{n}" for n in range(8)]
     service.make(*names)
     service.add('op.add_column("users", sa.Column("nick", sa.Text))')
@@ -219,7 +221,7 @@ def test_a_tenant_that_is_dropped_during_a_run_is_left_out(service: Service) -> 
     assert service.statuses()["t6"] == ("dropping", "002")
 
 
-def test_an_audit_during_removals_finds_nothing_wrong(service: Service) -> None:
+def test_an_audit_during_drops_reports_only_interrupted_drops(service: Service) -> None:
     names = [f"t{n}" for n in range(12)]
     service.make(*names)
     over = threading.Event()
@@ -241,7 +243,7 @@ def test_an_audit_during_removals_finds_nothing_wrong(service: Service) -> None:
     assert service.statuses() == {}
 
 
-def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: Service) -> None:
+def test_the_lock_holds_no_snapshot_that_blocks_a_concurrent_index(service: Service) -> None:
     service.all()
     lock = Lock(service.engine, "tenant_a")
     assert lock.acquire()
@@ -256,7 +258,7 @@ def test_the_lock_holds_no_snapshot_that_a_concurrent_index_waits_for(service: S
 
 @on_one_machine("a creation that pauses keeps a snapshot on a worker, for which an index waits")
 @pytest.mark.parametrize("through", ["direct", "pooler"])
-def test_a_concurrent_index_does_not_wait_for_creations_of_tenants(
+def test_a_concurrent_index_does_not_wait_while_a_tenant_is_created(
     service: Service, tmp_path: Path, through: str
 ) -> None:
     paused, go_on = tmp_path / "paused", tmp_path / "go on"
@@ -301,7 +303,9 @@ def test_a_concurrent_index_does_not_wait_for_creations_of_tenants(
         assert all("needs one server session" in said for _, _, said in ended)
 
 
-def test_a_start_up_behind_a_pooler_migrates_past_it(service: Service, tmp_path: Path) -> None:
+def test_a_start_behind_a_pooler_migrates_on_the_migration_address(
+    service: Service, tmp_path: Path
+) -> None:
     service.make("a")
     service.add(CONCURRENTLY, extra="transaction = False")
     direct = service.engine.url.render_as_string(hide_password=False)
@@ -316,7 +320,7 @@ def test_a_start_up_behind_a_pooler_migrates_past_it(service: Service, tmp_path:
     assert service.statuses() == {"a": ("ready", "003")}
 
 
-def test_tenants_that_an_older_release_made_are_brought_along(service: Service) -> None:
+def test_tenants_created_by_an_older_release_are_migrated(service: Service) -> None:
     service.make("a", "alone", "failed", "late", "later")
     service.add(
         'op.add_column("users", sa.Column("nick", sa.Text))', 'op.drop_column("users", "nick")'
@@ -377,7 +381,7 @@ def test_a_replay_does_not_wait_for_a_tenant_that_another_migrates(service: Serv
     assert service.all().success
 
 
-def test_public_is_public_also_for_a_user_with_a_schema_of_its_own_name(service: Service) -> None:
+def test_public_is_used_even_if_the_user_has_a_schema_of_its_own_name(service: Service) -> None:
     service.ask("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
     service.engine.dispose()
     service.make("a", "b", "c", "d")
@@ -391,7 +395,7 @@ def test_public_is_public_also_for_a_user_with_a_schema_of_its_own_name(service:
     assert service.command("tenant audit")[0] == 0
 
 
-def test_a_pooler_of_one_connection_is_refused_with_a_sentence(
+def test_a_pooler_with_one_connection_is_an_error(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "SECOND_CONNECTION_SECONDS", 1.0)
@@ -405,7 +409,7 @@ def test_a_pooler_of_one_connection_is_refused_with_a_sentence(
     assert service.all().success
 
 
-def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> None:
+def test_an_audit_finds_and_repairs_differences_of_registry_and_schemas(service: Service) -> None:
     service.make("a", "b", "c", "d", "e")
     assert service.command("tenant audit") == (0, "Registry and schemas agree\n", "")
     service.ask("UPDATE public.tenants SET revision = '001' WHERE id = 'a'")
@@ -431,7 +435,7 @@ def test_an_audit_finds_what_does_not_agree_and_repairs_it(service: Service) -> 
     assert service.command("tenant audit")[:2] == (0, "Registry and schemas agree\n")
 
 
-def test_a_schema_that_was_dropped_by_hand_is_never_created_again(service: Service) -> None:
+def test_a_manually_dropped_schema_is_not_created_again(service: Service) -> None:
     service.make("a", "b", "c", "d")
     service.ask("DROP SCHEMA tenant_c CASCADE")
     service.add('op.add_column("users", sa.Column("nick", sa.Text))')
@@ -457,7 +461,7 @@ class Hook(Observer):
         self.call()
 
 
-def test_no_release_makes_a_tenant_that_a_newer_one_would_find_too_old(service: Service) -> None:
+def test_a_tenant_is_not_created_by_a_release_older_than_public(service: Service) -> None:
     service.make("a", "b")
     newer = lambda: service.ask("UPDATE public.alembic_version SET version_num = '003'")  # noqa: E731
     service.config = replace(service.config, observer=Hook(newer))
@@ -467,7 +471,7 @@ def test_no_release_makes_a_tenant_that_a_newer_one_would_find_too_old(service: 
     assert service.ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'tenant_late'") == [(0,)]
 
 
-def test_tenants_that_are_being_committed_are_waited_for_and_migrated_as_well(
+def test_a_run_waits_for_uncommitted_tenants_and_migrates_them(
     service: Service,
 ) -> None:
     service.make("a", "b")
@@ -514,7 +518,7 @@ sys.exit(0 if run.success else 1)
 """
 
 
-def test_a_connection_that_replays_is_renewed_after_some_tenants(service: Service) -> None:
+def test_a_connection_of_replays_is_replaced_after_tenants_per_connection(service: Service) -> None:
     names = [f"t{n}" for n in range(10)]
     service.make(*names)
     service.config = replace(service.config, tenants_per_connection=2)

@@ -17,7 +17,7 @@ def linted(service: Service) -> list[str]:
     return found
 
 
-def test_a_tenant_s_table_is_linted_in_a_tenant_s_schema(service: Service) -> None:
+def test_a_tenant_table_is_linted_in_a_tenant_schema(service: Service) -> None:
     service.make("a")
     service.add(INDEX.format("users", "name"), 'op.drop_index("i")')
     (found,) = linted(service)
@@ -38,7 +38,7 @@ def test_a_finding_for_all_schemas_is_reported_once(service: Service) -> None:
     assert "fails" in found
 
 
-def test_an_ignore_is_used_where_one_of_the_schemas_needs_it(service: Service) -> None:
+def test_lint_ignore_counts_as_used_if_one_of_the_schemas_needs_it(service: Service) -> None:
     service.all().public.raise_for_error()
     up = ["if op.get_bind().scalar(sa.text(\"SELECT to_regclass('users')\")):"]
     up.append(f"    {INDEX.format('users', 'name')}")
@@ -48,13 +48,13 @@ def test_an_ignore_is_used_where_one_of_the_schemas_needs_it(service: Service) -
     assert "lint_ignore names lossy, which is not found here." in found
 
 
-def test_the_first_migrations_are_linted_too_and_no_schema_is_touched(service: Service) -> None:
+def test_linting_the_first_migrations_changes_no_schema(service: Service) -> None:
     code, out, _ = service.command("migrate lint")
     assert (code, out.splitlines()[-1]) == (0, "2 migrations linted, 0 findings.")
     assert service.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == []
 
 
-def test_latest_refuses_danger_for_tenants(service: Service) -> None:
+def test_latest_refuses_a_dangerous_migration_for_tenants(service: Service) -> None:
     service.make("a")
     service.add('op.drop_table("users")', "pass")
     service.patch.setenv("MIGRATION_LINT", "error")
@@ -64,7 +64,7 @@ def test_latest_refuses_danger_for_tenants(service: Service) -> None:
     assert service.statuses() == {"a": ("ready", "002")}
 
 
-def test_make_lints_in_a_tenant_s_schema(service: Service) -> None:
+def test_make_lints_in_the_schema_of_a_tenant(service: Service) -> None:
     service.make("a")
     service.add(
         'op.add_column("users", sa.Column("nick", sa.Text))', 'op.drop_column("users", "nick")'

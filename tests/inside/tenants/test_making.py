@@ -29,7 +29,7 @@ def written(service: Service, name: str) -> str:
     return path.read_text()
 
 
-def test_models_that_did_not_change_give_a_blank_file_on_either_side(service: Service) -> None:
+def test_unchanged_models_give_a_blank_file_for_tenants_and_shared(service: Service) -> None:
     service.make("a")
     for side in ("", " --shared"):
         code, out, _ = service.command(f"migrate make nothing{len(side)}{side}")
@@ -39,7 +39,7 @@ def test_models_that_did_not_change_give_a_blank_file_on_either_side(service: Se
     assert 'schemas = "shared"' in written(service, "nothing9")
 
 
-def test_each_side_gets_its_own_tables_and_then_nothing_more(
+def test_tenant_and_shared_migrations_get_their_own_tables(
     service: Service, models: sa.MetaData
 ) -> None:
     service.make("a", "b", "c", "d")
@@ -85,7 +85,7 @@ def test_a_foreign_key_from_a_tenants_table_to_public_is_refused(
     assert service.command("migrate latest")[0] == 0  # existing files still run
 
 
-def test_a_blank_one_needs_no_tenant(service: Service) -> None:
+def test_a_blank_migration_needs_no_tenant(service: Service) -> None:
     service.all()
     code, _, err = service.command("migrate make add_notes")
     assert code == 1 and "tenant create" in err

@@ -77,7 +77,7 @@ def dump(service: Service, tenant: str) -> str:
 
 
 @pytest.mark.parametrize("from_nothing", [True, False], ids=["provisioned", "migrated"])
-def test_a_replayed_schema_dumps_as_one_migrated_alone(
+def test_a_replayed_schema_has_the_same_dump_as_a_migrated_one(
     service: Service, monkeypatch: pytest.MonkeyPatch, from_nothing: bool
 ) -> None:
     if not from_nothing:
@@ -117,7 +117,7 @@ def test_a_replayed_schema_dumps_as_one_migrated_alone(
     ],
     ids=["reads", "copies", "chance", "names its schema", "no transaction", "two in one"],
 )
-def test_what_cannot_be_replayed_is_run_for_each_tenant(
+def test_a_migration_that_cannot_be_replayed_runs_for_each_tenant(
     service: Service, monkeypatch: pytest.MonkeyPatch, body: str | list[str], extra: str
 ) -> None:
     for statements in SET.values():

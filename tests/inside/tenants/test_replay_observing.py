@@ -89,7 +89,7 @@ def why(connection: sa.Connection, context: MigrationContext) -> Iterator[Callab
     yield reason
 
 
-def test_a_body_that_executes_and_looks_at_nothing_can_be_replayed(
+def test_a_body_that_reads_no_result_can_be_replayed(
     why: Callable[[Look], Any],
 ) -> None:
     def body() -> None:
@@ -108,7 +108,7 @@ CONNECTION_HARMLESS = {
 }  # fmt: skip
 
 
-def test_whatever_is_used_of_a_connection_is_seen(
+def test_every_use_of_a_connection_is_detected(
     why: Callable[[Look], Any], connection: sa.Connection
 ) -> None:
     every = [*names(connection), "engine", "dialect", "__enter__", "__exit__", "_any_private_name"]
@@ -121,7 +121,7 @@ def test_whatever_is_used_of_a_connection_is_seen(
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1 AS n", "INSERT INTO things DEFAULT VALUES", "RESET x.y"])
-def test_whatever_is_used_of_a_result_is_seen(
+def test_every_use_of_a_result_is_detected(
     why: Callable[[Look], Any], connection: sa.Connection, sql: str
 ) -> None:
     result = connection.execute(sa.text("SELECT 1"))
@@ -139,7 +139,7 @@ def test_whatever_is_used_of_a_result_is_seen(
     assert why(lambda: op.get_bind().exec_driver_sql("SELECT 1").rowcount)
 
 
-def test_a_result_that_nobody_uses_is_harmless(why: Callable[[Look], Any]) -> None:
+def test_an_unused_result_does_not_prevent_a_replay(why: Callable[[Look], Any]) -> None:
     assert why(lambda: op.get_bind().execute(sa.text("SELECT 1"))) is None
     assert why(lambda: op.execute("INSERT INTO things DEFAULT VALUES RETURNING id")) is None
 
@@ -174,7 +174,7 @@ SESSION_HARMLESS = {
 }  # fmt: skip
 
 
-def test_whatever_a_session_asks_the_database_is_seen(why: Callable[[Look], Any]) -> None:
+def test_every_query_of_a_session_is_detected(why: Callable[[Look], Any]) -> None:
     assert set(names(Session)) == SESSION_LOOKS.keys() | SESSION_HARMLESS
     for name, look in SESSION_LOOKS.items():
         assert why(lambda look=look: look(Session(op.get_bind()))), name  # type: ignore[misc]
@@ -185,7 +185,7 @@ def test_whatever_a_session_asks_the_database_is_seen(why: Callable[[Look], Any]
 CONTEXT_HARMLESS = {"as_sql", "bind", "connection", "dialect", "impl", "opts"}
 
 
-def test_whatever_is_used_of_alembics_context_is_seen(
+def test_every_use_of_the_context_of_alembic_is_detected(
     why: Callable[[Look], Any], context: MigrationContext
 ) -> None:
     every = {*names(context), "opts", "connection", "impl", "script"}
@@ -197,7 +197,7 @@ def test_whatever_is_used_of_alembics_context_is_seen(
     assert why(lambda: list(op.get_context().opts["on_version_apply"]))
 
 
-def test_nothing_leads_around_the_stand_in(
+def test_harmless_names_never_give_the_real_connection(
     why: Callable[[Look], Any], connection: sa.Connection
 ) -> None:
     """Harmless names lead only to the proxy, never to the connection."""
@@ -216,7 +216,7 @@ def test_nothing_leads_around_the_stand_in(
 
 
 @pytest.mark.parametrize("kind", [psycopg.Connection, psycopg.Cursor, psycopg.ServerCursor])
-def test_no_way_to_the_driver_is_unseen(why: Callable[[Look], Any], kind: type) -> None:
+def test_every_access_to_the_driver_is_detected(why: Callable[[Look], Any], kind: type) -> None:
     ways: list[Callable[[], Any]] = [
         lambda: op.get_bind().connection.driver_connection,
         lambda: op.get_bind().connection.dbapi_connection,
@@ -266,13 +266,13 @@ IMPLEMENTATION = {
 }  # fmt: skip
 
 
-def test_every_operation_is_known() -> None:
+def test_every_operation_of_alembic_is_classified() -> None:
     """Every operation must be classified, new ones too."""
     assert set(names(Operations)) == OPERATIONS | LEADING
     assert set(names(PostgresqlImpl)) == IMPLEMENTATION
 
 
-def test_what_a_new_version_brings_is_seen(
+def test_names_of_a_newer_version_are_detected(
     why: Callable[[Look], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sa.Connection, "count_rows", lambda self: 7, raising=False)
@@ -281,7 +281,7 @@ def test_what_a_new_version_brings_is_seen(
     assert why(lambda: op.get_bind().execute(sa.text("SELECT 1")).count)
 
 
-def test_a_stand_in_tells_of_operators_as_well() -> None:
+def test_a_proxy_reports_operators_too() -> None:
     class Rows(list[int]):
         def __call__(self) -> int:
             return len(self)
@@ -316,7 +316,9 @@ def test_a_sequence_gives_a_recorded_body_its_real_value(why: Callable[[Look], A
 
 def test_nothing_leads_from_a_method_to_the_connection(why: Callable[[Look], Any]) -> None:
     methods: list[object] = []
-    assert why(lambda: methods.extend([op.get_bind().execute, op.get_bind().exec_driver_sql])) is None
+    assert (
+        why(lambda: methods.extend([op.get_bind().execute, op.get_bind().exec_driver_sql])) is None
+    )
     assert [names(method) for method in methods] == [[], []]
 
 
@@ -340,7 +342,9 @@ def test_nothing_leads_from_a_method_to_the_connection(why: Callable[[Look], Any
     ids=["an error", "options", "options of a statement", "what is there", "several", "temp", "view",
          "a sequence", "a default", "a copy", "an attribute", "has_table", "reflection"],
 )  # fmt: skip
-def test_these_are_reasons_too(why: Callable[[Look], Any], look: Look) -> None:
+def test_other_reasons_against_a_replay_are_detected(
+    why: Callable[[Look], Any], look: Look
+) -> None:
     assert why(look)
 
 
@@ -348,7 +352,7 @@ def test_these_are_reasons_too(why: Callable[[Look], Any], look: Look) -> None:
     "several",
     ["a; b", "SELECT ';'; b", "a; /* ; */ b", "SELECT $a$ ; $b$ ; $a$; b"],
 )
-def test_several_statements_are_told_from_one(several: str) -> None:
+def test_several_statements_are_recognised(several: str) -> None:
     assert is_several(several)
 
 
@@ -356,7 +360,7 @@ def test_several_statements_are_told_from_one(several: str) -> None:
     "one",
     ["SELECT 1;", "SELECT ';'", "SELECT $a$ ; $$ ; $a$", '"a;b"', "-- ;\nx", "/* ; */ x"],
 )
-def test_one_statement_is_told_from_several(one: str) -> None:
+def test_a_single_statement_is_not_taken_for_several(one: str) -> None:
     assert not is_several(one)
 
 
@@ -370,7 +374,7 @@ def test_one_statement_is_told_from_several(one: str) -> None:
         "SELECT set_config('a.b', 'c', false)", "SELECT '--' || current_setting('a.b')", "DISCARD ALL", "INSERT INTO pg_temp.x VALUES (1)",
     ],
 )  # fmt: skip
-def test_what_a_session_keeps_is_recognised(sql: str) -> None:
+def test_statements_with_session_state_are_recognised(sql: str) -> None:
     assert uses_session(sql)
 
 
@@ -381,7 +385,7 @@ def test_what_a_session_keeps_is_recognised(sql: str) -> None:
         "INSERT INTO execute VALUES ('SET x')", "/* SET */ SELECT 1", "DELETE FROM settings",
     ],
 )  # fmt: skip
-def test_other_statements_keep_nothing(sql: str) -> None:
+def test_other_statements_do_not_count_as_session_state(sql: str) -> None:
     assert not uses_session(sql)
 
 
@@ -410,7 +414,7 @@ HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
         "def f():\n    yield g.gi_frame.f_back",
     ],
 )  # fmt: skip
-def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
+def test_input_from_outside_a_migration_is_found(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert find_outside_input(file)
 
@@ -426,7 +430,7 @@ def test_input_from_outside_is_found(tmp_path: Path, line: str) -> None:
         "import logging\nlog = logging.getLogger(__name__)\nlog.info('x')",
     ],
 )  # fmt: skip
-def test_values_that_are_the_same_for_all_tenants_are_no_input(tmp_path: Path, line: str) -> None:
+def test_values_equal_for_all_tenants_do_not_count_as_input(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert find_outside_input(file) is None
 
@@ -439,7 +443,7 @@ def test_values_that_are_the_same_for_all_tenants_are_no_input(tmp_path: Path, l
         "def f():\n    global n\n    n = 1", "def f(): f.n = 1", "for n in (1, 2):\n    pass",
     ],
 )  # fmt: skip
-def test_a_file_that_can_remember_is_told(tmp_path: Path, line: str) -> None:
+def test_a_file_with_mutable_state_is_recognised(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert remembers(file)
 
@@ -451,6 +455,6 @@ def test_a_file_that_can_remember_is_told(tmp_path: Path, line: str) -> None:
         "def upgrade() -> None:\n    seen = []\n    seen.append(1)", "def f(x=1, *, y='a'): ...",
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_remember_is_told(tmp_path: Path, line: str) -> None:
+def test_a_file_without_mutable_state_is_accepted(tmp_path: Path, line: str) -> None:
     (file := tmp_path / "001_x.py").write_text(HEAD + line)
     assert not remembers(file)

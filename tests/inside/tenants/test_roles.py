@@ -42,7 +42,7 @@ WHO = sa.text("SELECT current_user::text, count(*) FROM users GROUP BY 1 UNION A
 
 @on_one_machine("tenants have no roles (roles-on-citus)")
 @pytest.mark.parametrize("by", ["superuser", "ordinary user"])
-def test_tenants_that_were_there_before_get_their_roles(service: Service, by: str) -> None:
+def test_tenant_roles_creates_roles_for_existing_tenants(service: Service, by: str) -> None:
     if by == "ordinary user":
         service.ordinary_user()
     service.add(THINGS)
@@ -78,7 +78,7 @@ def test_tenants_that_were_there_before_get_their_roles(service: Service, by: st
     assert service.ask("SELECT 1 FROM pg_roles WHERE rolname = 'tenant_t1'") == []
 
 
-def test_a_run_before_the_roles_are_made_says_so_and_marks_nobody_as_failed(
+def test_a_run_without_the_required_roles_is_an_error_and_marks_no_tenant_failed(
     service: Service,
 ) -> None:
     service.make("t1", "t2", "t3")
@@ -92,7 +92,7 @@ def test_a_run_before_the_roles_are_made_says_so_and_marks_nobody_as_failed(
     assert service.all().success
 
 
-def test_a_tenant_that_could_not_be_made_says_why(service: Service) -> None:
+def test_a_tenant_that_cannot_be_created_says_why(service: Service) -> None:
     service.roles()
     service.make("a")
     service.add('op.execute("SELECT nothing")')
@@ -103,7 +103,7 @@ def test_a_tenant_that_could_not_be_made_says_why(service: Service) -> None:
     assert result.error.problem.startswith("003_change failed"), result.error
 
 
-def test_a_role_that_another_database_makes_at_this_moment_is_used(service: Service) -> None:
+def test_a_role_created_concurrently_by_another_database_is_used(service: Service) -> None:
     service.roles()
     service.make("a")
     service.ask("CREATE ROLE tenant_b NOLOGIN")
@@ -114,7 +114,7 @@ def test_a_role_that_another_database_makes_at_this_moment_is_used(service: Serv
     service.ask("DROP ROLE tenant_b")
 
 
-def test_a_role_that_another_database_begins_to_use_stays_when_the_tenant_goes(
+def test_a_role_in_use_by_another_database_is_kept_when_the_tenant_is_dropped(
     service: Service,
 ) -> None:
     service.roles()
@@ -128,7 +128,7 @@ def test_a_role_that_another_database_begins_to_use_stays_when_the_tenant_goes(
     service.ask("DROP ROLE tenant_a")
 
 
-def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> None:
+def test_the_role_of_the_service_has_no_access_to_tenant_tables(service: Service) -> None:
     service.ordinary_user()
     service.roles()
     service.make("t1", "t2", "t3")
@@ -148,7 +148,7 @@ def test_the_services_own_role_reaches_no_tenants_table(service: Service) -> Non
 
 
 @on_one_machine("tenants have no roles (roles-on-citus)")
-def test_wherever_the_making_of_roles_dies_it_can_be_continued(
+def test_creating_roles_can_be_continued_after_a_kill_at_any_statement(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(roles, "CHUNK", 2)
@@ -170,7 +170,7 @@ def test_wherever_the_making_of_roles_dies_it_can_be_continued(
     assert audit_tenants(service.engine, config=service.config) == []
 
 
-def test_a_registry_of_an_older_service_is_bound_by_the_audit(service: Service) -> None:
+def test_an_audit_adds_the_missing_constraint_to_an_older_registry(service: Service) -> None:
     service.make("t1", "t2")
     bound = "UPDATE public.tenants SET schema_name = 'tenant_t3' WHERE id = 't1'"
     with pytest.raises(sa.exc.IntegrityError, match="tenants_schema_of_id_check"):

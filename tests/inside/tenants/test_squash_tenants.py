@@ -39,7 +39,9 @@ def squash(service: Service) -> None:
     assert [path.stem for path in service.versions.glob("*.py")] == ["005_squashed"]
 
 
-def test_each_schema_takes_its_own_part_and_others_replay_it(five: Service) -> None:
+def test_each_schema_runs_its_part_of_the_squashed_file_and_tenants_replay_it(
+    five: Service,
+) -> None:
     squash(five)
     taken = replays(five)
     five.make(*"abcde")
@@ -52,7 +54,7 @@ def test_each_schema_takes_its_own_part_and_others_replay_it(five: Service) -> N
     assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
 
 
-def test_a_tenant_that_has_them_all_adopts_it_and_runs_nothing(five: Service) -> None:
+def test_a_tenant_with_all_replaced_migrations_records_the_squashed_one(five: Service) -> None:
     five.make(*"abcde")
     before = [tables(five, schema) for schema in ("public", "tenant_a")]
     squash(five)
@@ -69,7 +71,7 @@ def test_a_tenant_that_has_them_all_adopts_it_and_runs_nothing(five: Service) ->
     assert five.command("tenant verify")[0] == 0
 
 
-def test_nothing_undoes_it_in_any_schema(five: Service) -> None:
+def test_a_squashed_migration_is_not_rolled_back_in_any_schema(five: Service) -> None:
     five.make("a")
     squash(five)
     five.make("new")
@@ -84,7 +86,7 @@ def test_nothing_undoes_it_in_any_schema(five: Service) -> None:
     assert five.command("migrate down")[0] == 1
 
 
-def test_a_tenant_that_has_only_some_of_them_is_told_and_left_as_it_is(five: Service) -> None:
+def test_a_tenant_with_only_some_replaced_migrations_is_refused(five: Service) -> None:
     five.make("a", "b")
     assert rollback_tenant(five.engine, "b", choose=newest, config=five.config).success
     assert five.statuses() == {"a": ("ready", "005"), "b": ("behind", "004")}
@@ -95,7 +97,7 @@ def test_a_tenant_that_has_only_some_of_them_is_told_and_left_as_it_is(five: Ser
     assert tables(five, "tenant_b") == {"users", "notes"}
 
 
-def test_a_statement_that_names_the_tenant_s_schema_cannot_be_for_all(service: Service) -> None:
+def test_a_statement_that_names_its_tenant_schema_cannot_be_squashed(service: Service) -> None:
     schema = 'op.get_context().opts["scope"].name'
     service.add(f"op.execute(f'CREATE TABLE {{{schema}}}.notes ()')")
     commit(service.versions.parent)

@@ -70,7 +70,9 @@ def theirs() -> Iterator[str]:
     drop_database(name)
 
 
-def test_tenants_of_another_tool_are_adopted(service: Service, theirs: str) -> None:
+def test_the_steps_of_the_guide_take_over_tenants_of_another_tool(
+    service: Service, theirs: str
+) -> None:
     service.config = replace(service.config, load_metadata=models)
     service.patch.setattr(migrations, "config", service.config)
     second = re.search(

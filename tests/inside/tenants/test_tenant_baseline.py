@@ -26,7 +26,7 @@ def found(service: Service) -> Service:
     return service
 
 
-def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) -> None:
+def test_tenants_that_equal_the_chain_are_taken_over(found: Service) -> None:
     found.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
     found.ask("CREATE SCHEMA tenant_empty")
     code, out, err = found.command("tenant baseline")
@@ -55,7 +55,7 @@ def test_those_that_are_what_the_migrations_make_are_taken_over(found: Service) 
     assert found.command("tenant audit")[0] == 1  # tenant_empty
 
 
-def test_later_migrations_are_run_and_undone_and_a_baseline_is_not(found: Service) -> None:
+def test_later_migrations_are_rolled_back_and_a_baseline_is_not(found: Service) -> None:
     found.add(TABLE, 'op.drop_table("notes")')
     found.all()
     assert found.command("tenant baseline --at 002")[0] == 0
@@ -70,7 +70,7 @@ def test_later_migrations_are_run_and_undone_and_a_baseline_is_not(found: Servic
         assert found.ask(f"SELECT count(*) FROM tenant_{tenant}.users") == [(1,)]
 
 
-def test_a_batch_of_public_undoes_nothing_that_a_tenant_had_before(found: Service) -> None:
+def test_rolling_back_public_does_not_undo_the_baseline_of_a_tenant(found: Service) -> None:
     found.add(TABLE, 'op.drop_table("notes")')
     found.all()
     for tenant in "abc":

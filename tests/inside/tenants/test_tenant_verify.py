@@ -24,13 +24,13 @@ def five(service: Service) -> Service:
     return service
 
 
-def test_tenants_that_were_migrated_and_replayed_are_in_step(five: Service) -> None:
+def test_migrated_and_replayed_tenants_are_in_step(five: Service) -> None:
     assert verify_schema(five.engine, config=five.config).differences == ()
     found = verify_tenants(five.engine, config=five.config)
     assert (found.success, found.compared, found.not_compared) == (True, 5, ())
 
 
-def test_only_what_differs_is_told_of_whom_it_is_true(five: Service) -> None:
+def test_each_difference_is_reported_for_the_tenants_that_have_it(five: Service) -> None:
     five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.ask("DROP TABLE tenant_e.users CASCADE")
@@ -43,7 +43,7 @@ def test_only_what_differs_is_told_of_whom_it_is_true(five: Service) -> None:
     assert verify_tenants(five.engine, ["a", "c"], config=five.config).success
 
 
-def test_of_thousands_that_differ_alike_one_is_read_in_full(five: Service) -> None:
+def test_of_tenants_that_differ_equally_only_one_is_read_in_full(five: Service) -> None:
     for tenant in "abcd":
         five.ask(f"CREATE INDEX by_hand ON tenant_{tenant}.users (name)")
     read: list[str] = []
@@ -72,7 +72,7 @@ def test_a_tenant_that_is_behind_is_not_compared(five: Service) -> None:
     )
 
 
-def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
+def test_tenant_verify_prints_text_and_json(five: Service) -> None:
     assert five.command("tenant verify") == (0, "Tenants: 5 in step, 0 differ\n", "")
     five.ask("DROP TABLE tenant_c.users CASCADE")
     code, out, err = five.command("tenant verify")
@@ -90,7 +90,7 @@ def test_the_command_says_it_in_words_and_in_json(five: Service) -> None:
     assert told == [("c", True)]
 
 
-def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> None:
+def test_tenants_with_roles_are_verified(service: Service) -> None:
     service.ordinary_user()
     on_server(f"ALTER ROLE {service.engine.url.username} CREATEDB")  # for the scratch database
     service.roles()
@@ -108,7 +108,7 @@ def test_a_tenant_with_a_role_of_its_own_is_verified_too(service: Service) -> No
     assert told == {"a": False, "b": False, "c": True, "d": False}
 
 
-def test_a_replayed_tenant_keeps_its_canarys_fingerprint(five: Service) -> None:
+def test_a_replayed_tenant_records_the_fingerprint_of_its_canary(five: Service) -> None:
     five.add(TABLE, 'op.drop_table("notes")')
     taken = replays(five)
     assert five.all().success
@@ -124,7 +124,7 @@ def test_a_replayed_tenant_keeps_its_canarys_fingerprint(five: Service) -> None:
     assert all(rows == [(first,)] for rows in kept.values())
 
 
-def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) -> None:
+def test_verify_after_a_run_reports_a_tenant_that_differs_as_failed(five: Service) -> None:
     five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
@@ -135,7 +135,7 @@ def test_after_a_run_a_tenant_whose_schema_is_another_has_failed(five: Service) 
     assert five.ask("SELECT count(*) FROM tenant_d.notes") == [(0,)]
 
 
-def test_where_no_empty_database_can_be_made_tenants_are_compared_with_what_most_are(
+def test_without_a_scratch_database_tenants_are_compared_with_the_majority(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.ordinary_user()  # who may not make databases
@@ -151,7 +151,7 @@ def test_where_no_empty_database_can_be_made_tenants_are_compared_with_what_most
     assert "Tenants are compared with b, not with the migrations" in caplog.text
 
 
-def test_a_run_whose_tenants_are_alike_needs_no_empty_database(five: Service) -> None:
+def test_a_run_with_equal_tenants_needs_no_scratch_database(five: Service) -> None:
     made: list[object] = []
     five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.patch.setattr(verify, "chain_snapshot", lambda *arguments: made.append(arguments))
@@ -161,7 +161,7 @@ def test_a_run_whose_tenants_are_alike_needs_no_empty_database(five: Service) ->
     assert made == []
 
 
-def test_a_replay_that_leaves_something_out_is_found(five: Service) -> None:
+def test_an_incomplete_replay_is_found(five: Service) -> None:
     execute = bulk.execute
     five.patch.setattr(
         bulk,
@@ -175,7 +175,7 @@ def test_a_replay_that_leaves_something_out_is_found(five: Service) -> None:
     assert all("index by_name is missing" in str(result.error) for result in run.failed)
 
 
-def test_a_tenant_is_a_side_of_a_comparison(five: Service) -> None:
+def test_migrate_diff_accepts_a_tenant(five: Service) -> None:
     assert five.command("migrate diff tenant:a tenant:b") == (0, "", "")
     assert five.command("migrate diff chain tenant:b") == (0, "", "")
     five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")

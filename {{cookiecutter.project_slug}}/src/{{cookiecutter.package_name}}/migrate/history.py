@@ -30,7 +30,6 @@ from sqlalchemy import (
     Text,
     Update,
     func,
-    inspect,
     literal,
     select,
     text,
@@ -40,6 +39,7 @@ from sqlalchemy.schema import CreateColumn, CreateTable
 from sqlalchemy.types import TypeDecorator
 
 from . import errors
+from .backends import backend
 from .checksum import checksum
 from .config import MigrationConfig
 
@@ -147,11 +147,8 @@ def read_columns(connection: Connection, config: MigrationConfig) -> frozenset[s
     Raises:
         ActionableError: foreign-history-table.
     """
-    catalog = inspect(connection)
-    if not catalog.has_table(config.history_table):
-        return frozenset()
-    columns = frozenset(column["name"] for column in catalog.get_columns(config.history_table))
-    if not columns >= FIRST_COLUMNS:
+    columns = backend.column_names(connection, config.history_table)
+    if columns and not columns >= FIRST_COLUMNS:
         raise errors.foreign_history_table(config.history_table, FIRST_COLUMNS - columns)
     return columns
 
@@ -174,7 +171,7 @@ def read_history(
 
 def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | None:
     """Alembic's current revisions; None if its table does not exist."""
-    if not inspect(connection).has_table(config.version_table):
+    if not backend.column_names(connection, config.version_table):
         return None
     return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
 

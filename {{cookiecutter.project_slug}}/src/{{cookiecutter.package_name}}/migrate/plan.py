@@ -306,9 +306,10 @@ def _names(revisions: Iterable[str], state: DatabaseState) -> list[str]:
 def _is_whole(folder: Folder) -> bool:
     """Whether the existing files form a chain without the missing ones."""
     try:
-        return bool(folder.chain) or True
+        list(folder.chain)
     except ActionableError:
         return False
+    return True
 
 
 def _check_present(folder: Folder, state: DatabaseState) -> None:

@@ -205,9 +205,10 @@ class _Run:
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
         began = time.perf_counter()
         # Another migrator may have changed the database while this one waited.
-        if self._is_ahead(folder, read_state(self.engine, self.config)):
+        state = read_state(self.engine, self.config)
+        if self._is_ahead(folder, state):
             return
-        plan = self._settled_plan(folder, lock)
+        plan = self._settled_plan(folder, state, lock)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
@@ -222,9 +223,9 @@ class _Run:
             names = list(map(name_of, self.held.migrations))
             self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
 
-    def _settled_plan(self, folder: Folder, lock: MigrationLock) -> Plan:
+    def _settled_plan(self, folder: Folder, state: DatabaseState, lock: MigrationLock) -> Plan:
         """The plan, after history has a row for everything taken over, squashed or replaced."""
-        plan = self._plan(folder)
+        plan = self._plan(folder, state)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         # A tenant's rows keep their names: changing them one by one would prevent replaying.
@@ -232,7 +233,7 @@ class _Run:
         if not (plan.unrecorded() or plan.gone() or replaced):
             return plan
         self._take_over(plan, lock)
-        return self._plan(folder)
+        return self._plan(folder, read_state(self.engine, self.config))
 
     def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
         scope, names = self.config.scope, list(map(name_of, chosen))
@@ -257,8 +258,8 @@ class _Run:
         left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
         return left[-1].revision if left else ""
 
-    def _plan(self, folder: Folder) -> Plan:
-        plan = make_plan(folder, read_state(self.engine, self.config))
+    def _plan(self, folder: Folder, state: DatabaseState) -> Plan:
+        plan = make_plan(folder, state)
         self.columns = plan.state.columns
         return plan
 

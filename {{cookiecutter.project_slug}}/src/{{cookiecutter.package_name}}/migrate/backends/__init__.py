@@ -7,6 +7,7 @@ keep one of them:
 - ``SCHEMA``: the default schema.
 - ``ALEMBIC_OPTIONS``: options for Alembic.
 - ``reading``, ``migrating``: connections; ``chunk``: a transaction of a backfill.
+- ``column_names``: the columns of a table.
 - ``Lock``: the lock of the one migrator; ``registering`` prevents contracts meanwhile.
 - ``backup``: saving, restoring and swapping the database.
 - ``snapshot``: the schema from the catalog, as rows and as a hash.

@@ -69,6 +69,16 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
         raise explain(engine, error) from error
 
 
+def column_names(connection: Connection, table: str) -> frozenset[str]:
+    """Names of a table's columns; none if it does not exist. Takes a tenth of reflection's time."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier(table)
+    query = text(
+        "SELECT attname FROM pg_attribute"
+        " WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped"
+    )
+    return frozenset(connection.scalars(query, {"table": quoted}))
+
+
 def connect_apart(engine: Engine) -> Connection:
     """A connection outside the pool: the pool may allow only one, which the run needs."""
     apart = Engine(engine.pool.recreate(), engine.dialect, engine.url)

@@ -1,7 +1,7 @@
 """Asks PostgreSQL about the effect of a statement: locks, storage, scans and the catalog.
 
-An empty table shows the same effects as a full one, only faster: PostgreSQL counts a scan that
-finds no row, and gives an empty table new storage when it rewrites it.
+The tables are empty, which shows the same effects in less time: PostgreSQL also counts a scan
+that finds no row, and also gives an empty table new storage when it rewrites it.
 """
 
 import re
@@ -20,14 +20,14 @@ from .lint_catalog import read
 from .lint_rewrites import rewrite as rewrite
 from .lint_rewrites import undo as undo
 
-# Locks that block others, from the weakest to the strongest. AccessExclusiveLock blocks reads, the
-# others only writes.
+# Locks that block other sessions, from the weakest to the strongest. AccessExclusiveLock blocks
+# reads and writes, the others block only writes.
 STRONG = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 STRONGEST = STRONG[-1]
-LONGEST_WAIT = 60  # seconds for a lock: later queries wait behind the waiting one
+LONGEST_WAIT = 60  # seconds to wait for a lock; later queries queue behind the waiting statement
 
-# Errors of statements that cannot run in a transaction: CREATE INDEX CONCURRENTLY, VACUUM, a
-# COMMIT in a procedure; and of a new value of an enum that is used too early.
+# Errors of statements that cannot run in a transaction (CREATE INDEX CONCURRENTLY, VACUUM, a
+# COMMIT in a procedure), and of an enum value that is used in the transaction that adds it.
 _NEED_AUTOCOMMIT = {"25001", "2D000", "55P04"}
 _WITH_A_PLAN = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
 _HIDE_STATEMENTS = ("DO", "CALL", "SELECT")
@@ -54,7 +54,7 @@ _TOKEN = re.compile(
 
 @contextmanager
 def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
-    """A connection to a scratch database, inside the scope until it is closed."""
+    """A connection to a scratch database; it stays in the scope's schema until it is closed."""
     with engine.connect() as connection:
         config.scope.begin(connection)
         config.scope.enter(connection, for_session=True)
@@ -64,9 +64,9 @@ def connect(engine: Engine, config: MigrationConfig) -> Iterator[Connection]:
 
 
 def prepare(connection: Connection) -> None:
-    """Plan as for large tables, and wait for a lock no longer than a migration should."""
-    # A key limits a join only in a nested loop over an index. The cheapest kind of join depends on
-    # statistics that may not exist yet, so the other kinds are off.
+    """Let PostgreSQL plan as for large tables, and wait for a lock for at most 5 seconds."""
+    # In a join a key limits the rows that are read only in a nested loop over an index. PostgreSQL
+    # chooses the kind of join by statistics, which may not exist yet, so the other kinds are off.
     for plan in ("seqscan", "hashjoin", "mergejoin"):
         connection.exec_driver_sql(f"SET enable_{plan} = off")
     connection.exec_driver_sql("SET jit = off")  # it would compile each query of the catalog
@@ -75,14 +75,14 @@ def prepare(connection: Connection) -> None:
 
 
 def catalog(connection: Connection) -> Catalog:
-    """Read the catalog, and end the transaction that this begins."""
+    """Read the catalog, and roll back the transaction that reading it began."""
     found = read(connection.connection.dbapi_connection)
     connection.rollback()
     return found
 
 
 def run(cursor: Any, statement: str, parameters: Any, many: bool, watch: Watch) -> Sequence[Effect]:
-    """Execute a statement; of a text with several statements, each one separately."""
+    """Execute and measure a statement. A text with several statements is split first."""
     first = parameters[0] if many and parameters else parameters
     sql = psycopg.ClientCursor(cursor.connection).mogrify(statement, first)
     texts = split(sql)
@@ -160,7 +160,7 @@ def _one(cursor: Any, sql: str, execute: Callable[[], Any], watch: Watch) -> Eff
 
 
 def _alone(raw: Any, execute: Callable[[], Any]) -> None:
-    # The earlier changes stay: this schema is dropped afterwards anyway.
+    # This commits the earlier changes, which is harmless: the schema is dropped afterwards.
     outside = raw.autocommit
     raw.execute("ROLLBACK TO SAVEPOINT lint")
     raw.execute("COMMIT")
@@ -172,7 +172,7 @@ def _alone(raw: Any, execute: Callable[[], Any]) -> None:
 
 
 class _Measured:
-    """Two catalogs, and the effect of the statement between them."""
+    """The catalogs before and after a statement, and the effect that they show."""
 
     def __init__(
         self, sql: str, status: str, before: Catalog, after: Catalog, watch: Watch, alone: bool
@@ -194,7 +194,7 @@ class _Measured:
         plan = self._plan(raw)
         touched = self._touched(plan, scanned) - rewritten
         if plan is not None:
-            scanned &= self._defined()  # scans of other tables are bounded, or count as touched
+            scanned &= self._defined()  # scans of other tables have a limit, or count as touched
         elif self.command == "SELECT" and not self.alone:
             # CREATE … AS: PostgreSQL does not show its plan.
             scanned |= {key for key in self.tables if self._is_read(key)}
@@ -281,13 +281,14 @@ class _Measured:
                     yield key
 
     def _is_built(self, table: str, index: str) -> bool:
-        # On a partitioned table the indexes of the partitions are built, if there are any.
+        # An index of a partitioned table is built on the partitions, if there are any.
         name = self.tables[table].name
         parts = (t.facts.get("partition_of") == name for t in self.after.values())
         return self.tables[table].facts["kind"] != "p" or not any(parts)
 
     def _locks(self, owned: set[str], rewritten: set[str], indexed: set[str]) -> dict[str, str]:
-        # Its locks are gone by now; only these two keep the identity and change the storage.
+        # The statement ran outside a transaction, so its locks are released already. Its effects
+        # imply them: an index with new storage ShareLock, a rewritten table AccessExclusiveLock.
         if self.alone:
             moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
             return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
@@ -340,7 +341,7 @@ class _Measured:
                 yield new.of
 
     def _defined(self) -> set[str]:
-        """Tables whose definition it changes, or an earlier statement whose lock is still held."""
+        """Tables whose definition this statement or an earlier one of the transaction changes."""
         return {lock.of for lock in self.after.values() if lock.name in STRONG}
 
     def _plan(self, raw: Any) -> Any:
@@ -357,7 +358,7 @@ class _Measured:
                 if (table.measures["schema"], table.measures["name"]) in names
             }
         if self.command in _HIDE_STATEMENTS and not _COMMITS.search(self.sql):
-            # The plans inside a function are hidden; there the counters are used.
+            # PostgreSQL does not show the plans inside a function: its scan counters are used.
             locks = [lock for lock in self.after.values() if lock.kind == "lock"]
             defined = self._defined()  # scans of these are reported already
             writes = {lock.of for lock in locks if lock.name == "RowExclusiveLock"}
@@ -369,7 +370,7 @@ class _Measured:
                 if self._scans(index) and not self.after[index].facts["unique"]
             }
             touched |= (holds & set(self.tables) & (scanned | slow)) - defined
-            # On an empty table a loop does not iterate, so the worst case is assumed for it.
+            # A loop over an empty table never runs its body, so the worst case is assumed.
             if _LOOPS.search(_NOT_OVER_ROWS.sub("", self.sql)) and not _LIMITS.search(self.sql):
                 read = {key for key in self.tables if self._is_read(key)}
                 touched |= read - writes - defined
@@ -394,7 +395,7 @@ def _plan(raw: Any, sql: str) -> Any:
     try:
         ((plan,),) = raw.execute(f"EXPLAIN (FORMAT JSON, VERBOSE) {sql}").fetchall()
         return plan[0]["Plan"]
-    except psycopg.Error:  # the command tag of CREATE TABLE AS is SELECT too
+    except psycopg.Error:  # for example CREATE TABLE AS, whose command tag is SELECT too
         return None
     finally:
         raw.execute("ROLLBACK TO SAVEPOINT lint_plan")

@@ -3,6 +3,7 @@
 from . import backup, snapshot
 from .chunk import chunk
 from .connection import (
+    column_names,
     ended_transaction,
     explain,
     is_forbidden,
@@ -36,6 +37,7 @@ __all__ = [
     "Lock",
     "backup",
     "chunk",
+    "column_names",
     "copies_rebuilt",
     "ended_transaction",
     "enum_types",

@@ -45,6 +45,13 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
         raise explain(engine, error) from error
 
 
+def column_names(connection: Connection, table: str) -> frozenset[str]:
+    """Names of a table's columns; none if it does not exist."""
+    quoted = connection.dialect.identifier_preparer.quote_identifier(table)
+    rows = connection.exec_driver_sql(f"PRAGMA main.table_info({quoted})")
+    return frozenset(row.name for row in rows)
+
+
 def explain(engine: Engine, error: SQLAlchemyError) -> ActionableError:
     """The error for a database that cannot be opened, or refuses."""
     address = engine.url.render_as_string()

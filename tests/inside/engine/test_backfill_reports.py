@@ -1,4 +1,4 @@
-"""The views of an unfinished backfill: numbers, words, and a span for each chunk."""
+"""An unfinished backfill in the metrics, in the status and in traces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def numbers(overview: Overview) -> dict[str, float]:
     }
 
 
-def test_a_backfill_that_stops_is_counted_told_and_traced(
+def test_a_failed_backfill_is_in_metrics_status_and_traces(
     engine: sa.Engine, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)

@@ -1,4 +1,4 @@
-"""A replica that slept for so long that it counts as gone wakes up while a backup is restored."""
+"""A suspended replica that already counts as gone resumes while a backup is restored."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def rename(account: Service, token: str, name: str) -> int:
     ("database", "tenant"),
     [("sqlite", None), ("postgresql", None), ("postgresql-multi-tenant", "acme")],
 )
-def test_a_write_that_a_waking_replica_accepts_is_not_lost(
+def test_a_write_accepted_by_a_resumed_replica_survives_the_restore(
     database: str,
     tenant: str | None,
     serve: Serve,

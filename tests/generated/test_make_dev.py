@@ -1,4 +1,4 @@
-"""A day's work while ``make dev`` runs, with real processes, files and signals."""
+"""Development while ``make dev`` runs, with real processes, files and signals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def downgrade() -> None:
 
 
 @dataclass
-class Desk:
+class Workspace:
     """A project in development, and the commands that are typed in it."""
 
     project: Path
@@ -123,18 +123,20 @@ class Running:
 
 
 @pytest.fixture
-def desk(project: Bake, service_environment: ServiceEnvironment) -> Iterator[Callable[..., Desk]]:
-    desks = []
+def workspace(
+    project: Bake, service_environment: ServiceEnvironment
+) -> Iterator[Callable[..., Workspace]]:
+    workspaces = []
 
-    def sit_down(database: str = "sqlite", **variables: str) -> Desk:
+    def make(database: str = "sqlite", **variables: str) -> Workspace:
         folder = project(database=database)
         every = {**service_environment.variables(folder), "BCRYPT_COST": "4", **variables}
-        desks.append(Desk(folder, service_environment.python, every))
-        return desks[-1]
+        workspaces.append(Workspace(folder, service_environment.python, every))
+        return workspaces[-1]
 
-    yield sit_down
-    for desk in desks:
-        for running in desk.started:
+    yield make
+    for workspace in workspaces:
+        for running in workspace.started:
             running.stop(signal.SIGKILL)
 
 
@@ -144,9 +146,9 @@ def address() -> str:
 
 
 @pytest.fixture
-def dev(desk: Callable[..., Desk], address: str) -> Iterator[tuple[Desk, Running]]:
-    """A desk where ``make dev`` runs."""
-    here = desk(CLIENT_TIMEOUT="5")
+def dev(workspace: Callable[..., Workspace], address: str) -> Iterator[tuple[Workspace, Running]]:
+    """A workspace where ``make dev`` runs."""
+    here = workspace(CLIENT_TIMEOUT="5")
     running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
     running.says("Ready to serve")
     yield here, running
@@ -161,38 +163,38 @@ def becomes_ready(address: str) -> None:
         time.sleep(0.1)
 
 
-def test_write_read_see_the_sql_and_apply_while_make_dev_runs(
-    dev: tuple[Desk, Running], address: str
+def test_a_migration_is_written_previewed_and_applied_while_make_dev_runs(
+    dev: tuple[Workspace, Running], address: str
 ) -> None:
-    desk, running = dev
-    models = desk.project / "src" / "my_service" / "accounts" / "models.py"
+    workspace, running = dev
+    models = workspace.project / "src" / "my_service" / "accounts" / "models.py"
     text = models.read_text().replace(
         "    name: Mapped[str]", "    nick: Mapped[str | None]\n    name: Mapped[str]", 1
     )
     models.write_text(text)
     running.says("Ready to serve", times=2)
-    desk.type("migrate make add_nick")
+    workspace.type("migrate make add_nick")
     running.says("add_nick is pending")
-    (migration,) = desk.versions.glob("*_add_nick.py")
+    (migration,) = workspace.versions.glob("*_add_nick.py")
     migration.write_text(migration.read_text() + "\n\nunfinished =\n")
     running.says("add_nick.py does not import")
     migration.write_text(migration.read_text().replace("\n\nunfinished =\n", ""))
-    assert "nick" in desk.type("migrate latest --sql")
-    assert "1 pending" in desk.type("migrate status")
+    assert "nick" in workspace.type("migrate latest --sql")
+    assert "1 pending" in workspace.type("migrate status")
     assert requests.get(f"{address}/health/ready", timeout=SECONDS).status_code == 503
-    assert "Batch 2 run" in desk.type("migrate latest")
+    assert "Batch 2 run" in workspace.type("migrate latest")
     becomes_ready(address)
     # Once more: it was applied, and is edited now.
     migration.write_text(migration.read_text().replace("def upgrade", "x = 1\n\n\ndef upgrade"))
     running.says("add_nick changed after it was applied.*migrate down, then migrate latest")
-    desk.type("migrate down")
-    assert "Batch 2 run" in desk.type("migrate latest")
+    workspace.type("migrate down")
+    assert "Batch 2 run" in workspace.type("migrate latest")
     becomes_ready(address)
     assert running.said().count("Ready to serve") == 2
 
 
-def test_a_client_that_sends_half_a_request_is_let_go_under_reload_too(
-    dev: tuple[Desk, Running], address: str
+def test_with_reload_a_client_with_half_a_request_is_disconnected_too(
+    dev: tuple[Workspace, Running], address: str
 ) -> None:
     host, _, port = address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as client:
@@ -202,10 +204,10 @@ def test_a_client_that_sends_half_a_request_is_let_go_under_reload_too(
             assert client.recv(1) == b""
 
 
-def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(
-    desk: Callable[..., Desk], address: str
+def test_after_a_failed_start_make_dev_waits_for_a_corrected_migration(
+    workspace: Callable[..., Workspace], address: str
 ) -> None:
-    here = desk()
+    here = workspace()
     broken = here.versions / "900_broken.py"
     broken.write_text(MIGRATION.format(statement="SELECT nothing", marker=os.devnull))
     running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
@@ -218,10 +220,10 @@ def test_a_first_start_that_failed_waits_for_the_migration_to_be_mended(
     assert running.stop() == 0, running.said()
 
 
-def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
-    dev: tuple[Desk, Running], address: str
+def test_a_reload_keeps_users_signed_in_and_mailed_links_work(
+    dev: tuple[Workspace, Running], address: str
 ) -> None:
-    desk, running = dev
+    workspace, running = dev
     ada = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
     requests.post(f"{address}/auth/register", json=ada, timeout=SECONDS)
     running.says("verify-email#token=")
@@ -235,7 +237,7 @@ def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
     signed_in = requests.post(f"{address}/auth/login", json=ada, timeout=SECONDS).json()
     headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
     assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok
-    (desk.project / "src" / "my_service" / "accounts" / "models.py").touch()
+    (workspace.project / "src" / "my_service" / "accounts" / "models.py").touch()
     running.says("Ready to serve", times=2)
     assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok
 
@@ -249,15 +251,17 @@ def test_a_save_signs_nobody_out_and_mailed_links_lead_to_pages_that_are_there(
     ],
 )
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_signal_stops_a_long_migration_and_undoes_it(
-    desk: Callable[..., Desk],
+def test_a_signal_stops_a_long_migration_and_rolls_it_back(
+    workspace: Callable[..., Workspace],
     empty_database: Any,
     address: str,
     database: str,
     line: str,
     number: int,
 ) -> None:
-    here = desk(database, DATABASE_URL=empty_database(database), PORT=address.rpartition(":")[2])
+    here = workspace(
+        database, DATABASE_URL=empty_database(database), PORT=address.rpartition(":")[2]
+    )
     marker = here.project.parent / "marker"
     text = MIGRATION.format(statement=LONG[database], marker=str(marker))
     (here.versions / "900_long.py").write_text(text)

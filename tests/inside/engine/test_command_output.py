@@ -18,7 +18,7 @@ from engine import command_line
 from engine.support import Command, Database, Folder
 
 
-def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder) -> None:
+def test_the_commands_print_the_sentences_of_knex(command: Command, folder: Folder) -> None:
     assert command("migrate current") == (0, "none\n", "")
     folder.tables("a", "b")
     assert command("migrate latest") == (0, "Batch 1 run: 2 migrations\n", "")
@@ -44,7 +44,7 @@ def test_a_day_with_migrations_in_knex_s_words(command: Command, folder: Folder)
     assert command("migrate unlock") == (0, "Nobody holds the migration lock\n", "")
 
 
-def test_in_production_undoing_everything_wants_a_yes(
+def test_in_production_rollback_all_needs_a_confirmation(
     command: Command, folder: Folder, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.tables("a")
@@ -58,7 +58,7 @@ def test_in_production_undoing_everything_wants_a_yes(
     assert database.tables() == set()
 
 
-def test_a_failure_exits_1_and_says_three_lines_and_misuse_exits_2(
+def test_a_failure_exits_1_with_three_lines_and_misuse_exits_2(
     command: Command, folder: Folder
 ) -> None:
     folder.add("bad", "1 / 0")
@@ -86,7 +86,7 @@ def test_in_a_pipe_status_is_plain_text(command: Command, folder: Folder) -> Non
     assert status == f"Current: 001. 1 completed, 1 pending.\n{out}"
 
 
-def test_programs_read_json(command: Command, folder: Folder) -> None:
+def test_results_and_status_are_printed_as_json(command: Command, folder: Folder) -> None:
     folder.tables("a", "b")
     result = json.loads(command("migrate up --json")[1])
     assert result.pop("duration") > 0
@@ -124,7 +124,7 @@ def test_on_a_terminal_status_is_a_table(database: Database, folder: Folder) -> 
     assert "Migration" in shown and "┃" in shown and "001_a" in shown
 
 
-def test_asking_writes_nothing_and_takes_no_lock(
+def test_read_only_commands_write_nothing_and_take_no_lock(
     command: Command, folder: Folder, database: Database, engine: sa.Engine
 ) -> None:
     folder.tables("a")

@@ -19,7 +19,7 @@ REMOVE = 'op.drop_column("users", "nick")'
 BREAK = "ALTER TABLE tenant_{}.users ADD nick text"
 
 
-def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it(
+def test_a_failed_tenant_does_not_stop_others_and_the_next_run_retries_only_it(
     service: Service,
 ) -> None:
     service.make(*NAMES)
@@ -44,7 +44,7 @@ def test_a_broken_tenant_does_not_stop_the_others_and_the_next_run_takes_only_it
     assert service.all().tenants == ()
 
 
-def test_runs_of_tenants_are_in_the_history_and_say_how_many_a_second(service: Service) -> None:
+def test_history_and_stats_show_tenant_runs_and_tenants_per_second(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD, REMOVE)
     service.ask(BREAK.format("t5"))
@@ -61,7 +61,7 @@ def test_runs_of_tenants_are_in_the_history_and_say_how_many_a_second(service: S
     assert f"{stats['tenants_per_second']:.1f} a second" in service.command("migrate stats")[1]
 
 
-def test_tenants_that_failed_and_are_where_they_should_be_become_ready(service: Service) -> None:
+def test_failed_tenants_at_the_right_revision_become_ready(service: Service) -> None:
     service.make("a", "b", "c", "d")
     service.ask("UPDATE public.tenants SET status = 'failed'")
     run = service.all()
@@ -69,7 +69,7 @@ def test_tenants_that_failed_and_are_where_they_should_be_become_ready(service: 
     assert set(service.statuses().values()) == {("ready", "002")}
 
 
-def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
+def test_a_run_stops_after_max_failures(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD)
     for tenant in NAMES[2:]:
@@ -80,7 +80,7 @@ def test_a_run_stops_when_so_many_have_failed(service: Service) -> None:
     assert statuses.count(("failed", "002")) == 2 and statuses.count(("ready", "002")) == 4
 
 
-def test_an_older_version_does_not_touch_newer_tenants(service: Service) -> None:
+def test_an_older_release_does_not_change_newer_tenants(service: Service) -> None:
     service.make(*NAMES[:4])
     newest = service.add(ADD)
     service.register("late")
@@ -96,7 +96,7 @@ def test_an_older_version_does_not_touch_newer_tenants(service: Service) -> None
     newest.write_text(text_of)
 
 
-def test_a_tenant_that_moved_behind_the_registry_is_put_right(service: Service) -> None:
+def test_a_tenant_that_another_process_migrated_is_reconciled(service: Service) -> None:
     service.make(*NAMES)
     service.add(ADD)
     # As if another process migrates it between reading the registry and the replay.
@@ -107,7 +107,7 @@ def test_a_tenant_that_moved_behind_the_registry_is_put_right(service: Service) 
     assert audit_tenants(service.engine) == []
 
 
-def test_a_migration_outside_a_transaction_reaches_every_tenant_and_leaves_no_path(
+def test_a_migration_outside_a_transaction_runs_per_tenant_and_resets_search_path(
     service: Service,
 ) -> None:
     service.make(*NAMES[:3])
@@ -127,7 +127,7 @@ def test_a_migration_outside_a_transaction_reaches_every_tenant_and_leaves_no_pa
     assert indexes == [("tenant_t0",), ("tenant_t1",), ("tenant_t2",)]
 
 
-def test_rolling_back_takes_every_tenant_to_where_public_is_then(service: Service) -> None:
+def test_a_rollback_takes_every_tenant_to_the_revision_of_public(service: Service) -> None:
     service.make(*NAMES[:4])
     service.add(ADD, REMOVE)
     service.ask(BREAK.format("t3"))
@@ -139,7 +139,7 @@ def test_rolling_back_takes_every_tenant_to_where_public_is_then(service: Servic
     assert service.ask(columns) == [("tenant_t3",)]
 
 
-def test_a_rollback_that_one_tenant_refuses_leaves_public_and_continues(service: Service) -> None:
+def test_a_rollback_that_fails_in_a_tenant_leaves_public_and_can_continue(service: Service) -> None:
     service.make(*NAMES[:4])
     service.add(ADD, REMOVE)
     assert service.all().success
@@ -153,7 +153,7 @@ def test_a_rollback_that_one_tenant_refuses_leaves_public_and_continues(service:
     assert set(service.statuses().values()) == {("ready", "002")}
 
 
-def test_the_registry_is_not_undone_while_there_are_tenants(service: Service) -> None:
+def test_the_registry_is_not_rolled_back_while_there_are_tenants(service: Service) -> None:
     service.make(*NAMES[:3])
     service.ask("INSERT INTO tenant_t0.users (email, password_hash, name) VALUES ('a', 'b', 'c')")
     for command in ("migrate rollback", "migrate rollback --all", "migrate down"):
@@ -166,7 +166,7 @@ def test_the_registry_is_not_undone_while_there_are_tenants(service: Service) ->
     assert service.command("migrate rollback --all")[0] == 0
 
 
-def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated(
+def test_a_tenant_rolled_back_alone_answers_no_request_until_it_is_migrated(
     service: Service,
 ) -> None:
     service.make("a", "b")
@@ -189,7 +189,7 @@ def test_one_tenant_alone_is_rolled_back_and_answers_nobody_until_it_is_migrated
     assert service.statuses()["a"] == ("ready", "003")
 
 
-def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None:
+def test_an_unknown_tenant_does_not_see_tables_of_public(service: Service) -> None:
     service.make("a")
     service.ask("CREATE TABLE public.users AS SELECT 1 AS id")
     info = {"tenant": "nobody", "role": False}
@@ -200,7 +200,7 @@ def test_nothing_of_public_shows_for_an_unknown_tenant(service: Service) -> None
         session.execute(text("SELECT * FROM users"))
 
 
-def test_marked_bodies_run_where_they_belong(service: Service) -> None:
+def test_migrations_run_in_shared_or_tenant_schemas_as_declared(service: Service) -> None:
     service.add('op.create_table("plans", sa.Column("id", sa.Integer))', schemas="shared")
     service.add('op.create_table("notes", sa.Column("id", sa.Integer))')
     service.make("a", "b", "c")
@@ -211,7 +211,7 @@ def test_marked_bodies_run_where_they_belong(service: Service) -> None:
     assert tables == [("notes", f"tenant_{t}") for t in "abc"] + [("plans", "public")]
 
 
-def test_public_that_fails_keeps_the_tenants_where_they_are(service: Service) -> None:
+def test_a_failure_in_public_stops_the_run_before_the_tenants(service: Service) -> None:
     service.make("a")
     path: Path = service.add("raise ValueError('no')", schemas="shared")
     run = service.all()

@@ -33,7 +33,7 @@ def made() -> Iterator[list[sa.Engine]]:
         engine.dispose()
 
 
-def goes_up_and_down(engine: sa.Engine, folder: Folder) -> None:
+def check_upgrade_and_downgrade(engine: sa.Engine, folder: Folder) -> None:
     """Migrate, check, and undo, on any kind of engine."""
     config = folder.config()
     folder.tables("a", "b")
@@ -64,15 +64,15 @@ POOLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("options", POOLS.values(), ids=POOLS)
-def test_any_pool_and_isolation_is_right(
+def test_every_pool_and_isolation_level_works(
     database: Database, folder: Folder, made: list[sa.Engine], options: dict[str, Any]
 ) -> None:
     made.append(sa.create_engine(database.address, **options))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
-def test_an_engine_with_autocommit_as_an_option_is_right(engine: sa.Engine, folder: Folder) -> None:
-    goes_up_and_down(engine.execution_options(isolation_level="AUTOCOMMIT"), folder)
+def test_an_engine_with_autocommit_works(engine: sa.Engine, folder: Folder) -> None:
+    check_upgrade_and_downgrade(engine.execution_options(isolation_level="AUTOCOMMIT"), folder)
 
 
 def test_a_connection_a_session_or_an_address_is_refused(
@@ -97,15 +97,15 @@ def test_an_async_engine_is_refused(folder: Folder) -> None:
 
 @only_sqlite
 @pytest.mark.parametrize("pool", [sa.StaticPool, sa.SingletonThreadPool])
-def test_sqlite_in_memory_is_right_where_it_has_one_connection(
+def test_sqlite_in_memory_works_with_one_shared_connection(
     folder: Folder, made: list[sa.Engine], pool: type[sa.Pool]
 ) -> None:
     made.append(sa.create_engine("sqlite://", poolclass=pool))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
 @only_sqlite
-def test_sqlite_in_memory_is_refused_where_each_connection_has_its_own(folder: Folder) -> None:
+def test_sqlite_in_memory_is_refused_with_a_database_per_connection(folder: Folder) -> None:
     folder.tables("a")
     error = run_migrations(
         sa.create_engine("sqlite://", poolclass=sa.NullPool), config=folder.config()
@@ -115,17 +115,17 @@ def test_sqlite_in_memory_is_refused_where_each_connection_has_its_own(folder: F
 
 
 @only_sqlite
-def test_an_engine_with_the_documented_begin_listener_is_right(
+def test_an_engine_with_the_documented_begin_listener_works(
     database: Database, folder: Folder, made: list[sa.Engine]
 ) -> None:
     made.append(sa.create_engine(database.address))
 
     sa.event.listen(made[0], "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     sa.event.listen(made[0], "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    goes_up_and_down(made[0], folder)
+    check_upgrade_and_downgrade(made[0], folder)
 
 
-def test_a_shared_connection_that_has_begun_is_refused(
+def test_a_shared_connection_with_an_open_transaction_is_refused(
     database: Database, folder: Folder, made: list[sa.Engine]
 ) -> None:
     folder.tables("a")
@@ -151,14 +151,14 @@ def test_a_listener_that_leaves_a_transaction_open_is_refused(
     assert error.problem == "The engine's connection has already begun a transaction."
 
 
-def test_a_caller_inside_a_running_event_loop_is_right(engine: sa.Engine, folder: Folder) -> None:
+def test_a_call_inside_a_running_event_loop_works(engine: sa.Engine, folder: Folder) -> None:
     async def serve() -> None:
-        goes_up_and_down(engine, folder)
+        check_upgrade_and_downgrade(engine, folder)
 
     asyncio.run(serve())
 
 
-def test_threads_take_turns(engine: sa.Engine, folder: Folder, database: Database) -> None:
+def test_threads_wait_for_each_other(engine: sa.Engine, folder: Folder, database: Database) -> None:
     folder.add("a", ["import time", "time.sleep(0.1)", 'op.execute("CREATE TABLE a (id INTEGER)")'])
     results: list[Any] = []
     threads = [
@@ -174,7 +174,7 @@ def test_threads_take_turns(engine: sa.Engine, folder: Folder, database: Databas
     assert database.history() == [(1, 1, "001_a", True)]
 
 
-def test_a_thread_that_waits_too_long_is_told_so(engine: sa.Engine, folder: Folder) -> None:
+def test_a_thread_that_waits_too_long_gets_an_error(engine: sa.Engine, folder: Folder) -> None:
     folder.add("slow", ["from engine.support import gate", "gate.began.set()", "gate.open.wait()"])
     slow = Thread(target=lambda: run_migrations(engine, config=folder.config()))
     slow.start()
@@ -185,7 +185,7 @@ def test_a_thread_that_waits_too_long_is_told_so(engine: sa.Engine, folder: Fold
     assert "Another migrator held the lock for 0.1 seconds" in error.problem
 
 
-def test_logging_is_untouched(engine: sa.Engine, folder: Folder) -> None:
+def test_a_run_does_not_change_the_logging_configuration(engine: sa.Engine, folder: Folder) -> None:
     def state() -> list[tuple[Any, ...]]:
         loggers = [logging.getLogger(), *map(logging.getLogger, sorted(names))]
         return [(x.name, x.level, x.disabled, x.propagate, tuple(x.handlers)) for x in loggers]
@@ -200,7 +200,7 @@ def test_logging_is_untouched(engine: sa.Engine, folder: Folder) -> None:
     assert state() == before
 
 
-def test_the_caller_s_connection_is_as_it_was(
+def test_a_run_restores_the_settings_of_the_connection(
     database: Database, folder: Folder, made: list[sa.Engine]
 ) -> None:
     made.append(
@@ -222,3 +222,15 @@ def test_the_caller_s_connection_is_as_it_was(
     folder.add("bad", "1 / 0")
     run_migrations(made[0], config=folder.config())
     assert state() == before
+
+
+@only_postgresql
+def test_session_settings_of_a_migration_do_not_stay_on_the_connection(
+    database: Database, folder: Folder
+) -> None:
+    folder.add("sets", "op.execute(\"SET statement_timeout = '7s'\")")
+    pooled = sa.create_engine(database.address, pool_size=1, max_overflow=0)
+    run_migrations(pooled, config=folder.config()).raise_for_error()
+    with pooled.connect() as connection:
+        assert connection.scalar(sa.text("SHOW statement_timeout")) == "0"
+    pooled.dispose()

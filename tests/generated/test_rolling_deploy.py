@@ -210,7 +210,7 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
     quick = {"AUTO_CONTRACT": "true", "AUTO_CONTRACT_INTERVAL": "0.3"}
     new = stack.enter_context(deploy.replica("new", **quick))
     writer.add(new)
-    goes_on(writer)
+    wait_for_writes(writer)
     assert not deploy.has_contracted()
 
     # Killed: it cannot remove its row, so it counts for a while.
@@ -220,17 +220,17 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
     with deploy.replica("old") as again:
         assert "is ahead of this release by 2 migrations" in again.log.read_text()
         writer.add(again)
-        goes_on(writer)
+        wait_for_writes(writer)
         writer.leave(frozen)
         process_of(frozen).send_signal(signal.SIGSTOP)
         deploy.age(row_of_first)
         deploy.age(row_of_frozen)
-        goes_on(writer)
+        wait_for_writes(writer)
         time.sleep(1)
         assert not deploy.has_contracted()
         writer.leave(again)
     wait_until(deploy.has_contracted)
-    goes_on(writer)
+    wait_for_writes(writer)
 
     process_of(frozen).send_signal(signal.SIGCONT)
     wait_until(
@@ -250,7 +250,7 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
     assert said in refused.stdout + refused.stderr
 
 
-def goes_on(writer: Writer) -> None:
+def wait_for_writes(writer: Writer) -> None:
     """Wait until more has been written."""
     before = writer.written
     wait_until(lambda: writer.written > before + 5)

@@ -1,4 +1,4 @@
-"""Any sequence of commands gives the state of a small model."""
+"""Any sequence of commands leaves the state that a simple model predicts."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def machine(new_database: Callable[[], Database]) -> type[RuleBasedStateMachine]
     return Migrating
 
 
-def test_any_sequence_of_commands_agrees_with_a_small_model(
+def test_any_sequence_of_commands_agrees_with_a_model(
     new_database: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""A migration never makes the whole site wait behind a long reader."""
+"""A migration that waits for a lock does not block other queries for long."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def closed_at_the_first_retry(reader: sa.Connection) -> Iterator[None]:
     logging.getLogger("my_service").removeHandler(handler)
 
 
-def test_a_table_that_stays_locked_is_left_alone_in_the_end(
+def test_a_run_gives_up_on_a_locked_table_and_rolls_back(
     reader: sa.Connection,
     engine: sa.Engine,
     folder: Folder,
@@ -64,7 +64,7 @@ def test_a_table_that_stays_locked_is_left_alone_in_the_end(
     assert run_migrations(engine, config=config).migrations == ("002_b", "003_alter")
 
 
-def test_while_it_waits_others_get_their_turn(
+def test_other_queries_run_between_the_lock_attempts(
     reader: sa.Connection, engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("alter", ALTER)
@@ -83,7 +83,7 @@ def test_while_it_waits_others_get_their_turn(
     assert reader.in_transaction()
 
 
-def test_it_tries_again_and_succeeds_when_the_reader_is_done(
+def test_a_run_retries_and_succeeds_when_the_reader_ends(
     reader: sa.Connection,
     engine: sa.Engine,
     folder: Folder,
@@ -100,7 +100,7 @@ def test_it_tries_again_and_succeeds_when_the_reader_is_done(
     assert [row[:2] for row in database.history()] == [(1, 1), (2, 2), (2, 2)]
 
 
-def test_a_rollback_tries_again_too(
+def test_a_rollback_retries_too(
     reader: sa.Connection, engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     folder.add("b", "pass", "op.execute('ALTER TABLE a ADD COLUMN y INTEGER')")
@@ -111,7 +111,7 @@ def test_a_rollback_tries_again_too(
     assert result.raise_for_error().migrations == ("003_c", "002_b")
 
 
-def test_both_limits_are_settings(
+def test_lock_timeout_and_retries_are_settings(
     reader: sa.Connection,
     folder: Folder,
     command: Command,
@@ -125,3 +125,19 @@ def test_both_limits_are_settings(
     assert (code, caplog.text.count(AGAIN)) == (1, 0)
     assert "lock timeout" in err
     reader.close()
+
+
+def test_the_lock_limit_applies_to_statements_outside_a_transaction(
+    engine: sa.Engine, folder: Folder, database: Database
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    folder.add(
+        "alter", 'op.execute("ALTER TABLE a ADD COLUMN x INT")', extra="transaction = False\n"
+    )
+    limits = folder.config(table_lock_timeout=0.2, table_lock_retries=1)
+    with database.engine().connect() as reader:
+        reader.execute(sa.text("SELECT * FROM a"))
+        error = run_migrations(engine, config=limits).error
+        assert "lock timeout" in error.problem
+    assert run_migrations(engine, config=limits).migrations == ("002_alter",)

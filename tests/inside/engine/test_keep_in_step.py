@@ -35,7 +35,7 @@ def in_step(
     run_migrations(engine, config=folder.config()).raise_for_error()
 
 
-def test_whichever_is_written_the_other_follows(
+def test_a_write_to_either_column_updates_the_other(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     in_step(engine, folder)
@@ -56,7 +56,7 @@ def test_whichever_is_written_the_other_follows(
     assert database.ask(rows) == [(0, "1", "1"), (1, "n", "n"), (2, "o", "o"), (3, "n", "n")]
 
 
-def test_a_change_of_type_goes_both_ways_by_expressions(
+def test_expressions_convert_between_two_types_in_both_directions(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     how = ", to_new='CAST(a AS INTEGER) * 100', to_old='CAST(b / 100 AS VARCHAR(9))'"
@@ -72,7 +72,7 @@ def test_a_change_of_type_goes_both_ways_by_expressions(
     assert database.ask(rows)[1] == (2, "8", 800)
 
 
-def test_filling_in_leaves_the_old_values_as_they_are(
+def test_filling_the_new_column_does_not_change_the_old_one(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     in_step(engine, folder, how=', to_new="lower(a)"')
@@ -81,7 +81,7 @@ def test_filling_in_leaves_the_old_values_as_they_are(
     assert database.ask("SELECT a, b FROM t") == [("Ada", "ada")]
 
 
-def test_an_expression_may_have_colons_and_percent_signs(
+def test_an_expression_can_contain_colons_and_percent_signs(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     in_step(engine, folder, how=""", to_new="a || ' 12:30 %s'" """)
@@ -90,7 +90,7 @@ def test_an_expression_may_have_colons_and_percent_signs(
 
 
 @pytest.mark.parametrize("long", [False, True])
-def test_stopping_leaves_nothing_behind(
+def test_stop_keeping_removes_triggers_and_functions(
     engine: sa.Engine, folder: Folder, database: Database, long: bool
 ) -> None:
     in_step(engine, folder)
@@ -113,7 +113,7 @@ def test_stopping_leaves_nothing_behind(
     assert database.ask(left[KIND]) == []
 
 
-def test_random_writes_of_both_kinds_leave_every_row_equal(
+def test_random_writes_to_both_columns_leave_them_equal(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     in_step(engine, folder)
