@@ -610,6 +610,7 @@ NOT_ON_CITUS = {
     "a trigger": "no triggers",
     "a deferred trigger": "no triggers",
     "statements of many kinds": "no rules",
+    "keys and defaults from the server": "no VALUES with a subquery",
     "a CTE that deletes, and notifications": "no NOTIFY together with another machine's rows",
 }
 CACHE = """
