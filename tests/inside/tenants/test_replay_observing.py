@@ -301,6 +301,13 @@ def test_a_proxy_reports_operators_too() -> None:
     assert rows() == 3
 
 
+def test_the_engines_own_queries_are_not_replayed() -> None:
+    recording = Recording()
+    recording.add("  -- why\n-- and how\nSELECT 1", None, many=False)
+    recording.commit()
+    assert recording.not_replayable_because is None
+
+
 def value_of(default: Any) -> Any:
     """The value of a sequence or default that is executed by itself, which SQLAlchemy discourages."""
     with warnings.catch_warnings():
