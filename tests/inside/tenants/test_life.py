@@ -274,7 +274,7 @@ def test_the_lock_holds_no_snapshot_that_blocks_a_concurrent_index(service: Serv
     assert executed[0] == "SELECT" and {*executed[1:]} == {"SET", "SHOW"}
 
 
-@on_one_machine
+@on_one_machine("a creation that pauses keeps a snapshot on a worker, for which an index waits")
 @pytest.mark.parametrize("through", ["direct", "pooler", "pooler, but not for migrations"])
 def test_a_concurrent_index_does_not_wait_while_a_tenant_is_created(
     service: Service, tmp_path: Path, through: str

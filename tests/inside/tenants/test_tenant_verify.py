@@ -134,7 +134,6 @@ def test_a_replayed_tenant_records_the_fingerprint_of_its_canary(five: Service) 
 
 
 def test_verify_after_a_run_reports_a_tenant_that_differs_as_failed(five: Service) -> None:
-    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
     code, out, _ = five.command("migrate latest")
@@ -162,8 +161,8 @@ def test_without_a_scratch_database_tenants_are_compared_with_the_majority(
 
 def test_a_run_with_equal_tenants_needs_no_scratch_database(five: Service) -> None:
     made: list[object] = []
-    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.patch.setattr(verify, "chain_snapshot", lambda *arguments: made.append(arguments))
+    five.patch.setattr(verify, "Folder", lambda *arguments: made.append(arguments))
     five.add(TABLE, 'op.drop_table("notes")')
     assert five.command("migrate latest")[0] == 0
     assert five.command("migrate rollback")[0] == 0
