@@ -169,24 +169,11 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
     server = running.enter_context(services.postgresql())
     names = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "postgresql-multi-tenant": "a tenant"}
     for database, name in names.items():
-        folder = scratch / database
-        folder.mkdir()
-        with services.nothing_printed():
-            project = services.bake(folder, database=database)
-        address = new_database(running, server, database, scratch)
-        variables = {**OUR_VARIABLES, "DATABASE_URL": address}
-        path = {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{project}"}
-        told = succeed(
-            *(python.python, PEERS / "prepare.py"), cwd=project, variables={**variables, **path}
-        )
-        headers = {"Authorization": f"Bearer {told.split()[-1]}"}
+        app, address = start_ours(running, server, database, scratch)
+        headers, theirs = app.headers, address
         if database == "postgresql-multi-tenant":
-            headers["X-Tenant-ID"] = "acme"
             theirs = f"{address}&options=-csearch_path%3Dtenant_acme"
-        else:
-            theirs = address
-        ours: list[str | Path] = [python.python, "-m", "my_service", "serve", "--port"]
-        started = {OURS: start(running, ours, project, {**variables, **path}, headers)}
+        started = {OURS: app}
         for peer, log in ((THIRTY, ()), (SILENT, ("--no-access-log",))):
             thirty: list[str | Path] = [
                 python.python,
@@ -207,6 +194,24 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
             if TEMPLATE in started:
                 lives[TEMPLATE] = "/api/v1/utils/health-check/"
             yield Case("`/health/live`", lives, started)
+
+
+def start_ours(running: ExitStack, server: str, database: str, scratch: Path) -> tuple[App, str]:
+    """A generated service with a signed-in user, and the address of its database."""
+    python = services.environment(newest_python.find())
+    folder = scratch / database
+    folder.mkdir()
+    with services.nothing_printed():
+        project = services.bake(folder, database=database)
+    address = new_database(running, server, database, scratch)
+    path = {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{project}"}
+    variables = {**OUR_VARIABLES, "DATABASE_URL": address, **path}
+    told = succeed(python.python, PEERS / "prepare.py", cwd=project, variables=variables)
+    headers = {"Authorization": f"Bearer {told.split()[-1]}"}
+    if database == "postgresql-multi-tenant":
+        headers["X-Tenant-ID"] = "acme"
+    ours: list[str | Path] = [python.python, "-m", "my_service", "serve", "--port"]
+    return start(running, ours, project, variables, headers), address
 
 
 def all_same(path: str) -> dict[str, str]:

@@ -84,6 +84,13 @@ def test_different_spellings_of_an_address_are_one_account(
     assert (user.email, user.name) == (ADA["email"], ADA["name"])
 
 
+def test_an_address_may_be_as_long_as_the_column(client: TestClient) -> None:
+    longest = f"{'a' * 64}@{'b' * 61}.{'c' * 61}.{'d' * 61}.com"
+    assert len(longest) == 254
+    for email, status in ((longest, 201), (longest.replace("b.", "bb."), 422)):
+        assert client.post("/auth/register", json={**ADA, "email": email}).status_code == status
+
+
 def test_parallel_registrations_of_one_address_create_one_user(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -68,6 +68,8 @@ def test_pages_list_every_user_once_even_with_equal_creation_times(admin: TestCl
         if after is None:
             break
     assert sorted(found) == sorted(emails)
+    whole = admin.get("/users", params={"limit": 7}).json()
+    assert (len(whole["items"]), whole["next"]) == (7, None)
 
 
 def test_search_treats_like_wildcards_as_plain_characters(admin: TestClient) -> None:

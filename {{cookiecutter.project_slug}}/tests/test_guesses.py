@@ -1,6 +1,7 @@
 """Guessing passwords becomes slow, and does not lock the owner out."""
 
 import itertools
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import rate_limits
+from {{ cookiecutter.package_name }}.web.client import network_of
 from {{ cookiecutter.package_name }}.web.rate_limits import Counters, RateLimiter
 
-from .accounts import ADA, Outbox, authorize, register, sign_in
+from .accounts import ADA, PASSWORD, Outbox, authorize, register, sign_in, token_in
 from .client import Client
 
 ACCOUNT = ("ada@example.com",)
@@ -53,6 +55,22 @@ def test_wrong_passwords_from_other_addresses_do_not_lock_the_owner_out(
     assert refused == [401] * 10 + [429] * 50
     come_from(limited, "192.0.2.1")
     assert sign_in(limited).status_code == 200
+
+
+def test_during_an_attack_an_owner_gets_in_from_anywhere_by_resetting_the_password(
+    limited: TestClient,
+) -> None:
+    limited.app.state.mailer = outbox = Outbox()  # type: ignore[attr-defined]
+    register(limited, outbox)
+    for number in range(10):
+        come_from(limited, f"198.51.100.{number}")
+        sign_in(limited, password="wrong horse")
+    come_from(limited, "203.0.113.1")
+    assert sign_in(limited).status_code == 429
+    limited.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    reset = {"token": token_in(outbox.mails[-1]), "password": "staple battery horse"}
+    assert limited.post("/auth/reset-password", json=reset).status_code == 200
+    assert sign_in(limited, password=reset["password"]).status_code == 200
 
 
 def test_after_some_wrong_passwords_each_delay_is_twice_the_last_one(
@@ -99,6 +117,16 @@ def test_a_correct_password_resets_the_count_of_wrong_ones(limited: TestClient) 
         answers = [sign_in(limited, password="wrong horse").status_code for _ in range(4)]
         assert answers == [401] * 4
         assert sign_in(limited).status_code == 200
+
+
+def test_a_correct_password_ends_the_delay(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", Mock(return_value=time.time()))  # the delay never passes
+    limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
+    for _ in range(2):
+        assert [passes(limiter) for _ in range(4)] == [True, True, True, False]
+        limiter.guessed("192.0.2.1", ACCOUNT)
 
 
 def test_mails_to_one_account_are_limited_and_its_owner_still_gets_one(limited: TestClient) -> None:
@@ -177,6 +205,20 @@ def test_changing_a_password_is_rate_limited(settings: Settings) -> None:
     assert statuses == [403, 403, 429]
 
 
+def test_the_current_password_ends_the_count_of_wrong_ones(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
+    with Client(app) as client:
+        app.state.mailer = outbox = Outbox()
+        headers = authorize(register(client, outbox))
+        statuses = []
+        for current in ("wrong horse", PASSWORD, "wrong horse", "wrong horse"):
+            sent = {"current_password": current, "password": "staple battery horse"}
+            answer = client.post("/auth/change-password", json=sent, headers=headers)
+            statuses.append(answer.status_code)
+            headers = authorize(answer) if answer.status_code == 200 else headers
+    assert statuses == [403, 200, 403, 403]
+
+
 def test_every_route_that_checks_a_password_counts_attempts(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"rate_limit_per_account": "2/hour"}))
     with Client(app) as client:
@@ -215,6 +257,32 @@ def test_if_the_storage_of_limits_is_unreachable_the_process_counts_itself(
     assert "RATE_LIMIT_STORAGE_URL does not answer" in capsys.readouterr().err
 
 
+def test_counting_in_a_storage_does_not_block_other_requests(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def note(self: Counters, work: Any) -> None:
+        threads.append(threading.current_thread().name)
+
+    monkeypatch.setattr(Counters, "use", note)
+    for address in (None, SecretStr("memory://")):
+        app = create_app(settings.model_copy(update={"rate_limit_storage_url": address}))
+        with Client(app) as client:
+            sign_in(client)
+    here, shared = threads[:2], threads[2:]
+    assert all(name.startswith("counting") for name in shared)
+    assert here and len(here) == len(shared)
+    assert not any(name.startswith("counting") for name in here)
+
+
+def test_redis_has_one_second_to_answer_and_no_retries() -> None:
+    redis: Any = Counters("redis://127.0.0.1:1")._shared
+    how = redis.storage.connection_pool.connection_kwargs
+    assert (how["socket_timeout"], how["socket_connect_timeout"]) == (1.0, 1.0)
+    assert how["retry"].get_retries() == 0
+
+
 def test_a_storage_of_limits_is_used_again_when_it_is_reachable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -245,3 +313,4 @@ def test_ipv4_mapped_ipv6_addresses_are_limited_as_ipv4_addresses(
             come_from(client, address)
             statuses.append(sign_in(client).status_code)
     assert statuses == [401, 401, 429]
+    assert network_of({"client": None}) == ""  # over a Unix socket

@@ -1,5 +1,7 @@
 """Liveness and readiness."""
 
+import asyncio
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -46,6 +48,23 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
     assert answer.json()["revision"] is None
 
 
+def test_liveness_waits_for_nothing(client: Client) -> None:
+    # However many requests are in work: it is answered without a turn of the event loop, so before
+    # any of them, and without a connection. A time limit would only measure the machine.
+    checkouts: list[object] = []
+    for engine in (client.state.engine, client.state.readiness._engine):
+        event.listen(engine, "checkout", lambda *call: checkouts.append(call))
+    scope = {"type": "http", "method": "GET", "path": "/health/live", "headers": []}
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(StopIteration):
+        client.app(scope, Mock(), send).send(None)  # type: ignore[attr-defined]
+    assert (sent[0]["status"], checkouts) == (200, [])
+
+
 def test_each_response_has_the_request_id(client: TestClient) -> None:
     given = client.get("/health/live", headers={"X-Request-ID": "abc-123"})
     assert given.headers["X-Request-ID"] == "abc-123"
@@ -87,3 +106,19 @@ def test_readiness_executes_one_statement_per_second_at_most(client: Client) -> 
     for _ in range(20):
         assert client.get("/health/ready").status_code == 200
     assert len(statements) == 1
+
+
+def test_a_check_keeps_the_answer_that_it_waited_for_if_the_next_one_has_begun(
+    client: Client,
+) -> None:
+    readiness = client.state.readiness
+
+    async def ask() -> tuple[bool, str | None]:
+        asking = asyncio.ensure_future(readiness.ask())
+        await asyncio.sleep(0)
+        following = asyncio.get_running_loop().create_future()
+        readiness._looking.add_done_callback(lambda _: setattr(readiness, "_looking", following))
+        return await asking  # type: ignore[no-any-return]
+
+    readiness._ended = -10.0
+    assert asyncio.run(ask()) == (True, None)

@@ -24,6 +24,19 @@ def test_a_request_waits_for_its_turn_and_is_refused_if_the_queue_is_full() -> N
     asyncio.run(come())
 
 
+def test_a_request_that_waited_leaves_the_queue() -> None:
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1)
+        for _ in range(3):
+            async with lane:
+                waiting = asyncio.create_task(lane.run(str, 1))
+                await asyncio.sleep(0)
+            assert await asyncio.wait_for(waiting, 60) == "1"
+        lane.close()
+
+    asyncio.run(come())
+
+
 def test_a_request_that_waited_too_long_is_refused_and_frees_its_slot() -> None:
     async def come() -> None:
         lane = Lane("test", at_once=1, waiting=1, patience=0.01)

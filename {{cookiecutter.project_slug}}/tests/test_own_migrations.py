@@ -19,6 +19,15 @@ from .schema import BEFORE_SEEDS
 MAKE_PENS = """op.execute("CREATE TABLE pens (colour TEXT)")"""
 DROP_PENS = """op.execute("DROP TABLE pens")"""
 
+# From now on the database refuses every connection of this engine.
+LOSE_CONNECTION = """from sqlalchemy import event, exc
+
+    def refuse(*_: object) -> None:
+        raise exc.OperationalError("connect", {}, Exception("gone"))
+
+    event.listen(op.get_bind().engine.pool, "checkout", refuse)
+    refuse()"""
+
 
 def test_a_new_migration_is_created_linted_run_and_rolled_back(
     command: Command, versions: Path
@@ -119,6 +128,23 @@ def test_system_exit_in_a_migration_is_an_error_of_that_migration(
     made = add(versions, "leave", "raise SystemExit(0)").stem
     code, said = command("migrate latest")
     assert (code, said.startswith(f"Problem:  {made}: ")) == (1, True)
+
+
+def test_ctrl_c_reports_what_is_applied(command: Command, versions: Path) -> None:
+    command("migrate latest")
+    add(versions, "stop", "raise KeyboardInterrupt")
+    code, said = command("migrate latest")
+    assert (code, said.splitlines()[0]) == (130, "Problem:  The run was interrupted.")
+    assert "Applied and recorded before that: nothing." in said
+
+
+def test_a_lost_connection_is_reported_as_such(command: Command, versions: Path) -> None:
+    command("migrate latest")
+    made = add(versions, "lose_it", up=LOSE_CONNECTION).stem
+    code, said = command("migrate latest --json")
+    error = json.loads(said.splitlines()[0])["error"]
+    assert (code, error["code"], made in error["problem"]) == (1, "database-lost", True)
+    assert command("migrate status")[1].splitlines()[-1].endswith("\tpending")
 
 
 def test_a_migration_that_commits_by_itself_is_recorded(command: Command, versions: Path) -> None:

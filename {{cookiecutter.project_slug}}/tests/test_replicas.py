@@ -107,6 +107,19 @@ def test_the_first_request_after_a_suspension_waits_for_a_heartbeat(
         assert client.get("/nowhere").status_code == 404
 
 
+def test_while_a_process_stays_stale_only_the_first_requests_wait(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The database is away: a request that waited would only be slow to say so.
+    monkeypatch.setattr(replica, "WAKING_SECONDS", 0.05)
+    with TestClient(create_app(shared)) as client:
+        client.app.state.replica._beat_at -= 31  # type: ignore[attr-defined]
+        assert client.get("/nowhere").status_code == 503
+        monkeypatch.setattr(replica, "POLL_SECONDS", None)  # to wait would fail
+        assert client.get("/nowhere").status_code == 503
+        assert client.get("/health/ready").status_code == 503
+
+
 def test_a_process_that_was_removed_answers_503_until_it_is_registered(
     shared: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,8 @@ def test_requests_for_other_host_names_are_refused(settings: Settings) -> None:
         for host in ("api.example.com", "API.example.com", "api.example.com:8000"):
             assert client.get("/users/me", headers={"Host": host}).status_code == 401
         assert client.get("/health/live", headers={"Host": "10.1.2.3"}).status_code == 200
+    with serve(settings, allowed_hosts=("www.example.com",)) as client:
+        assert client.get("/users/me", headers={"Host": "example.com"}).status_code == 400
 
 
 def test_allowed_hosts_accept_a_wildcard_for_subdomains(settings: Settings) -> None:
@@ -114,8 +116,14 @@ def test_cors_allows_only_listed_origins(settings: Settings) -> None:
     with serve(settings) as closed:
         assert "Access-Control-Allow-Origin" not in closed.options("/users/me", headers=ask).headers
     with serve(settings, cors_origins=(origin,)) as opened:
-        headers = opened.options("/users/me", headers=ask).headers
-        assert headers["Access-Control-Allow-Origin"] == origin
+        change = {
+            "Access-Control-Request-Method": "PATCH",
+            "Access-Control-Request-Headers": "authorization, content-type",
+        }
+        for asked in (ask, {**ask, **change}):
+            answer = opened.options("/users/me", headers=asked)
+            assert answer.status_code == 200
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
         broken = opened.get("/broken", headers={"Origin": origin})
         assert broken.headers["Access-Control-Allow-Origin"] == origin
         stranger = opened.options("/users/me", headers={**ask, "Origin": "https://evil.example"})

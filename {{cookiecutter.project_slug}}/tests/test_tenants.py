@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import bcrypt
 import pytest
 from fastapi.testclient import TestClient
 from psycopg import Connection
@@ -105,6 +107,34 @@ def test_the_tenant_header_selects_the_tenant_and_is_validated(client: Client) -
     for header, status in (("acme", 401), ("nobody", 404), ("No One", 400), ("", 400)):
         answer = client.post("/auth/login", json=login, headers={"X-Tenant-ID": header})
         assert answer.status_code == status, header
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("register", ADA),
+        ("verify-email", {"token": "x", "password": "x"}),
+        ("verify-email", {"token": "x"}),
+        ("request-verification", {"email": ADA["email"]}),
+        ("login", {"email": ADA["email"], "password": "x"}),
+        ("request-password-reset", {"email": ADA["email"]}),
+        ("reset-password", {"token": "x", "password": "x"}),
+        ("change-password", {"current_password": "x", "password": "x"}),
+        ("logout", {}),
+    ],
+)
+def test_probing_for_tenants_costs_as_much_as_a_sign_in(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str, sent: dict[str, str]
+) -> None:
+    hashing = {name: Mock(wraps=getattr(bcrypt, name)) for name in ("hashpw", "checkpw")}
+    for name, counted in hashing.items():
+        monkeypatch.setattr(bcrypt, name, counted)
+    answers, work = set(), []
+    for tenant in ("acme", "nobody"):
+        answer = client.post(f"/auth/{path}", json=sent, headers={"X-Tenant-ID": tenant})
+        answers.add(answer.status_code)
+        work.append(sum(counted.call_count for counted in hashing.values()))
+    assert len(answers) == 1 or work == [1, 2]
 
 
 def test_a_request_that_names_two_tenants_is_refused(client: TestClient) -> None:

@@ -127,6 +127,18 @@ def test_a_migration_outside_a_transaction_runs_per_tenant_and_resets_search_pat
     assert indexes == [("tenant_t0",), ("tenant_t1",), ("tenant_t2",)]
 
 
+@pytest.mark.parametrize("leave", ["SET search_path TO public", "RESET search_path"])
+def test_a_body_that_changes_the_search_path_does_not_affect_the_next_one(
+    service: Service, leave: str
+) -> None:
+    service.make("acme")
+    service.add(f"op.execute({leave!r})")
+    service.add('op.create_table("notes", sa.Column("id", sa.Integer))')
+    assert service.all().success
+    schemas = service.ask("SELECT schemaname FROM pg_tables WHERE tablename = 'notes'")
+    assert schemas == [("tenant_acme",)]
+
+
 def test_a_rollback_takes_every_tenant_to_the_revision_of_public(service: Service) -> None:
     service.make(*NAMES[:4])
     service.add(ADD, REMOVE)

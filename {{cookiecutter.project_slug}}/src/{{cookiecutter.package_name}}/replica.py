@@ -66,6 +66,7 @@ class Replica:
         self._engine = apart(engine)
         self._row = Registration(self._engine, self._config)
         self._beat_at = _now()
+        self._missed_since = self._wait_until = 0.0
         self._is_counted = True
         self._repeated: list[Repeated] = []
         if self._is_alone:
@@ -92,9 +93,14 @@ class Replica:
         return not self._is_counted or self.silence > STALE_AFTER_SECONDS
 
     async def wake(self) -> bool:
-        """Whether it is not stale, after a moment for a process that slept to send a heartbeat."""
-        until = time.monotonic() + WAKING_SECONDS
-        while self.is_stale and time.monotonic() < until:
+        """Whether it is not stale, after a moment for a process that slept to send a heartbeat.
+
+        Requests that come after this moment do not wait: then it is the database that is away.
+        """
+        if self.is_stale and self._missed_since != self._beat_at:
+            self._missed_since = self._beat_at
+            self._wait_until = time.monotonic() + WAKING_SECONDS
+        while self.is_stale and time.monotonic() < self._wait_until:
             await asyncio.sleep(POLL_SECONDS)
         return not self.is_stale
 

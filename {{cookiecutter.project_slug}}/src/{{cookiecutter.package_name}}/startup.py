@@ -174,9 +174,10 @@ class Readiness:
             self._began = loop.time()
             self._looking = loop.run_in_executor(self._thread, self._look)
             self._looking.add_done_callback(self._note)
+        looking = self._looking  # when it is done, the next one may have begun
         patience = self._began + READY_TIMEOUT_SECONDS - loop.time()
-        await asyncio.wait([self._looking], timeout=max(0.0, patience))
-        if self._looking is None:
+        await asyncio.wait([looking], timeout=max(0.0, patience))
+        if looking.done():
             return self._answer
         return False, f"the database does not answer within {READY_TIMEOUT_SECONDS:.0f} seconds"
 

@@ -7,8 +7,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-MAX_EMAIL_LENGTH = 254  # the length of the column in the table users
-MAX_EMAIL_INPUT = 320
+MAX_EMAIL_INPUT = 320  # normalised it has at most 254 bytes, which fits into the table users
 MAX_PASSWORD_LENGTH = 1024
 
 
@@ -26,13 +25,10 @@ def normal_email(given: str) -> str:
         raise PydanticCustomError("email", "not an email address: it is too long")
     folded = unicodedata.normalize("NFKC", given.strip()).casefold()
     try:
-        email = validate_email(folded, check_deliverability=False).normalized
+        return validate_email(folded, check_deliverability=False).normalized
     except EmailNotValidError as error:
         reason = {"reason": str(error)}
         raise PydanticCustomError("email", "not an email address: {reason}", reason) from None
-    if len(email) > MAX_EMAIL_LENGTH:
-        raise PydanticCustomError("email", "not an email address: it is too long")
-    return email
 
 
 Email = Annotated[

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import string
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,13 @@ MAX_BYTES = 72  # bcrypt ignores all bytes after these
 SALT_LENGTH = 29  # of bcrypt's text: $2b$12$ and 22 characters
 MIN_DIFFERENT_LETTERS = 4
 PREHASHED = "hmac-sha256:"
-# Weak passwords without their digits and signs: P@ssw0rd!, 1qaz2wsx, admin2026.
-_WORDS = """abc abcd admin administrator asdfghjkl baseball changeme computer dragon football hello
-iloveyou letmein master monkey pass passw passwd password passwort princess psswrd qazwsx qwer
-qwert qwerty qwertyui qwertyuiop secret starwars sunshine superman test trustno user welcome"""
-HOPELESS = frozenset(_WORDS.split())
+# Weak passwords without their digits and signs: 1qaz2wsx, admin2026, Summer26!
+_WORDS = """abc abcd admin administrator asdfghjkl autumn baseball changeme computer dragon football
+hello iloveyou letmein master monkey pass passw passwd password princess psswrd qazwsx qwer qwert
+qwerty qwertyui qwertyuiop secret spring starwars summer sunshine superman test trustno user welcome
+winter azerty contrasena contraseña haslo hasło motdepasse parola passwort qwertz senha wachtwoord
+любовь пароль привет йцукен йцукенг йцукенгш йцукенгшщз κωδικός סיסמה パスワード 密码 密碼 비밀번호"""
+SIGNS = str.maketrans("@$013457", "asoieast")  # what stands for a letter: P@ssw0rd
 COUNTING = "01234567890123456789 98765432109876543210"
 
 
@@ -51,17 +54,16 @@ class Passwords:
     def _fault(self, password: str, email: str) -> HttpError | None:
         text = _normal(password)
         folded = text.casefold()
-        letters = _letters(folded)
+        word = folded.rstrip(string.digits + string.punctuation)
+        guesses = {folded, _letters(folded), word, word.translate(SIGNS)}
         if len(text) < MIN_LENGTH:
             return errors.password_too_short(MIN_LENGTH)
         if folded in {email, email.partition("@")[0]}:
             return errors.password_is_the_address()
         if (
-            letters in HOPELESS
-            or letters == _letters(TITLE.casefold())
-            or folded in COUNTING
+            folded in COUNTING
             or len(set(folded)) < MIN_DIFFERENT_LETTERS
-            or not _common().isdisjoint({folded, letters})
+            or not guesses.isdisjoint(_hopeless())
         ):
             return errors.password_guessable()
         return None
@@ -113,12 +115,11 @@ def _letters(text: str) -> str:
 
 
 @cache
-def _common() -> frozenset[str]:
-    # The 4,000 most frequent passwords of 8 characters or more in each of two collections of leaked
-    # passwords: those of zxcvbn and of Django.
-    return frozenset(
-        Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").split()
-    )
+def _hopeless() -> frozenset[str]:
+    # The file: the 4,000 most frequent passwords of 8 characters or more in each of two collections
+    # of leaked passwords: those of zxcvbn and of Django.
+    listed = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8")
+    return frozenset([*listed.split(), *_WORDS.casefold().split(), _letters(TITLE.casefold())])
 
 
 def _cost(kept: str) -> int:

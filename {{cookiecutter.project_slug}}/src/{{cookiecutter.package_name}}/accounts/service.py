@@ -29,7 +29,6 @@ CONFIRMED: dict[str, Any] = {
     "verification_token_expires_at": None,
 }
 NO_PASSWORD = "!"  # no password has this hash
-LATEST = {"populate_existing": True}
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,10 @@ class Accounts:
             User.verification_token == digest(given.token),
             User.verification_token_expires_at > utc_now(),
         )
-        values = CONFIRMED
-        if given.password is None:
-            user, values = self._awaited(*awaited), CONFIRMED | {"password_hash": NO_PASSWORD}
-        else:
-            user = self._recognise(given.password, *awaited)
+        unproved = {"password_hash": NO_PASSWORD} if given.password is None else {}
+        user = self._recognise(given.password, *awaited)
         with self.database.open() as session:
-            changed = _change(session, user, *awaited, **values) if user else None
+            changed = _change(session, user, *awaited, **CONFIRMED, **unproved) if user else None
             if changed is None:
                 raise errors.confirmation_refused()
             mail = None
@@ -210,24 +206,18 @@ class Accounts:
             fragment = self.tokens.fragment(token)
             self.send(messages.password_reset(self.settings, user.email, fragment))
 
-    def _recognise(self, password: str, *which: Any) -> User | None:
-        # It takes the same time if the user or even the tenant does not exist: such requests cost
-        # as much as a sign-in.
+    def _recognise(self, password: str | None, *which: Any) -> User | None:
+        # With None, no password is asked for. It takes the same time then, and if the user or even
+        # the tenant does not exist: such requests cost as much as a sign-in.
         try:
             with self.database.open() as session:
                 user = session.scalar(select(User).where(*which))
                 session.commit()
         except HttpError:
-            self.passwords.verify(password, None)
+            self.passwords.verify(password or "", None)
             raise
-        right = self.passwords.verify(password, user.password_hash if user else None)
-        return user if right else None
-
-    def _awaited(self, *which: Any) -> User | None:
-        with self.database.open() as session:
-            user: User | None = session.scalar(select(User).where(*which))
-            session.commit()
-        return user
+        right = self.passwords.verify(password or "", user.password_hash if user else None)
+        return user if right or password is None else None
 
     def _holder(self, claims: Claims) -> User | None:
         with self.database.open() as session:
@@ -253,7 +243,7 @@ def _change(session: Session, user: User, *known: Any, **values: Any) -> User | 
     # It changes nothing if the account was closed or its password changed since it was read.
     same = (User.id == user.id, User.password_hash == user.password_hash, User.is_active)
     statement = update(User).where(*same, *known).values(**values).returning(User)
-    return session.scalar(statement, execution_options=LATEST)
+    return session.scalar(statement)
 
 
 async def get_accounts(request: Request, database: RequestDatabaseDep) -> Accounts:
