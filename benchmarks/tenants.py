@@ -36,6 +36,8 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Measure, and write ``results/tenants.*``."""
+    if COLUMNS <= 10 + 3 * PER_ROUND * ROUNDS:
+        sys.exit("Set TENANTS_COLUMNS to more than 10 + 3 * TENANTS_PER_ROUND * TENANTS_ROUNDS.")
     service, knex, django = bake(), install_knex(), install_django()
     scratch = Path(tempfile.mkdtemp(prefix="saasquatch-tenants-"))
     scratch.chmod(0o755)  # PostgreSQL's wheel runs the server as another user than root

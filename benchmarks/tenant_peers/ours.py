@@ -43,6 +43,10 @@ def downgrade():
 
 server, *numbers = sys.argv[1:]
 PER_ROUND, ROUNDS, COLUMNS, IDLE = map(int, numbers)
+WARM = 10
+made = WARM + 3 * PER_ROUND * ROUNDS
+if made >= COLUMNS:
+    sys.exit(f"The rounds make {made} tenants: set TENANTS_COLUMNS to more than that.")
 folder = Path(tempfile.mkdtemp()) / "migrations"
 copytree(migrations.config.directory, folder)
 config = replace(migrations.config, directory=folder)
@@ -200,9 +204,8 @@ administer("DROP DATABASE IF EXISTS bench_psql WITH (FORCE)")
 administer("CREATE DATABASE bench_ours")
 ours = on("bench_ours")
 run_all_tenant_migrations(ours, config=config)
-register(ours, "warm", 10)
+register(ours, "warm", WARM)
 migrate(ours, 1)
-made = 10
 for number in range(ROUNDS):
     names = register(ours, f"psql{number}", PER_ROUND)
     replay = recorded(ours)  # the first two are the canaries, made by Alembic
@@ -220,7 +223,6 @@ for number in range(ROUNDS):
     for name in few:
         with ours.begin() as connection:
             connection.exec_driver_sql(f'DROP SCHEMA "tenant_{name}" CASCADE')
-    made += 3 * PER_ROUND
 register(ours, "more", COLUMNS - made)
 migrate(ours, 2)
 with ours.connect() as connection:

@@ -16,10 +16,19 @@ import sqlalchemy as sa
 
 
 @contextmanager
-def pgbouncer(address: str, folder: Path, connections: int = 4) -> Iterator[str]:
+def pgbouncer(
+    address: str, folder: Path, connections: int = 4, *, in_turn: bool = False
+) -> Iterator[str]:
     """The address of a database behind PgBouncer with this number of server connections.
 
     Skips the test if PgBouncer is not installed.
+
+    Args:
+        address: of the database itself.
+        folder: for its settings.
+        connections: to the server.
+        in_turn: use them in turn; otherwise the one that was used last.
+
     """
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
@@ -36,7 +45,7 @@ def pgbouncer(address: str, folder: Path, connections: int = 4) -> Iterator[str]
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
         "ignore_startup_parameters = extra_float_digits\n"
-        f"default_pool_size = {connections}\n"
+        f"default_pool_size = {connections}\nserver_round_robin = {int(in_turn)}\n"
     )
     command = [program, "-q", str(settings)]
     if getpass.getuser() == "root":  # it refuses to run as root; the server's user may run it

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from my_service.migrate.backends import backend
 
-from engine.support import Command, Database, Folder
+from engine.support import KIND, Command, Database, Folder
 
 
 def test_diff_compares_a_database_a_file_and_the_chain(
@@ -88,6 +88,32 @@ def test_a_missing_or_incompatible_file_is_an_error_and_misuse_exits_2(
 # -- The committed file ----------------------------------------------------------------------------
 
 
+def test_a_snapshot_file_may_begin_with_a_byte_order_mark(
+    command: Command, folder: Folder, tmp_path: Path
+) -> None:
+    folder.tables("a")
+    command("migrate latest")
+    text = command("migrate snapshot")[1].replace("\n", "\r\n")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "file.txt").write_bytes(text.encode(encoding))
+        assert command(f"migrate diff {tmp_path / 'file.txt'} chain") == (0, "", "")
+
+
+def test_a_snapshot_cannot_be_written_to_a_missing_folder(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "file.txt"
+    code, _, err = command(f"migrate snapshot --out {file}")
+    assert (code, file.parent.exists()) == (1, False)
+    assert f"{file} cannot be written: No such file or directory" in err
+
+
+@pytest.mark.skipif(KIND != "sqlite", reason="a server says so itself")
+def test_diff_does_not_create_a_missing_sqlite_file(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "x.db"
+    code, out, err = command(f"migrate diff sqlite:///{file} chain")
+    assert (code, out, file.parent.exists()) == (1, "", False)
+    assert f"there is no file {file}" in err
+
+
 def test_make_and_latest_update_the_committed_schema_file(command: Command, folder: Folder) -> None:
     file = folder.path / f"schema.{backend.DIALECT}.txt"
     folder.tables("a")
@@ -104,6 +130,16 @@ def test_make_and_latest_update_the_committed_schema_file(command: Command, fold
         sa.Table(table, folder.metadata, sa.Column("id", sa.Integer, primary_key=True))
     command("migrate make add_c")
     assert "\ntable: c\n" in file.read_text()
+
+
+def test_a_run_succeeds_if_the_schema_file_cannot_be_written(
+    command: Command, folder: Folder
+) -> None:
+    (folder.path / f"schema.{backend.DIALECT}.txt").mkdir()
+    folder.tables("a")
+    code, out, err = command("migrate latest")
+    assert (code, out) == (0, "Batch 1 run: 1 migration\n")
+    assert err.startswith("The files of the schema were not updated: ")
 
 
 def test_outside_development_the_schema_file_is_not_written(

@@ -82,6 +82,245 @@ OTHER_SPELLINGS = [
         'CREATE TABLE "a b" (x INT PRIMARY KEY); CREATE TABLE t (a INT REFERENCES "a b" (x) ON DELETE'
         " CASCADE, t INT PRIMARY KEY, b INT, FOREIGN KEY (b) REFERENCES t (t))",
     ),
+    ("CREATE TABLE t (a INT DEFAULT 1)", "CREATE TABLE t (a INT DEFAULT +1)"),
+    ("CREATE TABLE t (a INT DEFAULT -1)", "CREATE TABLE t (a INT DEFAULT - 1)"),
+    ("CREATE TABLE t (a INT DEFAULT 1)", "CREATE TABLE t (a INT DEFAULT (1))"),
+    ("CREATE TABLE t (a INT DEFAULT -1)", "CREATE TABLE t (a INT DEFAULT (-1))"),
+    ("CREATE TABLE t (a REAL DEFAULT 1e3)", "CREATE TABLE t (a REAL DEFAULT 1E3)"),
+    ("CREATE TABLE t (a DEFAULT x'0a')", "CREATE TABLE t (a DEFAULT X'0A')"),
+    (
+        "CREATE TABLE t (a DEFAULT CURRENT_TIMESTAMP)",
+        "CREATE TABLE t (a DEFAULT (CURRENT_TIMESTAMP))",
+    ),
+    ("CREATE TABLE t (a DEFAULT true)", "CREATE TABLE t (a DEFAULT TRUE)"),
+    ("CREATE TABLE t (a INT)", "CREATE TABLE t (a int)"),
+    ("CREATE TABLE t (a VARCHAR(10))", "CREATE TABLE t (a varchar ( 10 ))"),
+    ("CREATE TABLE t (a INTEGER PRIMARY KEY)", "CREATE TABLE t (a INTEGER, PRIMARY KEY (a))"),
+    (
+        "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "CREATE TABLE t (a INTEGER, PRIMARY KEY (a AUTOINCREMENT))",
+    ),
+    ("CREATE TABLE t (a INT UNIQUE)", "CREATE TABLE t (a INT, UNIQUE (a))"),
+    ("CREATE TABLE t (a INT CHECK (a>0))", "CREATE TABLE t (a INT, CHECK (a>0))"),
+    ("CREATE TABLE t (a INT CHECK (a>0))", "CREATE TABLE t (a INT, CHECK (a > 0) /* x */ )"),
+    (
+        "CREATE TABLE t (a INT REFERENCES x(b))",
+        "CREATE TABLE t (a INT, FOREIGN KEY (a) REFERENCES x (b))",
+    ),
+    (
+        "CREATE TABLE t (a INT REFERENCES x(b) MATCH SIMPLE)",
+        "CREATE TABLE t (a INT REFERENCES x (b))",
+    ),
+    ("CREATE TABLE t (a INT NOT NULL)", "CREATE TABLE t (a INT CONSTRAINT nn NOT NULL)"),
+    ("CREATE TABLE t (a INT)", "CREATE TABLE t (a INT NULL)"),
+    ("CREATE TABLE t (a INT)", "CREATE TEMP TABLE q (x); CREATE TABLE main.t (a INT)"),
+    ("CREATE TABLE t (a INT)", "CREATE TABLE IF NOT EXISTS t (a INT)"),
+    ("CREATE TABLE t (a INT)", 'CREATE TABLE "t" ([a] INT)'),
+    ("CREATE TABLE t (a INT)", "CREATE TABLE T (A INT)"),
+    ("CREATE TABLE t (a INT); CREATE TABLE u (b)", "CREATE TABLE u (b); CREATE TABLE t (a INT)"),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX main.i ON t (a ASC)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE (b > 1)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE b > 1",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE b != 1",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE b <> 1",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a COLLATE nocase)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a COLLATE NOCASE)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t;",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a, b FROM t",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a,\n\tb\nFROM t -- x",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER g AFTER UPDATE ON t BEGIN SELECT 1; END",
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER IF NOT EXISTS g AFTER UPDATE ON t FOR EACH ROW BEGIN SELECT 1; END",
+    ),
+    ("CREATE TABLE t (a INT, b INT); ALTER TABLE t DROP COLUMN b", "CREATE TABLE t (a INT)"),
+    (
+        "CREATE TABLE t (a INT); ALTER TABLE t ADD COLUMN b TEXT NOT NULL DEFAULT ''",
+        "CREATE TABLE t (a INT, b TEXT NOT NULL DEFAULT '')",
+    ),
+    (
+        "CREATE TABLE t (a INT); ALTER TABLE t ADD b TEXT REFERENCES x(y)",
+        "CREATE TABLE t (a INT, b TEXT, FOREIGN KEY (b) REFERENCES x(y))",
+    ),
+    ("CREATE TABLE t (a INT); ALTER TABLE t RENAME COLUMN a TO b", "CREATE TABLE t (b INT)"),
+    ("CREATE TABLE s (a INT); ALTER TABLE s RENAME TO t", "CREATE TABLE t (a INT)"),
+    (
+        "CREATE TABLE x (a INTEGER PRIMARY KEY); CREATE TABLE t (a INT REFERENCES x)",
+        "CREATE TABLE x (a INTEGER PRIMARY KEY); CREATE TABLE t (a INT REFERENCES x (a))",
+    ),
+    (
+        "CREATE TABLE t (a INT, b AS (a + 1))",
+        "CREATE TABLE t (a INT, b GENERATED ALWAYS AS (a+1) VIRTUAL)",
+    ),
+    (
+        "CREATE TABLE t (a INT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE t (a INT PRIMARY KEY)without  rowid",
+    ),
+    ("CREATE TABLE t (a INT, CHECK (a IN (1, 2)))", "CREATE TABLE t (a INT, CHECK (a in (1,2)))"),
+    ("CREATE TABLE t (a INT, CHECK (a == 1))", "CREATE TABLE t (a INT, CHECK (a = 1))"),
+    ("CREATE TABLE t (a INT, UNIQUE (a), UNIQUE (a))", "CREATE TABLE t (a INT, UNIQUE (a))"),
+    ("CREATE TABLE t (a INT DEFAULT NULL)", "CREATE TABLE t (a INT DEFAULT (NULL))"),
+    ("CREATE TABLE t (a INT PRIMARY KEY ON CONFLICT ABORT)", "CREATE TABLE t (a INT PRIMARY KEY)"),
+    (
+        "CREATE TABLE t (a INT REFERENCES x(b) ON DELETE NO ACTION DEFERRABLE)",
+        "CREATE TABLE t (a INT REFERENCES x(b))",
+    ),
+    (
+        "CREATE TABLE t (a INT REFERENCES x(b) DEFERRABLE INITIALLY IMMEDIATE)",
+        "CREATE TABLE t (a INT REFERENCES x(b))",
+    ),
+    ("CREATE TABLE t (a TEXT COLLATE nocase)", "CREATE TABLE t (a TEXT COLLATE NOCASE)"),
+    (
+        "CREATE TABLE t (a INT, CONSTRAINT c CHECK (a > 0))",
+        "CREATE TABLE t (a INT CONSTRAINT c CHECK (a > 0))",
+    ),
+    (
+        "CREATE VIRTUAL TABLE w USING fts5(a)",
+        "CREATE VIRTUAL TABLE IF NOT EXISTS w USING FTS5 ( a )",
+    ),
+]
+# Pairs of schemas that behave differently.
+OTHERS = [
+    ("CREATE TABLE t (a INT DEFAULT 1)", "CREATE TABLE t (a INT DEFAULT -1)"),
+    ("CREATE TABLE t (a INT DEFAULT 1)", "CREATE TABLE t (a INT DEFAULT '1')"),
+    ("CREATE TABLE t (a INT DEFAULT 1)", "CREATE TABLE t (a INT DEFAULT 1.0)"),
+    ("CREATE TABLE t (a DEFAULT x'00')", "CREATE TABLE t (a DEFAULT x'01')"),
+    ("CREATE TABLE t (a DEFAULT CURRENT_TIMESTAMP)", "CREATE TABLE t (a DEFAULT CURRENT_DATE)"),
+    ("CREATE TABLE t (a DEFAULT (1+1))", "CREATE TABLE t (a DEFAULT (1-1))"),
+    ("CREATE TABLE t (a DEFAULT true)", "CREATE TABLE t (a DEFAULT false)"),
+    ("CREATE TABLE t (a INTEGER PRIMARY KEY)", "CREATE TABLE t (a INTEGER PRIMARY KEY DESC)"),
+    ("CREATE TABLE t (a INTEGER PRIMARY KEY)", "CREATE TABLE t (a INT PRIMARY KEY)"),
+    ("CREATE TABLE t (a, b, PRIMARY KEY (a,b))", "CREATE TABLE t (a, b, PRIMARY KEY (b,a))"),
+    (
+        "CREATE TABLE t (a, b, PRIMARY KEY (a,b))",
+        "CREATE TABLE t (a, b, PRIMARY KEY (a COLLATE NOCASE,b))",
+    ),
+    ("CREATE TABLE t (a, b, UNIQUE (a))", "CREATE TABLE t (a, b, UNIQUE (a COLLATE NOCASE))"),
+    ("CREATE TABLE t (a, b, UNIQUE (a) ON CONFLICT REPLACE)", "CREATE TABLE t (a, b, UNIQUE (a))"),
+    ("CREATE TABLE t (a NOT NULL ON CONFLICT IGNORE)", "CREATE TABLE t (a NOT NULL)"),
+    ("CREATE TABLE t (a PRIMARY KEY ON CONFLICT REPLACE)", "CREATE TABLE t (a PRIMARY KEY)"),
+    ("CREATE TABLE t (a REFERENCES x ON UPDATE CASCADE)", "CREATE TABLE t (a REFERENCES x)"),
+    (
+        "CREATE TABLE t (a REFERENCES x DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE t (a REFERENCES x NOT DEFERRABLE INITIALLY DEFERRED)",
+    ),
+    ("CREATE TABLE t (a REFERENCES x (b))", "CREATE TABLE t (a REFERENCES x (c))"),
+    (
+        "CREATE TABLE t (a, b, FOREIGN KEY (a,b) REFERENCES x (c,d))",
+        "CREATE TABLE t (a, b, FOREIGN KEY (a,b) REFERENCES x (d,c))",
+    ),
+    ("CREATE TABLE t (a, b AS (a+1))", "CREATE TABLE t (a, b AS (a+1) STORED)"),
+    ("CREATE TABLE t (a, b AS (a+1))", "CREATE TABLE t (a, b DEFAULT (1))"),
+    ("CREATE TABLE t (a, b INT AS (a+1))", "CREATE TABLE t (a, b TEXT AS (a+1))"),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a COLLATE NOCASE)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a+0)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a,b)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE UNIQUE INDEX i ON t (a)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE b='x'",
+        "CREATE TABLE t (a INT, b TEXT);CREATE INDEX i ON t (a) WHERE b='X'",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE TABLE u (a); CREATE INDEX i ON t (a)",
+        "CREATE TABLE t (a INT, b TEXT);CREATE TABLE u (a); CREATE INDEX i ON u (a)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v (x) AS SELECT a FROM t",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v (y) AS SELECT a FROM t",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT DISTINCT a FROM t",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t WHERE b = 'x--y'",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t WHERE b = 'x'",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t WHERE b LIKE 'A'",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t WHERE b LIKE 'a'",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER g AFTER UPDATE ON t BEGIN SELECT 1; END",
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER g AFTER UPDATE OF a ON t BEGIN SELECT 1; END",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER g AFTER DELETE ON t BEGIN SELECT RAISE(ABORT,'x'); END",
+        "CREATE TABLE t (a INT, b TEXT);CREATE TRIGGER g AFTER DELETE ON t BEGIN SELECT RAISE(FAIL,'x'); END",
+    ),
+    (
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t; CREATE TRIGGER g INSTEAD OF INSERT ON v BEGIN SELECT 1; END",
+        "CREATE TABLE t (a INT, b TEXT);CREATE VIEW v AS SELECT a FROM t; CREATE TRIGGER g INSTEAD OF DELETE ON v BEGIN SELECT 1; END",
+    ),
+    ("CREATE TABLE t (a INT) STRICT", "CREATE TABLE t (a INT)"),
+    ("CREATE TABLE t (a ANY) STRICT", "CREATE TABLE t (a TEXT) STRICT"),
+    ("CREATE TABLE t (a INT NULL)", "CREATE TABLE t (a INT NOT NULL)"),
+    (
+        "CREATE TABLE t (a TEXT COLLATE NOCASE COLLATE RTRIM)",
+        "CREATE TABLE t (a TEXT COLLATE NOCASE)",
+    ),
+    ("CREATE TABLE t (a INT CONSTRAINT x NOT NULL)", "CREATE TABLE t (a INT CONSTRAINT x NULL)"),
+    (
+        "CREATE VIRTUAL TABLE w USING fts5(a, prefix='2 3')",
+        "CREATE VIRTUAL TABLE w USING fts5(a, prefix='2')",
+    ),
+    (
+        "CREATE VIRTUAL TABLE w USING fts5(A, content='t')",
+        "CREATE VIRTUAL TABLE w USING fts5(A, content='T2')",
+    ),
+    (
+        "CREATE VIRTUAL TABLE w USING rtree(id, a, b)",
+        "CREATE VIRTUAL TABLE w USING rtree_i32(id, a, b)",
+    ),
+    ('CREATE TABLE t ("a b" INT)', 'CREATE TABLE t ("a  b" INT)'),
+    ('CREATE TABLE t (a "VARCHAR (3)")', "CREATE TABLE t (a VARCHAR(4))"),
+    (
+        "CREATE TABLE t (a INT CHECK (a > 0 AND a < 5))",
+        "CREATE TABLE t (a INT CHECK (a > 0 OR a < 5))",
+    ),
+    ("CREATE TABLE t (a INT, CHECK (a in ('A')))", "CREATE TABLE t (a INT, CHECK (a in ('a')))"),
+    (
+        "CREATE TABLE t (a TEXT DEFAULT ('a' || 'b'))",
+        "CREATE TABLE t (a TEXT DEFAULT ('a' || 'B'))",
+    ),
+    (
+        "CREATE TABLE t (a, b, CONSTRAINT c CHECK (a>0), CONSTRAINT d CHECK (b>0))",
+        "CREATE TABLE t (a, b, CONSTRAINT d CHECK (a>0), CONSTRAINT c CHECK (b>0))",
+    ),
+    ("CREATE TABLE t (a INT, b TEXT);", "CREATE TABLE t (a INT, b CLOB)"),
+    (
+        "CREATE TABLE t (a INT GENERATED ALWAYS AS (1) VIRTUAL NOT NULL, b)",
+        "CREATE TABLE t (a INT GENERATED ALWAYS AS (1) VIRTUAL, b)",
+    ),
+    (
+        "CREATE TABLE t (a INT, b INT, FOREIGN KEY (a) REFERENCES x(y) MATCH FULL ON DELETE RESTRICT)",
+        "CREATE TABLE t (a INT, b INT, FOREIGN KEY (a) REFERENCES x(y) MATCH FULL)",
+    ),
 ]
 # Other replacements, so that the second form does not exist twice.
 _ALSO = {
@@ -147,6 +386,11 @@ def test_spelling_and_layout_do_not_matter(take: Take, usual: str, other: str) -
 @pytest.mark.parametrize(("one", "other"), OTHER_SPELLINGS)
 def test_explicit_defaults_are_not_drift(take: Take, one: str, other: str) -> None:
     assert said(take(one), take(other)) == []
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_a_change_of_behaviour_is_drift(take: Take, one: str, other: str) -> None:
+    assert said(take(one), take(other))
 
 
 def test_the_order_of_creation_does_not_matter(take: Take) -> None:

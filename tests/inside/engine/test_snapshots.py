@@ -70,6 +70,12 @@ def test_a_snapshot_line_without_a_name_is_refused() -> None:
         Snapshot.from_text(SNAPSHOT.to_text() + "nonsense\n")
 
 
+@pytest.mark.parametrize("line", ["    type: text", "table: a\n      more of it", "table: a\n"])
+def test_a_snapshot_line_without_an_item_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="belongs to nothing"):
+        Snapshot.from_text(f"# Schema snapshot 1: SQLite 3, schema main\n{line}\n")
+
+
 def test_facts_are_distinguished_from_lines_of_text() -> None:
     assert ITEMS[1].facts == {"body": "\nBEGIN\n\n  -- fact: no fact\nEND"}
     assert ITEMS[0].facts == {"type": "text", "default": "''"}

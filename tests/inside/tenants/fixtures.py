@@ -12,7 +12,15 @@ import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.settings import Settings
 
-from tenants.support import Service, create_database, drop_database, server_url
+from tenants.support import Service, create_database, drop_database, empty_cluster, server_url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty() -> Iterator[None]:
+    """Removes the empty database of a cluster at the end."""
+    yield
+    if empty_cluster.cache_info().currsize:
+        drop_database(empty_cluster())
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -30,6 +32,8 @@ from my_service.settings import Settings, load_settings
 from processes import Process
 
 WORKERS = "TENANTS_CITUS_WORKERS"
+OTHER_NODES = "FROM pg_dist_node WHERE groupid > 0 AND noderole = 'primary' ORDER BY nodeid"
+OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
 
 FILE = '''"""{name}."""
 
@@ -57,9 +61,20 @@ def server_url(database: str) -> sa.URL:
 
 
 def workers() -> list[sa.URL]:
-    """The addresses of a Citus cluster's workers in ``TENANTS_CITUS_WORKERS``."""
+    """The addresses of a Citus cluster's workers: ``TENANTS_CITUS_WORKERS``, or what it knows."""
     named = [worker.rpartition(":") for worker in os.environ.get(WORKERS, "").split()]
-    return [server_url("postgres").set(host=host, port=int(port)) for host, _, port in named]
+    found = [(host, int(port)) for host, _, port in named] or known_workers()
+    return [server_url("postgres").set(host=host, port=port) for host, port in found]
+
+
+@cache
+def known_workers() -> list[tuple[str, int]]:
+    """The names of the workers for each other, if the coordinator's own database has Citus."""
+    own = server_url(sa.make_url(os.environ["INSIDE_SERVER"]).database or "postgres")
+    if not on_cluster() or not on_server("SELECT 1 FROM pg_extension WHERE extname = 'citus'", own):
+        return []
+    names = on_server(f"SELECT nodename || ':' || nodeport {OTHER_NODES}", own)
+    return [(host, int(port)) for host, _, port in (name.rpartition(":") for name in names)]
 
 
 def on_cluster() -> bool:
@@ -67,8 +82,9 @@ def on_cluster() -> bool:
     return bool(os.environ.get("INSIDE_CITUS"))
 
 
-# The limits of a cluster: see "Past one machine" in the service's README.
-on_one_machine = pytest.mark.skipif(on_cluster(), reason="Citus does not do this")
+def on_one_machine(why: str) -> pytest.MarkDecorator:
+    """A mark for what a Citus cluster cannot do ("More than one machine" in the service's README)."""
+    return pytest.mark.skipif(on_cluster(), reason=f"On Citus: {why}")
 
 
 def machines() -> list[sa.URL]:
@@ -84,15 +100,28 @@ def create_database(name: str, template: str | None = None) -> None:
         template: the database to copy.
 
     """
-    copied = f" TEMPLATE {template}" if template and not on_cluster() else ""
+    if on_cluster():
+        template = template or empty_cluster()
+        for server in machines():  # Citus itself stays connected to each database
+            on_server(f"SELECT pg_terminate_backend(pid, 10000) {OTHERS.format(template)}", server)
+    copied = f" TEMPLATE {template}" if template else ""
     for server in machines():
         on_server(f"CREATE DATABASE {name}{copied}", server)
-        if on_cluster():
-            known = on_server("SELECT 1 FROM pg_available_extensions WHERE name = 'citus'", server)
-            assert known, f"{server.host}:{server.port} has no Citus; see TENANTS_CITUS_SERVER"
-            on_server("CREATE EXTENSION citus", server.set(database=name))
-    for worker in workers():
-        on_server(f"SELECT citus_add_node('{worker.host}', {worker.port})", server_url(name))
+
+
+@cache
+def empty_cluster() -> str:
+    """The name of a database with nothing but Citus and its workers; it is made once."""
+    name = f"empty_{uuid4().hex}"
+    for server in machines():
+        known = on_server("SELECT 1 FROM pg_available_extensions WHERE name = 'citus'", server)
+        assert known, f"{server.host}:{server.port} has no Citus; see TENANTS_CITUS_SERVER"
+        on_server(f"CREATE DATABASE {name}", server)
+        on_server("CREATE EXTENSION citus", server.set(database=name))
+    addresses = [(str(worker.host), worker.port) for worker in workers()]
+    for host, port in known_workers() or addresses:
+        on_server(f"SELECT citus_add_node('{host}', {port})", server_url(name))
+    return name
 
 
 def drop_database(name: str) -> None:
@@ -179,7 +208,7 @@ class Service:
     def roles(self) -> None:
         """Turn TENANT_ROLES on. Roles belong to the whole server, so one test at a time has some."""
         if on_cluster():
-            pytest.skip("Citus knows no tenants' roles")
+            pytest.skip("On Citus: tenants have no roles (roles-on-citus)")
         server = sa.create_engine(server_url("postgres"), poolclass=sa.NullPool)
         self.turn = self.turn or server.connect()
         self.turn.exec_driver_sql("SELECT pg_advisory_lock(20261129)")
@@ -197,7 +226,9 @@ class Service:
     def ordinary_user(self) -> None:
         """Connect as an ordinary user who owns the database and may create roles."""
         user = user_of(str(self.engine.url.database))
-        self.ask(f"CREATE ROLE {user} LOGIN CREATEROLE")  # a cluster's workers get it as well
+        password = f"PASSWORD '{self.engine.url.password}'" if self.engine.url.password else ""
+        # A cluster's workers get it as well.
+        self.ask(f"CREATE ROLE {user} LOGIN CREATEROLE {password}".replace("%", "%%"))
         for server in machines():
             on_server(f"ALTER DATABASE {self.engine.url.database} OWNER TO {user}", server)
         self.ask(f"ALTER SCHEMA public OWNER TO {user}")

@@ -162,7 +162,7 @@ def damage(service: Service, tenant: str) -> None:
     service.ask(f"UPDATE public.tenants SET name = 'spoiled' WHERE id = '{tenant}'")
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_a_restore_brings_back_all_tenants(filled: Service, layout: str) -> None:
     before = {tenant: contents(filled, tenant) for tenant in ("acme", "beta", "gone")}
     manifest = made(filled)
@@ -220,7 +220,7 @@ def test_one_tenant_is_restored_and_others_are_not_changed(filled: Service, layo
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
-@on_one_machine
+@on_one_machine("no triggers, and no tables that inherit")
 def test_a_tenant_with_objects_of_every_kind_is_restored(
     service: Service, backups: Path, layout: str
 ) -> None:
@@ -418,7 +418,7 @@ def test_a_killed_restore_leaves_the_old_or_the_restored_tenant(filled: Service)
     assert contents(filled, "acme") == before
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_a_restored_schema_with_another_fingerprint_is_refused(
     filled: Service, backups: Path
 ) -> None:
@@ -436,7 +436,7 @@ def test_a_restored_schema_with_another_fingerprint_is_refused(
     assert filled.command("backup forget")[1] == "Nothing is kept\n"
 
 
-@on_one_machine
+@on_one_machine("a whole backup is not restored (backup-on-citus)")
 def test_a_restore_is_refused_while_an_instance_is_live(filled: Service) -> None:
     name = made(filled)["name"]
     filled.ask("CREATE TABLE public.service_instances (id text, beat_at timestamptz)")

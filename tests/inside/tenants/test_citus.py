@@ -22,7 +22,7 @@ from my_service.migrate.tenants import backup, bring_tenants_along, bulk, roles,
 from my_service.migrate.tenants.recording import is_several
 from my_service.migrate.tenants.replace_schema import one_by_one
 
-from tenants.support import Service
+from tenants.support import Service, on_cluster
 from tenants.test_backfills import CONTRACT, FILL, NO_TABLE, TABLE, each_once, rows
 
 # https://docs.citusdata.com/en/stable/develop/reference_workarounds.html
@@ -38,6 +38,9 @@ REFUSED = {
     # It is not refused: it is done on the table's machine, and does nothing on this one.
     "a setting made of a table's rows": re.compile(r"\bset_config\([^;]*\bFROM\s+\"", re.I),
 }
+
+
+TRUNCATE = "truncate_local_data_after_distributing_table"
 
 
 def refused(statement: str) -> str | None:
@@ -162,11 +165,16 @@ def test_verify_backup_instances_and_adoption_send_nothing_that_citus_refuses(
         code, _, err = service.command(line)
         assert code == 0, (line, err)
     (name, *_) = [one["name"] for one in json.loads(service.command("backup list --json")[1])]
+    if not on_cluster():
+        for function in ("citus_schema_distribute(regnamespace)", f"{TRUNCATE}(regclass)"):
+            service.ask(
+                f"CREATE FUNCTION pg_catalog.{function} RETURNS void LANGUAGE sql AS 'SELECT'"
+            )
     before = len(sent)
     code, _, err = service.command(f"backup restore {name} --tenant a --yes")
     assert code == 0, err
-    made = next(place for place, one in enumerate(sent[before:]) if "CREATE SCHEMA" in one)
-    assert scope.SPREAD in sent[before:][:made]
+    assert [one for one in sent[before:] if "citus_schema_distribute" in one]
+    assert [one for one in sent[before:] if TRUNCATE in one]
     (kept,) = service.command("backup forget")[1].split()
     assert service.command(f"backup forget {kept} --yes")[0] == 0
     service.ask("DELETE FROM tenant_c.migration_history")

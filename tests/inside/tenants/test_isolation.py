@@ -22,7 +22,11 @@ THREADS, ROUNDS = 8, 25
 def limited(address: str, size: int) -> sa.Engine:
     """An engine with this number of connections, otherwise as in the service."""
     return sa.create_engine(
-        address, pool_size=size, max_overflow=0, connect_args={"prepare_threshold": None}
+        address,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=300,
+        connect_args={"prepare_threshold": None},
     )
 
 

@@ -60,6 +60,13 @@ def fail(session: Session) -> None:
     driver(session).execute("ROLLBACK TO before_it")
 
 
+def run_a_transaction_of_the_driver(session: Session) -> None:
+    """A way out: the driver begins and ends a transaction."""
+    driver(session).commit()
+    with driver(session).transaction():
+        driver(session).execute("SELECT set_config('search_path', 'tenant_t2', false)")
+
+
 def discard_all(session: Session) -> None:
     """A way out: a statement that PostgreSQL allows only outside a transaction."""
     driver(session).commit()
@@ -77,6 +84,7 @@ WAYS: dict[str, Callable[[Session], object]] = {
     "driver.rollback": lambda session: driver(session).rollback(),
     "invalidate": lose_the_connection,
     "an error": fail,
+    "driver.transaction": run_a_transaction_of_the_driver,
     "DISCARD ALL": discard_all,
     **{
         text: statement(text)
@@ -92,6 +100,7 @@ WAYS: dict[str, Callable[[Session], object]] = {
             "SET LOCAL search_path TO tenant_t2",
             "SELECT set_config('search_path', 'tenant_t2', false)",
             "DO $$ BEGIN PERFORM set_config('search_path', 'public', true); END $$",
+            "UPDATE pg_settings SET setting = 'tenant_t2' WHERE name = 'search_path'",
             "RESET search_path",
             "RESET ALL",
             "RESET ROLE",
@@ -125,6 +134,22 @@ def from_a_server_cursor(session: Session) -> list[tuple[Any, ...]]:
         return cursor.execute(WHO).fetchall()
 
 
+def after_a_rolled_back_block(session: Session) -> list[tuple[Any, ...]]:
+    """Query in the driver's transaction, after a savepoint in which the tenant was entered."""
+    with driver(session).transaction():
+        with driver(session).transaction(force_rollback=True):
+            driver(session).execute(WHO)
+        return driver(session).execute(WHO).fetchall()
+
+
+def streamed_late(session: Session) -> list[tuple[Any, ...]]:
+    """Query by a stream that begins after the transaction in which it was asked for."""
+    driver(session).execute(WHO)
+    rows = driver(session).cursor().stream(WHO)
+    driver(session).commit()
+    return list(rows)
+
+
 ASKING: dict[str, Callable[[Session], Any]] = {
     "session": lambda session: session.execute(sa.text(WHO)).all(),
     "driver SQL": lambda session: session.connection().exec_driver_sql(WHO).all(),
@@ -133,6 +158,8 @@ ASKING: dict[str, Callable[[Session], Any]] = {
     "server cursor": from_a_server_cursor,
     "copy": copied,
     "pipeline": pipelined,
+    "driver.transaction": after_a_rolled_back_block,
+    "late stream": streamed_late,
 }
 
 
@@ -144,7 +171,8 @@ def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.
         yield service.engine
         return
     service.engine.dispose()
-    with pgbouncer(address, folder, connections=1 if through == "pooler of one" else 4) as behind:
+    connections = 1 if through == "pooler of one" else 4
+    with pgbouncer(address, folder, connections, in_turn=through == "pooler in turn") as behind:
         engine = connect(Settings(_env_file=None, environment="development", database_url=behind))
         yield engine
         engine.dispose()
@@ -215,6 +243,23 @@ def test_autocommit_and_strings_of_several_statements_are_refused(
             assert [row.whose for row in session.execute(sa.text(WHO))] == ["t1"]
 
 
+def test_threads_that_share_a_connection_stay_in_the_tenant(service: Service) -> None:
+    prepare(service, role=False)
+    with tenant_session(service.engine, "t1") as session:
+        shared = driver(session)
+
+        def ask(thread: int) -> set[str]:
+            seen = set()
+            for _ in range(50):
+                seen |= {row[0] for row in shared.execute(WHO).fetchall()}
+                if thread:
+                    shared.commit()
+            return seen
+
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(ask, range(3))) == [{"t1"}] * 3
+
+
 def test_a_statement_that_bypasses_the_guard_finds_no_table(
     service: Service, tmp_path: Path
 ) -> None:
@@ -249,7 +294,13 @@ def test_a_registry_row_that_names_another_schema_is_refused(service: Service) -
 
 @pytest.mark.filterwarnings("ignore:transaction already deassociated")
 @pytest.mark.parametrize(
-    ("through", "role"), [("direct", False), ("pooler", True), ("pooler of one", False)]
+    ("through", "role"),
+    [
+        ("direct", False),
+        ("pooler", True),
+        ("pooler in turn", False),
+        ("pooler of one", False),
+    ],
 )
 def test_under_parallel_traffic_no_session_sees_another_tenants_rows(
     service: Service, tmp_path: Path, through: str, role: bool

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from my_service.database.tenant_session import tenant_session
@@ -18,6 +22,10 @@ LEFTOVERS = {
     "temporary table": (
         "CREATE TEMPORARY TABLE secrets AS SELECT 1",
         "SELECT count(*) FROM pg_class WHERE relname = 'secrets'",
+    ),
+    "temporary table of a query": (
+        "SELECT 1 AS n INTO TEMPORARY found",
+        "SELECT count(*) FROM pg_class WHERE relname = 'found'",
     ),
     "temporary table that hides users": (
         "CREATE TEMPORARY TABLE users (email text)",
@@ -61,11 +69,18 @@ LASTVAL = "SELECT nextval('numbers')"
 
 def leave(session: Session, what: str, end: str) -> None:
     """Leave something on the connection of a session."""
+    if end == "end of a block":
+        driver(session).commit()
+        with driver(session).transaction():
+            driver(session).execute(LEFTOVERS[what][0])
+        return
     session.connection().exec_driver_sql(LEFTOVERS[what][0])
     if end == "commit":
         session.commit()
     elif end == "raw COMMIT":
         session.connection().exec_driver_sql("COMMIT")
+    elif end == "rollback":
+        session.rollback()
     else:
         driver(session).commit()
 
@@ -103,17 +118,107 @@ def test_a_tenant_sees_no_session_state_of_another(
     assert found == []
 
 
-def test_a_pooled_connection_has_no_session_state_of_a_tenant(service: Service) -> None:
+@pytest.mark.parametrize("through", ["direct", "pooler of one"])
+def test_a_pooled_connection_has_no_session_state_of_a_tenant(
+    service: Service, tmp_path: Path, through: str
+) -> None:
     service.make("t1")
     found = []
-    for what, (_, question) in LEFTOVERS.items():
-        with tenant_session(service.engine, "t1") as session:
-            leave(session, what, "commit")
-        for _ in range(3):
-            with service.engine.connect() as connection:
-                if connection.scalar(sa.text(question)):
-                    found.append(what)
+    with service_engine(service, through, tmp_path) as engine:
+        for what, (_, question) in LEFTOVERS.items():
+            if (what, through) == ("channel", "pooler of one"):
+                continue
+            for end in ("commit", "raw COMMIT", "driver.commit", "end of a block", "rollback"):
+                with tenant_session(engine, "t1") as session:
+                    leave(session, what, end)
+                for _ in range(3):
+                    with engine.connect() as connection:
+                        if connection.scalar(sa.text(question)):
+                            found.append((what, end))
     assert found == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it stays open
+def test_a_cursor_that_survives_its_transaction_is_nobody_elses(
+    service: Service, tmp_path: Path
+) -> None:
+    service.make("t1", "t2")
+    with service_engine(service, "pooler of one", tmp_path) as engine:
+        with tenant_session(engine, "t1") as session:
+            driver(session).cursor("secret", withhold=True).execute("SELECT 1")
+            session.commit()
+        with (
+            tenant_session(engine, "t2") as session,
+            pytest.raises(psycopg.errors.InvalidCursorName),
+        ):
+            driver(session).cursor("secret").fetchall()
+
+
+def test_a_cursor_ends_with_its_session(service: Service) -> None:
+    service.make("t1", "t2")
+    with tenant_session(service.engine, "t1") as session:
+        kept = driver(session).cursor()
+    with tenant_session(service.engine, "t2") as session:
+        session.execute(sa.text("SELECT 1"))
+        with pytest.raises(ActionableError, match="after its session had ended"):
+            kept.execute("SELECT 1")
+
+
+class Garbage:
+    """Calls a function when it is collected."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def __del__(self) -> None:
+        """Do it."""
+        self.call()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it stays open
+def test_a_streams_session_that_is_garbage_returns_its_connection_once(service: Service) -> None:
+    service.make("t1", "t2", "t3")
+    with ExitStack() as sessions:
+
+        def ask(tenant: str) -> object:
+            session = sessions.enter_context(tenant_session(service.engine, tenant))
+            assert session.scalar(sa.text("SELECT current_schema()")) == f"tenant_{tenant}"
+            return driver(session)
+
+        def stream() -> Iterator[int]:
+            with tenant_session(service.engine, "t1") as session:
+                numbers = sa.text("SELECT n FROM generate_series(1, 9) n")
+                yield from session.scalars(numbers, execution_options={"yield_per": 2})
+
+        used: list[object] = []
+        # Collected in this order: the first finds the connection back in the pool.
+        garbage: list[object] = [Garbage(lambda: used.append(ask("t2"))), stream()]
+        garbage.append(garbage)
+        next(garbage[1])  # type: ignore[call-overload]
+        del garbage
+        gc.collect()
+        assert used
+        assert ask("t3") is not used[0]
+
+
+@pytest.mark.parametrize("through", ["direct", "pooler of one"])
+def test_what_was_set_on_the_drivers_connection_ends_with_the_session(
+    service: Service, tmp_path: Path, through: str
+) -> None:
+    service.make("t1", "t2")
+    with service_engine(service, through, tmp_path) as engine:
+        with tenant_session(engine, "t1") as session:
+            raw = driver(session)
+            raw.rollback()
+            raw.read_only = raw.deferrable = raw.autocommit = True
+            raw.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+            raw.row_factory = psycopg.rows.dict_row
+        with tenant_session(engine, "t2") as session:
+            assert driver(session) is raw
+            assert driver(session).execute("SHOW transaction_isolation").fetchall() == [
+                ("read committed",)
+            ]
+            driver(session).execute("CREATE TABLE made (n integer)")
 
 
 def test_a_table_of_the_tenant_has_priority_over_a_temporary_one(service: Service) -> None:

@@ -40,7 +40,7 @@ REPLAYABLE: dict[str, list[str]] = {
         'op.execute("INSERT INTO moods SELECT id FROM items")',
     ],
     "inserts and updates from a query": [
-        "op.execute(\"INSERT INTO log SELECT name || ' of ' || count(*) OVER () FROM items\")",
+        "op.execute(\"INSERT INTO log SELECT name || ' of ' || (count(*) OVER ())::text FROM items\")",
         'op.execute("UPDATE items SET price = price + (SELECT count(*) FROM parents)")',
         'op.execute("DELETE FROM children USING parents p WHERE p.id = parent_id AND p.id%3 = 0")',
     ],
@@ -96,7 +96,7 @@ REPLAYABLE: dict[str, list[str]] = {
     ],
     "a new function that is used": [
         'op.execute("CREATE FUNCTION twice(n numeric) RETURNS numeric LANGUAGE sql'
-        ' AS $f$ SELECT n * 2; $f$")',
+        ' IMMUTABLE AS $f$ SELECT n * 2; $f$")',
         'op.execute("UPDATE items SET price = twice(price)")',
     ],
     "a trigger": [
@@ -207,7 +207,7 @@ REPLAYABLE |= {
         'op.execute("CREATE TABLE p1 PARTITION OF p DEFAULT")',
         'op.execute("INSERT INTO p SELECT id, id FROM items")',
         'op.create_table("i", sa.Column("id", sa.Integer, sa.Identity(start=5), primary_key=True),'
-        ' sa.Column("n", sa.Integer), sa.Column("c", sa.Integer, sa.Computed("n * 2")))',
+        ' sa.Column("n", sa.Integer), sa.Column("c", sa.Integer, sa.Computed("n * 2", persisted=True)))',
         'op.execute("INSERT INTO i (n) SELECT id FROM items")',
     ],
     "a deferred trigger": [
@@ -505,6 +505,114 @@ NOT_REPLAYABLE: dict[str, list[str]] = {
         "op.execute(f\"INSERT INTO log VALUES ('{items}')\")",
     ],
 }
+REPLAYABLE |= {
+    "parameters of many forms": [
+        BIND,
+        'items = sa.table("items", sa.column("id", sa.Integer), sa.column("name", sa.Text))',
+        'some = sa.text("UPDATE items SET name = :n WHERE id IN :ids")',
+        'some = some.bindparams(sa.bindparam("ids", expanding=True))',
+        'bind.execute(some, {"n": "x", "ids": [1, 3, 5]})',
+        'bind.execute(some, {"n": "nobody", "ids": []})',
+        'op.execute(items.delete().where(sa.tuple_(items.c.id, items.c.name).in_([(4, "item 4")])))',
+        'bind.execute(sa.text("DELETE FROM items WHERE id = ANY(:ids)"), {"ids": [2, 6]})',
+        'literal = items.update().where(items.c.id == 7).values(name="it\'s 100% :x")',
+        'options = {"literal_binds": True}',
+        "op.execute(sa.DDL(str(literal.compile(dialect=bind.dialect, compile_kwargs=options))))",
+    ],
+    "one statement for several executions": [
+        BIND,
+        ITEMS,
+        'words = iter(["one", "two", "three"])',
+        'word = sa.bindparam("word", callable_=lambda: next(words))',
+        'chosen = items.update().where(items.c.id == sa.bindparam("chosen"))',
+        "for n in (1, 2, 3):",
+        '    bind.execute(chosen.values(name=word), {"chosen": n})',
+        'insert = "INSERT INTO log (what) VALUES (%s)"',
+        'bind.exec_driver_sql(insert, [("a",), ("b%",), (None,)])',
+    ],
+    "keys and defaults from the server": [
+        'items = sa.Table("items", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True,'
+        ' default=sa.text("(SELECT coalesce(max(id), 0) + 1 FROM items)")),'
+        ' sa.Column("name", sa.Text))',
+        'op.execute(items.insert().values(name="one more"))',
+        'op.bulk_insert(items, [{"name": "and another"}])',
+        'numbered = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer,'
+        ' sa.Sequence("numbered_id_seq"), primary_key=True), sa.Column("name", sa.Text))',
+        'op.bulk_insert(numbered, [{"name": "b"}, {"name": "c"}])',
+        "count = sa.select(sa.func.count().cast(sa.Text)).select_from(items).scalar_subquery()",
+        'log = sa.Table("log", sa.MetaData(), sa.Column("what", sa.Text, default=count))',
+        "op.execute(log.insert())",
+        "some = sa.select(items.c.name).where(items.c.id % 2 == 0)",
+        'op.execute(log.insert().from_select(["what"], some))',
+    ],
+    "statements of many kinds": [
+        'op.execute("DELETE FROM children")',
+        'op.execute("MERGE INTO parents USING items ON parents.id = items.id'
+        " WHEN MATCHED AND parents.id % 2 = 0 THEN DELETE"
+        ' WHEN MATCHED THEN UPDATE SET name = items.name || parents.id")',
+        'op.execute("CREATE TABLE twin (LIKE items INCLUDING ALL)")',
+        'op.execute("TRUNCATE numbered RESTART IDENTITY")',
+        'op.execute("ALTER SEQUENCE numbered_id_seq RESTART 77")',
+        'op.execute("CREATE RULE gone AS ON DELETE TO parents DO ALSO'
+        ' INSERT INTO log VALUES (old.name)")',
+        'op.execute("DELETE FROM parents WHERE id > 2")',
+        'op.execute("ALTER TABLE items ENABLE ROW LEVEL SECURITY")',
+        'op.execute("CREATE POLICY all_of_them ON items USING (id > 0)")',
+        'op.execute("CREATE STATISTICS joint ON id, name FROM items")',
+        'op.execute("GRANT SELECT ON items TO PUBLIC")',
+        'op.execute("CREATE DOMAIN positive AS int CHECK (value > 0)")',
+        'op.execute("CREATE UNLOGGED TABLE quick (a positive)")',
+        'op.execute("CREATE AGGREGATE joined (text) (sfunc = textcat, stype = text)")',
+        'op.execute("INSERT INTO log SELECT joined(name ORDER BY id) FROM items")',
+        "op.execute(\"INSERT INTO log SELECT 'items'::regclass::oid::regclass::text\")",
+        'op.execute("EXPLAIN ANALYZE UPDATE items SET price = 7")',
+    ],
+}
+NOT_REPLAYABLE |= {
+    "the value of a sequence": [
+        BIND,
+        "import warnings",
+        "with warnings.catch_warnings():",
+        '    warnings.simplefilter("ignore")',
+        '    number = bind.execute(sa.Sequence("numbered_id_seq"))',
+        "op.execute(f\"INSERT INTO log VALUES ('{number}')\")",
+    ],
+    "the value of a default": [
+        BIND,
+        "import warnings",
+        "with warnings.catch_warnings():",
+        '    warnings.simplefilter("ignore")',
+        '    n = bind.execute(sa.ColumnDefault(sa.text("(SELECT count(*) FROM items)")))',
+        "op.execute(f\"INSERT INTO log VALUES ('{n}')\")",
+    ],
+    "the key of a model's object": [
+        "from sqlalchemy.orm import Session, registry",
+        'numbered = sa.Table("numbered", sa.MetaData(), sa.Column("id", sa.Integer,'
+        ' primary_key=True), sa.Column("name", sa.Text))',
+        "class Number: ...",
+        "registry().map_imperatively(Number, numbered)",
+        "session, one = Session(op.get_bind()), Number()",
+        "session.add(one)",
+        "session.flush()",
+        "op.execute(f\"INSERT INTO log VALUES ('{one.id}')\")",
+    ],
+    "an operation that is registered": [
+        '@op.register_operation("empty")',
+        "class Empty:",
+        "    @classmethod",
+        "    def empty(cls, operations):",
+        '        deleted = operations.get_bind().execute(sa.text("DELETE FROM children"))',
+        "        return deleted.rowcount",
+        "op.execute(f\"INSERT INTO log VALUES ('{Empty.empty(op)}')\")",
+    ],
+}
+NOT_ON_CITUS = {
+    "a trigger": "no triggers",
+    "a deferred trigger": "no triggers",
+    "statements of many kinds": "no rules",
+    "keys and defaults from the server": "no VALUES with a subquery",
+    "a CTE that deletes, and notifications": "no NOTIFY together with another machine's rows",
+}
 CACHE = """
 import functools
 
@@ -537,20 +645,18 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def address(filled: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a copy of it; a cluster's database cannot be copied and is created again."""
+def address(filled: str) -> Iterator[str]:
+    """The address of a copy of it."""
     name = f"tenants_{uuid4().hex}"
-    if on_cluster():
-        make_tenants(name, tmp_path)
-        (tmp_path / "migrations").rename(tmp_path / "made")
-    else:
-        create_database(name, template=filled)
+    create_database(name, template=filled)
     yield server_url(name).render_as_string(hide_password=False)
     drop_database(name)
 
 
 @pytest.mark.parametrize("name", [*REPLAYABLE, *NOT_REPLAYABLE])
 def test_replayed_tenants_equal_tenants_migrated_by_alembic(service: Service, name: str) -> None:
+    if on_cluster() and name in NOT_ON_CITUS:
+        pytest.skip(f"On Citus: {NOT_ON_CITUS[name]}")
     body = REPLAYABLE.get(name) or NOT_REPLAYABLE[name]
     service.add(body, extra=CACHE if "cache" in name else "")
     for tenant in ALONE:

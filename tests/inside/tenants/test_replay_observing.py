@@ -6,8 +6,11 @@ classes. A name of a new version fails here until somebody decides if it is harm
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +301,34 @@ def test_a_proxy_reports_operators_too() -> None:
     assert rows() == 3
 
 
+def test_the_engines_own_queries_are_not_replayed() -> None:
+    recording = Recording()
+    recording.add("  -- why\n-- and how\nSELECT 1", None, many=False)
+    recording.commit()
+    assert recording.not_replayable_because is None
+
+
+def value_of(default: Any) -> Any:
+    """The value of a sequence or default that is executed by itself, which SQLAlchemy discourages."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return op.get_bind().execute(default)
+
+
+def test_a_sequence_gives_a_recorded_body_its_real_value(why: Callable[[Look], Any]) -> None:
+    found: list[str] = []
+    assert why(lambda: found.append(f"{value_of(sa.Sequence('things_id_seq'))}"))
+    assert int(found[0]) > 0
+
+
+def test_nothing_leads_from_a_method_to_the_connection(why: Callable[[Look], Any]) -> None:
+    methods: list[object] = []
+    assert (
+        why(lambda: methods.extend([op.get_bind().execute, op.get_bind().exec_driver_sql])) is None
+    )
+    assert [names(method) for method in methods] == [[], []]
+
+
 @pytest.mark.parametrize(
     "look",
     [
@@ -308,8 +339,15 @@ def test_a_proxy_reports_operators_too() -> None:
         lambda: op.execute("CREATE TABLE a (); CREATE TABLE b ()"),
         lambda: op.execute("CREATE TEMP TABLE a ()"),
         lambda: op.get_bind().execute(sa.text("SELECT :x"), {"x": memoryview(b"x")}),
+        lambda: value_of(sa.Sequence("things_id_seq")),
+        lambda: value_of(sa.ColumnDefault(sa.text("(SELECT count(*) FROM things)"))),
+        lambda: copy(op.get_bind()).scalar(sa.text("SELECT 1")),
+        lambda: attrgetter("rowcount")(op.get_bind().execute(sa.text("DELETE FROM things"))),
+        lambda: op.get_bind().dialect.has_table(op.get_bind(), "things"),
+        lambda: sa.Table("things", sa.MetaData(), autoload_with=op.get_bind()),
     ],
-    ids=["an error", "options", "options of a statement", "what is there", "several", "temp", "view"],
+    ids=["an error", "options", "options of a statement", "what is there", "several", "temp", "view",
+         "a sequence", "a default", "a copy", "an attribute", "has_table", "reflection"],
 )  # fmt: skip
 def test_other_reasons_against_a_replay_are_detected(
     why: Callable[[Look], Any], look: Look
@@ -377,6 +415,10 @@ HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
         "logging.getLogger('sqlalchemy').handlers.append(1)", "from logging import setLogRecordFactory",
         "sa.Column('a', default=lambda c: c.root_connection.connection.driver_connection.info)",
         "sa.Column('a', default=lambda c: c.cursor.connection.info.dsn)",
+        "import logging\nlogging.os.environ['X']", "import warnings\nwarnings.sys.modules",
+        "import operator\noperator.attrgetter('__self__')", "from operator import methodcaller",
+        "op.get_bind().dialect.import_dbapi()", "op.get_context().impl._exec('SELECT 1')",
+        "def f():\n    yield g.gi_frame.f_back",
     ],
 )  # fmt: skip
 def test_input_from_outside_a_migration_is_found(tmp_path: Path, line: str) -> None:

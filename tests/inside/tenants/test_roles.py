@@ -12,7 +12,7 @@ from my_service.errors import ActionableError
 from my_service.migrate.tenants import audit_tenants, drop_tenant, make_tenant_roles, roles, scope
 from sqlalchemy.exc import ProgrammingError
 
-from tenants.support import Service, dies_at, server_url
+from tenants.support import Service, dies_at, on_one_machine, server_url
 
 # One of each kind of object with an owner.
 THINGS = (
@@ -40,6 +40,7 @@ WHERE n.nspname LIKE 'tenant%%' AND pg_get_userbyid(o.owner) <> n.nspname
 WHO = sa.text("SELECT current_user::text, count(*) FROM users GROUP BY 1 UNION ALL SELECT '', 0")
 
 
+@on_one_machine("tenants have no roles (roles-on-citus)")
 @pytest.mark.parametrize("by", ["superuser", "ordinary user"])
 def test_tenant_roles_creates_roles_for_existing_tenants(service: Service, by: str) -> None:
     if by == "ordinary user":
@@ -113,6 +114,24 @@ def test_a_role_created_concurrently_by_another_database_is_used(service: Servic
     service.ask("DROP ROLE tenant_b")
 
 
+def test_a_role_that_another_database_drops_at_this_moment_is_made_again(service: Service) -> None:
+    service.roles()
+    service.make("a")
+    service.ask("CREATE ROLE tenant_b NOLOGIN")
+    make = scope.make_role
+    dropped: list[object] = []
+
+    def make_and_drop(connection: sa.Connection, schema: str) -> None:
+        make(connection, schema)
+        if not dropped:
+            dropped.append(service.ask(f"DROP ROLE {schema}"))
+
+    service.patch.setattr(scope, "make_role", make_and_drop)
+    result = service.one("b")
+    assert result.success, result.error
+    assert dropped
+
+
 def test_a_role_in_use_by_another_database_is_kept_when_the_tenant_is_dropped(
     service: Service,
 ) -> None:
@@ -146,6 +165,7 @@ def test_the_role_of_the_service_has_no_access_to_tenant_tables(service: Service
             session.rollback()
 
 
+@on_one_machine("tenants have no roles (roles-on-citus)")
 def test_creating_roles_can_be_continued_after_a_kill_at_any_statement(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

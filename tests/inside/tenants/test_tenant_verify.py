@@ -88,6 +88,15 @@ def test_tenant_verify_prints_text_and_json(five: Service) -> None:
     assert (found["success"], found["compared"]) == (False, 5)
     told = [(one["tenant"], one["changed_since_run"]) for one in found["drifted"]]
     assert told == [("c", True)]
+    five.ask("DROP SCHEMA tenant_c CASCADE")
+    [gone] = json.loads(five.command("tenant verify --json")[1])["drifted"]
+    assert (gone["tenant"], gone["changed_since_run"]) == ("c", None)
+    assert "table users is missing" in [one["sentence"] for one in gone["differences"]]
+    five.ask("ALTER TABLE tenants RENAME TO away")
+    for command in ("tenant verify", "tenant baseline"):
+        found = json.loads(five.command(f"{command} --json")[1])
+        assert (found["success"], found["error"]["code"]) == (False, "no-registry")
+    assert five.command("tenant baseline")[1] == ""
 
 
 def test_tenants_with_roles_are_verified(service: Service) -> None:
@@ -125,7 +134,6 @@ def test_a_replayed_tenant_records_the_fingerprint_of_its_canary(five: Service) 
 
 
 def test_verify_after_a_run_reports_a_tenant_that_differs_as_failed(five: Service) -> None:
-    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
     code, out, _ = five.command("migrate latest")
@@ -153,8 +161,8 @@ def test_without_a_scratch_database_tenants_are_compared_with_the_majority(
 
 def test_a_run_with_equal_tenants_needs_no_scratch_database(five: Service) -> None:
     made: list[object] = []
-    five.patch.setenv("MIGRATION_VERIFY", "tenants")
     five.patch.setattr(verify, "chain_snapshot", lambda *arguments: made.append(arguments))
+    five.patch.setattr(verify, "Folder", lambda *arguments: made.append(arguments))
     five.add(TABLE, 'op.drop_table("notes")')
     assert five.command("migrate latest")[0] == 0
     assert five.command("migrate rollback")[0] == 0
@@ -181,3 +189,6 @@ def test_migrate_diff_accepts_a_tenant(five: Service) -> None:
     five.ask("CREATE INDEX by_hand ON tenant_b.users (name)")
     assert five.command("migrate diff tenant:a tenant:b") == (1, "+ index by_hand\n", "")
     assert five.command("migrate diff models tenant:b")[1].endswith("+ index by_hand\n")
+    code, out, err = five.command("migrate diff tenant:nobody chain")
+    assert (code, out) == (1, "")
+    assert "tenant:nobody cannot be compared: LookupError: its schema is missing or empty" in err

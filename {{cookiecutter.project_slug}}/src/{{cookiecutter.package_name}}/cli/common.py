@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import ActionableError
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -96,13 +98,20 @@ def leave_where_files_are_missing(status: "MigrationStatus") -> None:
 
 
 def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
-    """In development, update the committed files of the schema, if there are any."""
+    """In development, update the committed files of the schema, if there are any.
+
+    What was done before stays done, so a failure is only told.
+    """
     from ..migrate import write_schema_files
     from ..settings import load_settings
 
     if load_settings(serving=False).environment == "development":
-        for path in write_schema_files(engine, config=config):
-            print(f"Updated {relative(path)}")
+        try:
+            for path in write_schema_files(engine, config=config):
+                print(f"Updated {relative(path)}")
+        except (ActionableError, OSError) as error:
+            cause = error.problem if isinstance(error, ActionableError) else error
+            print(f"The files of the schema were not updated: {cause}", file=sys.stderr)
 
 
 def relative(path: Path) -> Path:

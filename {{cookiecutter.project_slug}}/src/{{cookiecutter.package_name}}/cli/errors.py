@@ -1,6 +1,7 @@
 """Errors of the command line."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import ActionableError
 from ..words import count
@@ -28,6 +29,16 @@ def cannot_listen(host: str, port: int, cause: str) -> ActionableError:
         "The service does not start.",
         "Stop the program that uses it, or choose another: serve --host 127.0.0.1 --port "
         f"{port + 1}",
+    )
+
+
+def file_not_written(path: Path, cause: OSError) -> ActionableError:
+    """The folder of the file is missing, or this user may not write there."""
+    return ActionableError(
+        "file-not-written",
+        f"{path} cannot be written: {cause.strerror}",
+        "Nothing was written.",
+        f"Create the folder, or name another file: migrate snapshot --out {path.name}",
     )
 
 

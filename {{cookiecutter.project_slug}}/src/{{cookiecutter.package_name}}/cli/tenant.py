@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -221,7 +221,8 @@ def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
     """Print the tenants that differ with their differences, and exit 1 if there are any."""
     if as_json:
         error = verified.error and verified.error.as_dict()
-        print(json.dumps(asdict(verified) | {"success": verified.success, "error": error}))
+        values = asdict(replace(verified, error=None))
+        print(json.dumps(values | {"success": verified.success, "error": error}))
     elif verified.error is None:
         for one in verified.drifted:
             print(f"Tenant {one.tenant}{_SINCE_RUN[one.changed_since_run]}:")
@@ -243,8 +244,9 @@ def print_taken_over(found: "TenantsTakenOver", *, as_json: bool) -> None:
     """Print the tenants that were taken over, and exit 1 if one was not."""
     if as_json:
         error = found.error and found.error.as_dict()
-        print(json.dumps(asdict(found) | {"success": found.success, "error": error}))
-    else:
+        values = asdict(replace(found, error=None))
+        print(json.dumps(values | {"success": found.success, "error": error}))
+    elif found.error is None or found.tenants:
         for one in found.drifted:
             print(f"Tenant {one.tenant}:")
             print_differences(one.differences)

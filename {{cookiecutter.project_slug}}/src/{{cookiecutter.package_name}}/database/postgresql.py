@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.rows import tuple_row
 from sqlalchemy import (
     URL,
     Dialect,
@@ -23,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from ..settings.postgresql import DatabaseSettings
+from .abandoned import return_once
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     temporary tables, settings, cursors, prepared statements, LISTEN and advisory locks. This is
     one round trip: 0.05 ms, while a transaction of three small queries takes 1.1 ms. Behind a
     pooler in transaction mode it may reach another server connection than the one that was used, so
-    it is left out; a tenant's transactions then begin with the same (``database.tenant_guard``).
+    it is left out; a tenant's transactions then begin with the same, and end with it if they may
+    leave something (``database.tenant_guard``).
 
     Args:
         migrating: whether the engine is for migrations (MIGRATION_DATABASE_URL).
@@ -87,6 +90,7 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
     )
     if settings.default_search_path is not None and not migrating:
         _set_default_path(engine, settings.default_search_path)
+    event.listen(engine, "engine_connect", return_once)
     event.listen(engine, "connect", _note_pooler)
     event.listen(engine, "reset", _reset)
     event.listen(engine, "checkin", _note_the_time)
@@ -126,12 +130,14 @@ def _reset(raw: Any, entry: ConnectionPoolEntry, state: PoolResetState) -> None:
     if state.terminate_only:
         return
     raw.rollback()
+    raw.isolation_level = raw.read_only = raw.deferrable = None  # attributes of the driver
+    raw.row_factory = tuple_row
     if entry.info.pop(LOOKED_UP, False):  # one reading statement leaves nothing behind
         return
     if not entry.info["is_pooled"]:
-        in_autocommit, raw.autocommit = raw.autocommit, True
+        raw.autocommit = True
         raw.execute("DISCARD ALL")
-        raw.autocommit = in_autocommit
+    raw.autocommit = False
 
 
 def is_away(error: Exception) -> bool:

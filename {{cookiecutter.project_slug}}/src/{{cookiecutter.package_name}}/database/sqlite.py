@@ -24,6 +24,7 @@ from sqlalchemy.dialects.sqlite import insert as insert
 from sqlalchemy.types import TypeDecorator
 
 from ..settings.sqlite import DatabaseSettings, in_memory
+from .abandoned import return_once
 
 BUSY_TIMEOUT_MS = 5_000
 WRITER_TIMEOUT_SECONDS = 30.0
@@ -86,6 +87,7 @@ def connect(settings: DatabaseSettings, *, migrating: bool = False) -> Engine:
         connect_args={"check_same_thread": False, "factory": partial(_Connection, writing=writing)},
         **how,
     )
+    event.listen(engine, "engine_connect", return_once)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -66,3 +66,15 @@ def tenant_listens_behind_pooler() -> ActionableError:
         "It was not executed: other tenants would see it.",
         "Listen on a separate connection, directly to the server.",
     )
+
+
+def tenant_session_over() -> ActionableError:
+    """A cursor of the driver was used after the end of its session, when another tenant may have
+    its connection. Use it before the end of the session's ``with`` block.
+    """
+    return ActionableError(
+        "tenant-session-over",
+        "A cursor was used after its session had ended.",
+        NOT_EXECUTED,
+        "Use the cursor inside the session's with block, or open another session.",
+    )

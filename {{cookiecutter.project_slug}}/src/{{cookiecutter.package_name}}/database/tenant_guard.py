@@ -1,22 +1,28 @@
-"""Cursors that execute no statement outside their tenant.
+"""A driver's connection that executes no statement outside its tenant.
 
 A tenant's search path and role are set for one transaction. Not only the session ends
 transactions: the connection, the driver and a raw COMMIT can do it too; and a SET changes the path
 inside one. So the driver's cursors check before each statement, and enter the tenant again if it
 is not certain that path and role are still set.
+
+Behind a pooler, others use the server connection after each transaction. So a transaction that may
+leave something there ends with ``COMMIT AND CHAIN`` and a cleaning in the chained transaction: what
+is not guarded finds nothing either. Entering cleans as well, since others may use the pooler too.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any, cast
+from threading import RLock
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg.abc import Params, Query
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import Row, tuple_row
 from sqlalchemy import Pool, event
+from sqlalchemy.pool import PoolResetState
 
 from . import tenant_errors as errors
 
@@ -59,6 +65,28 @@ _QUOTED = re.compile(
     | --[^\n]* | /\*.*?\*/""",
     re.S | re.X | re.I,
 )
+_SETS = re.compile(r"set_config|pg_settings", re.I)
+_STAYS = re.compile(r"\btemp(orary)?\b|advisory", re.I)  # SELECT … INTO TEMPORARY
+# Not: ROLLBACK TO a savepoint, COMMIT PREPARED.
+_ENDS = re.compile(
+    r"(?:(commit|end)|abort|rollback)\b(?!\s+(?:(?:work|transaction)\s+)?(?:to|prepared)\b)", re.I
+)
+
+
+class _Effect(NamedTuple):
+    """What a string of statements may do.
+
+    Attributes:
+        moves: change the transaction, the path or the role.
+        stays: leave something on the session after its transaction.
+        ends: how it ends the transaction: COMMIT or ROLLBACK.
+        listens: listen to a channel.
+    """
+
+    moves: bool
+    stays: bool
+    ends: str | None
+    listens: bool
 
 
 class TenantGuard:
@@ -66,10 +94,13 @@ class TenantGuard:
 
     Attributes:
         connection: the guarded connection.
+        is_over: whether it is back in the pool.
+        lock: so that no other thread ends the transaction between the check and the statement.
 
     Args:
-        shared: whether others may have used the server connection since the last
-            transaction, as behind a pooler. Entering the tenant removes what they left.
+        shared: whether others use the server connection before and after each transaction, as
+            behind a pooler. Entering the tenant removes what they left; the end of a transaction
+            removes what it would leave.
         tenant: its id.
         role: whether the tenant has its own role.
     """
@@ -77,36 +108,50 @@ class TenantGuard:
     def __init__(
         self, connection: psycopg.Connection[Any], shared: bool, tenant: str, *, role: bool
     ) -> None:
+        self.lock = RLock()
         self._values = {"tenant": tenant, "role": role}
+        self.is_over = False
         self.move(connection, shared)
 
     def move(self, connection: psycopg.Connection[Any], shared: bool) -> None:
         """Guard this connection from now on."""
         self.connection = connection
         self._shared = shared
-        self._has_entered = False
+        self._has_entered = False  # in the current transaction
         self._is_certain = True  # whether path and role are still those of the transaction's start
+        self._is_clean = True  # whether the transaction leaves nothing on the session
+        connection.__class__ = _GuardedConnection
+        cast("_GuardedConnection[Any]", connection).guard = self
         connection.cursor_factory = cast(Any, partial(_GuardedCursor, self))
         connection.server_cursor_factory = cast(Any, partial(_GuardedServerCursor, self))
 
-    def before(self, query: Query) -> None:
+    def before(self, query: Query, *, stays: bool = False) -> None:
         """Called before each statement.
+
+        Args:
+            stays: whether it leaves something on the session, although its text does not say so.
 
         Raises:
             ActionableError: the connection is in autocommit mode (tenant-in-autocommit), a string
                 of several statements ends the transaction and continues
-                (tenant-left-within-string), or the statement is LISTEN behind a pooler
-                (tenant-listens-behind-pooler).
+                (tenant-left-within-string), the statement is LISTEN behind a pooler
+                (tenant-listens-behind-pooler), or the connection is no longer this session's
+                (tenant-session-over).
             HttpError: as ``enter``.
         """
+        if self.is_over:
+            raise errors.tenant_session_over()
         if self.connection.autocommit:
             raise errors.tenant_in_autocommit()
-        words = _first_words(_text(query, self.connection))
+        effect = _effect(_text(query, self.connection))
         # An UNLISTEN would take effect only at the next commit.
-        if self._shared and "listen" in words:
+        if self._shared and effect.listens:
             raise errors.tenant_listens_behind_pooler()
         self.enter()
-        self._is_certain = _PLAIN.issuperset(words)
+        self._is_certain = not effect.moves
+        self._is_clean = self._is_clean and not (stays or effect.stays)
+        if effect.ends:
+            self.end(effect.ends)
 
     def enter(self) -> None:
         """Enter the tenant, unless the connection is certainly in it.
@@ -117,15 +162,51 @@ class TenantGuard:
                 or removed, or its role is missing (503, tenant-not-ready).
         """
         status = self.connection.info.transaction_status
+        is_new = status == TransactionStatus.IDLE
+        if is_new:
+            self._has_entered = False
         is_inside = status == TransactionStatus.INTRANS and self._has_entered and self._is_certain
         if not is_inside and status != TransactionStatus.INERROR:
-            begins = status == TransactionStatus.IDLE
-            leave = () if begins and self._is_certain else _LEAVE_ROLE
-            self._enter(_CLEAN if begins and self._shared else leave)
+            leave = () if is_new and self._is_certain else _LEAVE_ROLE
+            self._enter(_CLEAN if self._shared and not self._has_entered else leave)
             self._has_entered = self._is_certain = True
 
+    def begin(self) -> None:
+        """Called before the driver itself begins a transaction or a savepoint.
+
+        To roll back a savepoint would also undo an entering within it.
+
+        Raises:
+            HttpError: as ``enter``.
+        """
+        if self.connection.info.transaction_status == TransactionStatus.IDLE:
+            self._has_entered = False
+        else:
+            self.enter()
+
+    def end(self, how: str) -> None:
+        """Called before a transaction ends. Behind a pooler, removes what it would leave.
+
+        Args:
+            how: COMMIT or ROLLBACK.
+        """
+        nothing = (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+        is_begun = self.connection.info.transaction_status not in nothing
+        if is_begun and self._shared and not self._is_clean:
+            self._execute(f"{how} AND CHAIN", *_CLEAN)
+        self._is_clean = True
+        self._has_entered = False
+
+    def release(self) -> None:
+        """Called before the connection goes back to the pool."""
+        self.is_over = True
+        self.end("ROLLBACK")
+
     def _enter(self, before: tuple[str, ...]) -> None:
-        row = self._ask(before).fetchone()
+        if before:
+            self._execute(*before)
+        cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
+        row = cursor.execute(_ENTER, self._values).fetchone()
         tenant = str(self._values["tenant"])
         if row is None:
             raise errors.tenant_unknown(tenant)
@@ -135,15 +216,45 @@ class TenantGuard:
         if self._values["role"] and not owns:
             raise errors.tenant_not_ready(tenant, "it has no database role")
 
-    def _ask(self, before: tuple[str, ...]) -> psycopg.Cursor[Any]:
-        if before:
-            # One string is one round trip. A pipeline does not allow several statements in one
-            # string, and does not need them.
-            in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF
-            for statement in before if in_pipeline else ("; ".join(before),):
-                psycopg.Cursor(self.connection).execute(statement)
-        cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
-        return cursor.execute(_ENTER, self._values)
+    def _execute(self, *statements: str) -> None:
+        # One string is one round trip, during which a pooler gives the server connection to nobody
+        # else. A pipeline does not allow several statements in one string, and does not need them.
+        in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF
+        for statement in statements if in_pipeline else ("; ".join(statements),):
+            psycopg.Cursor(self.connection).execute(statement)
+
+
+class _GuardedConnection(psycopg.Connection[Row]):
+    """What a driver's connection is while a tenant uses it."""
+
+    guard: TenantGuard
+
+    def commit(self) -> None:
+        with self.guard.lock:
+            self.guard.end("COMMIT")
+            super().commit()
+
+    def rollback(self) -> None:
+        with self.guard.lock:
+            self.guard.end("ROLLBACK")
+            super().rollback()
+
+    def tpc_begin(self, xid: psycopg.Xid | str) -> None:
+        self.guard.begin()
+        super().tpc_begin(xid)
+
+    @contextmanager
+    def transaction(self, *args: Any, **how: Any) -> Iterator[psycopg.Transaction]:
+        is_outer = self.info.transaction_status == TransactionStatus.IDLE
+        self.guard.begin()
+        with super().transaction(*args, **how) as transaction:
+            end = "ROLLBACK"
+            try:
+                yield transaction
+                end = "ROLLBACK" if transaction.force_rollback else "COMMIT"
+            finally:
+                if is_outer:
+                    self.guard.end(end)
 
 
 class _GuardedCursor(psycopg.Cursor[Row]):
@@ -152,16 +263,18 @@ class _GuardedCursor(psycopg.Cursor[Row]):
         self._guard = guard
 
     def execute(self, query: Any, params: Params | None = None, **how: Any) -> Any:
-        self._guard.before(query)
-        return super().execute(query, params, **how)
+        with self._guard.lock:
+            self._guard.before(query)
+            return super().execute(query, params, **how)
 
     def executemany(self, query: Any, *args: Any, **how: Any) -> None:
-        self._guard.before(query)
-        super().executemany(query, *args, **how)
+        with self._guard.lock:
+            self._guard.before(query)
+            super().executemany(query, *args, **how)
 
     def stream(self, query: Any, *args: Any, **how: Any) -> Iterator[Row]:
         self._guard.before(query)
-        return super().stream(query, *args, **how)
+        yield from super().stream(query, *args, **how)
 
     @contextmanager
     def copy(self, statement: Any, *args: Any, **how: Any) -> Iterator[psycopg.Copy]:
@@ -176,14 +289,22 @@ class _GuardedServerCursor(psycopg.ServerCursor[Row]):
         self._guard = guard
 
     def execute(self, query: Any, params: Params | None = None, **how: Any) -> Any:
-        self._guard.before(query)
-        return super().execute(query, params, **how)
+        with self._guard.lock:
+            self._guard.before(query, stays=self.withhold)
+            return super().execute(query, params, **how)
+
+    def close(self) -> None:
+        if not self._guard.is_over:  # otherwise the connection may be another tenant's
+            super().close()
 
 
 @event.listens_for(Pool, "reset")
-def _unguard(raw: Any, *_: object) -> None:
+def _unguard(raw: Any, _entry: object, state: PoolResetState) -> None:
     # Runs before others can get the connection.
-    if isinstance(raw, psycopg.Connection):
+    if isinstance(raw, _GuardedConnection):
+        if not state.terminate_only:
+            raw.guard.release()
+        cast(Any, raw).__class__ = psycopg.Connection
         raw.cursor_factory = psycopg.Cursor
         raw.server_cursor_factory = psycopg.ServerCursor
 
@@ -197,19 +318,24 @@ def _text(query: Query, raw: psycopg.Connection[Any]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _first_words(query: str) -> tuple[str, ...]:
-    """The first word of each statement in a string; ``set`` if it calls ``set_config``.
+def _effect(query: str) -> _Effect:
+    """What a string of statements may do.
 
     Raises:
         ActionableError: it has several statements, and one of them changes path, role or
         transaction
             for the next (tenant-left-within-string).
     """
-    parts = [part.split(None, 1) for part in _QUOTED.sub(" ", query).split(";")]
-    words = [part[0].lower().strip("(") for part in parts if part]
-    is_several = len(words) > 1
-    if "set_config" in query.lower():
-        words.append("set")
-    if is_several and not _LEAVING.isdisjoint(words):
+    parts = [part.strip(" \t\r\n(") for part in _QUOTED.sub(" ", query).split(";")]
+    words = {part.split(None, 1)[0].lower() for part in parts if part}
+    sets = bool(_SETS.search(query))
+    if len([part for part in parts if part]) > 1 and (sets or not _LEAVING.isdisjoint(words)):
         raise errors.tenant_left_within_string()
-    return tuple(words)
+    moves = sets or not _PLAIN.issuperset(words)
+    ends = _ENDS.match(parts[0])
+    return _Effect(
+        moves=moves,
+        stays=moves or bool(_STAYS.search(query)),
+        ends=ends and ("COMMIT" if ends[1] else "ROLLBACK"),
+        listens="listen" in words,
+    )

@@ -5,14 +5,16 @@ stays on the connection, and it is safe behind PgBouncer. ``public`` is never in
 
 Promised: after a commit or rollback of the session, of its connection, of the driver, or a
 raw COMMIT, ROLLBACK, SET, RESET or DISCARD, the next statement runs in the tenant again, with its
-role if it has one. AUTOCOMMIT is refused. No transaction sees anything that another tenant left on
-the connection: temporary tables, settings, cursors, prepared statements, LISTEN, advisory locks,
-``lastval()``.
+role if it has one. AUTOCOMMIT is refused, and so is a driver's cursor after the end of its session.
+No transaction sees anything that another tenant left on the connection: temporary tables, settings,
+cursors, prepared statements, LISTEN, advisory locks, ``lastval()``. Behind a pooler these end with
+their transaction.
 
 Not promised: the path prevents mistakes, not attacks. A statement with ``tenant_other.users`` reads
-that table, and so does a function that sets the path and reads in one call, unless tenants have
-roles (TENANT_ROLES). A role limits the session's statements, but not an attacker who can execute
-SQL: everybody may ``RESET ROLE``.
+that table, and a function may change the path, unless tenants have roles (TENANT_ROLES). A role
+limits the session's statements, but not an attacker who can execute SQL: everybody may
+``RESET ROLE``. Do not keep the driver's connection longer than its session: the pool gives it to
+the next tenant, with the handlers and adapters that you gave it.
 """
 
 from collections.abc import Iterator
@@ -34,7 +36,8 @@ class TenantSession(Session):
             tenant-unknown), or it is being made, migrated or removed, or has no role where it
             should have one (503, tenant-not-ready).
         ActionableError: at a statement that could not be kept inside the tenant
-            (tenant-in-autocommit, tenant-left-within-string, tenant-listens-behind-pooler).
+            (tenant-in-autocommit, tenant-left-within-string, tenant-listens-behind-pooler,
+            tenant-session-over).
     """
 
 

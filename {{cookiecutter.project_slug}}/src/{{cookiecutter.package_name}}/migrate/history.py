@@ -21,6 +21,7 @@ from sqlalchemy import (
     Dialect,
     Executable,
     Float,
+    Identity,
     Insert,
     Integer,
     MetaData,
@@ -71,7 +72,8 @@ def history_table(name: str) -> Table:
     return Table(
         name,
         MetaData(),
-        Column("id", Integer, primary_key=True),
+        # No SERIAL: Citus makes none in a new schema, unless a superuser asks.
+        Column("id", Integer, Identity(), primary_key=True),
         # The number of the engine's run; a number is never reused.
         Column("run_id", Integer, nullable=False),
         # Knex's number: the highest applied batch plus one.

@@ -11,11 +11,11 @@ class DriftSettings(BasePart):
     """Comparing schemas."""
 
     migration_verify: Literal["off", "tenants", "after"] = Field(
-        "off",
-        description="tenants: after a run over tenants, one query compares all their schemas with "
-        "those that Alembic migrated; the run exits 1 if one differs, and undoes nothing. after: "
+        "tenants",
+        description="tenants: after a run over tenants, one query compares the schemas of those that "
+        "it migrated with each other; the run exits 1 if one differs, and undoes nothing. after: "
         "the run compares these and the shared schema with what the migrations make in an empty "
-        "database.",
+        "database. off: nothing is compared.",
     )
     migration_excluded: CommaSeparated = Field(
         (),

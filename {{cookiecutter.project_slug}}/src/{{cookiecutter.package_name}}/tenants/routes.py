@@ -78,6 +78,7 @@ def remove_tenant(tenant: str, request: Request) -> None:
     read_tenant(tenant, request)
     state = request.app.state
     try:
-        drop_tenant(state.engine, tenant, config=config_for(state.settings))
+        with for_migrations(state.engine, state.settings) as engine:
+            drop_tenant(engine, tenant, config=config_for(state.settings))
     except ActionableError as error:
         raise HttpError.from_error(error, 503) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .. import errors
 from ..common import Json, database
 from ..output import print_differences, print_failure
 from . import group
@@ -48,7 +49,10 @@ def migrate_snapshot(
     if out is None:
         print(text, end="")
     else:
-        out.write_text(text, encoding="utf-8")
+        try:
+            out.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise errors.file_not_written(out, error) from error
         print(f"Wrote {out}")
 
 

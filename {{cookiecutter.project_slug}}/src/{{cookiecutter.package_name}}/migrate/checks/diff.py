@@ -1,5 +1,6 @@
 """Compares any two schemas, and maintains the committed files of the migrations' schema."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,7 @@ def diff_schemas(
     named = {name: config.scope.find(name) for name in (first, second)}
     usual = next(filter(None, named.values()), config.scope)
     expected, found = (
-        live_snapshot(engine, replace(config, scope=scope))
+        _read_tenant(name, engine, replace(config, scope=scope))
         if scope
         else _read(name, engine, connect, replace(config, scope=usual))
         for name, scope in ((name, named[name]) for name in (first, second))
@@ -53,17 +54,30 @@ def diff_schemas(
         raise errors.not_comparable(error) from error
 
 
+def _read_tenant(name: str, engine: Engine, config: MigrationConfig) -> Snapshot:
+    found = live_snapshot(engine, config)
+    if not found.items:
+        raise errors.side_unknown(name, LookupError("its schema is missing or empty"))
+    return found
+
+
 def _read(name: str, engine: Engine, connect: Connect, config: MigrationConfig) -> Snapshot:
     if name == "models":
         return models_snapshot(engine, config)
     if name == "chain":
         return chain_snapshot(engine, config)
-    if "://" in name:
-        return _read_other(connect(name), config)
     try:
-        return Snapshot.from_text(Path(name).read_text(encoding="utf-8"))
+        if "://" not in name:
+            return Snapshot.from_text(_text_of(Path(name).read_bytes()))
+        backend.snapshot.look_for(name)
     except (OSError, ValueError) as error:
         raise errors.side_unknown(name, error) from error
+    return _read_other(connect(name), config)
+
+
+def _text_of(content: bytes) -> str:
+    """The text of a file; PowerShell's ``>`` writes UTF-16."""
+    return content.decode("utf-16" if content[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig")
 
 
 def _read_other(engine: Engine, config: MigrationConfig) -> Snapshot:

@@ -324,6 +324,8 @@ def _in_words(fact: str, value: str | None) -> str:
         return _WORDS[fact].absent
     if fact == "enabled" and value in ("no", "yes"):
         return "is disabled" if value == "no" else "is enabled where the table's own is not"
+    if fact == "not null" and value != "yes":
+        return f"is NOT NULL, {value.removeprefix('yes').lstrip(', ')}"
     return _WORDS[fact].present.format(_short(value))
 
 

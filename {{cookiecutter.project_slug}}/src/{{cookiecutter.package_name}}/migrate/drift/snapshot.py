@@ -133,10 +133,10 @@ def read_fingerprints(
 def _read_items(lines: Iterable[str]) -> Iterator[Item]:
     kind, name, definition = "", "", list[str]()
     for line in lines:
-        if line.startswith(_INDENT):
-            definition.append(line.removeprefix(_INDENT))
-        elif not line:
-            definition.append(_BLANK)
+        if line.startswith(_INDENT) or not line:
+            definition.append(line.removeprefix(_INDENT) or _BLANK)
+            if not kind or definition[0].startswith(_BLANK):
+                raise ValueError(f"This line of a snapshot belongs to nothing: {line!r}")
         else:
             if kind:
                 yield Item(kind, name, "\n".join(definition))

@@ -18,7 +18,7 @@ from ..drift import read_fingerprints
 from . import backfills, errors
 from .registry import Registry, check_registry, find_tenant
 from .replace_schema import replace_schema
-from .scope import SPREAD, grant_role, has_citus, make_role, role_exists, schema_of
+from .scope import grant_role, has_citus, make_role, role_exists, schema_of
 
 
 class TenantLayout(Layout):
@@ -125,11 +125,11 @@ def restore_tenant(
             connection, tenant
         )  # first, since a running chunk locks it before its table
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
-        if has_citus(connection):
-            connection.exec_driver_sql(SPREAD)
 
     def finish(connection: Connection) -> None:
         nonlocal is_compared
+        if has_citus(connection):
+            _distribute(connection, schema)
         on_step("Comparing it with the manifest")
         is_compared = backend.snapshot.version(connection) == manifest.database
         found = read_fingerprints(connection, [schema]).get(schema)
@@ -167,6 +167,21 @@ def _own(connection: Connection, schema: str, *, with_role: bool) -> None:
         make_role(connection, schema)
     if role_exists(connection, schema) and role_apart(connection, schema):
         connection.exec_driver_sql(f'GRANT "{schema}" TO CURRENT_USER WITH INHERIT TRUE')
+
+
+def _distribute(connection: Connection, schema: str) -> None:
+    # Only now: Citus refuses some of pg_restore's statements for a table that is not on this machine.
+    connection.execute(_TO_A_MACHINE, {"schema": schema})
+    connection.execute(_WITHOUT_COPIES, {"schema": schema})
+
+
+_TO_A_MACHINE = text("SELECT citus_schema_distribute(CAST(:schema AS regnamespace))")
+# The rows stay on this machine as well, where nobody sees them.
+_WITHOUT_COPIES = text(
+    "SELECT truncate_local_data_after_distributing_table(oid) FROM pg_catalog.pg_class"
+    " WHERE relnamespace = CAST(:schema AS regnamespace) AND relkind IN ('r', 'p')"
+    " AND NOT relispartition"
+)
 
 
 def _disown(connection: Connection, schema: str) -> None:

@@ -30,6 +30,8 @@ _CONNECTING = frozenset(
     # SQLAlchemy logs what the server notices.
     | {"addFilter", "addHandler", "basicConfig", "captureWarnings", "config", "filters", "handlers"}
     | {"lastResort", "manager", "root", "setLogRecordFactory", "setLoggerClass"}
+    # By these a file reaches modules that it may not import, its callers, and any attribute.
+    | {"attrgetter", "dispatch", "f_back", "import_dbapi", "methodcaller", "os", "sys", "threading"}
 )
 _CLOCK = frozenset({"fromtimestamp", "now", "today", "utcfromtimestamp", "utcnow"})
 _BUILT_IN = frozenset(
@@ -112,7 +114,7 @@ def _is_outside(node: ast.Attribute) -> bool:
         return True
     if node.attr in _CLOCK:
         return _last_name(node.value) != "func"  # sa.func.now() is the server's function
-    return node.attr in _CONNECTING or (node.attr[:2] == "__" and node.attr != "__name__")
+    return node.attr in _CONNECTING or (node.attr[:1] == "_" and node.attr != "__name__")
 
 
 def _may_import(node: ast.ImportFrom, name: str) -> bool:

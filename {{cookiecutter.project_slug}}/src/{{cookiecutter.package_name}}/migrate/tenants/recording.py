@@ -10,14 +10,14 @@ execute; any other use is a reason not to replay.
 import re
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
-from functools import partial, wraps
-from types import TracebackType
+from functools import wraps
+from types import MethodType, TracebackType
 from typing import Any, NamedTuple, Self
 
 import psycopg
 from psycopg.abc import QueryNoTemplate
 from psycopg.rows import Row
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Result
 
 from .watched import watched
 
@@ -150,33 +150,34 @@ class Recording:
     def _watched_connection(self, connection: Connection) -> Connection:
         harmless = {
             "dialect": connection.dialect,
-            "exec_driver_sql": partial(self._execute, connection.exec_driver_sql),
-            "execute": partial(self._execute, connection.execute),
+            "exec_driver_sql": self._recorded(connection.exec_driver_sql),
+            "execute": self._recorded(connection.execute),
             "in_transaction": connection.in_transaction,
             "schema_for_object": connection.schema_for_object,
         }
         stand_in = watched(connection, self._tell, harmless)
         # CREATE TABLE and CREATE TYPE by SQLAlchemy, which may check for existing objects.
-        harmless["_run_ddl_visitor"] = partial(Connection._run_ddl_visitor, stand_in)
+        harmless["_run_ddl_visitor"] = MethodType(Connection._run_ddl_visitor, stand_in)
         return stand_in
 
-    def _execute(
-        self,
-        execute: Callable[..., Any],
-        statement: Any,
-        parameters: Any = None,
-        *more: Any,
-        **options: Any,
-    ) -> Any:
-        if more or options:
-            self.refuse("a statement is executed with options")
-        self._executed = 0
-        try:
-            result = execute(statement, parameters, *more, **options)
-        except BaseException as error:
-            self.refuse(f"a migration may catch {type(error).__name__}")
-            raise
-        return watched(result, self._tell)
+    def _recorded(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        """The connection's method; what it returns reports each use."""
+
+        def run(statement: Any, parameters: Any = None, *more: Any, **options: Any) -> Any:
+            if more or options:
+                self.refuse("a statement is executed with options")
+            self._executed = 0
+            try:
+                result = execute(statement, parameters, *more, **options)
+            except BaseException as error:
+                self.refuse(f"a migration may catch {type(error).__name__}")
+                raise
+            if not isinstance(result, Result):  # the value of a sequence or a default
+                self.refuse(f"a migration gets a value from {type(statement).__name__}")
+                return result
+            return watched(result, self._tell)
+
+        return run
 
     def _tell(self, used: str) -> None:
         self.refuse(f"a migration uses {used}")
@@ -217,8 +218,10 @@ def _copied(parameters: Any, recording: Recording) -> Any:
         return None
 
 
-# The engine's own queries, and their savepoints.
-_IS_QUERY = re.compile(r"\s*(select|show|with|set|savepoint|release|rollback to)\b", re.I)
+# The engine's own queries, some of which begin with a comment, and their savepoints.
+_IS_QUERY = re.compile(
+    r"(\s|--[^\n]*\n)*(select|show|with|set|savepoint|release|rollback to)\b", re.I
+)
 # Parts that may contain a semicolon that does not end a statement; comments among them do nothing.
 _QUOTED = re.compile(
     r"""'(?:[^']|'')*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | (?P<comment> --[^\n]* | /\*.*?\*/ )""",

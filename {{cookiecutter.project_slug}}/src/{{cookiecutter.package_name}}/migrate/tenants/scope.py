@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
-from psycopg.errors import DuplicateObject, UniqueViolation
+from psycopg.errors import DuplicateObject, UndefinedObject, UniqueViolation
 from sqlalchemy import Connection, Dialect, MetaData, text
 from sqlalchemy.schema import BLANK_SCHEMA
 
@@ -209,10 +209,12 @@ class TenantScope(Scope):
             citus = has_citus(connection)
             if self.role and citus:
                 raise errors.roles_on_citus()
+            statements = create_schema(self.name, owned=self.role, grant=None, citus=citus)
             if self.role:
-                make_role(connection, self.name)
-            for statement in create_schema(self.name, owned=self.role, grant=None, citus=citus):
-                connection.exec_driver_sql(statement)
+                make_with_role(connection, self.name, statements)
+            else:
+                for statement in statements:
+                    connection.exec_driver_sql(statement)
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
@@ -308,6 +310,21 @@ def make_role(connection: Connection, schema: str) -> None:
     with suppress(DuplicateObject, UniqueViolation), raw.transaction():  # a savepoint
         raw.execute(f'CREATE ROLE "{schema}" NOLOGIN'.encode())
         raw.execute(grant_role(schema, connection.dialect).encode())
+
+
+def make_with_role(connection: Connection, schema: str, statements: Sequence[str]) -> None:
+    """Make a tenant's role, and with these statements its schema.
+
+    Another database may drop the role in between, with its own tenant of that name: then again.
+    """
+    raw = driver_connection(connection)
+    for is_last in (False, False, True):
+        make_role(connection, schema)
+        with nullcontext() if is_last else suppress(UndefinedObject):
+            with raw.transaction():  # a savepoint
+                for statement in statements:
+                    raw.execute(statement.encode())
+            return
 
 
 def grant_role(schema: str, dialect: Dialect) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ActionableError
@@ -14,6 +14,7 @@ from ..checks.chain import chain_snapshot
 from ..config import MigrationConfig, default_config
 from ..drift import Difference, Snapshot, compare
 from ..folder import Folder
+from ..history import read_heads
 from ..plan import make_plan, read_state
 from ..snapshots import live_fingerprints, live_snapshot
 from .registry import Registry, check_registry
@@ -29,7 +30,7 @@ class TenantDrift:
 
     Attributes:
         changed_since_run: whether the schema has changed since its last run;
-            None if that run recorded no fingerprint.
+            None if that run recorded no fingerprint, or its history is gone.
     """
 
     tenant: str
@@ -93,13 +94,14 @@ def _verify(
     *,
     alike: bool,
 ) -> TenantsVerified:
-    applied = make_plan(Folder(config), read_state(engine, config)).applied
-    revisions = [script.revision for script in applied]
-    with backend.reading(engine) as connection:
+    # All files are read only if something differs: they take as long as a hundred tenants.
+    revisions = [] if alike else _applied(engine, config)
+    with backend.reading(engine, config.scope) as connection:
+        newest = read_heads(connection, config) if alike else set(revisions[-1:])
         rows = [
             r for r in Registry(connection).page("", None) if tenants is None or r.id in tenants
         ]
-        current = {row.id for row in rows if revisions and row.revision == revisions[-1]}
+        current = {row.id for row in rows if newest == {row.revision}}
         schemas = {schema_of(tenant): tenant for tenant in sorted(current)}
         fingerprints = live_fingerprints(connection, config, schemas)
     others = tuple(row.id for row in rows if row.id not in current)
@@ -109,6 +111,7 @@ def _verify(
     if alike and len(most) == 1:
         return TenantsVerified(len(current), (), others)
     usual = next(t for schema, t in schemas.items() if fingerprints.get(schema) == most[0][0])
+    revisions = revisions or _applied(engine, config)
     expected = _expected(engine, config, revisions, usual if alike else None)
     drifted = compare_tenants(engine, config, expected, schemas, fingerprints)
     if drifted:
@@ -118,6 +121,10 @@ def _verify(
                 for one in drifted
             )
     return TenantsVerified(len(current), drifted, others)
+
+
+def _applied(engine: Engine, config: MigrationConfig) -> list[str]:
+    return [s.revision for s in make_plan(Folder(config), read_state(engine, config)).applied]
 
 
 def _expected(
@@ -145,9 +152,12 @@ def _changed(
     schema = schema_of(one.tenant)
     connection.rollback()  # releases the locks of the tables
     connection.execute(BECOME_OWNER, {"schema": schema})
+    table = f'"{schema}"."{config.history_table}"'
+    if connection.scalar(text("SELECT to_regclass(:table)"), {"table": table}) is None:
+        return None  # dropped by hand, maybe with the whole schema
     # An older version of the engine did not have this column.
     ever = connection.exec_driver_sql(
-        f'SELECT to_jsonb(h) ->> \'fingerprint\' FROM "{schema}"."{config.history_table}" AS h'
+        f"SELECT to_jsonb(h) ->> 'fingerprint' FROM {table} AS h"
         " WHERE rolled_back_at IS NULL ORDER BY id DESC LIMIT 1"
     ).scalar()
     return None if ever is None else bool(ever != found[schema])

@@ -55,8 +55,10 @@ class Lock:
     """An advisory transaction lock on a separate connection.
 
     It is tried repeatedly, never waited for: a session that waits inside ``pg_advisory_lock`` holds
-    a snapshot, for which CREATE INDEX CONCURRENTLY waits. It belongs to a transaction, so it also
-    works through PgBouncer in transaction mode, and ends when its process dies.
+    a snapshot, for which CREATE INDEX CONCURRENTLY waits. A SELECT has one for a moment; if an index
+    meets it, it waits until the whole transaction ends. So the holder executes only SHOW and SET,
+    which have none. The lock belongs to a transaction, so it also works through PgBouncer in
+    transaction mode, and ends when its process dies.
 
     Args:
         scope: the name of the scope; "" is the database.
@@ -77,20 +79,23 @@ class Lock:
         if self._session is None:
             self._session = connect_apart(self._engine)
         first, second = self._key
-        if not self._session.scalar(select(func.pg_try_advisory_xact_lock(first, second))):
+        taken, pid, _ = self._session.execute(
+            select(
+                func.pg_try_advisory_xact_lock(first, second),
+                func.pg_backend_pid(),
+                func.set_config("application_name", my_name(), True),
+            )
+        ).one()
+        if not taken:
             self._session.rollback()
             return False
-        name = func.set_config("application_name", my_name(), True)
-        pid = self._session.execute(select(func.pg_backend_pid(), name)).scalar_one()
         if pid != driver_connection(self._session).info.backend_pid:
             _check_second_connection(self._engine)
         # The transaction stays idle while the migrations run.
-        self._session.execute(
-            text(
-                "SELECT set_config(name, '0', true) FROM pg_settings"
-                " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
-            )
-        )
+        limits = ["idle_in_transaction_session_timeout", "transaction_timeout"]  # the second: 17
+        version = self._session.dialect.server_version_info or (0,)
+        for limit in limits if version >= (17,) else limits[:1]:
+            self._session.exec_driver_sql(f"SET LOCAL {limit} = 0")
         return True
 
     def close_gate(self) -> bool:
@@ -112,7 +117,7 @@ class Lock:
     def verify(self) -> None:
         assert self._session is not None
         try:
-            self._session.execute(text("SELECT 1"))
+            self._session.exec_driver_sql("SHOW transaction_isolation")
         except SQLAlchemyError as error:
             raise errors.lock_lost() from error
 

@@ -12,7 +12,8 @@ so that a body with its schema's name differs from a body without it.
 Left out, because migrations do not define them: rows, sequence values, statistics, the physical
 order of columns (unless asked for), names that the server generates (NOT NULL constraints of
 PostgreSQL 18, sequences of identity columns, constraints and indexes that a partition has from its
-parent), and all objects of an extension, except for privileges on them that were changed.
+parent), and all objects of an extension, except for changed privileges and comments on its functions,
+relations and types.
 
 Objects that belong to the database and not to a schema (event triggers, publications, subscriptions,
 foreign servers, default privileges without a schema) are listed with the schema ``public``. The
@@ -54,56 +55,67 @@ _SETTINGS = {
     "work_mem": "64MB",
 }
 
-_CATALOG = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-_BEFORE, _OBJECTS, _AFTER = re.split(r"(?<=\nobjects AS \()|(?=\n\)\n\nSELECT )", _CATALOG)
-_PARTS = re.split(r"(?=\n    UNION ALL  -- )", _OBJECTS)
-_ONLY_IF = [re.findall("-- only if: (.*)", part) for part in _PARTS]
-# The objects of the schemas are found by their dependencies; pg_class may have a million rows.
+# A part of the query that is always in it, a condition, the part that it is for, and so on.
+_PARTS = re.split(
+    r"/\* only if: (.*?) \*/(.*?)/\* end \*/",
+    Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"),
+    flags=re.DOTALL,
+)
+_CONDITIONS = sorted(set(_PARTS[1::3]))
+# The kinds of the schemas' objects, by their dependencies; pg_class may have a million rows.
 _SET = text(
     """
     WITH there AS MATERIALIZED (
-        SELECT d.classid AS class, c.relkind, c.relhastriggers, c.relhasrules
+        SELECT d.classid AS class, c.relkind, c.relhastriggers, c.relhasrules,
+            c.relname = n.nspname AS is_namesake, count(*) AS number
         FROM pg_catalog.pg_namespace AS n
         JOIN pg_catalog.pg_depend AS d
             ON d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = n.oid
         LEFT JOIN pg_catalog.pg_class AS c
             ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid
         WHERE n.nspname = ANY (CAST(:schemas AS name[]))
+        GROUP BY 1, 2, 3, 4, 5
     )
-    SELECT """
+    SELECT ARRAY["""
+    + ", ".join(f"coalesce({condition}, false)" for condition in _CONDITIONS)
+    + "] AS kept, "
     + ", ".join(f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
-    + ", ARRAY["
-    + ", ".join(f"EXISTS (SELECT FROM {only[0]})" if only else "true" for only in _ONLY_IF)
-    + "] AS kept"
+    + " FROM there"
 )
 
 
 @cache
 def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
-    """The query for rows and that for hashes, of these parts."""
-    objects = "".join(part for part, is_kept in zip(_PARTS, kept, strict=True) if is_kept)
-    # These rows have no information: the schema exists, and so does the index of a constraint.
-    listed = (
-        f"SELECT * FROM ({_BEFORE}{objects}{_AFTER}) AS listed WHERE definition <> ''"
-        " OR kind NOT IN ('schema', 'index', 'default privileges', 'extension member')"
+    """The query for rows and that for hashes, with the parts whose condition is true."""
+    is_kept = dict(zip(_CONDITIONS, kept, strict=True))
+    listed = "".join(
+        part
+        for place, part in enumerate(_PARTS)
+        if place % 3 == 0 or (place % 3 == 2 and is_kept[_PARTS[place - 1]])
     )
-    rows = (
-        f"SELECT kind, name, definition FROM ({listed}) AS rows"
-        ' ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"'
-    )
-    hashes = f"""
-        SELECT n.nspname, encode(sha256(convert_to(coalesce(
-            string_agg(rows.line, chr(30) ORDER BY rows.line COLLATE "C"), ''
-        ), 'UTF8')), 'hex')
-        FROM pg_namespace AS n
-        LEFT JOIN (
-            SELECT schema, concat_ws(chr(31), kind, name, definition) AS line
-            FROM ({listed}) AS rows
-        ) AS rows ON rows.schema = n.nspname
-        WHERE n.nspname = ANY (CAST(:schemas AS name[]))
-        GROUP BY n.nspname
+    # These rows have no information: the schema exists, and so does the index of a constraint or a
+    # partition's copy of a trigger.
+    listed += """
+        , told AS (
+            SELECT schema, kind, name, definition FROM listed WHERE definition <> ''
+                OR kind NOT IN ('schema', 'index', 'trigger', 'default privileges', 'extension member')
+        )
     """
-    return text(rows), text(hashes)
+    rows = """
+        SELECT kind, name, definition FROM told
+        ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"
+    """
+    hashes = """
+        SELECT s.nspname, encode(sha256(convert_to(coalesce(
+            string_agg(told.line, chr(30) ORDER BY told.line COLLATE "C"), ''
+        ), 'UTF8')), 'hex')
+        FROM schemas AS s
+        LEFT JOIN (
+            SELECT schema, concat_ws(chr(31), kind, name, definition) AS line FROM told
+        ) AS told ON told.schema = s.nspname
+        GROUP BY s.nspname
+    """
+    return text(listed + rows), text(listed + hashes)
 
 
 # To write the definition of a view, a rule or a function's SQL body, the server locks every table
@@ -135,17 +147,6 @@ _LOCKS = text(
     """
 )
 
-# The server's text, cut into literals (with the type that makes them names), quoted names,
-# names, and the parts between them; a name before another name keeps its dot.
-_TOKENS = (
-    r"""'(?:[^']|'')*'(?:::reg[a-z]+)?|"(?:[^"]|"")*"\.?"""
-    r"""|[A-Za-z0-9_$\u0080-\uffff]+\.?|[^A-Za-z0-9_$\u0080-\uffff'"]+"""
-)
-# U+0001 marks the prefix: literals without it, names in literals that begin with it, and
-# leftovers where it is not at the start of a name.
-_HARMLESS = "'[^'\x01]*'|'\x01[^'\"\x01]*'::reg"
-_DOUBTFUL = "['\"]|[A-Za-z0-9_$.\\u0080-\\uffff]\x01"
-
 
 def read_rows(
     connection: Connection,
@@ -162,7 +163,7 @@ def read_rows(
         column_order: also include the order of each table's columns.
     """
     values = _values([schema], excluded, column_order)
-    with _plain_settings(connection, [schema]) as (rows, _):
+    with _plain_settings(connection, values) as (rows, _):
         return [(row[0], row[1], row[2]) for row in connection.execute(rows, values)]
 
 
@@ -187,7 +188,7 @@ def read_hashes(
     hashes: dict[str, str] = {}
     for chunk in _chunks(connection, schemas):
         values = _values(chunk, excluded, column_order)
-        with _plain_settings(connection, chunk) as (_, query):
+        with _plain_settings(connection, values) as (_, query):
             hashes.update((row[0], row[1]) for row in connection.execute(query, values))
     return hashes
 
@@ -218,6 +219,10 @@ def version(connection: Connection) -> str:
     return f"PostgreSQL {int(str(number)) // 10_000}"
 
 
+def look_for(address: str) -> None:
+    """Nothing: a server says itself that a database is missing."""
+
+
 def _values(
     schemas: Iterable[str], excluded: Collection[str], column_order: bool
 ) -> dict[str, Any]:
@@ -225,23 +230,20 @@ def _values(
         "schemas": list(schemas),
         "excluded": [like(pattern) for pattern in excluded],
         "column_order": column_order,
-        "tokens": _TOKENS,
-        "harmless": _HARMLESS,
-        "doubtful": _DOUBTFUL,
     }
 
 
 @contextmanager
 def _plain_settings(
-    connection: Connection, schemas: list[str]
+    connection: Connection, values: dict[str, Any]
 ) -> Iterator[tuple[TextClause, TextClause]]:
     """Settings inside the block; after it, or after a failure in it, the transaction goes on.
 
-    Yields the queries for rows and for hashes of these schemas.
+    Yields the queries for rows and for hashes, for these values.
     """
 
     def queries() -> tuple[TextClause, TextClause]:
-        return _queries(tuple(connection.execute(_SET, {"schemas": schemas}).one().kept))
+        return _queries(tuple(connection.execute(_SET, values).one().kept))
 
     raw: Any = connection.connection.driver_connection
     if raw.autocommit:  # there is no savepoint without a transaction

@@ -11,9 +11,12 @@ constraints, the shadow tables of virtual ones).
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError
 
 from ...patterns import matches
 from ..rows import Row, hash_of_rows
@@ -71,6 +74,18 @@ def read_hashes(
         )
         for schema in schemas
     }
+
+
+def look_for(address: str) -> None:
+    """Refuse the address of a missing file, which SQLite would create.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with suppress(ArgumentError):  # connecting reports it
+        file = make_url(address).database
+        if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+            raise FileNotFoundError(f"there is no file {file}")
 
 
 def version(connection: Connection) -> str:
@@ -252,8 +267,8 @@ def _column(table: _Table, part: list[str]) -> None:
             table.constraint(f"FOREIGN KEY ({column}) {_references(clause)}", name)
         elif word == "not":
             facts["not null"] = "yes" + _behind(behind[1:])
-        elif word == "default" and behind != ["null"]:
-            facts["default"] = _default(behind)
+        elif word == "default" and (default := _default(behind)) != "null":
+            facts["default"] = default
         elif word == "collate" and behind != ["binary"]:  # the default
             facts["collation"] = behind[0].upper()
         elif word == "as":
@@ -324,7 +339,8 @@ _REFERENCE_CLAUSES = (
 
 
 def _default(parts: list[str]) -> str:
-    return join(bare(parts))
+    parts = bare(parts)
+    return join(parts[1:] if parts[0] == "+" else parts)  # a sign before a number
 
 
 def _behind(parts: Sequence[str]) -> str:
