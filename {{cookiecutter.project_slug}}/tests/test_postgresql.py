@@ -5,18 +5,26 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import psycopg
 import pytest
+from fastapi.testclient import TestClient
+from psycopg.errors import LockNotAvailable
 from pydantic import SecretStr
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, TimeoutError
 
+from {{ cookiecutter.package_name }}.accounts.models import User
+from {{ cookiecutter.package_name }}.accounts.tokens import Tokens
 from {{ cookiecutter.package_name }}.database import embedded, postgresql
 from {{ cookiecutter.package_name }}.database.postgresql import connect, for_migrations, is_away
 from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
+
+from .accounts import ADA, Outbox, register
+from .schema import open_session
 
 
 def test_a_pooled_connection_is_reset_before_it_is_used_again(engine: Engine) -> None:
@@ -142,3 +150,21 @@ def test_keepalive_settings_have_defaults_that_the_address_overrides(
             said = raw.info.get_parameters()
         own.dispose()
         assert (said["keepalives_idle"], said["tcp_user_timeout"]) == (idle, "30000")
+
+
+def test_a_password_reset_link_is_issued_under_a_lock_of_its_account(
+    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(client, outbox)
+    issue, engine = Tokens.issue, client.app.state.engine  # type: ignore[attr-defined]
+    refusals = []
+
+    def lock_and_issue(*given: Any) -> str:
+        with open_session(engine) as session, pytest.raises(DBAPIError) as refusal:
+            session.execute(select(User.id).with_for_update(nowait=True))
+        refusals.append(type(refusal.value.orig))
+        return issue(*given)
+
+    monkeypatch.setattr(Tokens, "issue", lock_and_issue)
+    client.post("/auth/request-password-reset", json={"email": ADA["email"]})
+    assert refusals == [LockNotAvailable]

@@ -198,8 +198,10 @@ class Accounts:
 
     def send_password_reset(self, email: str) -> None:
         """Send a link to choose a new password."""
+        # The lock: an account that is deactivated at this moment gets no token afterwards.
+        which = select(User).where(User.email == email, User.is_active).with_for_update()
         with self.database.open() as session:
-            user = session.scalar(select(User).where(User.email == email, User.is_active))
+            user = session.scalar(which)
             token = self.tokens.issue(session, user, "password-reset") if user else ""
             session.commit()
         if user:
