@@ -125,6 +125,20 @@ def test_a_confirmation_expires_and_a_new_one_can_be_asked_for(
     assert confirm(client, outbox.mails[-1]).status_code == 200
 
 
+def test_a_new_link_to_confirm_goes_only_to_an_open_account_that_is_not_confirmed(
+    client: TestClient, outbox: Outbox
+) -> None:
+    register(client, outbox)
+    client.post("/auth/register", json={**ADA, "email": "eve@example.com"})
+    eve = outbox.mails[-1]
+    outbox.mails.clear()
+    client.post("/auth/request-verification", json={"email": ADA["email"]})
+    assert (outbox.mails, confirm(client, eve).status_code) == ([], 200)
+    change(client, email_verified=False, is_active=False)
+    client.post("/auth/request-verification", json={"email": ADA["email"]})
+    assert outbox.mails == []
+
+
 def test_every_failed_sign_in_gets_the_same_answer(client: TestClient, outbox: Outbox) -> None:
     headers = authorize(register(client, outbox))
     answers = [sign_in(client, password="wrong horse"), sign_in(client, email="eve@example.com")]
@@ -192,9 +206,14 @@ def test_a_reset_link_works_once_and_revokes_every_token(
     assert client.get("/users/me", headers=stolen).status_code == 401
 
 
+@pytest.mark.parametrize("meanwhile", [{"is_active": False}, {"password_hash": "another"}])
 @pytest.mark.parametrize("path", ["change-password", "reset-password", "login"])
-def test_an_account_that_is_closed_during_the_request_gets_no_token(
-    client: TestClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, path: str
+def test_an_account_that_is_closed_or_changed_during_the_request_gets_no_token(
+    client: TestClient,
+    outbox: Outbox,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    meanwhile: dict[str, Any],
 ) -> None:
     headers = authorize(register(client, outbox))
     client.post("/auth/request-password-reset", json={"email": ADA["email"]})
@@ -205,13 +224,13 @@ def test_an_account_that_is_closed_during_the_request_gets_no_token(
         "login": {"email": ADA["email"], "password": PASSWORD},
     }[path]
 
-    def close_and_verify(self: Passwords, *given: Any) -> bool:
-        change(client, is_active=False)
+    def change_and_verify(self: Passwords, *given: Any) -> bool:
+        change(client, **meanwhile)
         return verify(self, *given)
 
-    monkeypatch.setattr(Passwords, "verify", close_and_verify)
-    monkeypatch.setattr(Passwords, "check", lambda *_: change(client, is_active=False))
-    before = users(client)[0].password_hash
+    monkeypatch.setattr(Passwords, "verify", change_and_verify)
+    monkeypatch.setattr(Passwords, "check", lambda *_: change(client, **meanwhile))
+    before = {"password_hash": users(client)[0].password_hash, **meanwhile}["password_hash"]
     answer = client.post(f"/auth/{path}", json=sent, headers=headers)
     assert answer.status_code == {"reset-password": 400}.get(path, 401)
     assert users(client)[0].password_hash == before

@@ -1,10 +1,12 @@
 """Every error has a code, and the code links to its explanation."""
 
+import asyncio
 import base64
 import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi import HTTPException
@@ -14,6 +16,7 @@ from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.errors import ActionableError, HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web.error_catalogue import read_catalogue
+from {{ cookiecutter.package_name }}.web.problem_details import UnexpectedErrors
 
 from .accounts import QUICK, sign_in
 from .client import Client
@@ -33,6 +36,21 @@ def client(settings: Settings) -> Iterator[TestClient]:
 
     with Client(app, raise_server_exceptions=False) as client:
         yield client
+
+
+def test_a_failure_in_the_middle_of_an_answer_begins_no_second_one() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("hunter2")
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(UnexpectedErrors(fail)({"type": "http"}, Mock(), send))
+    assert sent == ["http.response.start"]
 
 
 def test_codes_are_unique_and_in_kebab_case() -> None:

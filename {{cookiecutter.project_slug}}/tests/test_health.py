@@ -54,7 +54,10 @@ def test_liveness_waits_for_nothing(client: Client) -> None:
     checkouts: list[object] = []
     for engine in (client.state.engine, client.state.readiness._engine):
         event.listen(engine, "checkout", lambda *call: checkouts.append(call))
-    scope = {"type": "http", "method": "GET", "path": "/health/live", "headers": []}
+    scope = {
+        **{"type": "http", "method": "GET", "path": "/health/live", "query_string": b""},
+        **{"headers": [(b"host", b"testserver")], "client": ("testclient", 1)},
+    }
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

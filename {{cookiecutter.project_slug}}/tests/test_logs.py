@@ -50,6 +50,15 @@ def test_the_log_line_of_a_request_has_the_user_and_the_client(
     assert (line["client"], line["user"]) == ("192.0.2.7", user.json()["id"])
 
 
+def test_an_answer_in_several_parts_is_one_line(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(create_app(settings.model_copy(update={"log_format": "json"}))) as client:
+        capsys.readouterr()
+        assert client.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
+    assert len(lines_of_requests(capsys)) == 1
+
+
 def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     for level, logged in (("INFO", ["/nowhere"]), ("DEBUG", [*PROBES, "/nowhere"])):
         loud = {"log_level": level, "log_format": "json"}

@@ -29,7 +29,7 @@ EMAIL = "ada.lovelace@example.com"
         "密碼123456",
         "Κωδικός1",
         "1234567890",
-        "87654321",
+        "10987654321",
         "aaaaaaaaab",
         EMAIL,
         EMAIL.upper(),
