@@ -173,6 +173,7 @@ class Service:
             load_metadata=tables_of_the_first_two,
             lock_timeout=20,
             table_lock_timeout=1,
+            verify="off",
         )
         patch.setattr(migrations, "config", self.config)
         self.patch = patch

@@ -134,6 +134,7 @@ def test_a_replayed_tenant_records_the_fingerprint_of_its_canary(five: Service) 
 
 
 def test_verify_after_a_run_reports_a_tenant_that_differs_as_failed(five: Service) -> None:
+    five.patch.delenv("MIGRATION_VERIFY")  # the default
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.add(TABLE, 'op.drop_table("notes")')
     code, out, _ = five.command("migrate latest")
@@ -160,6 +161,7 @@ def test_without_a_scratch_database_tenants_are_compared_with_the_majority(
 
 
 def test_a_run_with_equal_tenants_needs_no_scratch_database(five: Service) -> None:
+    five.patch.delenv("MIGRATION_VERIFY")  # the default
     made: list[object] = []
     five.patch.setattr(verify, "chain_snapshot", lambda *arguments: made.append(arguments))
     five.patch.setattr(verify, "Folder", lambda *arguments: made.append(arguments))
