@@ -358,3 +358,18 @@ def test_an_error_while_preparing_a_mail_is_logged(
         answer = client.post("/auth/request-password-reset", json={"email": ADA["email"]})
         assert answer.status_code == 202
         assert said in capsys.readouterr().err
+
+
+def test_responses_are_not_cached_and_contain_no_password_hash(
+    client: TestClient, outbox: Outbox
+) -> None:
+    answer = client.get("/users/me", headers=authorize(register(client, outbox)))
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert set(answer.json()) == {
+        *("id", "email", "name", "email_verified"),
+        *("last_login_at", "created_at", "updated_at"),
+    }
+    assert {mail.to for mail in outbox.mails} == {ADA["email"]}
+    for path in ("register", "request-password-reset"):
+        client.post(f"/auth/{path}", json=ADA)
+        assert outbox.mails[-1].to == ADA["email"]

@@ -1,7 +1,9 @@
 """Mail reaches a real SMTP server."""
 
 import logging
+import smtplib
 import socket
+import ssl
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from typing import Any
@@ -93,3 +95,19 @@ def test_development_logs_the_link_of_a_mail(capsys: pytest.CaptureFixture[str])
     mailer.send(MAIL)
     said = capsys.readouterr()
     assert MAIL.link in said.err + said.out
+
+
+def test_mail_is_sent_only_to_servers_with_a_valid_certificate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[ssl.SSLContext] = []
+
+    def note(*_: Any, context: ssl.SSLContext, **__: Any) -> None:
+        seen.append(context)
+        raise OSError("enough is known")
+
+    monkeypatch.setattr(smtplib, "SMTP_SSL", note)
+    settings = Settings(_env_file=None, smtp_host="127.0.0.1", smtp_tls="implicit")
+    with pytest.raises(OSError, match="enough"):
+        SmtpMailer(settings).send(Mail("ada@example.com", "", "", ""))
+    assert seen[0].verify_mode is ssl.CERT_REQUIRED and seen[0].check_hostname

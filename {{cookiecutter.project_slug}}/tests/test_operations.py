@@ -30,7 +30,7 @@ from {{ cookiecutter.package_name }}.operations.overview import read_overview
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .client import Client
-from .own import add
+from .migration_files import add
 
 KEY = "a key with thirty-two letters, or more"
 HEADER = {"X-Admin-Key": KEY}

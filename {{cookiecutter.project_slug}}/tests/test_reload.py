@@ -14,7 +14,7 @@ from {{ cookiecutter.package_name }}.migrate import run_migrations
 from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .own import add
+from .migration_files import add
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
 
-from .own import add, names
+from .migration_files import add, names
 
 
 @pytest.fixture

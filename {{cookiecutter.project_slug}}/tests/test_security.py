@@ -232,3 +232,13 @@ def test_the_log_line_of_a_request_has_the_user_id(
     assert f"user={user}" in said and "client=testclient" in said
     client.get("/health/live")
     assert user not in capsys.readouterr().err
+
+
+def test_the_policy_of_the_api_page_allows_only_its_own_scripts(client: TestClient) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert (rules["default-src"], rules["frame-ancestors"]) == ("'none'", "'none'")
+    assert rules["connect-src"] == "'self'"
+    assert rules["style-src"] == "'self' 'unsafe-inline'"
+    own, digest = rules["script-src"].split(" ")
+    assert own == "'self'" and digest.startswith("'sha256-")

@@ -15,7 +15,7 @@ from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.startup import stopped_by_signals, tell_what_is_pending
 
-from .own import add
+from .migration_files import add
 
 BREAK = "raise RuntimeError('no')"
 

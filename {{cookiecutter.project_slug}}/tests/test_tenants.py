@@ -33,7 +33,7 @@ from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, authorize, register, sign_in
 from .client import Client, Command
-from .own import add, execute
+from .migration_files import add, execute
 
 KEY = {"X-Admin-Key": "an administrator's own long key, 0123456789"}
 ACME = {"tenant": "acme", "role": False}

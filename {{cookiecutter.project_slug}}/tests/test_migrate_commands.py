@@ -13,7 +13,7 @@ from {{ cookiecutter.package_name }}.migrate import Registration, runner
 from {{ cookiecutter.package_name }}.words import count
 
 from .client import Command
-from .own import add, execute, names
+from .migration_files import add, execute, names
 from .schema import BEFORE_SEEDS
 
 MAKE_PENS = """op.execute("CREATE TABLE pens (colour TEXT)")"""

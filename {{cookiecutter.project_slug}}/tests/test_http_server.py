@@ -1,0 +1,131 @@
+"""The HTTP server closes the connections of clients that do not go on, and ends in time."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web import http_server
+
+
+@pytest.fixture
+def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
+    """A server that waits 0.2 s for a client, and its address."""
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    if settings.test_database_url is not None:
+        address = settings.test_database_url.get_secret_value()
+        monkeypatch.setenv("TEST_DATABASE_URL", address)
+    patient = settings.model_copy(update={"client_timeout": 0.2})
+    server = http_server.server_for("{{ cookiecutter.package_name }}.app:create_app", patient)
+    look = server._end_overdue
+    server.looks = 0  # type: ignore[attr-defined]
+
+    def count_and_look() -> None:
+        server.looks += 1  # type: ignore[attr-defined]
+        look()
+
+    monkeypatch.setattr(server, "_end_overdue", count_and_look)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield server, listener.getsockname()
+        server.should_exit = True
+        thread.join()
+
+
+def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
+    impatient: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        head = b"Host: x\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+        client.sendall(b"GET /errors HTTP/1.1\r\n" + head)
+        said = b""
+        while received := _received(client):
+            said += received
+    assert said.startswith(b"HTTP/1.1 200") and b"\r\nserver:" not in said.lower()
+    logged = capsys.readouterr().err
+    assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
+
+
+def test_the_server_closes_the_connection_of_a_client_that_stops_sending(
+    impatient: tuple[Any, Any],
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        said = b""
+        while received := _received(client):
+            said += received
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+def test_the_server_closes_a_kept_connection_with_an_incomplete_request(
+    impatient: tuple[Any, Any],
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /health/li")
+        assert _received(client) == b""
+
+
+def test_the_server_keeps_a_connection_before_its_time_limit(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config.http, "patience", 60.0)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\n")
+        looks = server.looks + 2
+        while server.looks < looks:
+            time.sleep(0.01)
+        client.sendall(b"Host: x\r\n\r\n")
+        assert _received(client).startswith(b"HTTP/1.1 200")
+
+
+def test_a_process_is_ended_when_the_time_limit_of_its_shutdown_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = threading.Semaphore(0)
+    monkeypatch.setattr(http_server, "_end", ended.release)
+    server = http_server.Server(uvicorn.Config(""), 0.01)
+    for _ in range(2):  # the second signal changes nothing
+        server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert ended.acquire(timeout=60)
+    assert not ended.acquire(timeout=0.1)
+
+
+def test_the_server_closes_the_connection_of_a_client_that_never_reads(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, address = impatient
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(60)
+        client.connect(address)
+        client.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        end = time.monotonic() + 60
+        while not server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        while server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def _received(client: socket.socket) -> bytes:
+    try:
+        return client.recv(65536)
+    except ConnectionResetError:
+        return b""
