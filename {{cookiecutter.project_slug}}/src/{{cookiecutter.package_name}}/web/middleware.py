@@ -16,6 +16,7 @@ from ..settings import Settings
 from .health import LiveAtOnce
 from .problem_details import PlainTextProblems, UnexpectedErrors, answer
 from .request_log import Observe, RequestLog
+from .turns import Turns
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -53,6 +54,7 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
     return [
         *way_in,
         Middleware(LiveAtOnce),
+        Middleware(Turns),
         Middleware(BodyLimit, max_body_size=settings.max_body_bytes),
         Middleware(UnexpectedErrors),
         Middleware(OnlyWhileCounted),
