@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from alembic.operations import Operations
 from my_service.database.backend import connect
 from my_service.migrate.tenants import rollback_all_tenants, rollback_tenant
 from my_service.settings import Settings
@@ -633,6 +634,15 @@ def make_tenants(name: str, folder: Path) -> None:
         service.make(*MIGRATED, *ALONE)
         fill(service)
     engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def no_operation_stays_registered() -> Iterator[None]:
+    """A body registers an operation, which other tests must not meet."""
+    before = set(vars(Operations))
+    yield
+    for name in set(vars(Operations)) - before:
+        delattr(Operations, name)
 
 
 @pytest.fixture(scope="module")
