@@ -100,7 +100,7 @@ def leave_where_files_are_missing(status: "MigrationStatus") -> None:
 def keep_schema_files(engine: "Engine", config: "MigrationConfig") -> None:
     """In development, update the committed files of the schema, if there are any.
 
-    What was done before stays done, so a failure is only told.
+    What the command did before stays, so a failure is only reported.
     """
     from ..migrate import write_schema_files
     from ..settings import load_settings
