@@ -299,3 +299,20 @@ def test_commands_name_a_missing_file_from_history_and_exit_1(
     for word in ("list", "status", "latest"):
         code, out, err = command(f"migrate {word}")
         assert (code, "002_b" in out + err) == (1, True), word
+
+
+def test_status_marks_missing_and_changed_files_of_a_broken_chain(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    folder.tables("a", "b", "c")
+    run_migrations(engine, config=folder.config())
+    folder.file("002_b").unlink()
+    path = folder.file("001_a")
+    path.write_text(path.read_text() + "CHANGED = True\n")
+    status = get_migration_status(engine, config=folder.config())
+    assert [(m.name, m.changed, m.missing) for m in status.completed] == [
+        ("001_a", True, False),
+        ("002_b", False, True),
+        ("003_c", False, False),
+    ]
+    assert status.problem is not None and status.problem.code == "files-missing"

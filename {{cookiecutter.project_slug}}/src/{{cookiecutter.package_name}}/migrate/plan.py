@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,14 @@ class DatabaseState:
     has_version_table: bool
     replaced: tuple[HistoryRow, ...] = ()
 
+    @cached_property
+    def rows(self) -> dict[str, HistoryRow]:
+        """The history by revision."""
+        return {row.revision: row for row in self.history}
+
+
+NOTHING_READ = DatabaseState(frozenset(), (), frozenset(), has_version_table=False)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,18 +64,16 @@ class Plan:
 
     def unrecorded(self) -> "list[Script]":
         """Applied migrations that are not in history."""
-        known = {row.revision for row in self.state.history}
-        return [script for script in self.applied if script.revision not in known]
+        return [script for script in self.applied if script.revision not in self.state.rows]
 
     def gone(self) -> set[str]:
         """Revisions that are in history but no longer applied."""
-        applied = {script.revision for script in self.applied}
-        gone = {row.revision for row in self.state.history} - applied
+        gone = self.state.rows.keys() - {script.revision for script in self.applied}
         return gone.union(*(one.older for one in self.folder.squashed if one.revision in gone))
 
     def changed(self) -> "list[tuple[HistoryRow, Path]]":
         """Rows whose file's code has changed since it was applied, each with the file."""
-        rows = {row.revision: row for row in self.state.history}
+        rows = self.state.rows
         found = ((rows[s.revision], s) for s in self.applied if s.revision in rows)
         return [(row, Path(script.path)) for row, script in found if has_changed(row, script)]
 
@@ -74,8 +81,8 @@ class Plan:
         """The number of the batch that applied it; None for a baseline, and for a squashed one."""
         if hasattr(script.module, "replaces"):
             return None  # nothing undoes it, even if it was run
-        rows = (row.batch for row in self.state.history if row.revision == script.revision)
-        return next(rows, None) or None
+        row = self.state.rows.get(script.revision)
+        return row.batch or None if row else None
 
     def newest_batch(self) -> "list[Script]":
         """The newest batch, last applied first."""
@@ -136,10 +143,9 @@ def find_ahead(folder: Folder, state: DatabaseState) -> tuple[HistoryRow, ...]:
     present = {script.revision for script in folder.scripts}
     newer = tuple(row for row in state.history if row.revision not in present)
     older = state.history[: len(state.history) - len(newer)]
-    recorded = {row.revision for row in state.history}
     ends_before = (
         {row.revision for row in older} == present
-        and state.heads <= recorded
+        and state.heads <= state.rows.keys()
         and not state.heads <= present  # otherwise ``alembic stamp`` undid the newer ones
     )
     return newer if present and newer and ends_before and _is_whole(folder) else ()
@@ -162,7 +168,8 @@ def make_plan(folder: Folder, state: DatabaseState) -> Plan:
         ActionableError: the folder has errors, or lacks files of applied migrations.
     """
     state = seen_by(folder, state)
-    _check_present(folder, state)
+    if missing := _missing(folder, state):
+        raise _why_missing(folder, state, missing)
     applied = _applied(folder, state)
     revisions = {script.revision for script in applied}
     return Plan(
@@ -181,26 +188,19 @@ def make_status(folder: Folder, state: DatabaseState) -> MigrationStatus:
     """
     state = seen_by(folder, state)
     if nothing_to_do(folder, state):
-        return MigrationStatus(tuple(_completed(row) for row in state.history), ())
-    if ahead := find_ahead(folder, state):
-        return _status_when_ahead(folder, state, ahead)
-    missing = _missing(folder, state)
-    problem = _why_missing(folder, state, missing) if missing else None
-    if missing and not _is_whole(folder):
-        return _status_of_history(folder, state, missing, problem)
-    rows = {row.revision: row for row in state.history}
-    applied = _applied(folder, state)
+        return MigrationStatus(tuple(map(_recorded, state.history)), ())
+    ahead, missing = find_ahead(folder, state), _missing(folder, state)
+    scripts, order = folder.scripts, list(state.rows)
+    if not missing or _is_whole(folder):  # otherwise only history has the order
+        scripts = folder.chain
+        order = [script.revision for script in _applied(folder, state)] + missing
+    present = {script.revision: script for script in scripts}
     completed = [
-        _completed(rows[script.revision], changed=has_changed(rows[script.revision], script))
-        if script.revision in rows
-        else CompletedMigration(name_of(script), script.revision)
-        for script in applied
+        _completed(revision, state.rows.get(revision), present.get(revision), is_ahead=bool(ahead))
+        for revision in order
     ]
-    completed += _absent(missing, state)
-    pending = {name_of(s): phase_of(s) for s in folder.chain if s not in applied}
-    changed = [migration.name for migration in completed if migration.changed]
-    if changed and problem is None:
-        problem = errors.files_changed(changed, is_newest=changed == [completed[-1].name])
+    pending = {name_of(s): phase_of(s) for s in scripts if s.revision not in order}
+    problem = _problem(folder, state, ahead, missing, completed)
     return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
 
 
@@ -218,56 +218,47 @@ def find(scripts: "Sequence[Script]", name: str) -> "Script":
     raise errors.name_unknown(name)
 
 
-def _status_when_ahead(
-    folder: Folder, state: DatabaseState, ahead: Sequence[HistoryRow]
-) -> MigrationStatus:
-    scripts = {script.revision: script for script in folder.scripts}
-    completed = [
-        _completed(row, ahead=True)
-        if row in ahead
-        else _completed(row, changed=has_changed(row, scripts[row.revision]))
-        for row in state.history
-    ]
+def _problem(
+    folder: Folder,
+    state: DatabaseState,
+    ahead: Sequence[HistoryRow],
+    missing: list[str],
+    completed: Sequence[CompletedMigration],
+) -> ActionableError | None:
+    """Why nothing can be run, if so."""
     try:
         check_contracts_known(ahead)
     except ActionableError as problem:
-        return MigrationStatus(tuple(completed), (), problem)
-    return MigrationStatus(tuple(completed), ())
-
-
-def _status_of_history(
-    folder: Folder, state: DatabaseState, missing: Sequence[str], problem: ActionableError | None
-) -> MigrationStatus:
-    # A file in the middle of the chain is missing: only history has the order.
-    absent = set(missing)
-    completed = [_completed(row, missing=row.revision in absent) for row in state.history]
-    known = {row.revision for row in state.history}
-    pending = {name_of(s): phase_of(s) for s in folder.scripts if s.revision not in known}
-    return MigrationStatus(tuple(completed), tuple(pending), problem, phases=pending)
-
-
-def _absent(missing: Iterable[str], state: DatabaseState) -> list[CompletedMigration]:
-    rows = {row.revision: row for row in state.history}
-    return [
-        _completed(rows[revision], missing=True)
-        if revision in rows
-        else CompletedMigration(revision, revision, missing=True)
-        for revision in missing
-    ]
+        return problem
+    if ahead:
+        return None
+    if missing:
+        return _why_missing(folder, state, missing)
+    changed = [migration.name for migration in completed if migration.changed]
+    if changed:
+        return errors.files_changed(changed, is_newest=changed == [completed[-1].name])
+    return None
 
 
 def _completed(
-    row: HistoryRow, *, changed: bool = False, missing: bool = False, ahead: bool = False
+    revision: str, row: HistoryRow | None, script: "Script | None", *, is_ahead: bool
 ) -> CompletedMigration:
+    """An applied migration; without a row history does not know it, without a script no file."""
+    if row is None:
+        name = name_of(script) if script else revision
+        return CompletedMigration(name, revision, missing=script is None)
+    if script is None:
+        return replace(_recorded(row), ahead=is_ahead, missing=not is_ahead)
+    return replace(_recorded(row), changed=has_changed(row, script))
+
+
+def _recorded(row: HistoryRow) -> CompletedMigration:
     return CompletedMigration(
         name=row.name,
         revision=row.revision,
         batch=row.batch or None,
         applied_at=row.started_at,
         duration=row.duration,
-        changed=changed,
-        missing=missing,
-        ahead=ahead,
         phase=row.phase,
         release=row.release,
     )
@@ -278,7 +269,7 @@ def _applied(folder: Folder, state: DatabaseState) -> "list[Script]":
     implied = set(state.heads)
     if not implied <= {script.revision for script in folder.chain}:
         # The file of a head is missing, so the chain before it is unknown; history still has it.
-        implied |= {row.revision for row in state.history}
+        implied |= state.rows.keys()
     for script in reversed(folder.chain):
         if script.revision in implied:
             implied.update(parents(script))
@@ -294,13 +285,13 @@ def _applied(folder: Folder, state: DatabaseState) -> "list[Script]":
 def _missing(folder: Folder, state: DatabaseState) -> list[str]:
     """Applied revisions without a file, oldest first."""
     present = {script.revision for script in folder.scripts}
-    applied = dict.fromkeys([*(row.revision for row in state.history), *sorted(state.heads)])
+    applied = dict.fromkeys([*state.rows, *sorted(state.heads)])
     return [revision for revision in applied if revision not in present]
 
 
 def _names(revisions: Iterable[str], state: DatabaseState) -> list[str]:
-    names = {row.revision: row.name for row in state.history}
-    return [names.get(revision, f"revision {revision}") for revision in revisions]
+    rows = state.rows
+    return [rows[one].name if one in rows else f"revision {one}" for one in revisions]
 
 
 def _is_whole(folder: Folder) -> bool:
@@ -310,11 +301,6 @@ def _is_whole(folder: Folder) -> bool:
     except ActionableError:
         return False
     return True
-
-
-def _check_present(folder: Folder, state: DatabaseState) -> None:
-    if missing := _missing(folder, state):
-        raise _why_missing(folder, state, missing)
 
 
 def _why_missing(folder: Folder, state: DatabaseState, missing: list[str]) -> ActionableError:
