@@ -19,7 +19,6 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
-    Executable,
     Float,
     Identity,
     Insert,
@@ -47,11 +46,11 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, MigrationInfo
     from alembic.script import Script
 
+    Target = Connection | MigrationContext  # executes statements; Alembic's may print them
+
 REVISION_LENGTH = 32  # of Alembic's column version_num
 BASELINE = 0  # the batch of migrations that the engine did not run; never rolled back
 DEFAULT_PHASE = "expand"
-
-Execute = Callable[[Executable], object]
 
 
 class Utc(TypeDecorator[datetime]):
@@ -99,19 +98,9 @@ def history_table(name: str) -> Table:
     )
 
 
-FIRST_COLUMNS = frozenset(
-    [
-        "id",
-        "run_id",
-        "batch",
-        "revision",
-        "name",
-        "checksum",
-        "started_at",
-        "duration",
-        "rolled_back_at",
-    ]
-)
+_COLUMNS = history_table("").columns.keys()
+ALL_COLUMNS = frozenset(_COLUMNS)
+FIRST_COLUMNS = frozenset(_COLUMNS[: _COLUMNS.index("phase")])
 
 
 @dataclass(frozen=True)
@@ -176,87 +165,76 @@ def read_heads(connection: Connection, config: MigrationConfig) -> set[str] | No
     return set(connection.scalars(text(f'SELECT version_num FROM "{config.version_table}"')))
 
 
+@dataclass
 class HistoryWriter:
     """Alembic's ``on_version_apply`` hook: writes a row for each step, in the step's transaction.
 
-    Args:
-        config: the configuration.
-        columns: the existing columns of the history table.
-        opens_batch: whether the first row begins a new batch.
-        details: returns the details of the migration that has just run.
-
     Attributes:
-        done: the revisions so far, in order.
+        columns: the existing columns of the history table.
+        opens_batch: whether the next row begins a new batch.
+        details: returns the details of the migration that has just run.
     """
 
-    def __init__(
-        self,
-        config: MigrationConfig,
-        columns: frozenset[str],
-        *,
-        opens_batch: bool = True,
-        details: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        self.done: list[str] = []
-        self._config = config
-        self._table = history_table(config.history_table)
-        self._columns = columns
-        self._opens_batch = opens_batch
-        self._details = details
+    config: MigrationConfig
+    columns: frozenset[str]
+    opens_batch: bool = True
+    details: Callable[[], str | None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._table = history_table(self.config.history_table)
         self.start_watch()
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
         if step.is_stamp:
             return  # the engine's next run takes over stamped migrations
         script: Any = step.up_revision
-        # Printed SQL runs later, at an unknown time.
-        now: Any = func.current_timestamp() if ctx.as_sql else datetime.now(UTC)
-        if not self.done:
-            self.bring_table_forward(ctx.execute, ctx.dialect)
+        started_at: ColumnElement[Any] = literal(self._started_at, Utc)
+        now: ColumnElement[Any] = literal(datetime.now(UTC), Utc)
+        duration = time.perf_counter() - self._clock
+        if ctx.as_sql:  # printed SQL runs later, at an unknown time
+            started_at = now = func.current_timestamp()
+            duration = 0.0
+        self.bring_table_forward(ctx)
         if step.is_upgrade:
-            started_at = now if ctx.as_sql else self._started_at
-            duration = 0.0 if ctx.as_sql else time.perf_counter() - self._clock
             ctx.execute(self._applied(script, started_at, duration))
         else:
             undone = getattr(script.module, "replaces", (script.revision,))
-            ctx.execute(self._undone(self._table.c.revision.in_(undone), now))
-        self.done.append(script.revision)
+            ctx.execute(self._change(undone, rolled_back_at=now))
+        self.opens_batch = False
         self.start_watch()
 
-    def bring_table_forward(self, execute: Execute, dialect: Dialect) -> None:
-        """Create the table, or add the columns that an older version lacks."""
-        if not self._columns:
-            execute(CreateTable(self._table, if_not_exists=True))
-            return
-        name = dialect.identifier_preparer.quote(self._table.name)
+    def bring_table_forward(self, target: "Target") -> None:
+        """Create the table, or add the columns that an older version lacks; only once."""
+        if not self.columns:
+            target.execute(CreateTable(self._table, if_not_exists=True))
+            self.columns = ALL_COLUMNS
+        name = target.dialect.identifier_preparer.quote(self._table.name)
         for column in self._table.columns:
-            if column.name not in self._columns:
-                definition = CreateColumn(column).compile(dialect=dialect)
-                execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+            if column.name not in self.columns:
+                definition = CreateColumn(column).compile(dialect=target.dialect)
+                target.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+        self.columns = ALL_COLUMNS
 
-    def take_over(
-        self, execute: Execute, dialect: Dialect, unrecorded: "Iterable[Script]", gone: set[str]
-    ) -> None:
+    def take_over(self, target: "Target", unrecorded: "Iterable[Script]", gone: set[str]) -> None:
         """Update history after another tool has changed ``alembic_version``.
 
         ``alembic stamp`` leaves such gaps. Their migrations become a baseline, never a batch.
         """
-        self.bring_table_forward(execute, dialect)
+        self.bring_table_forward(target)
+        now = func.current_timestamp()
         for script in unrecorded:
-            execute(self._applied(script, func.current_timestamp(), 0.0, is_baseline=True))
+            target.execute(self._applied(script, now, 0.0, is_baseline=True))
         if gone:
-            execute(self._undone(self._table.c.revision.in_(gone), func.current_timestamp()))
+            target.execute(self._change(gone, rolled_back_at=now))
 
     def note_baseline(
-        self, execute: Execute, revision: str, fingerprint: str, note: str | None
+        self, connection: Connection, revision: str, fingerprint: str, note: str | None
     ) -> None:
         """Store the schema's fingerprint and a note with the last migration of a baseline."""
-        which = self._table.c.revision == revision
-        values = {"fingerprint": fingerprint, "note": note}
-        execute(update(self._table).where(which, self._still_applied).values(values))
+        connection.execute(self._change([revision], fingerprint=fingerprint, note=note))
 
     def note_replaced(
-        self, execute: Execute, rows: Iterable[HistoryRow], squashed: str, revision: str
+        self, connection: Connection, rows: Iterable[HistoryRow], squashed: str, revision: str
     ) -> None:
         """Turn migrations that a squashed one replaces into a baseline, which no rollback undoes.
 
@@ -270,12 +248,11 @@ class HistoryWriter:
             values: dict[str, Any] = {"note": said + f"replaced by {squashed}"}
             if row.revision == revision:
                 values = {"name": squashed, "note": said + f"adopted, not run: it was {row.name}"}
-            which = self._table.c.id == row.id
-            execute(update(self._table).where(which).values(batch=BASELINE, **values))
+            connection.execute(self._change([row.revision], batch=BASELINE, **values))
 
-    @property
-    def _still_applied(self) -> ColumnElement[bool]:
-        return self._table.c.rolled_back_at.is_(None)
+    def accept_file(self, connection: Connection, row: HistoryRow, path: Path) -> None:
+        """Store the checksum of an edited file as that of the applied one."""
+        connection.execute(self._change([row.revision], checksum=checksum(path)))
 
     def start_watch(self) -> None:
         """Start the clock of a migration. The preparation of its run does not count."""
@@ -283,39 +260,37 @@ class HistoryWriter:
         self._clock = time.perf_counter()
 
     def _applied(
-        self, script: "Script", started_at: Any, duration: float, *, is_baseline: bool = False
+        self,
+        script: "Script",
+        started_at: ColumnElement[Any],
+        duration: float,
+        *,
+        is_baseline: bool = False,
     ) -> Insert:
         # The database finds the numbers, so that the statement can also be printed. It is
         # an INSERT … SELECT, because Citus allows no subquery in VALUES.
         table = self._table
-        step = 1 if self._opens_batch and not self.done else 0
+        step = 1 if self.opens_batch else 0
         path = Path(script.path)
         run_id = func.coalesce(func.max(table.c.run_id), 0) + step
-        batch = func.coalesce(func.max(table.c.batch).filter(self._still_applied), 0) + step
+        still_applied = table.c.rolled_back_at.is_(None)
+        batch = func.coalesce(func.max(table.c.batch).filter(still_applied), 0) + step
         values: Mapping[str, Any] = {
             "run_id": run_id,
             "batch": literal(BASELINE) if is_baseline else batch,
             "revision": literal(script.revision),
             "name": literal(path.stem),
             "checksum": literal(checksum(path)),
-            "started_at": literal(started_at, Utc)
-            if isinstance(started_at, datetime)
-            else started_at,
+            "started_at": started_at,
             "duration": literal(duration),
             "phase": literal(getattr(script.module, "phase", DEFAULT_PHASE)),
-            "service": literal(self._config.service or None, String),
-            "release": literal(self._config.load_release(), String),
-            "details": literal(None if is_baseline else self._details(), Text),
+            "service": literal(self.config.service or None, String),
+            "release": literal(self.config.load_release(), String),
+            "details": literal(None if is_baseline else self.details(), Text),
         }
         return table.insert().from_select(list(values), select(*values.values()))
 
-    def _undone(self, which: ColumnElement[bool], now: Any) -> Update:
-        return update(self._table).where(which, self._still_applied).values(rolled_back_at=now)
-
-
-def accept_change(
-    connection: Connection, config: MigrationConfig, row: HistoryRow, path: Path
-) -> None:
-    """Store the checksum of an edited file as that of the applied one."""
-    table = history_table(config.history_table)
-    connection.execute(update(table).where(table.c.id == row.id).values(checksum=checksum(path)))
+    def _change(self, revisions: Iterable[str], **values: Any) -> Update:
+        table = self._table
+        which = (table.c.revision.in_(revisions), table.c.rolled_back_at.is_(None))
+        return update(table).where(*which).values(values)

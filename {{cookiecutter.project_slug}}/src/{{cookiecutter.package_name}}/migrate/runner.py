@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from .backfill import has_backfills
 from .before_run import with_way_back
 from .config import MigrationConfig
 from .folder import Folder, name_of, runs_alone
-from .history import HistoryRow, HistoryWriter, accept_change
+from .history import HistoryRow, HistoryWriter
 from .lock import migration_lock
 from .plan import (
+    NOTHING_READ,
     DatabaseState,
     Plan,
     check_contracts_known,
@@ -72,13 +74,14 @@ def downgrade(
     return _Run(engine, config, choose, folder, is_upgrade=False).result()
 
 
+@dataclass
 class _Run:
     """One run, from taking the lock to the result.
 
     Attributes:
+        state: the database as last read.
         done: the migrations that the database has recorded, in order.
         batch: the batch that was run or rolled back.
-        columns: the columns of the history table.
         backup: the backup that was made before, if any.
         baseline: names of migrations that were taken over, when undoing.
         failed: names of the failed migrations.
@@ -87,40 +90,28 @@ class _Run:
         retries: number of retries because a table was locked.
         ahead: migrations that a newer release has applied.
         held: migrations that wait at the gate.
-        phases: the phases of the applied migrations.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        config: MigrationConfig,
-        choose: Choice,
-        folder: Folder | None,
-        *,
-        is_upgrade: bool,
-        allow_changed: bool = False,
-    ) -> None:
-        self.engine = engine
-        self.config = config
-        self.choose = choose
-        self.folder = folder
-        self.is_upgrade = is_upgrade
-        self.allow_changed = allow_changed
-        self.done: list[Script] = []
-        self.batch: int | None = None
-        self.columns: frozenset[str] = frozenset()
-        self.backup: str | None = None
-        self.baseline: tuple[str, ...] = ()
-        self.failed: list[str] = []
-        self.is_kept = False
-        self.waited = 0.0
-        self.retries = 0
-        self.ahead: tuple[HistoryRow, ...] = ()
-        self.held = Held()
-        self.phases: set[str] = set()
+    engine: Engine
+    config: MigrationConfig
+    choose: Choice
+    folder: Folder | None
+    is_upgrade: bool
+    allow_changed: bool = False
+    began: float = field(default_factory=time.perf_counter)
+    state: DatabaseState = NOTHING_READ
+    done: "list[Script]" = field(default_factory=list)
+    batch: int | None = None
+    backup: str | None = None
+    baseline: tuple[str, ...] = ()
+    failed: Sequence[str] = ()
+    is_kept: bool = False
+    waited: float = 0.0
+    retries: int = 0
+    ahead: tuple[HistoryRow, ...] = ()
+    held: Held = field(default_factory=Held)
 
     def result(self) -> MigrationResult:
-        began = time.perf_counter()
         error = None
         try:
             self._run_if_needed()
@@ -133,12 +124,12 @@ class _Run:
             batch=self.batch if self.done else None,
             migrations=tuple(map(name_of, self.done)),
             error=error,
-            duration=time.perf_counter() - began,
+            duration=time.perf_counter() - self.began,
             baseline=self.baseline,
             ahead=tuple(row.name for row in self.ahead),
-            held_back=tuple(map(name_of, self.held.migrations)),
+            held_back=self.held.names,
             held_by=self.held.by,
-            has_backfills=has_backfills(self.phases),
+            has_backfills=has_backfills(row.phase for row in self.state.history),
         )
         self.config.observer.run_finished(result)
         return result
@@ -147,12 +138,11 @@ class _Run:
         check_engine(self.engine, backend.DIALECT, backend.DRIVER)
         folder = self.folder or Folder(self.config)
         # The usual start of a service. It needs neither the lock nor Alembic.
-        state = read_state(self.engine, self.config)
-        self.phases = {row.phase for row in state.history}
-        if self.choose is all_pending and nothing_to_do(folder, state):
+        self._read()
+        if self.choose is all_pending and nothing_to_do(folder, self.state):
             return
         with self._kept_if_it_fails():
-            if self._is_ahead(folder, state):
+            if self._is_ahead(folder):
                 return
             config, began = self.config, time.perf_counter()
             with migration_lock(
@@ -162,6 +152,9 @@ class _Run:
                 with self._kept_if_it_fails():
                     self._run(folder, lock)
 
+    def _read(self) -> None:
+        self.state = read_state(self.engine, self.config)
+
     @contextmanager
     def _kept_if_it_fails(self) -> Iterator[None]:
         """Record in the history if the block fails, or is interrupted or refused.
@@ -169,46 +162,39 @@ class _Run:
         Refusals are recorded only for runs without a chosen migration: a start, or ``migrate
         latest``.
         """
-        began = time.perf_counter()
         try:
             yield
         except KeyboardInterrupt:
             if self.failed:
-                self._keep_failure(self._interrupted(), began)
+                self._keep(RunState.FAILED, self.failed, error=self._interrupted())
             raise
         except ActionableError as error:
             if (self.failed or self.choose is all_pending) and error.code not in NOT_KEPT:
-                self._keep_failure(error, began)
+                self._keep(RunState.FAILED, self.failed, error=error)
             raise
 
-    def _keep_failure(self, error: ActionableError, began: float) -> None:
-        may_alter = bool(self.failed)  # otherwise this process may not have the lock
-        self._keep(RunState.FAILED, self.failed, began, may_alter=may_alter, error=error)
-
-    def _keep(
-        self, state: RunState, names: Sequence[str], began: float, *, may_alter: bool, **what: Any
-    ) -> None:
+    def _keep(self, state: RunState, names: Sequence[str], **what: Any) -> None:
         if not self.is_kept and not self.config.scope.name:  # for tenants see BulkMigration
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - self.began
             run = OtherRun(state, names, seconds, backup=self.backup, **what)
-            keep_run(self.engine, self.config, run, may_alter=may_alter)
+            # A refused run has no names, and perhaps not the lock.
+            keep_run(self.engine, self.config, run, may_alter=bool(names))
         self.is_kept = True
 
-    def _is_ahead(self, folder: Folder, state: DatabaseState) -> bool:
+    def _is_ahead(self, folder: Folder) -> bool:
         """Whether a newer release has applied more; then this release applies nothing."""
-        self.ahead = find_ahead(folder, state) if self.is_upgrade else ()
+        self.ahead = find_ahead(folder, self.state) if self.is_upgrade else ()
         check_contracts_known(self.ahead)
         if self.ahead:
             self.config.observer.schema_ahead([row.with_release for row in self.ahead])
         return bool(self.ahead)
 
     def _run(self, folder: Folder, lock: MigrationLock) -> None:
-        began = time.perf_counter()
         # Another migrator may have changed the database while this one waited.
-        state = read_state(self.engine, self.config)
-        if self._is_ahead(folder, state):
+        self._read()
+        if self._is_ahead(folder):
             return
-        plan = self._settled_plan(folder, state, lock)
+        plan = self._settled_plan(folder, lock)
         if not self.is_upgrade:
             taken_over = (script for script in plan.applied if plan.batch_of(script) is None)
             self.baseline = tuple(map(name_of, taken_over))
@@ -220,12 +206,11 @@ class _Run:
         if self.is_upgrade:
             self._accept_changes(plan, lock)
         if self.held.migrations:
-            names = list(map(name_of, self.held.migrations))
-            self._keep(RunState.HELD_BACK, names, began, may_alter=True, held_by=self.held.by)
+            self._keep(RunState.HELD_BACK, self.held.names, held_by=self.held.by)
 
-    def _settled_plan(self, folder: Folder, state: DatabaseState, lock: MigrationLock) -> Plan:
+    def _settled_plan(self, folder: Folder, lock: MigrationLock) -> Plan:
         """The plan, after history has a row for everything taken over, squashed or replaced."""
-        plan = self._plan(folder, state)
+        plan = make_plan(folder, self.state)
         if self.is_upgrade and not self.allow_changed:
             check_unchanged(plan)
         # A tenant's rows keep their names: changing them one by one would prevent replaying.
@@ -233,9 +218,10 @@ class _Run:
         if not (plan.unrecorded() or plan.gone() or replaced):
             return plan
         self._take_over(plan, lock)
-        return self._plan(folder, read_state(self.engine, self.config))
+        self._read()
+        return make_plan(folder, self.state)
 
-    def _begin(self, plan: Plan, chosen: "list[Script]") -> None:
+    def _begin(self, plan: Plan, chosen: "Sequence[Script]") -> None:
         scope, names = self.config.scope, list(map(name_of, chosen))
         schemas = [scope.name] if scope.tenant else None
         self.backup = self.config.before_run(self.engine, schemas, self._target(plan, chosen))
@@ -243,33 +229,28 @@ class _Run:
             self.batch = plan.batch_of(chosen[0])
         self.config.observer.run_started(names, is_upgrade=self.is_upgrade)
 
-    def _units(self, chosen: "list[Script]") -> "list[list[Script]]":
+    def _units(self, chosen: "Sequence[Script]") -> "Sequence[Sequence[Script]]":
         if chosen and self.is_upgrade and not any(map(runs_alone, chosen)):
             return [chosen]
         return [[script] for script in chosen]
 
-    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "list[Script]":
-        chosen = list(self.choose(plan))
+    def _passing_gate(self, plan: Plan, lock: MigrationLock) -> "Sequence[Script]":
+        chosen = self.choose(plan)
         if self.is_upgrade:
             self.held = pass_gate(self.engine, self.config, plan.folder, chosen, lock)
-        return chosen[: len(chosen) - len(self.held.migrations)]
+        return self.held.before(chosen)
 
     def _target(self, plan: Plan, chosen: "Sequence[Script]") -> str:
         left = chosen if self.is_upgrade else [s for s in plan.applied if s not in chosen]
         return left[-1].revision if left else ""
 
-    def _plan(self, folder: Folder, state: DatabaseState) -> Plan:
-        plan = make_plan(folder, state)
-        self.columns = plan.state.columns
-        return plan
-
-    def _run_unit(self, plan: Plan, unit: "list[Script]", lock: MigrationLock) -> None:
+    def _run_unit(self, plan: Plan, unit: "Sequence[Script]", lock: MigrationLock) -> None:
         retries = self.config.table_lock_retries
         while True:
             attempt = Attempt(self.config, unit, is_upgrade=self.is_upgrade)
             writer = HistoryWriter(
                 self.config,
-                self.columns,
+                self.state.columns,
                 opens_batch=not self.done,
                 details=partial(self._details, attempt.timings),
             )
@@ -295,20 +276,21 @@ class _Run:
                 return
 
     def _take_over(self, plan: Plan, lock: MigrationLock) -> None:
-        writer = HistoryWriter(self.config, self.columns)
+        writer = HistoryWriter(self.config, self.state.columns)
         gone = plan.gone()
         with self._own_transaction(lock) as connection:
-            writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), gone)
+            writer.take_over(connection, plan.unrecorded(), gone)
             replaced = [row for row in plan.state.replaced if row.revision not in gone]
             for one in plan.folder.squashed:
                 rows = [row for row in replaced if row.revision in one.replaces]
-                writer.note_replaced(connection.execute, rows, one.name, one.revision)
+                writer.note_replaced(connection, rows, one.name, one.revision)
 
     def _accept_changes(self, plan: Plan, lock: MigrationLock) -> None:
         if changed := plan.changed():
+            writer = HistoryWriter(self.config, self.state.columns)
             with self._own_transaction(lock) as connection:
                 for row, path in changed:
-                    accept_change(connection, self.config, row, path)
+                    writer.accept_file(connection, row, path)
 
     @contextmanager
     def _own_transaction(self, lock: MigrationLock) -> Iterator[Connection]:
@@ -318,32 +300,26 @@ class _Run:
         ):
             yield connection
 
-    def _note_done(self, unit: "list[Script]", error: BaseException | None = None) -> None:
+    def _note_done(self, unit: "Sequence[Script]", error: BaseException | None = None) -> None:
         """Read the database's record of a unit: only the database knows what was committed."""
         try:
-            state = read_state(self.engine, self.config)
+            self._read()
         except ActionableError as silence:
             raise errors.database_lost(list(map(name_of, unit)), error or silence) from error
-        self.columns = state.columns
-        self.phases = {row.phase for row in state.history}
-        batches = {row.revision: row.batch for row in state.history}
+        rows = self.state.rows
         self.done += [
             script
             for script in unit
-            if script not in self.done and (script.revision in batches) is self.is_upgrade
+            if script not in self.done and (script.revision in rows) is self.is_upgrade
         ]
         if self.is_upgrade and self.done:
-            self.batch = batches.get(self.done[0].revision)
+            first = rows.get(self.done[0].revision)
+            self.batch = first.batch if first else None
 
-    def _check_recorded(self, unit: "list[Script]") -> None:
+    def _check_recorded(self, unit: "Sequence[Script]") -> None:
         if lost := [name_of(script) for script in unit if script not in self.done]:
             in_memory = self.engine.url.database in (None, "", ":memory:")
             raise errors.not_recorded(lost, in_memory)
-
-    def _met_tables(self, error: Exception) -> bool:
-        """Whether it failed because tables existed before any migration was recorded."""
-        is_there = backend.is_there_already(error)
-        return is_there and not read_state(self.engine, self.config).heads
 
     def _failure(self, error: Exception, attempt: Attempt) -> ActionableError:
         failed = attempt.failed(self.done)
@@ -351,7 +327,8 @@ class _Run:
         self.failed = names
         if backend.was_interrupted(error):
             return self._interrupted()
-        if self.is_upgrade and not attempt.left_transaction and self._met_tables(error):
+        is_first = self.is_upgrade and not attempt.left_transaction and not self.state.heads
+        if is_first and backend.is_there_already(error):
             tools = other_tools(self.engine, self.config).values()
             return errors.tables_without_history(names[0], error, tools, self.config.scope.tenant)
         if isinstance(error, ActionableError):

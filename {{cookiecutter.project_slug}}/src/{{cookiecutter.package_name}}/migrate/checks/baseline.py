@@ -116,6 +116,6 @@ def record(
 
     last = plan.applied[-1].revision
     writer = HistoryWriter(config, plan.state.columns)
-    writer.take_over(connection.execute, connection.dialect, plan.unrecorded(), set())
-    writer.note_baseline(connection.execute, last, fingerprint, note)
+    writer.take_over(connection, plan.unrecorded(), set())
+    writer.note_baseline(connection, last, fingerprint, note)
     stamp(connection, plan.folder.directory, last, config)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from .. import errors
 from ..config import MigrationConfig
-from ..folder import Folder, name_of, runs_alone
+from ..folder import Folder, runs_alone
 from ..history import HistoryWriter
 from ..plan import check_contracts_known, find_ahead, make_plan, read_state
 from ..rolling.gate import as_comment, look_at_gate
@@ -36,8 +36,8 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
     plan = make_plan(folder, state)
     chosen = all_pending(plan)
     held = look_at_gate(engine, config, folder, chosen)
-    scripts = chosen[: len(chosen) - len(held.migrations)]
-    waits = as_comment(list(map(name_of, held.migrations)), held.by)
+    scripts = held.before(chosen)
+    waits = as_comment(held.names, held.by)
     check_unchanged(plan)
     if not scripts:
         return waits
@@ -47,8 +47,7 @@ def migration_sql(engine: Engine, config: MigrationConfig) -> str:
         milliseconds = int(config.table_lock_timeout * 1000)
         context.execute(text(f"SET lock_timeout = {milliseconds}"))
         if plan.unrecorded() or plan.gone():
-            takes_over = HistoryWriter(config, plan.state.columns)
-            takes_over.take_over(context.execute, context.dialect, plan.unrecorded(), plan.gone())
+            writer.take_over(context, plan.unrecorded(), plan.gone())
 
     output = io.StringIO()
     try:

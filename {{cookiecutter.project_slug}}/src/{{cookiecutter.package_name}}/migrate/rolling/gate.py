@@ -40,6 +40,15 @@ class Held:
     migrations: "tuple[Script, ...]" = ()
     by: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the migrations."""
+        return tuple(map(name_of, self.migrations))
+
+    def before(self, chosen: "Sequence[Script]") -> "Sequence[Script]":
+        """The migrations of a run that need not wait."""
+        return chosen[: len(chosen) - len(self.migrations)]
+
 
 def hold_back(
     folder: Folder,
@@ -91,8 +100,7 @@ def pass_gate(
     It first looks without blocking registrations: most closed gates stay closed.
     """
     held = look_at_gate(engine, config, folder, chosen)
-    passing = chosen[: len(chosen) - len(held.migrations)]
-    contracts = [script for script in passing if phase_of(script) == CONTRACT]
+    contracts = [script for script in held.before(chosen) if phase_of(script) == CONTRACT]
     if not config.scope.has_gate or not contracts:
         return held
     is_closed = _close_to_newcomers(lock)
@@ -115,13 +123,8 @@ def with_gate(
         return status
     pending = [script for script in folder.chain if name_of(script) in status.pending]
     held = look_at_gate(engine, config, folder, pending)
-    can_run = len(pending) - len(held.migrations)
-    return replace(
-        status,
-        pending=tuple(map(name_of, pending[:can_run])),
-        held_back=tuple(map(name_of, held.migrations)),
-        held_by=held.by,
-    )
+    can_run = tuple(map(name_of, held.before(pending)))
+    return replace(status, pending=can_run, held_back=held.names, held_by=held.by)
 
 
 def as_comment(names: Sequence[str], by: Sequence[str]) -> str:

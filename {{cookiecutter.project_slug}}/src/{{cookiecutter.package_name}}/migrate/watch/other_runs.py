@@ -113,7 +113,7 @@ def _write(connection: Connection, config: MigrationConfig, run: Kept, *, may_al
     if not columns:  # nothing was ever applied here, and such a run creates no table
         return
     if may_alter:
-        HistoryWriter(config, columns).bring_table_forward(connection.execute, connection.dialect)
+        HistoryWriter(config, columns).bring_table_forward(connection)
     elif "other_runs" not in columns:
         return
     table = history_table(config.history_table)
