@@ -2,8 +2,8 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -106,11 +106,9 @@ def bare(engine: Engine) -> Engine:
     return Engine(engine.pool, engine.dialect, engine.url)
 
 
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine) -> AbstractContextManager[Connection]:
     """A connection that commits at the end of the block; on SQLite, each statement."""
-    with bare(engine).begin() as connection:
-        yield connection
+    return bare(engine).begin()
 
 
 def driver_connection(connection: Connection) -> Any:

@@ -1,8 +1,8 @@
 """PostgreSQL, through psycopg 3."""
 
 from . import backup, snapshot
-from .chunk import chunk
 from .connection import (
+    chunk,
     column_names,
     ended_transaction,
     explain,

@@ -59,9 +59,7 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
         ActionableError: database-away, database-refuses, transaction-begun.
     """
     try:
-        with bare(engine).connect() as connection:
-            _refuse_begun(connection)
-            connection.execution_options(isolation_level="READ COMMITTED")
+        with _connected(bare(engine)) as connection:
             if scope is not None:
                 scope.enter(connection)
             yield connection
@@ -183,9 +181,7 @@ def migrating(
         ActionableError: transaction-begun.
     """
     own = bare(engine)
-    with own.connect() as connection:
-        _refuse_begun(connection)
-        connection.execution_options(isolation_level="READ COMMITTED")
+    with _connected(own) as connection:
 
         def begun(connection: Connection) -> None:
             if not in_autocommit(connection):
@@ -212,16 +208,37 @@ def migrating(
             _forget(connection)
 
 
+@contextmanager
+def chunk(
+    engine: Engine, config: MigrationConfig, before_commit: Callable[[], None]
+) -> Iterator[Connection]:
+    """The transaction of one chunk of a backfill.
+
+    It waits for a locked row no longer than for a table's lock.
+
+    Args:
+        before_commit: called before the commit; if it raises, nothing is committed.
+
+    Raises:
+        ActionableError: transaction-begun.
+    """
+    with migrating(engine, config, before_commit) as connection, connection.begin():
+        yield connection
+
+
 def _prepare(connection: Connection, config: MigrationConfig) -> None:
     milliseconds = int(config.table_lock_timeout * 1000)
     connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
     connection.execute(select(func.set_config("application_name", my_name(), True)))
 
 
-def _refuse_begun(connection: Connection) -> None:
-    # A "connect" listener of the caller can have begun it.
-    if driver_connection(connection).info.transaction_status != TransactionStatus.IDLE:
-        raise errors.transaction_begun()
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        # A "connect" listener of the caller can have begun a transaction.
+        if driver_connection(connection).info.transaction_status != TransactionStatus.IDLE:
+            raise errors.transaction_begun()
+        yield connection.execution_options(isolation_level="READ COMMITTED")
 
 
 class _StatementsAlone:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC
 from select import select as wait_for
+from typing import Any
 from zlib import crc32
 
 import psycopg
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, Executable, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...config import MigrationConfig
@@ -99,12 +100,7 @@ class Lock:
         return True
 
     def close_gate(self) -> bool:
-        assert self._session is not None
-        try:
-            taken = select(func.pg_try_advisory_xact_lock(*GATE_KEY))
-            return bool(self._session.scalar(taken))
-        except SQLAlchemyError as error:
-            raise errors.lock_lost() from error
+        return bool(self._ask(select(func.pg_try_advisory_xact_lock(*GATE_KEY))))
 
     def release(self) -> None:
         if self._session is not None:
@@ -115,9 +111,12 @@ class Lock:
             session.close()
 
     def verify(self) -> None:
+        self._ask(text("SHOW transaction_isolation"))
+
+    def _ask(self, query: Executable) -> Any:
         assert self._session is not None
         try:
-            self._session.exec_driver_sql("SHOW transaction_isolation")
+            return self._session.scalar(query)
         except SQLAlchemyError as error:
             raise errors.lock_lost() from error
 

@@ -1,8 +1,8 @@
 """SQLite, through the driver of Python's standard library."""
 
 from . import backup, snapshot
-from .chunk import chunk
 from .connection import (
+    chunk,
     column_names,
     ended_transaction,
     explain,

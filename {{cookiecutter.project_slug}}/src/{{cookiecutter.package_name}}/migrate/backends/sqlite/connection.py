@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -38,8 +38,7 @@ def reading(engine: Engine, scope: Scope | None = None) -> Iterator[Connection]:
         ActionableError: database-away, database-refuses, transaction-begun.
     """
     try:
-        with bare(engine).connect() as connection:
-            _refuse_begun(connection)
+        with _connected(engine) as connection:
             yield connection
     except SQLAlchemyError as error:
         raise explain(engine, error) from error
@@ -115,17 +114,32 @@ def migrating(
     Raises:
         ActionableError: transaction-begun.
     """
-    with bare(engine).connect() as connection:
-        _refuse_begun(connection)
-        with _prepared(connection, config):
-            event.listen(connection, "begin", begin_immediate)
-            event.listen(connection, "commit", lambda _: before_commit())
-            yield connection
+    with _connected(engine) as connection, _prepared(connection, config):
+        event.listen(connection, "begin", begin_immediate)
+        event.listen(connection, "commit", lambda _: before_commit())
+        yield connection
+
+
+@contextmanager
+def chunk(
+    engine: Engine, _config: MigrationConfig, before_commit: Callable[[], None]
+) -> Iterator[Connection]:
+    """The transaction of one chunk of a backfill.
+
+    It has the write lock from its start. Foreign keys are checked as usual.
+
+    Args:
+        before_commit: called before the commit; if it raises, nothing is committed.
+    """
+    with bare(engine).connect() as connection, connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+        before_commit()
 
 
 @contextmanager
 def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]:
-    raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+    raw: sqlite3.Connection = driver_connection(connection)
     level, raw.isolation_level = raw.isolation_level, None
     foreign_keys = raw.execute("PRAGMA foreign_keys").fetchone()[0]
     timeout = raw.execute("PRAGMA busy_timeout").fetchone()[0]
@@ -146,15 +160,18 @@ def _prepared(connection: Connection, config: MigrationConfig) -> Iterator[None]
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock, unless each statement is committed by itself."""
     if not in_autocommit(connection):
-        raw = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+        raw: sqlite3.Connection = driver_connection(connection)
         raw.isolation_level = None  # leaving an autocommit block sets the driver's own mode again
         raw.execute("BEGIN IMMEDIATE")
 
 
-def _refuse_begun(connection: Connection) -> None:
-    # It can have begun if all share one connection (StaticPool), or by a "connect" listener.
-    if driver_connection(connection).in_transaction:
-        raise errors.transaction_begun()
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    with bare(engine).connect() as connection:
+        # It can have begun if all share one connection (StaticPool), or by a "connect" listener.
+        if driver_connection(connection).in_transaction:
+            raise errors.transaction_begun()
+        yield connection
 
 
 @contextmanager
