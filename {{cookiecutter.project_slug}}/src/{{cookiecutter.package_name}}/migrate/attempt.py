@@ -10,7 +10,7 @@ from . import errors
 from .backends import backend
 from .backends.common import MigrationLock, in_autocommit
 from .config import MigrationConfig
-from .folder import name_of
+from .folder import name_of, runs_in_transaction
 from .history import HistoryWriter
 from .plan import Plan
 from .snapshots import FingerprintWriter
@@ -83,7 +83,7 @@ class Attempt:
         def run(**arguments: object) -> None:
             began = time.perf_counter()
             self._current = script
-            if getattr(module, "transaction", True) is False:
+            if not runs_in_transaction(module):
                 self.left_transaction = "It runs outside a transaction"
             observer.migration_started(name, is_upgrade=self._is_upgrade)
             writer.start_watch()
@@ -109,10 +109,8 @@ class Attempt:
         event.listen(connection, "commit", self._ended_transaction)
         event.listen(connection, "rollback", self._ended_transaction)
         # Also before each statement: the driver begins the next transaction with it.
-        for moment in ("before_cursor_execute", "after_cursor_execute"):
-            event.listen(
-                connection, moment, lambda connection, *_: self._look_at_transaction(connection)
-            )
+        event.listen(connection, "before_cursor_execute", self._look_at_transaction)
+        event.listen(connection, "after_cursor_execute", self._look_at_transaction)
         event.listen(connection, "before_cursor_execute", self._statement_begins)
         event.listen(connection, "after_cursor_execute", self._statement_ended)
 
@@ -126,10 +124,10 @@ class Attempt:
             self.timings.add(statement, seconds, rows)
             self._config.observer.statement_finished(statement, seconds, rows)
 
-    def _look_at_transaction(self, connection: Connection) -> None:
+    def _look_at_transaction(self, connection: Connection, *_: object) -> None:
         if in_autocommit(connection) or backend.ended_transaction(connection):
             self._ended_transaction(connection)
 
-    def _ended_transaction(self, _connection: Connection) -> None:
+    def _ended_transaction(self, _: object) -> None:
         if self._in_body and self.left_transaction is None:
             self.left_transaction = "It ended its own transaction"

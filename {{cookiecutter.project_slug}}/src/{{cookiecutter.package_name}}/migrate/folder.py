@@ -8,6 +8,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,17 @@ BACKFILL = "backfill"
 CONTRACT = "contract"
 PHASES = (DEFAULT_PHASE, BACKFILL, CONTRACT)
 SCHEMAS = ("tenants", "shared", "all")
+# The values of a module's attributes; the first is the default.
+_KNOWN: dict[str, Sequence[Any]] = {
+    "phase": PHASES,
+    "schemas": SCHEMAS,
+    "transaction": (True, False),
+}
+_NOT_PLAIN = (
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+)
 
 NAME_LENGTH = 100  # leaves room for the number in a file name and in migration_history
 _NAME = re.compile(r"^[a-z0-9]+(_[a-z0-9]+)*$")
@@ -163,13 +175,18 @@ def is_called(script: "Script", name: str) -> bool:
     return name in {stem, f"{stem}.py", script.revision}
 
 
+def runs_in_transaction(module: Any) -> bool:
+    """Whether a migration's body runs in a transaction: it has no ``transaction = False``."""
+    return getattr(module, "transaction", True) is not False
+
+
 def runs_alone(script: "Script") -> bool:
     """Whether the migration cannot share a transaction with others.
 
     It has ``transaction = False``, or leaves its transaction by Alembic's ``autocommit_block``,
     which commits everything before it.
     """
-    if getattr(script.module, "transaction", True) is False:
+    if not runs_in_transaction(script.module):
         return True
     text = Path(script.path).read_bytes()
     return b"autocommit_block" in text and any(
@@ -186,28 +203,18 @@ def honour_attributes(module: Any) -> None:
     """
     for name in ("upgrade", "downgrade"):
         body = with_progress(module, name, getattr(module, name))
-        if getattr(module, "transaction", True) is False:
-            body = _outside_transaction(body)
-        setattr(module, name, _where_it_belongs(body, getattr(module, "schemas", None)))
+        setattr(module, name, _as_declared(module, body))
 
 
-def _outside_transaction(body: Callable[..., None]) -> Callable[..., None]:
+def _as_declared(module: Any, body: Callable[..., None]) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
-        from .alembic_bridge import outside_transaction
+        from .alembic_bridge import current_scope, outside_transaction
 
-        with outside_transaction():
-            body(**arguments)
-
-    return run
-
-
-def _where_it_belongs(body: Callable[..., None], schemas: str | None) -> Callable[..., None]:
-    # Every schema has the whole chain of revisions, so that a revision means the same
-    # everywhere; in other schemas the body is skipped.
-    def run(**arguments: Any) -> None:
-        from .alembic_bridge import current_scope
-
-        if current_scope().runs(schemas):
+        # Every schema has the whole chain of revisions, so that a revision means the same
+        # everywhere; in other schemas the body is skipped.
+        if not current_scope().runs(getattr(module, "schemas", None)):
+            return
+        with nullcontext() if runs_in_transaction(module) else outside_transaction():
             body(**arguments)
 
     return run
@@ -239,14 +246,7 @@ def _check_module(path: Path, module: ModuleType) -> None:
             raise errors.attribute_missing(path, attribute)
     for name in ("upgrade", "downgrade"):
         body = getattr(module, name)
-        if not callable(body) or any(
-            is_so(body)
-            for is_so in (
-                inspect.iscoroutinefunction,
-                inspect.isgeneratorfunction,
-                inspect.isasyncgenfunction,
-            )
-        ):
+        if not callable(body) or any(is_so(body) for is_so in _NOT_PLAIN):
             raise errors.body_is_not_plain(path, name)
     revision = module.revision
     if not isinstance(revision, str) or not 0 < len(revision) <= REVISION_LENGTH:
@@ -254,16 +254,11 @@ def _check_module(path: Path, module: ModuleType) -> None:
     if hasattr(module, "replaces") and read_squashed(path) is None:
         written = f"replaces = (…, {revision!r})"
         raise errors.attribute_unknown(path, "replaces", module.replaces, written)
-    for attribute, known in (
-        ("phase", PHASES),
-        ("schemas", SCHEMAS),
-        ("transaction", (True, False)),
-    ):
+    for attribute, known in _KNOWN.items():
         value = getattr(module, attribute, known[0])
         if value not in known:
-            raise errors.attribute_unknown(
-                path, attribute, value, " or ".join(f"{attribute} = {one!r}" for one in known)
-            )
+            written = " or ".join(f"{attribute} = {one!r}" for one in known)
+            raise errors.attribute_unknown(path, attribute, value, written)
     check_backfill(path, module)
 
 
@@ -271,9 +266,8 @@ def _check_unique(scripts: "Sequence[Script]") -> None:
     seen: dict[str, Script] = {}
     for script in scripts:
         if other := seen.get(script.revision):
-            raise errors.revision_taken(
-                name_of(other), name_of(script), script.revision, Path(script.path)
-            )
+            names = name_of(other), name_of(script)
+            raise errors.revision_taken(*names, script.revision, Path(script.path))
         seen[script.revision] = script
 
 
@@ -287,6 +281,5 @@ def _check_parents(scripts: "Sequence[Script]") -> None:
         for attribute in ("down_revision", "depends_on"):
             for parent in to_tuple(getattr(script.module, attribute, None), default=()):
                 if parent not in known:
-                    raise errors.parent_missing(
-                        name_of(script), attribute, parent, Path(script.path).parent
-                    )
+                    name, folder = name_of(script), Path(script.path).parent
+                    raise errors.parent_missing(name, attribute, parent, folder)
