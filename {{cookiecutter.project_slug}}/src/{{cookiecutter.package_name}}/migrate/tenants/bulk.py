@@ -74,28 +74,23 @@ class TenantResult:
 OnResult = Callable[[TenantResult, int], None]
 
 
+@dataclass
 class BulkMigration:
     """Migrates many tenants to one revision."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        config: MigrationConfig,
-        folder: Folder,
-        target: str | None,
-        *,
-        is_upgrade: bool,
-    ) -> None:
-        self.engine = engine
-        self.config = config
-        self.folder = folder
-        self.target = target
-        self.is_upgrade = is_upgrade
-        self.chain = folder.chain
+    engine: Engine
+    config: MigrationConfig
+    folder: Folder
+    target: str | None
+    is_upgrade: bool
+
+    def __post_init__(self) -> None:
+        self.chain = self.folder.chain
         revisions = [script.revision for script in self.chain]
-        self.wanted = revisions[: revisions.index(target) + 1] if target else []
+        self.wanted = revisions[: revisions.index(self.target) + 1] if self.target else []
         self.unwanted = revisions[len(self.wanted) :]
-        self.backfills = TenantBackfills(self.chain, config.service, is_upgrade=is_upgrade)
+        service = self.config.service
+        self.backfills = TenantBackfills(self.chain, service, is_upgrade=self.is_upgrade)
         self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
