@@ -1,7 +1,7 @@
 """The database of this engine. The rest of the engine names no database.
 
-There is one package for each database, with the same names in each; the answers to the template
-keep one of them:
+There is one package for each database; the answers to the template keep one of them. ``backend``
+has its names, which are the same for every database:
 
 - ``DRIVER``: the driver part of its URLs.
 - ``SCHEMA``: the default schema.
@@ -23,6 +23,6 @@ keep one of them:
 ``results``. Imported by: the engine's other modules.
 """
 
-from . import {{ cookiecutter.__backend }} as backend
+from . import backend
 
 __all__ = ["backend"]

@@ -2,7 +2,6 @@
 
 import os
 import platform
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,8 +13,6 @@ from ..results import LockHolder
 
 if TYPE_CHECKING:
     from alembic.operations import ops
-
-Body = Callable[..., None]
 
 
 @dataclass(frozen=True)

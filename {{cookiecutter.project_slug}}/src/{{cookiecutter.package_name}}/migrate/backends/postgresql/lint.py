@@ -432,7 +432,6 @@ _WIDTHS: tuple[tuple[str, ...], ...] = (
     ("real", "double precision"),
     ("json", "jsonb"),
 )
-_SIZED = re.compile(r"(character varying|character|bit varying|bit|numeric|time|timestamp)\b")
 
 
 def fits(old: Thing, new: Thing) -> bool:
