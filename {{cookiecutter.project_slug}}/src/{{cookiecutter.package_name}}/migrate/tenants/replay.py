@@ -5,6 +5,7 @@ with one round trip to the server.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,56 +26,49 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 
+@dataclass
 class Replay:
     """The statements for each tenant: the recorded ones, and the engine's own before and after.
 
     They are plain statements, each by itself, so that Citus sees them all.
 
-    Args:
+    Attributes:
         scripts: the recorded migrations, in the order in which they ran.
         start: the tenant's revision before.
         target: its revision afterwards.
         citus: whether schemas can be distributed over machines.
         dialect: of the engine after it has connected, with the server's version.
         backfills: those of the chain.
-
-    Attributes:
         names: of the migrations.
         is_new: whether the tenant's schema is created.
     """
 
-    def __init__(
-        self,
-        config: MigrationConfig,
-        recording: Recording,
-        scripts: "Sequence[Script]",
-        *,
-        start: str | None,
-        target: str | None,
-        is_upgrade: bool,
-        citus: bool,
-        dialect: Dialect,
-        backfills: TenantBackfills,
-    ) -> None:
-        self.names = tuple(map(name_of, scripts))
-        self.is_new = start is None
-        self._config = config
-        self._target = target
-        self._citus = citus
-        self._dialect = dialect
-        self._backfills = backfills
+    config: MigrationConfig
+    recording: Recording
+    scripts: "Sequence[Script]"
+    _: KW_ONLY
+    start: str | None
+    target: str | None
+    is_upgrade: bool
+    citus: bool
+    dialect: Dialect
+    backfills: TenantBackfills
+
+    def __post_init__(self) -> None:
+        self.names = tuple(map(name_of, self.scripts))
+        self.is_new = self.start is None
         # Applying is one transaction; undoing is one for each migration.
-        revisions = [script.revision for script in scripts]
-        starts = [start] if is_upgrade else revisions
-        ends = revisions[-1:] if is_upgrade else [*revisions[1:], target]
-        self._recorded = list(zip(starts, recording.transactions, ends, strict=True))
-        self._after = [_durations(config, scripts)] if is_upgrade else []
+        revisions = [script.revision for script in self.scripts]
+        starts = [self.start] if self.is_upgrade else revisions
+        ends = revisions[-1:] if self.is_upgrade else [*revisions[1:], self.target]
+        self._recorded = list(zip(starts, self.recording.transactions, ends, strict=True))
+        self._after = [_durations(self.config, self.scripts)] if self.is_upgrade else []
 
     def transactions(self, tenant: str) -> "Iterator[list[Statement]]":
         """The statements of one tenant, transaction by transaction."""
-        schema, config = schema_of(tenant), self._config
-        grant = grant_role(schema, self._dialect) if config.tenant_roles else None
-        create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self._citus)
+        schema, config = schema_of(tenant), self.config
+        grant = grant_role(schema, self.dialect) if config.tenant_roles else None
+        create = create_schema(schema, owned=config.tenant_roles, grant=grant, citus=self.citus)
         enter = [*map(Statement, enter_schema(schema, role=config.tenant_roles))]
         now = datetime.now(UTC)
         for start, recorded, end in self._recorded:
@@ -85,7 +79,7 @@ class Replay:
                 Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
                 _must_lock(schema),
                 must_have(tenant),
-                *self._backfills.begin(tenant),
+                *self.backfills.begin(tenant),
                 *map(Statement, create if self.is_new else ()),
                 *enter,
                 *([] if start is None else [_must_be_at(start, config)]),
@@ -93,10 +87,10 @@ class Replay:
                 *self._after,
                 _must_be_at(end, config),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
-                follow_schema(tenant, end, self._target),
+                follow_schema(tenant, end, self.target),
                 *(
-                    [self._backfills.follow(tenant, end, is_new=self.is_new)]
-                    if self._backfills
+                    [self.backfills.follow(tenant, end, is_new=self.is_new)]
+                    if self.backfills
                     else []
                 ),
             ]

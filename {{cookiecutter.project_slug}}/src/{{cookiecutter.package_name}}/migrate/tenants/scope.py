@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import KW_ONLY, dataclass, field
 
 from psycopg.errors import DuplicateObject, UndefinedObject, UniqueViolation
 from sqlalchemy import Connection, Dialect, MetaData, text
@@ -109,7 +108,6 @@ class SharedScope(Scope):
         self.enter(connection)
 
 
-@dataclass(eq=False)
 class TenantScope(Scope):
     """One tenant's schema. The registry's row changes in the transactions of its migrations.
 
@@ -133,21 +131,31 @@ class TenantScope(Scope):
     shared_schema = SHARED_SCHEMA
     has_gate = False  # the tenants follow the shared schema
 
-    tenant: str
-    target: str | None
-    _: KW_ONLY
-    display_name: str | None = None
-    role: bool = False
-    version_table: str = "alembic_version"
-    known_revisions: Collection[str] | None = None
-    recording: Recording | None = None
-    status_when_not_at_target: TenantStatus | None = None
-    backfills: TenantBackfills | None = None
-    is_new: bool = field(default=False, init=False)
-    has_begun: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        self.name = schema_of(self.tenant)
+    def __init__(
+        self,
+        tenant: str,
+        target: str | None,
+        *,
+        display_name: str | None = None,
+        role: bool = False,
+        version_table: str = "alembic_version",
+        known_revisions: Collection[str] | None = None,
+        recording: Recording | None = None,
+        status_when_not_at_target: TenantStatus | None = None,
+        backfills: TenantBackfills | None = None,
+    ) -> None:
+        self.tenant: str = tenant
+        self.name = schema_of(tenant)
+        self.target = target
+        self.display_name = display_name
+        self.role = role
+        self.version_table = version_table
+        self.known_revisions = known_revisions
+        self.recording = recording
+        self.status_when_not_at_target = status_when_not_at_target
+        self.backfills = backfills
+        self.is_new = False
+        self.has_begun = False
 
     @property
     def fills(self) -> Fills:
