@@ -79,6 +79,7 @@ class _Run:
     """One run, from taking the lock to the result.
 
     Attributes:
+        began: its start, by ``time.perf_counter``.
         state: the database as last read.
         done: the migrations that the database has recorded, in order.
         batch: the batch that was run or rolled back.

@@ -50,32 +50,6 @@ class Held:
         return chosen[: len(chosen) - len(self.migrations)]
 
 
-def hold_back(
-    folder: Folder,
-    chosen: "Sequence[Script]",
-    instances: Sequence[Instance],
-    unfinished: Sequence[str] = (),
-) -> Held:
-    """The migrations of a run that must wait for instances to end and backfills to finish.
-
-    Args:
-        unfinished: applied backfills, in words; those that the run itself applies are added.
-    """
-    backfills = list(unfinished)
-    for place, script in enumerate(chosen):
-        backfill = backfill_of(script.module)
-        if backfill and folder.config.awaits_backfills:
-            backfills.append(
-                str(BackfillProgress(name_of(script), script.revision, backfill.table))
-            )
-        if phase_of(script) != CONTRACT:
-            continue
-        lacking = [str(one) for one in instances if not _has(folder, one, script)]
-        if by := backfills + lacking:
-            return Held(tuple(chosen[place:]), tuple(by))
-    return Held()
-
-
 def look_at_gate(
     engine: Engine, config: MigrationConfig, folder: Folder, chosen: "Sequence[Script]"
 ) -> Held:
@@ -85,7 +59,7 @@ def look_at_gate(
     living: list[Instance] = []
     if not config.force_contracts:
         living = [one for one in read_instances(engine, config) if not one.is_gone]
-    return hold_back(folder, chosen, living, _unfinished(engine, config, folder, chosen))
+    return _hold_back(engine, config, folder, chosen, living)
 
 
 def pass_gate(
@@ -111,8 +85,7 @@ def pass_gate(
     # An instance that wakes up finds its row, or must register again, which it cannot do now. So
     # every instance with a row counts, even if its last beat is old.
     remove_gone(engine, config)
-    instances = read_instances(engine, config)
-    return hold_back(folder, chosen, instances, _unfinished(engine, config, folder, chosen))
+    return _hold_back(engine, config, folder, chosen, read_instances(engine, config))
 
 
 def with_gate(
@@ -130,6 +103,32 @@ def with_gate(
 def as_comment(names: Sequence[str], by: Sequence[str]) -> str:
     """The waiting migrations as a comment of SQL; empty if none wait."""
     return f"-- Held back: {', '.join(names)}, by {'; '.join(by)}\n" if names else ""
+
+
+def _hold_back(
+    engine: Engine,
+    config: MigrationConfig,
+    folder: Folder,
+    chosen: "Sequence[Script]",
+    instances: Sequence[Instance],
+) -> Held:
+    """The migrations of a run that must wait for instances to end and backfills to finish.
+
+    Backfills that the run itself applies are unfinished too.
+    """
+    backfills = _unfinished(engine, config, folder, chosen)
+    for place, script in enumerate(chosen):
+        backfill = backfill_of(script.module)
+        if backfill and config.awaits_backfills:
+            backfills.append(
+                str(BackfillProgress(name_of(script), script.revision, backfill.table))
+            )
+        if phase_of(script) != CONTRACT:
+            continue
+        lacking = [str(one) for one in instances if not _has(folder, one, script)]
+        if by := backfills + lacking:
+            return Held(tuple(chosen[place:]), tuple(by))
+    return Held()
 
 
 def _unfinished(
