@@ -20,7 +20,6 @@ _LEFT_BEHIND = text(
     r" WHERE rolname = current_user AND datname ~ '^scratch_\d+_[0-9a-f]{8}$'"
     " AND split_part(datname, '_', 2)::bigint < extract(epoch FROM now()) - 86400"
 )
-_INSUFFICIENT_PRIVILEGE = "42501"
 
 
 @contextmanager
@@ -78,7 +77,7 @@ def _create(engine: Engine) -> tuple[str, dict[str, Any]]:
             info = driver_connection(connection).info
             how = {**info.get_parameters(), "password": info.password, "dbname": name}
     except SQLAlchemyError as error:
-        if getattr(getattr(error, "orig", None), "sqlstate", None) == _INSUFFICIENT_PRIVILEGE:
+        if isinstance(getattr(error, "orig", None), psycopg.errors.InsufficientPrivilege):
             raise errors.no_scratch_database(error) from error
         raise explain(engine, error) from error
     # Prepared statements do not survive PgBouncer's transaction mode.
