@@ -50,7 +50,7 @@ def test_the_routes_are_built_before_the_first_request(
     built: list[object] = []
     build = TypeAdapter.__init__
 
-    def note(self: "TypeAdapter[Any]", type_: object, **options: Any) -> None:
+    def note(self: "TypeAdapter[Any]", type_: Any, **options: Any) -> None:
         built.append(type_)
         build(self, type_, **options)
 
