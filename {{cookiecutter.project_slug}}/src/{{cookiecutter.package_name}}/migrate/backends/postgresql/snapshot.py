@@ -243,9 +243,7 @@ def _values(
 
 
 @contextmanager
-def _plain_settings(
-    connection: Connection, values: dict[str, Any]
-) -> Iterator[tuple[bool, ...]]:
+def _plain_settings(connection: Connection, values: dict[str, Any]) -> Iterator[tuple[bool, ...]]:
     """Settings inside the block; after it, or after a failure in it, the transaction goes on.
 
     Yields which conditions of the query's parts are true.
