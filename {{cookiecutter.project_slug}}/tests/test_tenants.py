@@ -101,6 +101,14 @@ def test_an_invalid_tenant_id_is_refused(client: TestClient, tenant: str) -> Non
     assert "cannot be the id of a tenant" in answer.text
 
 
+def test_control_characters_are_refused_before_the_database_sees_them(client: TestClient) -> None:
+    for path in ("/tenants?after=%00", "/operations/tenants?after=a%00"):
+        assert client.get(path, headers=KEY).status_code == 422
+    new = {"id": "initech", "name": "Initech\0"}
+    assert client.post("/tenants", json=new, headers=KEY).status_code == 422
+    assert client.get("/tenants/%00", headers=KEY).status_code == 404
+
+
 def test_the_tenant_header_selects_the_tenant_and_is_validated(client: Client) -> None:
     client.state.settings = client.state.settings.model_copy(update={"tenant_from_host": False})
     login = {"email": "a@example.com", "password": "a long enough password"}

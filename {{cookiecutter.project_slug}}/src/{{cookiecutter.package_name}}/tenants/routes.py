@@ -1,8 +1,6 @@
 """Routes for administrators to create, list and remove tenants."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Request, Response, status
 
 from ..database.backend import for_migrations
 from ..database.tenant_errors import tenant_unknown
@@ -16,7 +14,7 @@ from ..migrate import (
 from ..migrate.tenants import find_tenant, schema_of
 from ..migrations import config_for
 from ..web.admin_key import AdminDep
-from ..web.pagination import Limit, Page
+from ..web.pagination import After, Limit, Page
 from ..web.problem_details import responses
 from .schemas import NewTenant, TenantDetails
 
@@ -54,7 +52,7 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
 @router.get("")
 def read_tenants(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[TenantDetails]:
     """Tenants by id, in pages."""
