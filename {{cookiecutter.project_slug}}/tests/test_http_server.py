@@ -15,7 +15,6 @@ import uvicorn
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import http_server
 
-
 WHOLE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -174,7 +173,9 @@ def test_a_body_may_be_larger_than_a_head(impatient: tuple[Any, Any]) -> None:
     body = b"x" * 100_000
     with socket.create_connection(impatient[1]) as client:
         client.settimeout(60)
-        client.sendall(b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body)
+        client.sendall(
+            b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body
+        )
         assert _received(client).startswith(b"HTTP/1.1 422")
 
 

@@ -47,7 +47,8 @@ def test_a_weak_password_is_refused(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "password", ["correct horse battery", "x7#Kq92!", "пароль из слов", "x7#Kq92!" * 5, "ä1b2c3d4" * 128]
+    "password",
+    ["correct horse battery", "x7#Kq92!", "пароль из слов", "x7#Kq92!" * 5, "ä1b2c3d4" * 128],
 )
 def test_a_strong_password_is_accepted_and_its_hash_matches(password: str) -> None:
     passwords = Passwords(4)

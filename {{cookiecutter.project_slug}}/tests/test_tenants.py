@@ -25,10 +25,10 @@ from {{ cookiecutter.package_name }}.database.tenant_session import TenantSessio
 from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.migrate.tenants import (
     drop_tenant,
+    list_tenants,
     make_tenant_roles,
     run_tenant_migrations,
     tenants_without_role,
-    list_tenants,
 )
 from {{ cookiecutter.package_name }}.settings import Settings
 

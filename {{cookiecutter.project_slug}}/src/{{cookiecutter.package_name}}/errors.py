@@ -77,6 +77,4 @@ class HttpError(ActionableError):
     def from_error(cls, error: ActionableError, status: int) -> Self:
         """The same error as the answer to a request."""
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
-        return cls(
-            status, error.code, error.problem, error.impact, error.solution, headers=headers
-        )
+        return cls(status, error.code, error.problem, error.impact, error.solution, headers=headers)

@@ -30,7 +30,9 @@ class WebSettings(BasePart):
         "commas: 10.0.0.0/8",
     )
     max_body_bytes: int = Field(
-        1_048_576, ge=1, description="Largest request body, bytes. Forms without files: at most 65536."
+        1_048_576,
+        ge=1,
+        description="Largest request body, bytes. Forms without files: at most 65536.",
     )
     max_waiting_requests: int = Field(
         1000,

@@ -11,9 +11,7 @@ class NewTenant(BaseModel):
     """A tenant to create."""
 
     id: str = Field(examples=["acme"], description="Letters a-z, digits and underscores.")
-    name: str | None = Field(
-        None, max_length=255, pattern=PLAIN, examples=["Acme Inc."]
-    )
+    name: str | None = Field(None, max_length=255, pattern=PLAIN, examples=["Acme Inc."])
 
 
 class TenantDetails(BaseModel):

@@ -16,7 +16,7 @@ _ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
 def read_cookies_in_linear_time() -> None:
     """Replace Python's function if it is the slow one."""
     if sys.version_info < CURED_FROM:
-        http.cookies._unquote = unquote  # type: ignore[attr-defined]
+        http.cookies._unquote = unquote  # type: ignore[assignment]
 
 
 def unquote(value: str) -> str:

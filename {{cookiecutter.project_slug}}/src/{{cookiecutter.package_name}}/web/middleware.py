@@ -125,7 +125,9 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not any(name in _OF_A_BODY for name, _ in scope["headers"]):
             await self.app(scope, receive, send)
-        elif any(name == b"content-type" and _FORM in value.lower() for name, value in scope["headers"]):
+        elif any(
+            name == b"content-type" and _FORM in value.lower() for name, value in scope["headers"]
+        ):
             await self.form_limited(scope, receive, send)
         else:
             await self.limited(scope, receive, send)
