@@ -20,7 +20,6 @@ pytestmark = pytest.mark.thorough
 HEAD = b"POST /auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
 WHOLE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-ERRORS = b"GET /errors HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
@@ -33,7 +32,6 @@ LARGE = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         pytest.param(HEAD + BODY, 20, id="half a body"),
         pytest.param(WHOLE + HEAD, 20, id="half a second head"),
         pytest.param(LARGE * 90, 5, id="never reads"),
-        pytest.param(ERRORS * 50, 5, id="never reads the end"),
     ],
 )
 def test_a_stalled_client_is_disconnected_and_others_are_served(
