@@ -1,17 +1,21 @@
 """The HTTP server closes the connections of clients that do not go on, and ends in time."""
 
+import contextlib
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import uvicorn
 
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import http_server
+
+WHOLE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
@@ -153,6 +157,71 @@ def test_the_server_accepts_clients_that_connect_at_once_in_a_few_turns_of_its_e
     for client in clients:
         client.close()
     assert accepted[-1] < 16
+
+
+def test_the_server_closes_the_connection_of_a_client_that_leaves_the_end_of_an_answer(
+    impatient: tuple[Any, Any],
+) -> None:
+    # uvicorn pauses if 64 kB wait for the client, and closes a connection when nothing waits.
+    server, address = impatient
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(WHOLE)
+        assert _received(client).startswith(b"HTTP/1.1 200")
+        (connection,) = server.server_state.connections
+        connection.transport = waiting = Mock(wraps=connection.transport)
+        waiting.get_write_buffer_size.side_effect = lambda: 1
+        waiting.close.side_effect = lambda: None
+        assert _received(client) == b""
+
+
+@pytest.mark.parametrize("part", [b"X-Long: " + b"x" * 60_000, b"X: y\r\n" * 10_000])
+def test_a_head_that_is_too_large_is_refused_before_its_end(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config.http, "patience", 600.0)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + part)
+        assert _received(client).startswith(b"HTTP/1.1 431")
+
+
+def test_headers_after_a_body_in_chunks_have_the_same_limit(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config.http, "patience", 600.0)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        head = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with contextlib.suppress(OSError):
+            client.sendall(head + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 10_000)
+        assert _received(client) == b""
+
+
+def test_a_body_may_be_larger_than_a_head(impatient: tuple[Any, Any]) -> None:
+    body = b"x" * 100_000
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        client.sendall(
+            b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body
+        )
+        assert _received(client).startswith(b"HTTP/1.1 422")
+
+
+@pytest.mark.parametrize(("requests", "are_answered"), [(100, True), (1000, False)])
+def test_a_client_may_send_a_limited_number_of_requests_ahead(
+    impatient: tuple[Any, Any], requests: int, are_answered: bool
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        said = b""
+        with contextlib.suppress(OSError):
+            client.sendall(WHOLE * requests)
+        while said.count(b"HTTP/1.1 200") < requests and (received := _received(client)):
+            said += received
+    assert (said.count(b"HTTP/1.1 200") == requests) is are_answered
 
 
 def _received(client: socket.socket) -> bytes:

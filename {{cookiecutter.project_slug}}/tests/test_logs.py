@@ -1,6 +1,8 @@
 """Logs are JSON in production and never show a secret."""
 
+import asyncio
 import json
+import logging
 
 import pytest
 import structlog
@@ -67,6 +69,14 @@ def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFi
             for path in (*PROBES, "/nowhere"):
                 client.get(path)
         assert [line["path"] for line in lines_of_requests(capsys)] == logged
+
+
+def test_a_request_that_a_shutdown_cancels_has_no_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for error, logged in ((asyncio.CancelledError("time is up"), False), (OSError(), True)):
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=error)
+        assert bool(capsys.readouterr().err) == logged
 
 
 def test_control_characters_from_clients_are_escaped_in_the_log(

@@ -87,6 +87,12 @@ def test_the_overview_describes_problems_in_one_sentence(operator: Client, versi
     )
 
 
+def test_a_name_that_no_migration_can_have_is_refused(operator: Client) -> None:
+    for name in ("%00", "a" * 256):
+        answer = operator.get(f"/operations/migrations?migration={name}", headers=HEADER)
+        assert answer.status_code == 422
+
+
 def test_runs_come_in_pages(operator: Client) -> None:
     path = "/operations/migrations?limit=1"
     first = operator.get(path, headers=HEADER).json()

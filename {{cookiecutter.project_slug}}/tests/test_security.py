@@ -1,5 +1,6 @@
 """Middleware refuses requests that no route should get."""
 
+import http.cookies
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.cookies import unquote
 
 from .accounts import QUICK, Outbox, authorize, register, sign_in
 from .client import Client
@@ -86,6 +88,29 @@ def test_a_large_body_is_refused_with_and_without_content_length(settings: Setti
             answer = client.post("/auth/login", content=content, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (413, "request-too-large")
         assert client.post("/auth/login", content=b"x" * 1000).status_code == 422
+
+
+def test_a_large_form_is_refused_before_it_is_read(client: TestClient) -> None:
+    # To decode a million % takes a second.
+    for kind in ("application/x-www-form-urlencoded", "Application/X-WWW-Form-URLEncoded; a=b"):
+        for size, status in ((65_536, 422), (65_537, 413)):
+            headers = {"Content-Type": kind}
+            answer = client.post("/auth/token", content=b"%" * size, headers=headers)
+            assert answer.status_code == status
+
+
+def test_cookies_are_not_read_by_the_slow_function_of_older_pythons(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It takes quadratic time: 5 s for 32 kB of backslashes.
+    monkeypatch.setattr(http.cookies, "_OctalPatt", None, raising=False)
+    headers = {"Cookie": 'a="' + "\\" * 30_000 + '"'}
+    assert client.get("/users/me", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("text", ["", "a b", 'say "hi"', "a\\b", "é;,\n", "\\101", '"'])
+def test_a_cookie_that_python_quoted_is_read_unchanged(text: str) -> None:
+    assert unquote(http.cookies.SimpleCookie().value_encode(text)[1]) == text
 
 
 def test_requests_for_other_host_names_are_refused(settings: Settings) -> None:
@@ -212,7 +237,7 @@ def test_very_long_values_are_refused_before_they_are_normalized(
         return normalize(form, text[:2000])
 
     monkeypatch.setattr(unicodedata, "normalize", note)
-    form = {"username": hostile, "password": hostile}
+    form = {"username": hostile[:5_000], "password": hostile[:5_000]}
     assert client.post("/auth/token", data=form).status_code == 401
     sent = {"email": hostile, "password": hostile, "name": hostile, "token": hostile}
     for path in ("register", "login", "verify-email", "reset-password", "request-verification"):

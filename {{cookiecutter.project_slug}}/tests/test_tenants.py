@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from psycopg import Connection
 from psycopg.sql import SQL
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from {{ cookiecutter.package_name }}.database.tenant_session import TenantSessio
 from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.migrate.tenants import (
     drop_tenant,
+    list_tenants,
     make_tenant_roles,
     run_tenant_migrations,
     tenants_without_role,
@@ -99,6 +100,33 @@ def test_an_invalid_tenant_id_is_refused(client: TestClient, tenant: str) -> Non
     answer = client.post("/tenants", json={"id": tenant}, headers=KEY)
     assert answer.status_code == 422
     assert "cannot be the id of a tenant" in answer.text
+
+
+def test_control_characters_are_refused_before_the_database_sees_them(client: TestClient) -> None:
+    for path in ("/tenants?after=%00", "/operations/tenants?after=a%00", "/tenants/%00"):
+        assert client.get(path, headers=KEY).status_code == 422
+    new = {"id": "initech", "name": "Initech\0"}
+    assert client.post("/tenants", json=new, headers=KEY).status_code == 422
+
+
+def test_tenants_are_503_and_not_unknown_while_the_database_is_away(client: Client) -> None:
+    client.state.engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    for method, path in (
+        ("GET", "/tenants"),
+        ("GET", "/tenants/acme"),
+        ("POST", "/tenants"),
+        ("DELETE", "/tenants/acme"),
+        ("GET", "/operations/tenants"),
+    ):
+        answer = client.request(method, path, json={"id": "acme"}, headers=KEY)
+        assert (answer.status_code, answer.json()["code"]) == (503, "database-away"), path
+        assert answer.headers["Retry-After"] == "5"
+
+
+def test_no_value_of_a_statement_of_the_engine_is_in_its_error(client: Client) -> None:
+    with pytest.raises(ActionableError) as failure:
+        list_tenants(client.state.engine, after="hunter2\0")
+    assert "hunter2" not in f"{failure.value} {failure.value.__cause__}"
 
 
 def test_the_tenant_header_selects_the_tenant_and_is_validated(client: Client) -> None:

@@ -17,6 +17,7 @@ from .operations.tracing import tracing_for
 from .routes import ROUTERS
 from .settings import Settings, load_settings
 from .startup import Readiness, register, start_database, stopped_by_signals
+from .web.cookies import read_cookies_in_linear_time
 from .web.landing import add_landing_pages
 from .web.lanes import Lanes
 from .web.middleware import middleware
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     configure_logging(settings.log_level, as_json=settings.logs_json)
+    read_cookies_in_linear_time()
     metrics = _metrics(settings)
     tracing = tracing_for(settings)
     app = FastAPI(

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Self
 
 INDENT = "\n" + " " * 10
+RETRY_AFTER_SECONDS = "5"
 
 
 class ActionableError(Exception):
@@ -75,4 +76,5 @@ class HttpError(ActionableError):
     @classmethod
     def from_error(cls, error: ActionableError, status: int) -> Self:
         """The same error as the answer to a request."""
-        return cls(status, error.code, error.problem, error.impact, error.solution)
+        headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
+        return cls(status, error.code, error.problem, error.impact, error.solution, headers=headers)

@@ -53,15 +53,16 @@ class Passwords:
 
     def _fault(self, password: str, email: str) -> HttpError | None:
         text = _normal(password)
-        folded = text.casefold()
+        folded = _unit(text.casefold())
         word = folded.rstrip(string.digits + string.punctuation)
         guesses = {folded, _letters(folded), word, word.translate(SIGNS)}
         if len(text) < MIN_LENGTH:
             return errors.password_too_short(MIN_LENGTH)
-        if folded in {email, email.partition("@")[0]}:
+        if text.casefold() in {email, email.partition("@")[0]}:
             return errors.password_is_the_address()
         if (
             folded in COUNTING
+            or len(folded) < MIN_LENGTH
             or len(set(folded)) < MIN_DIFFERENT_LETTERS
             or not guesses.isdisjoint(_hopeless())
         ):
@@ -103,6 +104,11 @@ def _normal(password: str) -> str:
     # The same keys must give the same bytes on every system: macOS and Windows compose characters
     # differently.
     return unicodedata.normalize("NFKC", password)
+
+
+def _unit(text: str) -> str:
+    """The part that the text repeats, or the whole text: who guesses the part has guessed all."""
+    return text[: (text + text).find(text, 1)]
 
 
 def _shortened(secret: bytes, salt: bytes) -> bytes:

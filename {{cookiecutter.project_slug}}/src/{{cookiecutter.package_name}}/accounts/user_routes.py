@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from ..web.admin_key import AdminDep
 from ..web.dependencies import SessionDep
-from ..web.pagination import Limit, Page
+from ..web.pagination import PLAIN, Limit, Page
 from ..web.problem_details import responses
 from .administration import find_users, set_active
 from .dependencies import CurrentUser
@@ -54,7 +54,7 @@ def list_users(
         str | None,
         Query(
             max_length=100,
-            pattern=r"^[^\x00-\x1f\x7f]*$",
+            pattern=PLAIN,
             description="Part of a name or an address.",
         ),
     ] = None,

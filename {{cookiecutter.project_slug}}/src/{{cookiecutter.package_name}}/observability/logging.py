@@ -1,5 +1,6 @@
 """Logging: readable in development, JSON in production, no secrets in either."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -120,5 +121,9 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _is_news(record: logging.LogRecord) -> bool:
+    # uvicorn says how many requests it cancelled at the end of a shutdown, and adds a traceback for
+    # each.
+    if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+        return False
     # A failed start is already explained in three lines; uvicorn would add a traceback.
     return not (record.name == "uvicorn.error" and record.getMessage().startswith("Traceback"))

@@ -11,7 +11,7 @@ from ..migrate import MigrationConfig, get_migration_status, read_runs
 from ..migrations import config_for
 from ..web.admin_key import AdminDep
 from ..web.lanes import Lanes
-from ..web.pagination import Limit, Page
+from ..web.pagination import PLAIN, After, Limit, Page
 from ..web.problem_details import responses
 from .overview import living_instances, read_overview
 from .schemas import (
@@ -57,7 +57,10 @@ async def read_migrations(
         Query(pattern=r"^\d{1,9}\.\d{1,9}$", description="The last key of the previous page."),
     ] = None,
     limit: Limit = 50,
-    migration: Annotated[str | None, Query(description="Only runs of this migration.")] = None,
+    migration: Annotated[
+        str | None,
+        Query(max_length=255, pattern=PLAIN, description="Only runs of this migration."),
+    ] = None,
     failed: Annotated[bool, Query(description="Only runs that failed.")] = False,
 ) -> Migrations:
     """Applied and pending migrations, and past runs, newest first."""
@@ -89,7 +92,7 @@ async def read_migrations(
 @router.get("/instances")
 async def read_instances(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[InstanceDetails]:
     """The serving processes, by id."""
@@ -102,7 +105,7 @@ async def read_instances(
 @router.get("/backfills")
 async def read_backfills(
     request: Request,
-    after: Annotated[str, Query(description="The last migration of the previous page.")] = "",
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[BackfillDetails]:
     """The unfinished backfills with their progress, by migration."""

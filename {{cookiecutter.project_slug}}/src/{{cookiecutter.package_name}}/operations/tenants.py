@@ -1,8 +1,6 @@
 """The state of tenants, as JSON for administrators."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine
 
@@ -11,7 +9,7 @@ from ..migrate.tenants import list_tenants
 from ..migrations.target import count_tenants
 from ..tenants.schemas import TenantDetails
 from ..web.admin_key import AdminDep
-from ..web.pagination import Limit, Page
+from ..web.pagination import After, Limit, Page
 from ..web.problem_details import responses
 from .routes import ask
 
@@ -40,7 +38,7 @@ class Tenants(Page[TenantDetails]):
 @router.get("/tenants")
 async def read_tenants_state(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
+    after: After = "",
     limit: Limit = 50,
 ) -> Tenants:
     """The number of tenants by revision and state, and the failed tenants with their errors."""

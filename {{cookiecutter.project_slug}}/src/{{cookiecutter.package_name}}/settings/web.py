@@ -29,7 +29,11 @@ class WebSettings(BasePart):
         description="Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by "
         "commas: 10.0.0.0/8",
     )
-    max_body_bytes: int = Field(1_048_576, ge=1, description="Largest request body, bytes.")
+    max_body_bytes: int = Field(
+        1_048_576,
+        ge=1,
+        description="Largest request body, bytes. Forms without files: at most 65536.",
+    )
     max_waiting_requests: int = Field(
         1000,
         ge=0,

@@ -1,8 +1,10 @@
 """Routes for administrators to create, list and remove tenants."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, status
+from fastapi import APIRouter, Path, Request, Response, status
 
 from ..database.backend import for_migrations
 from ..database.tenant_errors import tenant_unknown
@@ -16,7 +18,7 @@ from ..migrate import (
 from ..migrate.tenants import find_tenant, schema_of
 from ..migrations import config_for
 from ..web.admin_key import AdminDep
-from ..web.pagination import Limit, Page
+from ..web.pagination import PLAIN, After, Limit, Page
 from ..web.problem_details import responses
 from .schemas import NewTenant, TenantDetails
 
@@ -26,6 +28,9 @@ router = APIRouter(
     dependencies=[AdminDep],
     responses=responses(403, 404, 422, 429, 503),
 )
+
+
+TenantId = Annotated[str, Path(pattern=PLAIN)]
 
 
 @router.post(
@@ -42,43 +47,55 @@ def create_tenant(new: NewTenant, request: Request, response: Response) -> Tenan
         raise HttpError.from_error(error, 422) from None
     state = request.app.state
     config = config_for(state.settings)
-    with for_migrations(state.engine, state.settings) as engine:
+    with _refusals_answered(), for_migrations(state.engine, state.settings) as engine:
         result = run_tenant_migrations(engine, new.id, display_name=new.name, config=config)
     if result.error is not None:
         raise HttpError.from_error(result.error, 503)
     if not result.created:
         response.status_code = status.HTTP_200_OK
-    return find_tenant(state.engine, new.id)
+    return read_tenant(new.id, request)
 
 
 @router.get("")
 def read_tenants(
     request: Request,
-    after: Annotated[str, Query(description="The last id of the previous page.")] = "",
+    after: After = "",
     limit: Limit = 50,
 ) -> Page[TenantDetails]:
     """Tenants by id, in pages."""
-    rows = list_tenants(request.app.state.engine, after=after, limit=limit + 1)
+    with _refusals_answered():
+        rows = list_tenants(request.app.state.engine, after=after, limit=limit + 1)
     items = [TenantDetails.model_validate(row) for row in rows[:limit]]
     return Page(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{tenant}", response_model=TenantDetails)
-def read_tenant(tenant: str, request: Request) -> TenantRow:
+def read_tenant(tenant: TenantId, request: Request) -> TenantRow:
     """One tenant."""
-    try:
-        return find_tenant(request.app.state.engine, tenant)
-    except ActionableError:
-        raise tenant_unknown(tenant) from None
+    with _refusals_answered():
+        try:
+            return find_tenant(request.app.state.engine, tenant)
+        except ActionableError as error:
+            if error.code == "no-such-tenant":
+                raise tenant_unknown(tenant) from None
+            raise
 
 
 @router.delete("/{tenant}", status_code=status.HTTP_204_NO_CONTENT)
-def remove_tenant(tenant: str, request: Request) -> None:
+def remove_tenant(tenant: TenantId, request: Request) -> None:
     """Remove a tenant with all its data."""
     read_tenant(tenant, request)
     state = request.app.state
+    with _refusals_answered(), for_migrations(state.engine, state.settings) as engine:
+        drop_tenant(engine, tenant, config=config_for(state.settings))
+
+
+@contextmanager
+def _refusals_answered() -> Iterator[None]:
+    """Answer 503 if the database does not answer, or the engine refuses."""
     try:
-        with for_migrations(state.engine, state.settings) as engine:
-            drop_tenant(engine, tenant, config=config_for(state.settings))
+        yield
+    except HttpError:
+        raise
     except ActionableError as error:
         raise HttpError.from_error(error, 503) from None

@@ -4,12 +4,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..web.pagination import PLAIN
+
 
 class NewTenant(BaseModel):
     """A tenant to create."""
 
     id: str = Field(examples=["acme"], description="Letters a-z, digits and underscores.")
-    name: str | None = Field(None, max_length=255, examples=["Acme Inc."])
+    name: str | None = Field(None, max_length=255, pattern=PLAIN, examples=["Acme Inc."])
 
 
 class TenantDetails(BaseModel):

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn with time limits for clients and for the shutdown."""
+"""The HTTP server: uvicorn with limits for clients, and a time limit for the shutdown."""
 
 import math
 import os
@@ -17,6 +17,14 @@ from ..settings import Settings
 # may begin a request. With one listener, a client that comes after 200 others waits for 200 turns.
 LISTENERS = 32
 LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
+MAX_HEAD_BYTES = 32_768  # of a request's address and headers; proxies allow as much or less
+MAX_REQUESTS_AHEAD = 100  # requests that a client may send before it gets the first answer
+PIECE_BYTES = 8_192  # so much is read before these limits are checked again
+
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 def server_for(app: str, settings: Settings) -> "Server":
@@ -36,19 +44,23 @@ def server_for(app: str, settings: Settings) -> "Server":
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection with time limits for sending a request and for receiving an answer.
+    """A connection with limits for its client: time, and memory for what waits.
 
-    uvicorn itself has a limit only for the pause between two requests.
+    uvicorn itself has a time limit only for the pause between two requests. Its parser keeps a
+    header of any size, and copies what it has with each part that arrives.
 
     Attributes:
         patience: seconds for each of: the head of a request, its body, a part of an answer.
         due: time by the loop's clock at which the client must have sent the rest of its request.
         drain_due: time at which the client must have received a part of the waiting data.
+        head_left: how many bytes the client may still send until the head ends, or the trailers
+            after a body in chunks.
     """
 
     patience: float
     due = math.inf
     drain_due = math.inf
+    head_left = math.inf
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -57,26 +69,56 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.due == math.inf and (self.cycle is None or self.cycle.response_complete):
             self._begin_to_wait()
-        super().data_received(data)
+        for start in range(0, len(data), PIECE_BYTES):
+            piece = data[start : start + PIECE_BYTES]
+            self.head_left -= len(piece)
+            super().data_received(piece)
+            if self.head_left < 0:
+                self._refuse_head()
+            if len(self.pipeline) > MAX_REQUESTS_AHEAD:
+                self.transport.abort()
+            if self.transport.is_closing():
+                return
+
+    def on_message_begin(self) -> None:
+        self.head_left = MAX_HEAD_BYTES
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._begin_to_wait()
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        self.due = math.inf
-        super().on_message_complete()
+    def on_body(self, body: bytes) -> None:
+        self.head_left = MAX_HEAD_BYTES  # for what is between two chunks, or after the last one
+        super().on_body(body)
 
-    def pause_writing(self) -> None:
-        self.drain_due = self.loop.time() + self.patience
-        super().pause_writing()
+    def on_message_complete(self) -> None:
+        self.due = self.head_left = math.inf
+        super().on_message_complete()
 
     def resume_writing(self) -> None:
         self.drain_due = math.inf
         super().resume_writing()
 
+    def end_if_overdue(self) -> None:
+        """Close the connection if the client's time is up. Called every second."""
+        now = self.loop.time()
+        if not self.transport.get_write_buffer_size():
+            self.drain_due = math.inf
+        elif self.drain_due == math.inf:
+            self.drain_due = now + self.patience
+        if now > self.due or now > self.drain_due:
+            self.transport.abort()
+
     def _begin_to_wait(self) -> None:
         self.due = self.loop.time() + self.patience
+
+    def _refuse_head(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(HEAD_TOO_LARGE)
+            self.transport.close()
+        else:  # this would be read as the answer to an earlier request
+            self.transport.abort()
 
 
 def _protocol(patience: float) -> type[Protocol]:
@@ -113,9 +155,7 @@ class Server(uvicorn.Server):
     def _end_overdue(self) -> None:
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol):
-                now = connection.loop.time()
-                if now > connection.due or now > connection.drain_due:
-                    connection.transport.abort()
+                connection.end_if_overdue()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to shut down."""

@@ -7,6 +7,11 @@ from pydantic import BaseModel, Field
 
 Item = TypeVar("Item")
 
+# No control characters: PostgreSQL refuses a text with a zero byte.
+PLAIN = r"^[^\x00-\x1f\x7f]*$"
+After = Annotated[
+    str, Query(max_length=255, pattern=PLAIN, description="`next` of the previous page.")
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of items on the page.")]
 
 

@@ -100,7 +100,7 @@ def bare(engine: Engine) -> Engine:
 
     A listener that emits BEGIN, or autocommit, would make a run impossible, or impossible to undo.
     """
-    return Engine(engine.pool, engine.dialect, engine.url)
+    return Engine(engine.pool, engine.dialect, engine.url, hide_parameters=engine.hide_parameters)
 
 
 def writing(engine: Engine) -> AbstractContextManager[Connection]:

@@ -79,7 +79,8 @@ def column_names(connection: Connection, table: str) -> frozenset[str]:
 
 def connect_apart(engine: Engine) -> Connection:
     """A connection outside the pool: the pool may allow only one, which the run needs."""
-    apart = Engine(engine.pool.recreate(), engine.dialect, engine.url)
+    pool, hidden = engine.pool.recreate(), engine.hide_parameters
+    apart = Engine(pool, engine.dialect, engine.url, hide_parameters=hidden)
     return apart.connect().execution_options(isolation_level="READ COMMITTED")
 
 
