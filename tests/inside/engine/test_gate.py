@@ -138,12 +138,12 @@ def test_a_stale_instance_that_beats_before_its_removal_stays_registered(
     one.register()
     age(database, one, 100)
 
-    def read_and_wake(engine: sa.Engine, config: MigrationConfig) -> list[Instance]:
+    def read_and_wake(engine: sa.Engine, *, config: MigrationConfig) -> list[Instance]:
         found = get_instances(engine, config=config)
         assert one.beat()
         return found
 
-    monkeypatch.setattr(instances, "read_instances", read_and_wake)
+    monkeypatch.setattr(instances, "get_instances", read_and_wake)
     instances.remove_gone(engine, folder.config())
     assert one.beat()
 

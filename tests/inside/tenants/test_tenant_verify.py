@@ -47,13 +47,13 @@ def test_of_tenants_that_differ_equally_only_one_is_read_in_full(five: Service) 
     for tenant in "abcd":
         five.ask(f"CREATE INDEX by_hand ON tenant_{tenant}.users (name)")
     read: list[str] = []
-    live_snapshot = verify.live_snapshot
+    snapshot_schema = verify.snapshot_schema
 
-    def counted(engine: sa.Engine, config: MigrationConfig) -> Snapshot:
+    def counted(engine: sa.Engine, *, config: MigrationConfig) -> Snapshot:
         read.append(config.scope.name)
-        return live_snapshot(engine, config)
+        return snapshot_schema(engine, config=config)
 
-    five.patch.setattr(verify, "live_snapshot", counted)
+    five.patch.setattr(verify, "snapshot_schema", counted)
     assert len(verify_tenants(five.engine, config=five.config).drifted) == 4
     assert read == ["tenant_a"]
 

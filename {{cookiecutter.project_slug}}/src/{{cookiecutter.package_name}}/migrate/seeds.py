@@ -4,15 +4,18 @@ import re
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from . import errors
 from .folder import file_name
 from .scope import Scope
 
-Seed = Callable[[Session], None]
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+Seed = Callable[["Session"], None]
 
 _TEMPLATE = '''"""{title}."""
 
@@ -28,7 +31,7 @@ def make_seed(directory: Path, name: str) -> Path:
     """Write a blank seed with the next number.
 
     Raises:
-        ActionableError: the name is invalid, or another seed has it.
+        ActionableError: name-unusable, seed-taken.
     """
     slug = file_name(name, "seed")
     seeds = seed_files(directory)
@@ -42,17 +45,22 @@ def make_seed(directory: Path, name: str) -> Path:
 
 
 def run_seeds(
-    engine: Engine, directory: Path, name: str | None = None, scope: Scope | None = None
+    engine: Engine, directory: Path, name: str | None = None, *, scope: Scope | None = None
 ) -> list[str]:
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
+
+    Args:
+        scope: the scope for unqualified table names.
 
     Returns:
         The names of the seeds that ran.
 
-        Raises:
-            ActionableError: a seed does not load (then none ran) or fails (then it is undone, and
-                earlier ones stay).
+    Raises:
+        ActionableError: seed-unknown; seed-does-not-load, then none ran; seed-failed, then it is
+            undone, and earlier ones stay.
     """
+    from sqlalchemy.orm import Session  # slow to import, and not needed at a start
+
     paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
     if name is not None and not paths:
         raise errors.seed_unknown(name, directory)

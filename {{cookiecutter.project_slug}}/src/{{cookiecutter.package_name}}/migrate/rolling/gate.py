@@ -18,7 +18,7 @@ from ..backfill import backfill_of, read_unfinished
 from ..config import MigrationConfig
 from ..folder import CONTRACT, Folder, fills_tenants, name_of, parents, phase_of
 from ..results import BackfillProgress, MigrationStatus
-from .instances import Instance, read_instances, remove_gone
+from .instances import Instance, get_instances, remove_gone
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -75,7 +75,7 @@ def look_at_gate(
         return Held()
     living: list[Instance] = []
     if not config.force_contracts:
-        living = [one for one in read_instances(engine, config) if not one.is_gone]
+        living = [one for one in get_instances(engine, config=config) if not one.is_gone]
     return hold_back(folder, chosen, living, _unfinished(engine, config, folder, chosen))
 
 
@@ -103,7 +103,7 @@ def pass_gate(
     # An instance that wakes up finds its row, or must register again, which it cannot do now. So
     # every instance with a row counts, even if its last beat is old.
     remove_gone(engine, config)
-    instances = read_instances(engine, config)
+    instances = get_instances(engine, config=config)
     return hold_back(folder, chosen, instances, _unfinished(engine, config, folder, chosen))
 
 
