@@ -140,8 +140,8 @@ def test_the_tree_shows_the_existing_files(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
     shown = {line.split()[0].rstrip("/") for line in tree.code.splitlines() if line[0] == " "}
-    there = {path.name for path in (folder / "src" / "my_service").iterdir()}
-    assert shown == {name for name in there if not name.startswith("__")}
+    present = {path.name for path in (folder / "src" / "my_service").iterdir()}
+    assert shown == {name for name in present if not name.startswith("__")}
 
 
 @each_database

@@ -67,18 +67,32 @@ def upgrade_and_fill(
     Without an applied backfill it sends no further query.
     """
     result = upgrade(engine, config, choose, allow_changed=allow_changed)
-    if not (result.success and result.has_backfills):
-        return result
     try:
-        before = left = read_unfinished(engine, config)
-        if before and config.runs_backfills:
-            left = run_backfills(engine, config)
+        goes_on = fill_after(engine, config, result, has_advanced=bool(result.migrations))
     except ActionableError as error:
         return replace(result, success=False, error=error)
-    did_something = bool(before or result.migrations)
-    if left or not (did_something and result.held_back and choose is all_pending):
-        return result
-    return joined(result, upgrade_and_fill(engine, config, choose))
+    if goes_on and result.held_back and choose is all_pending:
+        return result.joined(upgrade_and_fill(engine, config, choose))
+    return result
+
+
+def fill_after(
+    engine: Engine, config: MigrationConfig, result: MigrationResult, *, has_advanced: bool
+) -> bool:
+    """Run the backfills after a run. Returns whether migrations that waited may continue now.
+
+    Args:
+        has_advanced: whether the run migrated anything.
+
+    Raises:
+        ActionableError: as :func:`run_backfills`.
+    """
+    if not (result.success and result.has_backfills):
+        return False
+    before = left = read_unfinished(engine, config)
+    if before and config.runs_backfills:
+        left = run_backfills(engine, config)
+    return not left and bool(before or (has_advanced and result.held_back))
 
 
 def run_backfills(
@@ -98,11 +112,11 @@ def run_backfills(
     """
     if not read_unfinished(engine, config):
         return []
-    stated = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
+    backfills = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
     with _claim(engine) as lock:
         for progress in read_unfinished(engine, config) if lock else ():
             # If this release lacks the file, another release has it.
-            if lock and (backfill := stated.get(progress.revision)):
+            if lock and (backfill := backfills.get(progress.revision)):
                 _Filling(engine, config, lock, progress, backfill).run(stopped)
     return read_unfinished(engine, config)
 
@@ -114,16 +128,6 @@ def _claim(engine: Engine) -> Iterator[MigrationLock | None]:
         yield lock if lock.acquire() else None
     finally:
         lock.release()
-
-
-def joined(first: MigrationResult, second: MigrationResult) -> MigrationResult:
-    """Two runs as one."""
-    return replace(
-        second,
-        batch=second.batch or first.batch,
-        migrations=first.migrations + second.migrations,
-        duration=first.duration + second.duration,
-    )
 
 
 def _as_one(failed: list[ActionableError]) -> ActionableError:
@@ -242,7 +246,9 @@ class _Part:
         self.keys = ""
         self.key_type = ""
         self.table = progress_table(config.scope.shared_schema)
-        self.mine = [self.table.c[name] == row[name] for name in ("service", "revision", "tenant")]
+        self.this_row = [
+            self.table.c[name] == row[name] for name in ("service", "revision", "tenant")
+        ]
 
     def chunk(self) -> None:
         """Do the next chunk; the first call finds the last key.
@@ -296,20 +302,20 @@ class _Part:
         began = time.perf_counter()
         scope = self.config.scope
         with backend.chunk(self.engine, self.config, self.lock.verify) as connection:
-            mine = select(self.table).where(*self.mine)
+            query = select(self.table).where(*self.this_row)
             with scope.left(connection):
-                row = connection.execute(mine.with_for_update()).mappings().one_or_none()
+                row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
                 self.is_open = False  # the migration was rolled back, or the tenant dropped
                 return
             begins = row["until"] is None
             values = self._begin(connection) if begins else self._fill(connection, row)
             seconds = time.perf_counter() - began
-            taken = row["seconds"] + seconds + self.config.backfill_pause
-            values |= {"seconds": taken, "error": None}
+            total_seconds = row["seconds"] + seconds + self.config.backfill_pause
+            values |= {"seconds": total_seconds, "error": None}
             with scope.left(connection):
-                connection.execute(update(self.table).where(*self.mine).values(values))
-                self.row = dict(connection.execute(mine).mappings().one())
+                connection.execute(update(self.table).where(*self.this_row).values(values))
+                self.row = dict(connection.execute(query).mappings().one())
         self.is_open = self.row["finished_at"] is None
         self._adapt(time.perf_counter() - began)
 
@@ -365,10 +371,10 @@ class _Part:
 
     def _keep_error(self, error: SQLAlchemyError) -> None:
         tenant = self.row["tenant"]
-        said = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
+        message = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is reported anyway
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,
             self.config.scope.left(connection),
         ):
-            connection.execute(update(self.table).where(*self.mine).values(error=said))
+            connection.execute(update(self.table).where(*self.this_row).values(error=message))

@@ -77,8 +77,8 @@ class MigrationConfig:
     @property
     def excluded_names(self) -> tuple[str, ...]:
         """Names that are not compared; ``*`` stands for any text."""
-        own = (self.history_table, self.version_table, "service_instances", "migration_progress")
-        return (*BOOKKEEPING, *own, *self.excluded)
+        tables = (self.history_table, self.version_table, "service_instances", "migration_progress")
+        return (*BOOKKEEPING, *tables, *self.excluded)
 
     @property
     def versions(self) -> Path:

@@ -17,8 +17,8 @@ NO_FILE = "No file was written."
 
 def cause(error: BaseException) -> str:
     """The error's class and the first line of its text; for a database error, the driver's text."""
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])
 
 
 # -- The folder ----------------------------------------------------------------------------------

@@ -17,6 +17,6 @@ def answer_outages(app: FastAPI) -> None:
 async def _on_database_error(request: Request, error: Exception) -> Response:
     if not is_away(error):
         raise error
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    structlog.contextvars.bind_contextvars(reason=said[0] if said else type(error).__name__)
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    structlog.contextvars.bind_contextvars(reason=lines[0] if lines else type(error).__name__)
     return answer(request.scope, database_away())

@@ -218,8 +218,8 @@ def _forgive_labels(one: Linted) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])
 
 
 def _line_in(path: str) -> int | None:

@@ -175,8 +175,8 @@ class Registration:
         """Send a heartbeat. False if the process counted as dead: then register again."""
         beats = {"beat_at": func.current_timestamp(), "beats": self._table.c.beats + 1}
         with writing(self._engine) as connection:
-            mine = update(self._table).where(self._table.c.id == self.id).values(beats)
-            return connection.execute(mine).rowcount > 0
+            statement = update(self._table).where(self._table.c.id == self.id).values(beats)
+            return connection.execute(statement).rowcount > 0
 
     def remove(self) -> None:
         """Remove the registration.

@@ -14,7 +14,7 @@ from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
 from .creation import check_release
 from .recording import Recording
-from .registry import Registry, TenantStatus, follow_schema
+from .registry import Registry, TenantStatus, set_revision
 
 PREFIX = "tenant_"
 NAME_BYTES = 63  # PostgreSQL silently cuts longer names
@@ -175,11 +175,11 @@ class TenantScope(Scope):
         return (SharedScope(), ScratchTenantScope())
 
     def tables(self, metadata: MetaData) -> MetaData:
-        own = MetaData(naming_convention=metadata.naming_convention)
+        of_tenants = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
             if table.schema is None:
-                table.to_metadata(own)
-        return own
+                table.to_metadata(of_tenants)
+        return of_tenants
 
     def begin(self, connection: Connection) -> None:
         """Look the tenant up, and create its schema if it is missing.
@@ -249,9 +249,9 @@ class TenantScope(Scope):
         if self.known_revisions is not None:
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
         otherwise = self.status_when_not_at_target
-        registry.execute(follow_schema(self.tenant, revision, self.target, otherwise))
+        registry.execute(set_revision(self.tenant, revision, self.target, otherwise))
         if self.backfills:
-            registry.execute(self.backfills.follow(self.tenant, revision, is_new=self.is_new))
+            registry.execute(self.backfills.update_rows(self.tenant, revision, is_new=self.is_new))
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)

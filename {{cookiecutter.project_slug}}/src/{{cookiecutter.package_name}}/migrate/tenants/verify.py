@@ -17,7 +17,8 @@ from ..folder import Folder
 from ..history import read_heads
 from ..plan import make_plan, read_state
 from ..snapshots import live_fingerprints, snapshot_schema
-from .registry import Registry, check_registry
+from .listing import check_registry
+from .registry import Registry
 from .roles import BECOME_OWNER
 from .scope import TenantScope, schema_of
 

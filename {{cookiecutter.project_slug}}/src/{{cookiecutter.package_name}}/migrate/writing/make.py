@@ -99,10 +99,10 @@ def _example(config: MigrationConfig) -> str:
         keys = [column.name for column in table.primary_key]
         empty = [column.name for column in table.columns if column.nullable]
         if len(keys) == 1 and empty:
-            own = f", key={keys[0]!r}" if keys != ["id"] else ""
+            key = f", key={keys[0]!r}" if keys != ["id"] else ""
             where = f'"{empty[0]}" IS NULL'
             values = dict.fromkeys(empty[:1], f'"{empty[0]}"')
-            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{own})"
+            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{key})"
     return 'Backfill(table="users", set={"full_name": "name"}, where="full_name IS NULL")'
 
 
