@@ -153,13 +153,14 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
         from .alembic_bridge import current_fills
 
         body(**arguments)
-        fills, every = current_fills(), f"{quoted(backfill.key)} IS NOT NULL"
+        fills = current_fills()
+        every_row = f"{quoted(backfill.key)} IS NOT NULL"
         if fills is Fills.LATER:
             _write_row(module, backfill)
         elif fills is Fills.AT_ONCE:
-            op.execute(text(backfill.update(every)))
+            op.execute(text(backfill.update(every_row)))
         elif fills is Fills.NEVER:
-            op.execute(text(f"EXPLAIN {backfill.update(every)}"))
+            op.execute(text(f"EXPLAIN {backfill.update(every_row)}"))
 
     def downgrade(**arguments: Any) -> None:
         from .alembic_bridge import current_fills

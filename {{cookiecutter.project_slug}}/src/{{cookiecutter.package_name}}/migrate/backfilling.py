@@ -167,16 +167,20 @@ class _Filling:
         for part in uncounted:
             if stopped():
                 return
-            self._act(part, part.chunk)
-            self._tell(anew=part is uncounted[-1])
+            with self._keeping_its_error(part):
+                part.chunk()
+            self._report(from_database=part is uncounted[-1])
         for part in [part for part in self.parts if part.is_open]:
-            self._act(part, lambda part=part: self._fill(part, stopped))  # type: ignore[misc]
+            with self._keeping_its_error(part):
+                self._fill(part, stopped)
         if self.errors:
             raise _as_one(self.errors)
 
-    def _act(self, part: "_Part", act: Callable[[], object]) -> None:
+    @contextmanager
+    def _keeping_its_error(self, part: "_Part") -> Iterator[None]:
+        """Leave a tenant that fails for later, and go on with the others."""
         try:
-            act()
+            yield
         except ActionableError as error:
             if error.code not in OF_ONE_TENANT:
                 raise
@@ -197,7 +201,8 @@ class _Filling:
                 tenants_left=max(0, self.progress.tenants_left - finished),
             )
             is_last = finished and not self.progress.tenants_left
-            self._tell(anew=is_last or not (part.is_open or finished))
+            was_dropped = not part.is_open and not finished
+            self._report(from_database=is_last or was_dropped)
             if part.is_open:
                 time.sleep(self.config.backfill_pause)
         # After a small tenant the pause is shorter, in proportion to the work.
@@ -205,13 +210,13 @@ class _Filling:
         if self.progress.tenants:
             time.sleep(self.config.backfill_pause * min(1.0, spent / AIM_SECONDS))
 
-    def _tell(self, *, anew: bool) -> None:
+    def _report(self, *, from_database: bool) -> None:
         """Report the progress.
 
         Args:
-            anew: read it from the database: all are counted or finished, or one was dropped.
+            from_database: read it again: all are counted or finished, or one was dropped.
         """
-        if anew:
+        if from_database:
             for found in read_progress(self.engine, self.config, self.progress.revision):
                 self.progress = found
         self.config.observer.backfill_progressed(self.progress)
@@ -262,11 +267,11 @@ class _Part:
             self.keys = "before the first key"
             began = time.perf_counter()
             try:
-                self._chunk()
-                self._tell_of_chunk(began, failed=False)
+                self._try_chunk()
+                self._report_chunk(began, failed=False)
                 return
             except SQLAlchemyError as error:
-                self._tell_of_chunk(began, failed=True)
+                self._report_chunk(began, failed=True)
                 if not retries or not backend.may_pass(error):
                     raise self._failure(error) from error
             # The chunk was undone.
@@ -294,16 +299,16 @@ class _Part:
             raise errors.backfill_key_unusable(self.row, backfill.table, backfill.key)
         return str(found[0]["type"].compile(dialect=self.engine.dialect))
 
-    def _tell_of_chunk(self, began: float, *, failed: bool) -> None:
+    def _report_chunk(self, began: float, *, failed: bool) -> None:
         seconds = time.perf_counter() - began
         self.config.observer.chunk_finished(self.row["name"], seconds, failed=failed)
 
-    def _chunk(self) -> None:
+    def _try_chunk(self) -> None:
         began = time.perf_counter()
         scope = self.config.scope
         with backend.chunk(self.engine, self.config, self.lock.verify) as connection:
             query = select(self.table).where(*self.this_row)
-            with scope.left(connection):
+            with scope.shared_tables(connection):
                 row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
                 self.is_open = False  # the migration was rolled back, or the tenant dropped
@@ -313,7 +318,7 @@ class _Part:
             seconds = time.perf_counter() - began
             total_seconds = row["seconds"] + seconds + self.config.backfill_pause
             values |= {"seconds": total_seconds, "error": None}
-            with scope.left(connection):
+            with scope.shared_tables(connection):
                 connection.execute(update(self.table).where(*self.this_row).values(values))
                 self.row = dict(connection.execute(query).mappings().one())
         self.is_open = self.row["finished_at"] is None
@@ -375,6 +380,6 @@ class _Part:
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is reported anyway
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,
-            self.config.scope.left(connection),
+            self.config.scope.shared_tables(connection),
         ):
             connection.execute(update(self.table).where(*self.this_row).values(error=message))

@@ -713,7 +713,7 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
     )
 
 
-# -- Seeds -----------------------------------------------------------------------------------------
+# -- Linting ---------------------------------------------------------------------------------------
 
 
 def lint_findings(names: Sequence[str]) -> ActionableError:
@@ -765,6 +765,9 @@ def lint_ignore_unusable(path: Path) -> ActionableError:
         "Nothing was linted.",
         f"Write in {path}: " + 'lint_ignore = {"code": "reason"}',
     )
+
+
+# -- Seeds -----------------------------------------------------------------------------------------
 
 
 def seed_taken(slug: str) -> ActionableError:

@@ -61,7 +61,7 @@ class SchemaSnapshots:
 
 
 def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> Iterator[Report]:
-    scopes = config.scope.as_scratch()
+    scopes = config.scope.scratch_kinds()
     every = [replace(config, scope=scope, awaits_backfills=False) for scope in scopes]
     with backend.scratch(server) as scratch:
         for scoped in every:

@@ -203,7 +203,7 @@ class MigrationStatus:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ModelDifference:
     """A difference between the models and the database.
 
     Attributes:
@@ -231,7 +231,7 @@ class NewMigration:
 
     path: Path
     revision: str
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ModelDifference, ...] = ()
     note: str | None = None
     online: Path | None = None
     other_tools: dict[str, str] = field(default_factory=dict)

@@ -35,7 +35,7 @@ def make_seed(directory: Path, name: str) -> Path:
     """
     slug = file_name(name, "seed")
     seeds = seed_files(directory)
-    if any(_typed(path) == slug for path in seeds):
+    if any(_short_name(path) == slug for path in seeds):
         raise errors.seed_taken(slug)
     number = max((int(path.stem.partition("_")[0]) for path in seeds), default=0) + 1
     path = directory / f"{number:03}_{slug}.py"
@@ -81,12 +81,12 @@ def seed_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*.py") if re.match(r"\d+_", path.name))
 
 
-def _typed(path: Path) -> str:
+def _short_name(path: Path) -> str:
     return path.stem.partition("_")[2]
 
 
 def _is_called(path: Path, name: str) -> bool:
-    return name in {path.stem, path.name, _typed(path)}
+    return name in {path.stem, path.name, _short_name(path)}
 
 
 def _load(path: Path) -> Seed:

@@ -58,7 +58,7 @@ def chain_applied(
     def choose(plan: Plan) -> "list[Script]":
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
-    scopes = config.scope.in_scratch()
+    scopes = config.scope.scratch_steps()
     # There it makes no backup, waits for no instance and no backfill, and creates no roles, since
     # roles belong to the whole server.
     quiet = replace(

@@ -141,7 +141,7 @@ def _unfinished(
     last = folder.chain.index(applied[-1])
     with backend.reading(engine, config.scope) as connection:
         reached = [script.revision for script in folder.chain[last:]]
-        behind = config.scope.lagging(connection, reached)
+        behind = config.scope.count_lagging(connection, reached)
     name = name_of(applied[-1])
     return words + ([f"{count(behind, 'tenant')} without {name}"] if behind else [])
 

@@ -48,7 +48,7 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
-    def as_scratch(self) -> tuple[Scope, ...]:
+    def scratch_kinds(self) -> tuple[Scope, ...]:
         """See ``Scope``.
 
         Raises:
@@ -76,7 +76,7 @@ class SharedScope(Scope):
         """
         return ChunkScope(tenant, None, role=role) if tenant else self
 
-    def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
+    def count_lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
         registry = Registry(connection)
         return registry.count_lagging(revisions) if registry.exists() else 0
 
@@ -164,7 +164,7 @@ class TenantScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
 
-    def in_scratch(self) -> tuple[Scope, ...]:
+    def scratch_steps(self) -> tuple[Scope, ...]:
         """See ``Scope``.
 
         Raises:
@@ -267,7 +267,7 @@ class ChunkScope(TenantScope):
         """There is no row to update."""
 
     @contextmanager
-    def left(self, connection: Connection) -> Iterator[None]:
+    def shared_tables(self, connection: Connection) -> Iterator[None]:
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
         yield
