@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ActionableError
+from ..errors import cause as cause
 from ..words import count
 
 NOTHING_RUN = "Nothing was run."
 NOTHING_UNDONE = "Nothing was undone."
 NO_FILE = "No file was written."
-
-
-def cause(error: BaseException) -> str:
-    """The error's class and the first line of its text; for a database error, the driver's text."""
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *lines[:1]])
 
 
 # -- The folder ----------------------------------------------------------------------------------
