@@ -120,6 +120,37 @@ def test_the_server_closes_the_connection_of_a_client_that_never_reads(
             time.sleep(0.05)
 
 
+def test_the_server_accepts_clients_that_connect_at_once_in_a_few_turns_of_its_event_loop(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    connected, turns, accepted = threading.Event(), [0], list[int]()
+    connection_made = server.config.http.connection_made
+
+    def count_turns(loop: Any) -> None:
+        turns[0] += 1
+        if len(accepted) < 64:
+            loop.call_soon(count_turns, loop)
+
+    def note_turn(self: Any, transport: Any) -> None:
+        if not accepted:
+            connected.wait(60)
+            count_turns(self.loop)
+        accepted.append(turns[0])
+        connection_made(self, transport)
+
+    monkeypatch.setattr(server.config.http, "connection_made", note_turn)
+    clients = [socket.create_connection(address) for _ in range(64)]
+    connected.set()
+    end = time.monotonic() + 60
+    while len(accepted) < 64:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for client in clients:
+        client.close()
+    assert accepted[-1] < 16
+
+
 def _received(client: socket.socket) -> bytes:
     try:
         return client.recv(65536)

@@ -2,10 +2,11 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter
 from sqlalchemy import inspect
 from sqlalchemy.exc import OperationalError
 
@@ -41,6 +42,21 @@ def test_the_service_does_not_start_if_a_migration_fails(
         TestClient(create_app(settings)),
     ):
         pass
+
+
+def test_the_routes_are_built_before_the_first_request(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[object] = []
+    build = TypeAdapter.__init__
+
+    def note(self: "TypeAdapter[Any]", type_: Any, **options: Any) -> None:
+        built.append(type_)
+        build(self, type_, **options)
+
+    monkeypatch.setattr(TypeAdapter, "__init__", note)
+    assert client.get("/nothing").status_code == 404
+    assert built == []
 
 
 def test_development_starts_without_warnings(

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from asyncio import Transport
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -12,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..settings import Settings
 
+# uvloop accepts only one connection for each listener in each turn of the event loop, and every turn
+# may begin a request. With one listener, a client that comes after 200 others waits for 200 turns.
+LISTENERS = 32
 LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
 
 
@@ -89,6 +93,16 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, shutdown_timeout: float) -> None:
         super().__init__(config)
         self._shutdown_timeout = shutdown_timeout
+
+    def run(self, sockets: list[socket] | None = None) -> None:
+        """Answer requests until a signal ends it.
+
+        Args:
+            sockets: bound sockets; None for the host and port of the configuration.
+        """
+        if sockets is not None:
+            sockets = [*sockets, *(bound.dup() for bound in sockets * (LISTENERS - 1))]
+        super().run(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""

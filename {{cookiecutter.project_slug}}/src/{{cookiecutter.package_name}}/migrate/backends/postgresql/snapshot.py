@@ -28,7 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from ...patterns import like
 from ..rows import Row
@@ -84,38 +84,45 @@ _SET = text(
 )
 
 
+# Left out are rows without information: the schema exists, and so does the index of a constraint or a
+# partition's copy of a trigger.
+_TOLD = """
+    , told AS (
+        SELECT schema, kind, name, definition FROM listed WHERE definition <> ''
+            OR kind NOT IN ('schema', 'index', 'trigger', 'default privileges', 'extension member')
+    )
+"""
+_ROWS = """
+    SELECT kind, name, definition FROM told
+    ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"
+"""
+_HASHES = """
+    SELECT s.nspname, encode(sha256(convert_to(coalesce(
+        string_agg(told.line, chr(30) ORDER BY told.line COLLATE "C"), ''
+    ), 'UTF8')), 'hex')
+    FROM schemas AS s
+    LEFT JOIN (
+        SELECT schema, concat_ws(chr(31), kind, name, definition) AS line FROM told
+    ) AS told ON told.schema = s.nspname
+    GROUP BY s.nspname
+"""
+
+
 @cache
-def _queries(kept: tuple[bool, ...]) -> tuple[TextClause, TextClause]:
-    """The query for rows and that for hashes, with the parts whose condition is true."""
+def _query(kept: tuple[bool, ...], wanted: str) -> str:
+    """The query for ``wanted``, with the parts whose condition is true.
+
+    In the driver's form, because SQLAlchemy takes milliseconds to find the parameters in such a long
+    text, and a run executes it only once.
+    """
     is_kept = dict(zip(_CONDITIONS, kept, strict=True))
     listed = "".join(
         part
         for place, part in enumerate(_PARTS)
         if place % 3 == 0 or (place % 3 == 2 and is_kept[_PARTS[place - 1]])
     )
-    # These rows have no information: the schema exists, and so does the index of a constraint or a
-    # partition's copy of a trigger.
-    listed += """
-        , told AS (
-            SELECT schema, kind, name, definition FROM listed WHERE definition <> ''
-                OR kind NOT IN ('schema', 'index', 'trigger', 'default privileges', 'extension member')
-        )
-    """
-    rows = """
-        SELECT kind, name, definition FROM told
-        ORDER BY concat_ws(chr(31), kind, name, definition) COLLATE "C"
-    """
-    hashes = """
-        SELECT s.nspname, encode(sha256(convert_to(coalesce(
-            string_agg(told.line, chr(30) ORDER BY told.line COLLATE "C"), ''
-        ), 'UTF8')), 'hex')
-        FROM schemas AS s
-        LEFT JOIN (
-            SELECT schema, concat_ws(chr(31), kind, name, definition) AS line FROM told
-        ) AS told ON told.schema = s.nspname
-        GROUP BY s.nspname
-    """
-    return text(listed + rows), text(listed + hashes)
+    whole = (listed + _TOLD + wanted).replace("%", "%%")
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", whole)
 
 
 # To write the definition of a view, a rule or a function's SQL body, the server locks every table
@@ -163,8 +170,9 @@ def read_rows(
         column_order: also include the order of each table's columns.
     """
     values = _values([schema], excluded, column_order)
-    with _plain_settings(connection, values) as (rows, _):
-        return [(row[0], row[1], row[2]) for row in connection.execute(rows, values)]
+    with _plain_settings(connection, values) as kept:
+        rows = connection.exec_driver_sql(_query(kept, _ROWS), values)
+        return [(row[0], row[1], row[2]) for row in rows]
 
 
 def read_hashes(
@@ -188,8 +196,9 @@ def read_hashes(
     hashes: dict[str, str] = {}
     for chunk in _chunks(connection, schemas):
         values = _values(chunk, excluded, column_order)
-        with _plain_settings(connection, values) as (_, query):
-            hashes.update((row[0], row[1]) for row in connection.execute(query, values))
+        with _plain_settings(connection, values) as kept:
+            rows = connection.exec_driver_sql(_query(kept, _HASHES), values)
+            hashes.update((row[0], row[1]) for row in rows)
     return hashes
 
 
@@ -234,25 +243,23 @@ def _values(
 
 
 @contextmanager
-def _plain_settings(
-    connection: Connection, values: dict[str, Any]
-) -> Iterator[tuple[TextClause, TextClause]]:
+def _plain_settings(connection: Connection, values: dict[str, Any]) -> Iterator[tuple[bool, ...]]:
     """Settings inside the block; after it, or after a failure in it, the transaction goes on.
 
-    Yields the queries for rows and for hashes, for these values.
+    Yields which conditions of the query's parts are true.
     """
 
-    def queries() -> tuple[TextClause, TextClause]:
-        return _queries(tuple(connection.execute(_SET, values).one().kept))
+    def conditions() -> tuple[bool, ...]:
+        return tuple(connection.execute(_SET, values).one().kept)
 
     raw: Any = connection.connection.driver_connection
     if raw.autocommit:  # there is no savepoint without a transaction
         connection.exec_driver_sql("BEGIN")
         try:
-            yield queries()
+            yield conditions()
         finally:
             connection.exec_driver_sql("ROLLBACK")
         return
     with connection.begin_nested() as savepoint:
-        yield queries()
+        yield conditions()
         savepoint.rollback()

@@ -101,6 +101,7 @@ own_types AS MATERIALIZED (  -- all except types of a table, another type or a r
         OR (t.typtype = 'b' AND t.typcategory <> 'A')
 ),
 
+/* only if: sum(number) > 100 */
 plain_indexes AS MATERIALIZED (
     -- pg_get_indexdef() looks up the table, and is the slowest part. Most indexes are plain: columns
     -- with default order, collation and operator class. These are written here.
@@ -118,7 +119,7 @@ plain_indexes AS MATERIALIZED (
     JOIN pg_am AS am ON am.oid = oc.opcmethod AND am.amname IN ('btree', 'hash')
     GROUP BY i.indexrelid, i.indnatts, am.amname
     HAVING count(*) = i.indnatts
-),
+),  /* end */
 
 usual_owners AS MATERIALIZED (
     -- The role that owns most objects; the schema itself counts once and decides a tie.
