@@ -20,7 +20,7 @@ GUIDE = "src/my_service/migrations/README.md"
 PATTERNS = INSIDE / "guide_patterns.py"
 
 # Blocks that cannot run here: docker needs its daemon, and a baseline needs an existing
-# database (tests/inside/engine/test_adoption.py has some).
+# database (tests/inside/engine/test_existing_databases.py has some).
 TENANTS = "A schema for each tenant"
 ADOPTION = {"From Knex, from Django, or made by hand", "From Alembic", TENANTS}
 NOT_RUN = {"README.md": {"Deploy"}, GUIDE: {"10. Production", *ADOPTION}}
