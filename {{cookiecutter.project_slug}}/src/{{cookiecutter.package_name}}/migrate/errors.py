@@ -708,7 +708,7 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
     )
 
 
-# -- Linting ---------------------------------------------------------------------------------------
+# -- The linter ------------------------------------------------------------------------------------
 
 
 def lint_findings(names: Sequence[str]) -> ActionableError:
