@@ -99,4 +99,4 @@ def section(schema: str, rows: list[Row]) -> list[str]:
         f"One altered tenant of {found['tenants']:,} was found, with these differences:",
         "",
     ]
-    return lines + [f"- {sentence}" for sentence in found["said"]]
+    return lines + [f"- {sentence}" for sentence in found["differences"]]

@@ -115,8 +115,8 @@ def report(cases: dict[str, Any], squawks: dict[str, Any], waits: list[dict[str,
         table.writerow(("kind", "migration", "wanted", *tools))
         for kind, these in cases.items():
             for name, case in these.items():
-                said = [" ".join(tool[kind][name]) for tool in tools.values()]
-                table.writerow((kind, name, " ".join(case["wanted"]), *said))
+                results = [" ".join(tool[kind][name]) for tool in tools.values()]
+                table.writerow((kind, name, " ".join(case["wanted"]), *results))
     seconds = [case["seconds"] for these in cases.values() for case in these.values()]
     python, cores = platform.python_version(), os.cpu_count()
     lines = [

@@ -115,8 +115,8 @@ def measure(database: str, address: str, folder: Path, of_server: Callable[[], f
 
 def spent(postmaster: psutil.Process) -> float:
     """Processor seconds of a server and all its processes, including ended ones."""
-    own = postmaster.cpu_times()
-    total = float(own.user + own.system + own.children_user + own.children_system)
+    times = postmaster.cpu_times()
+    total = float(times.user + times.system + times.children_user + times.children_system)
     for child in postmaster.children():
         with suppress(psutil.NoSuchProcess):  # it has just ended
             total += sum(child.cpu_times()[:2])

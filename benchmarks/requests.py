@@ -183,8 +183,8 @@ def begin(running: ExitStack, scratch: Path) -> Iterator[Case]:
                 *log,
                 "--port",
             ]
-            given = {"DATABASE_URL": theirs, "JWT_SECRET": SECRET}
-            started[peer] = start(running, thirty, PEERS, given, headers)
+            variables = {"DATABASE_URL": theirs, "JWT_SECRET": SECRET}
+            started[peer] = start(running, thirty, PEERS, variables, headers)
         if database == "postgresql" and (theirs_too := full_stack(running, server)):
             started[TEMPLATE] = theirs_too
         yield Case(f"`/users/me`, {name}", {n: app.me for n, app in started.items()}, started)
@@ -206,8 +206,8 @@ def start_ours(running: ExitStack, server: str, database: str, scratch: Path) ->
     address = new_database(running, server, database, scratch)
     path = {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{project}"}
     variables = {**OUR_VARIABLES, "DATABASE_URL": address, **path}
-    told = succeed(python.python, PEERS / "prepare.py", cwd=project, variables=variables)
-    headers = {"Authorization": f"Bearer {told.split()[-1]}"}
+    prepared = succeed(python.python, PEERS / "prepare.py", cwd=project, variables=variables)
+    headers = {"Authorization": f"Bearer {prepared.split()[-1]}"}
     if database == "postgresql-multi-tenant":
         headers["X-Tenant-ID"] = "acme"
     ours: list[str | Path] = [python.python, "-m", "my_service", "serve", "--port"]

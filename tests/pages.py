@@ -106,8 +106,8 @@ class Shell:
             [str(python), str(forked), "serve", str(socket), "my_service"],
             self.bin,
             {"PYTHONPATH": path},
-        ) as said:
-            wait_until(socket.exists, said)
+        ) as log:
+            wait_until(socket.exists, log)
             self.script(
                 "my-service",
                 f'[ "$1" = serve ] && exec "{python}" -m my_service "$@"\n'
@@ -143,9 +143,9 @@ class Shell:
         try:
             ready = _answers(f"http://127.0.0.1:{port}/health/ready", process)
         finally:
-            said, _ = end_group(process)
-        assert ready, f"{code}\ndid not become ready\n{said}"
-        return said
+            output, _ = end_group(process)
+        assert ready, f"{code}\ndid not become ready\n{output}"
+        return output
 
 
 def _answers(address: str, process: subprocess.Popen[str]) -> bool:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 
-class Door:
+class Proxy:
     """Forwards bytes between its own port and a server's socket."""
 
     def __init__(self, server: str) -> None:
@@ -22,7 +22,7 @@ class Door:
         self._open = True
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def shut(self) -> None:
+    def close(self) -> None:
         """Close every connection and accept no new one, like a server that is down."""
         self._open = False
         with contextlib.suppress(OSError):
@@ -59,9 +59,9 @@ class Door:
             server.connect(self._server)
             self._pairs += [client, server]
             for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._hand_on, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
-    def _hand_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flows.wait()
@@ -72,15 +72,15 @@ class Door:
 
 
 @contextlib.contextmanager
-def door_to(address: str) -> Iterator[tuple[Door, str]]:
+def proxy_to(address: str) -> Iterator[tuple[Proxy, str]]:
     """A proxy to the PostgreSQL server at an address, and the address of the proxy."""
     folder = re.search(r"host=([^&]+)", address)
     assert folder, address
-    door = Door(f"{folder[1]}/.s.PGSQL.5432")
+    proxy = Proxy(f"{folder[1]}/.s.PGSQL.5432")
     start, _, name = address.partition("?")[0].rpartition("/")
     user = start.partition("://")[2].partition("@")[0].rstrip(":")
     try:
-        yield door, f"postgresql+psycopg://{user}@127.0.0.1:{door.port}/{name}?sslmode=disable"
+        yield proxy, f"postgresql+psycopg://{user}@127.0.0.1:{proxy.port}/{name}?sslmode=disable"
     finally:
-        door.thaw()
-        door.shut()
+        proxy.thaw()
+        proxy.close()

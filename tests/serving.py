@@ -73,8 +73,8 @@ class Service:
     def links(self, email: str) -> list[str]:
         """The links mailed to an address so far: outside production, the log has them."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
-        said = [json.loads(line) for line in lines if line.startswith("{")]
-        return [str(line["link"]) for line in said if line.get("to") == email]
+        lines_of_json = [json.loads(line) for line in lines if line.startswith("{")]
+        return [str(line["link"]) for line in lines_of_json if line.get("to") == email]
 
     def sign_in(self, email: str) -> str:
         """An access token for a new account."""
@@ -121,8 +121,8 @@ def running(
     ends: tuple[int, ...] = ENDS,
 ) -> Iterator[Path]:
     """Run a service, yield the file with its output, and stop it like an operator."""
-    said = folder / "service.log"
-    with said.open("w") as log:
+    path = folder / "service.log"
+    with path.open("w") as log:
         service = subprocess.Popen(
             command,
             cwd=folder,
@@ -134,17 +134,17 @@ def running(
             start_new_session=True,
         )
     try:
-        yield said
+        yield path
         service.send_signal(signal.SIGTERM)
         code = service.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        pytest.fail(f"The service did not stop in {STOP_SECONDS:g} seconds.\n{said.read_text()}")
+        pytest.fail(f"The service did not stop in {STOP_SECONDS:g} seconds.\n{path.read_text()}")
     finally:
         end_group(service)
-    assert code in ends, said.read_text()
+    assert code in ends, path.read_text()
 
 
-def ask(address: str, said: Path, seconds: float = 60) -> int:
+def ask(address: str, log: Path, seconds: float = 60) -> int:
     """Retry until the service answers; return the status."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -152,17 +152,17 @@ def ask(address: str, said: Path, seconds: float = 60) -> int:
             with urllib.request.urlopen(address, timeout=5) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
-            pytest.fail(f"{error.code} {error.read().decode()}\n{said.read_text()}")
+            pytest.fail(f"{error.code} {error.read().decode()}\n{log.read_text()}")
         except OSError:
             time.sleep(0.05)
-    pytest.fail(f"The service does not answer.\n{said.read_text()}")
+    pytest.fail(f"The service does not answer.\n{log.read_text()}")
 
 
-def wait_until(true: Callable[[], bool], said: Path, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], log: Path, seconds: float = 60) -> None:
     """Wait for an effect of a started program."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, said.read_text()
+        assert time.monotonic() < end, log.read_text()
         time.sleep(0.02)
 
 

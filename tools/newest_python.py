@@ -74,8 +74,8 @@ def fetch() -> None:
 
 def source() -> str:
     """The machine's own mirror, with Debian's next release."""
-    told = dict(re.findall(r"^(URIs|Signed-By): *(\S+)", SOURCES.read_text(), re.MULTILINE)[:2])
-    return f"deb [signed-by={told['Signed-By']}] {told['URIs']} {SUITE} main\n"
+    fields = dict(re.findall(r"^(URIs|Signed-By): *(\S+)", SOURCES.read_text(), re.MULTILINE)[:2])
+    return f"deb [signed-by={fields['Signed-By']}] {fields['URIs']} {SUITE} main\n"
 
 
 def bind_to_its_libraries(python: Path) -> None:

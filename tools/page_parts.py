@@ -61,12 +61,14 @@ def settings(model: Any) -> Iterator[str]:
 def example(model: Any) -> Iterator[str]:
     """Each variable with its meaning and its default, under the name of its part."""
     for part in reversed(model.__mro__):
-        own = [name for name in vars(part).get("__annotations__", ()) if name in model.model_fields]
-        if not own:
+        names = [
+            name for name in vars(part).get("__annotations__", ()) if name in model.model_fields
+        ]
+        if not names:
             continue
         yield ""
         yield f"# --- {str(part.__doc__).splitlines()[0].rstrip('.')} ---"
-        for name in own:
+        for name in names:
             field = model.model_fields[name]
             yield from textwrap.wrap(
                 field.description, 100, initial_indent="# ", subsequent_indent="# "
@@ -214,8 +216,8 @@ def indexes(table: Any) -> Iterator[str]:
         if column.unique:
             found.append((f"{table.name}_{column.name}_key", [column.name], "unique"))
     for name, columns, kind in [*keys, *found]:
-        told = ", ".join([*columns, *([kind] if kind else [])])
-        yield f"`{name or f'{table.name}_pkey'}` ({told})"
+        names = ", ".join([*columns, *([kind] if kind else [])])
+        yield f"`{name or f'{table.name}_pkey'}` ({names})"
 
 
 if __name__ == "__main__":

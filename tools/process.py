@@ -86,8 +86,8 @@ def run(
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        said = "".join(end_group(process))
-        raise TimedOut(f"{' '.join(words)} was ended after {timeout:g} seconds\n{said}") from None
+        output = "".join(end_group(process))
+        raise TimedOut(f"{' '.join(words)} was ended after {timeout:g} seconds\n{output}") from None
     except BaseException:
         end_group(process)
         raise
@@ -108,9 +108,9 @@ def succeed(
 
     """
     done = run(*command, cwd=cwd, variables=variables, timeout=timeout)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, f"{' '.join(map(str, command))} exited {done.returncode}\n{said}"
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, f"{' '.join(map(str, command))} exited {done.returncode}\n{output}"
+    return output
 
 
 def end_group(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -72,11 +72,11 @@ def _text(picture: str) -> str:
     return re.sub(r"\s+", "", re.sub(r"\d+", "0", shown))
 
 
-def draw(console: Console, command: str, said: str) -> None:
+def draw(console: Console, command: str, output: str) -> None:
     """A command and its output."""
     console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
-    if said:
-        console.print(Text.from_ansi(said))
+    if output:
+        console.print(Text.from_ansi(output))
 
 
 def copy_template(folder: Path) -> None:
@@ -109,19 +109,19 @@ def type_in(shell: pexpect.spawn[str], command: str) -> str:
     """Run a command that must succeed and return its output."""
     shell.sendline(f"{command}\nprintf '\\n%s%s%s\\n' 'reco' 'rded> ' $?")
     shell.expect(PROMPT + r"(\d+)")
-    said = (shell.before or "").replace("\r\n", "\n").strip("\n")
-    assert isinstance(shell.match, re.Match) and shell.match[1] == "0", said
-    return said
+    output = (shell.before or "").replace("\r\n", "\n").strip("\n")
+    assert isinstance(shell.match, re.Match) and shell.match[1] == "0", output
+    return output
 
 
 def serve(shell: pexpect.spawn[str]) -> str:
     """Start the service, stop it when it is ready, and return its output."""
     shell.sendline(SERVE)
     shell.expect("Ready to serve[^\r\n]*")
-    said = f"{shell.before}{shell.after}"
+    output = f"{shell.before}{shell.after}"
     shell.sendintr()
     shell.expect("Interrupt|Error|Shut")
-    return said.replace("\r\n", "\n").strip("\n")
+    return output.replace("\r\n", "\n").strip("\n")
 
 
 if __name__ == "__main__":

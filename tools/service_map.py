@@ -38,7 +38,7 @@ def table(project: Path) -> Iterator[str]:
     for path in parts(package):
         name = path.relative_to(package).as_posix().removesuffix("/__init__.py")
         where = name if name.endswith(".py") else f"{name}/"
-        yield f"| `{where}` | {' | '.join(told(path))} |"
+        yield f"| `{where}` | {' | '.join(described(path))} |"
 
 
 def layers(project: Path) -> list[str]:
@@ -57,7 +57,7 @@ def parts(package: Path) -> Iterator[Path]:
     yield from sorted(package.rglob("*/__init__.py"))
 
 
-def told(path: Path) -> tuple[str, str, str]:
+def described(path: Path) -> tuple[str, str, str]:
     """The parts of a module's docstring: its purpose, what it may import, what imports it."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     text = " ".join(docstring.split()).replace("``", "`")

@@ -97,10 +97,10 @@ def take_over(rendered: Path, place: Path) -> None:
     """Write files that differ, and remove files that are no longer rendered."""
     new = set(files(rendered))
     for path in new:
-        there, content = place / path, (rendered / path).read_bytes()
-        if not there.is_file() or there.read_bytes() != content:
-            there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(rendered / path, there)
+        target, content = place / path, (rendered / path).read_bytes()
+        if not target.is_file() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(rendered / path, target)
     for path in set(files(place)) - new:
         if not _KEPT.intersection(path.parts):
             (place / path).unlink()

@@ -110,8 +110,8 @@ def measured(engine: sa.Engine, names: list[str]) -> list[dict[str, Any]]:
         found = read_fingerprints(connection, names)
         others = [name for name in names if found[name] != right.fingerprint]
         assert others == [altered], others
-        said = [str(one) for one in compare(right, take_snapshot(connection, altered))]
-    rows.append({"task": "found", "tenants": len(names), "said": said})
+        differences = [str(one) for one in compare(right, take_snapshot(connection, altered))]
+    rows.append({"task": "found", "tenants": len(names), "differences": differences})
     return rows
 
 

@@ -210,14 +210,14 @@ class Package:
             return module, name
         if name not in module.imports:
             sources = (self.modules[star] for star in module.stars)
-            offers = (there for there in sources if name in there.exports or not there.exports)
-            found = [meaning for there in offers if (meaning := self.look_up(there, name))]
+            offers = (one for one in sources if name in one.exports or not one.exports)
+            found = [meaning for one in offers if (meaning := self.look_up(one, name))]
             return found[0] if found else None
         source, original = module.imports[name]
         if f"{source}.{original}" in self.modules:
             return self.modules[f"{source}.{original}"]
-        there = self.modules.get(source)
-        return self.look_up(there, original) if there and there is not module else None
+        home = self.modules.get(source)
+        return self.look_up(home, original) if home and home is not module else None
 
     def is_face(self, function: Function) -> bool:
         """Whether it is public and in the ``__all__`` of a surrounding package."""
@@ -255,8 +255,8 @@ class Package:
                 found = self.look_up(module, name)
                 return found if isinstance(found, tuple) else self._alias(module, name)
             case ast.Attribute(value=ast.Name(id=name), attr=attr):
-                there = self.look_up(module, name)
-                found = self.look_up(there, attr) if isinstance(there, Module) else None
+                holder = self.look_up(module, name)
+                found = self.look_up(holder, attr) if isinstance(holder, Module) else None
                 return found if isinstance(found, tuple) else None
         return None
 
@@ -343,9 +343,9 @@ class _Reader:
     def _raised(self, value: ast.expr | None) -> Iterator[Raised]:
         if value is None:
             return
-        given = self.values.get(value.id, value) if isinstance(value, ast.Name) else value
-        if isinstance(given, ast.Call):
-            target = self._resolve(given.func)
+        raised = self.values.get(value.id, value) if isinstance(value, ast.Name) else value
+        if isinstance(raised, ast.Call):
+            target = self._resolve(raised.func)
             if isinstance(target, Function) and (
                 found := set(_Reader(self.package, target, loose=False).returned())
             ):
@@ -366,9 +366,9 @@ class _Reader:
                 if isinstance(target, Function) and target is not self.function:
                     yield from _Reader(self.package, target, loose=False).returned()
                 else:
-                    given = [getattr(argument, "value", None) for argument in node.value.args[:2]]
-                    status = next((value for value in given if isinstance(value, int)), None)
-                    code = next((value for value in given if isinstance(value, str)), None)
+                    values = [getattr(argument, "value", None) for argument in node.value.args[:2]]
+                    status = next((value for value in values if isinstance(value, int)), None)
+                    code = next((value for value in values if isinstance(value, str)), None)
                     yield Raised(found[1], status, code)
 
     def catches(self, caught: frozenset[str], raised: Raised) -> bool:
@@ -418,10 +418,10 @@ class _Reader:
         if isinstance(node, ast.Attribute):
             if isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "super":
                 return self._inherited(node.attr)
-            there = self._resolve(node.value)
-            if isinstance(there, Module):
-                return self.package.look_up(there, node.attr)
-            owner = there if isinstance(there, tuple) else self._type(node.value)
+            holder = self._resolve(node.value)
+            if isinstance(holder, Module):
+                return self.package.look_up(holder, node.attr)
+            owner = holder if isinstance(holder, tuple) else self._type(node.value)
             return self.package.method(owner, node.attr)
         return None
 

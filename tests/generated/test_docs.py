@@ -20,7 +20,7 @@ GUIDE = "src/my_service/migrations/README.md"
 PATTERNS = INSIDE / "guide_patterns.py"
 
 # Blocks that cannot run here: docker needs its daemon, and a baseline needs an existing
-# database (tests/inside/engine/test_adoption.py has some).
+# database (tests/inside/engine/test_existing_databases.py has some).
 TENANTS = "A schema for each tenant"
 ADOPTION = {"From Knex, from Django, or made by hand", "From Alembic", TENANTS}
 NOT_RUN = {"README.md": {"Deploy"}, GUIDE: {"10. Production", *ADOPTION}}
@@ -140,8 +140,8 @@ def test_the_tree_shows_the_existing_files(bake: Bake, database: str) -> None:
     folder = bake(database=database)
     (tree,) = [block for block in blocks(folder / "README.md", "text") if block.heading == "Layout"]
     shown = {line.split()[0].rstrip("/") for line in tree.code.splitlines() if line[0] == " "}
-    there = {path.name for path in (folder / "src" / "my_service").iterdir()}
-    assert shown == {name for name in there if not name.startswith("__")}
+    present = {path.name for path in (folder / "src" / "my_service").iterdir()}
+    assert shown == {name for name in present if not name.startswith("__")}
 
 
 @each_database

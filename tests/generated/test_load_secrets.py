@@ -61,14 +61,14 @@ def test_no_log_contains_values_of_a_failed_statement(
             run(address, mended)
         assert failures > 8, "the statements did break"
         kept |= secrets_in(address)
-        said = service.log.read_text()[begin:]
+        log = service.log.read_text()[begin:]
     mailed = {link.partition("#token=")[2] for link in [*links, *service.links(EMAIL)]}
     # In development the log is where mails go: these lines are the mails themselves.
-    said = "\n".join(line for line in said.splitlines() if '"event": "Mail"' not in line)
+    log = "\n".join(line for line in log.splitlines() if '"event": "Mail"' not in line)
     digests = {hashlib.sha256(text.encode()).hexdigest() for text in {*mailed, *kept}}
     secret = {PASSWORD, "another horse", token, EMAIL, STRANGER, NAME, *mailed, *kept, *digests}
-    assert "Traceback" in said or "exc_value" in said
-    assert [text for text in secret if text in said] == []
+    assert "Traceback" in log or "exc_value" in log
+    assert [text for text in secret if text in log] == []
 
 
 def use(service: Service, token: str) -> list[int]:

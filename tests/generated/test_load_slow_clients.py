@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from proxy import door_to
+from proxy import proxy_to
 from serving import Serve, Service, process_of
 
 pytestmark = pytest.mark.thorough
@@ -63,13 +63,13 @@ def test_sigterm_ends_the_process_while_the_database_does_not_answer(
     serve: Serve, postgres: str
 ) -> None:
     with (
-        door_to(postgres) as (door, address),
+        proxy_to(postgres) as (proxy, address),
         contextlib.suppress(AssertionError),
         serve("postgresql", address, SHUTDOWN_TIMEOUT="4") as service,
     ):
         process = process_of(service)
         token = service.sign_in("ada@example.com")
-        door.freeze()
+        proxy.freeze()
         asks = f"GET /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
         with clients(service, 2, asks.encode()):
             time.sleep(0.5)

@@ -89,8 +89,8 @@ class Workspace:
         """Run a command that must succeed; return its output."""
         running = self.start(*line.split())
         code = running.process.wait(SECONDS)
-        assert code == 0, running.said()
-        return running.said()
+        assert code == 0, running.output()
+        return running.output()
 
 
 @dataclass
@@ -100,19 +100,19 @@ class Running:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Its output so far."""
         return self.log.read_text()
 
     def says(self, pattern: str, times: int = 1) -> None:
         """Wait until it has printed this so many times."""
-        self.wait(lambda: len(re.findall(pattern, self.said())) >= times)
+        self.wait(lambda: len(re.findall(pattern, self.output())) >= times)
 
     def wait(self, is_so: Callable[[], Any]) -> None:
         """Wait for a condition, with a limit."""
         end = time.monotonic() + SECONDS
         while not is_so():
-            assert time.monotonic() < end, self.said()
+            assert time.monotonic() < end, self.output()
             time.sleep(0.05)
 
     def stop(self, number: int = signal.SIGINT) -> int:
@@ -152,7 +152,7 @@ def dev(workspace: Callable[..., Workspace], address: str) -> Iterator[tuple[Wor
     running = here.start("serve", "--reload", "--port", address.rpartition(":")[2])
     running.says("Ready to serve")
     yield here, running
-    assert running.stop() == 0, running.said()
+    assert running.stop() == 0, running.output()
 
 
 def becomes_ready(address: str) -> None:
@@ -190,7 +190,7 @@ def test_a_migration_is_written_previewed_and_applied_while_make_dev_runs(
     workspace.type("migrate down")
     assert "Batch 2 run" in workspace.type("migrate latest")
     becomes_ready(address)
-    assert running.said().count("Ready to serve") == 2
+    assert running.output().count("Ready to serve") == 2
 
 
 def test_with_reload_a_client_with_half_a_request_is_disconnected_too(
@@ -217,7 +217,7 @@ def test_after_a_failed_start_make_dev_waits_for_a_corrected_migration(
     running.says("Ready to serve")
     here.type("migrate latest")
     becomes_ready(address)
-    assert running.stop() == 0, running.said()
+    assert running.stop() == 0, running.output()
 
 
 def test_a_reload_keeps_users_signed_in_and_mailed_links_work(
@@ -232,8 +232,8 @@ def test_a_reload_keeps_users_signed_in_and_mailed_links_work(
     assert link.startswith(f"{address}/verify-email#")
     assert requests.get(link, timeout=SECONDS).status_code == 200
     token = parse_qs(urlsplit(link).fragment)["token"][0]
-    given = {"token": token, "password": PASSWORD}
-    requests.post(f"{address}/auth/verify-email", json=given, timeout=SECONDS)
+    body = {"token": token, "password": PASSWORD}
+    requests.post(f"{address}/auth/verify-email", json=body, timeout=SECONDS)
     signed_in = requests.post(f"{address}/auth/login", json=ada, timeout=SECONDS).json()
     headers = {"Authorization": f"Bearer {signed_in['access_token']}"}
     assert requests.get(f"{address}/users/me", headers=headers, timeout=SECONDS).ok
@@ -269,10 +269,10 @@ def test_a_signal_stops_a_long_migration_and_rolls_it_back(
     running.wait(marker.exists)
     time.sleep(0.5)
     code = running.stop(number)
-    assert code != 0 or "--reload" in line, running.said()
-    assert "Traceback" not in running.said()
-    assert "The run was interrupted." in running.said()
-    assert "900_long failed" not in running.said()
+    assert code != 0 or "--reload" in line, running.output()
+    assert "Traceback" not in running.output()
+    assert "The run was interrupted." in running.output()
+    assert "900_long failed" not in running.output()
     (here.versions / "900_long.py").unlink()
     status = here.type("migrate list")
     assert "001_create_users_table" in status and "completed" not in status

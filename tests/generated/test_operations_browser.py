@@ -136,8 +136,8 @@ def scene(project: Any, service_environment: ServiceEnvironment, tmp_path: Path)
     made = Scene(folder, service_environment, tmp_path)
     up = ("-m", "my_service", "migrate", "up")
     service_environment.succeed(folder, *up, DATABASE_URL=made.address)
-    with made.migrating() as said:
-        wait_until(lambda: made.done > 0, said)
+    with made.migrating() as log:
+        wait_until(lambda: made.done > 0, log)
         yield made
 
 
@@ -163,8 +163,8 @@ def test_an_operator_signs_in_and_sees_backfill_contract_drift_and_runs(
         shown.until(EC.presence_of_element_located((By.NAME, "key")))
         browser.get(f"{service.address}/operations")
         assert browser.find_elements(By.NAME, "key")
-        said = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    assert not [line for line in said if "Content Security" in line["message"]]
+        messages = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    assert not [line for line in messages if "Content Security" in line["message"]]
 
 
 def check_page_content(browser: webdriver.Chrome, done: int) -> None:
@@ -190,8 +190,8 @@ def check_json_and_metrics(service: Service, done: int) -> None:
     read = requests.get(
         f"{service.address}/operations/backfills", headers={"X-Admin-Key": ADMIN_KEY}, timeout=20
     ).json()
-    (told,) = read["items"]
-    assert (told["migration"], told["done"], told["total"]) == ("004_fill_town", done, ROWS)
+    (item,) = read["items"]
+    assert (item["migration"], item["done"], item["total"]) == ("004_fill_town", done, ROWS)
     lines = requests.get(f"{service.address}/metrics", timeout=20).text.splitlines()
     rows = {"done": done, "left": ROWS - done}
     assert {f'backfill_rows{{state="{state}"}} {rows[state]:.1f}' for state in rows} < set(lines)

@@ -63,5 +63,5 @@ def test_plain_alembic_upgrades_checks_and_downgrades(
     folder, address = project(database=database), empty_database(database)
     commands = [["upgrade", "head"], ["check"], ["downgrade", "base"]]
     program = f"from alembic.config import main\nfor words in {commands}: main(words)"
-    said = service_environment.succeed(folder, "-c", program, DATABASE_URL=address)
-    assert "No new upgrade operations detected." in said
+    output = service_environment.succeed(folder, "-c", program, DATABASE_URL=address)
+    assert "No new upgrade operations detected." in output

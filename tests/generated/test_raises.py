@@ -154,11 +154,12 @@ def documented_but_not_raised(package: Package) -> Iterator[str]:
     for function in package.functions:
         if "backend" in function.names:
             continue
-        for said in package.documented(function):
-            if said.name in package.errors and not function.is_abstract:
+        for entry in package.documented(function):
+            if entry.name in package.errors and not function.is_abstract:
                 possible = package.possible[function]
-                if not any(covers(package, said, raised) for raised in possible):
-                    yield f"{function} documents {said}, and can raise {sorted(map(str, possible))}"
+                if not any(covers(package, entry, raised) for raised in possible):
+                    names = sorted(map(str, possible))
+                    yield f"{function} documents {entry}, and can raise {names}"
 
 
 def raised_but_not_documented(package: Package) -> Iterator[str]:
@@ -167,11 +168,11 @@ def raised_but_not_documented(package: Package) -> Iterator[str]:
         if not package.is_face(function) or is_entry_point(function):
             continue
         # Without the codes, since a sentence may describe the error in other words.
-        documented = [replace(said, code=None) for said in package.documented(function)]
+        documented = [replace(entry, code=None) for entry in package.documented(function)]
         silent = [
             raised
             for raised in package.certain[function]
-            if not any(covers(package, said, raised) for said in documented)
+            if not any(covers(package, entry, raised) for entry in documented)
         ]
         if silent:
             names = ", ".join(sorted(map(str, silent)))
@@ -183,10 +184,10 @@ def is_entry_point(function: Function) -> bool:
     return bool(function.decorators & ROUTES) or ".cli" in function.module.name
 
 
-def covers(package: Package, said: Raised, raised: Raised) -> bool:
+def covers(package: Package, documented: Raised, raised: Raised) -> bool:
     """Whether a documented error is the one that is raised, or a base of it, as far as known."""
-    known = ((said.status, raised.status), (said.code, raised.code))
-    return said.name in package.errors[raised.name] and all(
+    known = ((documented.status, raised.status), (documented.code, raised.code))
+    return documented.name in package.errors[raised.name] and all(
         None in (one, other) or one == other for one, other in known
     )
 

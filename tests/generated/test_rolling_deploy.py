@@ -246,8 +246,8 @@ def roll_out(deploy: Deploy, stack: ExitStack, writer: Writer, first: Service) -
         check=False,
     )
     assert refused.returncode != 0
-    said = "This release does not have 1 applied contract: 902_rename"
-    assert said in refused.stdout + refused.stderr
+    message = "This release does not have 1 applied contract: 902_rename"
+    assert message in refused.stdout + refused.stderr
 
 
 def wait_for_writes(writer: Writer) -> None:

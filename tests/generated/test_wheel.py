@@ -64,5 +64,5 @@ def test_a_wheel_installed_elsewhere_serves_in_production(
         "--port",
         str(port),
     ]
-    with running(command, tmp_path, production) as said:
-        assert ask(f"http://127.0.0.1:{port}/health/ready", said) == 200
+    with running(command, tmp_path, production) as log:
+        assert ask(f"http://127.0.0.1:{port}/health/ready", log) == 200

@@ -41,11 +41,11 @@ def _become(connection: socket.socket, package: str) -> int:
     for number, handle in enumerate(terminal):
         os.dup2(handle, number)
         os.close(handle)
-    asked = json.loads(request)
-    os.chdir(asked["folder"])
+    message = json.loads(request)
+    os.chdir(message["folder"])
     os.environ.clear()
-    os.environ.update(asked["variables"])
-    sys.argv = [package, *asked["words"]]
+    os.environ.update(message["variables"])
+    sys.argv = [package, *message["words"]]
     code = _run(package)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -71,8 +71,8 @@ def run(address: str, *words: str) -> int:
     """Request a command; return its exit code."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address)
-        asked = {"folder": os.getcwd(), "variables": dict(os.environ), "words": words}  # noqa: PTH109
-        socket.send_fds(connection, [json.dumps(asked).encode()], [0, 1, 2])
+        message = {"folder": os.getcwd(), "variables": dict(os.environ), "words": words}  # noqa: PTH109
+        socket.send_fds(connection, [json.dumps(message).encode()], [0, 1, 2])
         return int(connection.recv(16) or 1)
 
 

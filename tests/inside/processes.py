@@ -48,11 +48,11 @@ class Process:
     def first_error_line(self) -> str:
         """Wait for and return its first line on standard error."""
         end = time.monotonic() + SECONDS
-        while "\n" not in (said := self._files[1].read_text(encoding="utf-8")):
-            assert self._process.is_alive(), f"It ended and said {said!r}"
-            assert time.monotonic() < end, f"It runs on and said {said!r}"
+        while "\n" not in (text := self._files[1].read_text(encoding="utf-8")):
+            assert self._process.is_alive(), f"It ended and said {text!r}"
+            assert time.monotonic() < end, f"It runs on and said {text!r}"
             time.sleep(0.02)
-        return said.splitlines()[0]
+        return text.splitlines()[0]
 
     def finish(self) -> tuple[int, str, str]:
         """Wait for its end; return exit code, standard output and standard error."""

@@ -88,9 +88,9 @@ def test_the_license_changes_only_license_readme_and_pyproject(bake: Bake, datab
 def test_the_license_is_the_one_chosen_and_names_the_author(
     bake: Bake, license: str, first_line: str
 ) -> None:
-    said = text(bake(license=license, author_name="Ann Example") / "LICENSE")
-    assert said.strip().splitlines()[0].strip() == first_line
-    assert "Ann Example" in said
+    license_text = text(bake(license=license, author_name="Ann Example") / "LICENSE")
+    assert license_text.strip().splitlines()[0].strip() == first_line
+    assert "Ann Example" in license_text
 
 
 @pytest.mark.parametrize("database", DATABASES)

@@ -42,8 +42,8 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     template = template_repository(tmp_path, git)
     variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
     create = (CRUFT, "create", template, "--no-input", "--extra-context")
-    said = succeed(*create, f'{{"database": "{database}"}}', cwd=tmp_path, variables=variables)
-    assert "my-service is ready" in said
+    output = succeed(*create, f'{{"database": "{database}"}}', cwd=tmp_path, variables=variables)
+    assert "my-service is ready" in output
     project = tmp_path / "my-service"
     commit(git, project)
 
@@ -55,8 +55,8 @@ def test_an_update_applies_without_a_reject(tmp_path: Path, git: Any, database: 
     commit(git, template)
 
     for command in (["diff"], ["update", "--skip-apply-ask"]):
-        said = succeed(CRUFT, *command, cwd=project, variables=variables)
-        assert "is ready" not in said
+        output = succeed(CRUFT, *command, cwd=project, variables=variables)
+        assert "is ready" not in output
     assert [path for path in files(project) if path.suffix == ".rej"] == []
     changed = sorted(git("status", "--porcelain", cwd=project).split()[1::2])
     assert changed == [".cruft.json", "LICENSE", "README.md", "new.txt"]

@@ -68,11 +68,11 @@ def test_every_shell_block_about_updates_runs(shell: Shell, tmp_path: Path, git:
             mine.write_text(f"# Mine.\n{read(mine)}")
             commit(git, mine.parent)
         code = block.code.replace(REPOSITORY, f"'{template}'")
-        said = shell.execute(code, tmp_path, **variables)
+        output = shell.execute(code, tmp_path, **variables)
     # The git command of the last block prints the output in the page.
-    assert {"A  new.txt", "UU Makefile"} <= set(said.splitlines())
+    assert {"A  new.txt", "UU Makefile"} <= set(output.splitlines())
     assert "<<<<<<< " in read(tmp_path / "billing" / "Makefile")
-    assert "new.txt " in said.partition("A  new.txt")[2]
+    assert "new.txt " in output.partition("A  new.txt")[2]
 
 
 @pytest.mark.thorough

@@ -40,10 +40,10 @@ def test_a_timeout_shows_the_output_so_far(tmp_path: Path) -> None:
     for seconds in (0.5, 5, 50):  # a busy machine may need longer to print two lines
         with pytest.raises(TimedOut) as ended:
             run("sh", "-c", script, cwd=tmp_path, timeout=seconds)
-        said = str(ended.value)
-        if "and this" in said:
+        message = str(ended.value)
+        if "and this" in message:
             break
-    assert said.endswith(f" was ended after {seconds:g} seconds\nso far\nand this\n")
+    assert message.endswith(f" was ended after {seconds:g} seconds\nso far\nand this\n")
 
 
 def test_a_timeout_ends_the_whole_process_group(
@@ -149,12 +149,12 @@ def test_values_for_make_are_not_executed(tmp_path: Path) -> None:
 @pytest.mark.thorough
 def test_pytest_runs_a_file_of_tests_inside_in_every_matching_service() -> None:
     chosen = ("tests/inside/engine/test_seeds.py", "-k", "order")
-    said = succeed(sys.executable, "-m", "pytest", *chosen, cwd=TEMPLATE)
-    assert [line for line in said.splitlines() if line.startswith("==")] == [
+    output = succeed(sys.executable, "-m", "pytest", *chosen, cwd=TEMPLATE)
+    assert [line for line in output.splitlines() if line.startswith("==")] == [
         "== sqlite",
         "== postgresql",
     ]
-    assert said.count(" passed") == 2
+    assert output.count(" passed") == 2
 
 
 def test_tests_inside_cannot_be_mixed_with_other_tests() -> None:

@@ -62,8 +62,8 @@ def register(client: TestClient, outbox: Outbox, email: str = ADA["email"]) -> R
 
 def confirm(client: TestClient, mail: Mail, password: str = PASSWORD) -> Response:
     """Follow the link in a mail."""
-    given = {"token": token_in(mail), "password": password}
-    return client.post("/auth/verify-email", json=given)
+    body = {"token": token_in(mail), "password": password}
+    return client.post("/auth/verify-email", json=body)
 
 
 def authorize(answer: Response) -> dict[str, str]:

@@ -224,9 +224,9 @@ def test_an_account_that_is_closed_or_changed_during_the_request_gets_no_token(
         "login": {"email": ADA["email"], "password": PASSWORD},
     }[path]
 
-    def change_and_verify(self: Passwords, *given: Any) -> bool:
+    def change_and_verify(self: Passwords, *arguments: Any) -> bool:
         change(client, **meanwhile)
-        return verify(self, *given)
+        return verify(self, *arguments)
 
     monkeypatch.setattr(Passwords, "verify", change_and_verify)
     monkeypatch.setattr(Passwords, "check", lambda *_: change(client, **meanwhile))
@@ -243,9 +243,9 @@ def test_a_link_that_is_used_during_the_request_does_not_confirm(
     client.post("/auth/register", json=ADA)
     verify = Passwords.verify
 
-    def use_and_verify(self: Passwords, *given: Any) -> bool:
+    def use_and_verify(self: Passwords, *arguments: Any) -> bool:
         change(client, verification_token=None)
-        return verify(self, *given)
+        return verify(self, *arguments)
 
     monkeypatch.setattr(Passwords, "verify", use_and_verify)
     assert confirm(client, outbox.mails[-1]).status_code == 400
@@ -353,11 +353,11 @@ def test_an_error_while_preparing_a_mail_is_logged(
 ) -> None:
     away = OperationalError("SELECT 1", {}, Exception("nobody listens"))
     monkeypatch.setattr(auth_routes, "is_away", lambda error: error is away)
-    for error, said in ((rate_limited(1), "rate-limited"), (away, "does not answer")):
+    for error, line in ((rate_limited(1), "rate-limited"), (away, "does not answer")):
         monkeypatch.setattr(Accounts, "send_password_reset", Mock(side_effect=error))
         answer = client.post("/auth/request-password-reset", json={"email": ADA["email"]})
         assert answer.status_code == 202
-        assert said in capsys.readouterr().err
+        assert line in capsys.readouterr().err
 
 
 def test_responses_are_not_cached_and_contain_no_password_hash(

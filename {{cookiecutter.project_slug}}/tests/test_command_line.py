@@ -51,8 +51,8 @@ def test_running_the_seeds_twice_changes_nothing(command: Command) -> None:
     command("migrate latest")
     for line in BEFORE_SEEDS:
         command(line)
-    said = "\n".join([f"Ran {count(len(SEED_NAMES), 'seed')}", *SEED_NAMES])
-    assert command(SEED_RUN) == command(SEED_RUN) == (0, said)
+    expected = "\n".join([f"Ran {count(len(SEED_NAMES), 'seed')}", *SEED_NAMES])
+    assert command(SEED_RUN) == command(SEED_RUN) == (0, expected)
 
 
 def test_an_error_prints_problem_impact_and_solution(command: Command) -> None:
@@ -67,8 +67,8 @@ def test_an_error_prints_problem_impact_and_solution(command: Command) -> None:
 
 def test_a_failed_command_with_json_prints_the_error_as_json(command: Command) -> None:
     code, output = command("migrate up nowhere --json")
-    said, _, lines = output.partition("\n")
-    error = json.loads(said)["error"]
+    first_line, _, lines = output.partition("\n")
+    error = json.loads(first_line)["error"]
     assert (code, sorted(error)) == (1, ["code", "impact", "problem", "solution"])
     assert lines.splitlines()[-1].startswith("Solution:")
 
@@ -78,8 +78,8 @@ def test_invalid_settings_with_json_are_printed_as_json(
 ) -> None:
     monkeypatch.setenv("PORT", "none")
     code, output = command("migrate list --json")
-    said = json.loads(output.partition("\n")[0])
-    assert (code, said["success"], said["error"]["code"]) == (1, False, "settings-invalid")
+    body = json.loads(output.partition("\n")[0])
+    assert (code, body["success"], body["error"]["code"]) == (1, False, "settings-invalid")
 
 
 def test_knex_s_spellings_work(command: Command) -> None:
@@ -95,12 +95,12 @@ def test_an_address_in_use_is_an_error_in_three_lines(
     monkeypatch.setenv("HOST", "x86_64-conda-linux-gnu")  # conda sets it; it is not a setting
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = command(f"serve --port {port}")
+        code, output = command(f"serve --port {port}")
     assert code == 1
-    assert said.startswith(f"Problem:  The service cannot listen on 127.0.0.1, port {port}: ")
-    assert f"serve --host 127.0.0.1 --port {port + 1}" in said
-    code, said = command("serve --host 192.0.2.1")
-    assert (code, "The service cannot listen on 192.0.2.1" in said) == (1, True)
+    assert output.startswith(f"Problem:  The service cannot listen on 127.0.0.1, port {port}: ")
+    assert f"serve --host 127.0.0.1 --port {port + 1}" in output
+    code, output = command("serve --host 192.0.2.1")
+    assert (code, "The service cannot listen on 192.0.2.1" in output) == (1, True)
 
 
 @pytest.fixture
@@ -129,11 +129,11 @@ def test_serve_exits_with_0_after_sigterm(command: Command) -> None:
 
     thread = threading.Thread(target=ask_and_stop)
     thread.start()
-    code, said = command(f"serve --port {port}")
+    code, output = command(f"serve --port {port}")
     ended.set()
     thread.join()
-    assert (code, answers) == (0, [200]), said
-    assert f"http://127.0.0.1:{port} (Ctrl-C stops it)" in said
+    assert (code, answers) == (0, [200]), output
+    assert f"http://127.0.0.1:{port} (Ctrl-C stops it)" in output
 
 
 def test_every_read_only_command_prints_text_and_json(command: Command) -> None:
@@ -167,8 +167,8 @@ def test_a_backup_is_restored_and_the_replaced_database_is_kept_until_forget(
     (name,) = (one["name"] for one in json.loads(command("backup list --json")[1]))
     assert name in command("backup list")[1]
     assert command(f"backup restore {name}")[0] == 1
-    code, said = command(f"backup restore {name} --yes")
-    assert (code, f"Restored {name}" in said) == (0, True), said
+    code, output = command(f"backup restore {name} --yes")
+    assert (code, f"Restored {name}" in output) == (0, True), output
     kept = command("backup forget")[1].splitlines()[0]
     assert command("backup forget nothing --yes")[0] == 1
     assert command(f"backup forget {kept} --yes") == (0, f"Removed {kept}")

@@ -105,10 +105,10 @@ def test_the_type_of_an_error_response_links_to_its_explanation(
     client: TestClient, method: str, path: str, sent: dict[str, Any], code: str
 ) -> None:
     answer = client.request(method, path, **sent)
-    said = answer.json()
+    body = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (said["code"], said["type"]) == (code, f"/errors#{code}")
-    page, _, anchor = said["type"].partition("#")
+    assert (body["code"], body["type"]) == (code, f"/errors#{code}")
+    page, _, anchor = body["type"].partition("#")
     assert f'id="{anchor}"' in client.get(page).text
 
 
@@ -172,9 +172,9 @@ def test_openapi_has_an_example_code_for_each_error(client: TestClient) -> None:
 
 def test_invalid_values_are_named_by_field_and_not_repeated(client: TestClient) -> None:
     answer = client.post("/auth/login", json={"email": "hunter2", "password": 7})
-    told = answer.json()
-    assert [fault["where"] for fault in told["errors"]] == ["body.email", "body.password"]
+    body = answer.json()
+    assert [fault["where"] for fault in body["errors"]] == ["body.email", "body.password"]
     assert all(
-        f"{fault['where']}: {fault['problem']}" in told["problem"] for fault in told["errors"]
+        f"{fault['where']}: {fault['problem']}" in body["problem"] for fault in body["errors"]
     )
     assert "hunter2" not in answer.text

@@ -33,9 +33,9 @@ def test_both_health_checks_return_version_and_revision(
     for check in ("live", "ready"):
         answer = client.get(f"/health/{check}")
         assert answer.headers["Content-Type"] == "application/json"
-        told = answer.json()
-        assert set(told) == {"status", "reason", "version", "revision"}
-        assert (told["version"], told["revision"]) == ("1.2.3", revision)
+        body = answer.json()
+        assert set(body) == {"status", "reason", "version", "revision"}
+        assert (body["version"], body["revision"]) == ("1.2.3", revision)
 
 
 def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Settings) -> None:
@@ -69,8 +69,8 @@ def test_liveness_waits_for_nothing(client: Client) -> None:
 
 
 def test_each_response_has_the_request_id(client: TestClient) -> None:
-    given = client.get("/health/live", headers={"X-Request-ID": "abc-123"})
-    assert given.headers["X-Request-ID"] == "abc-123"
+    answer_with_id = client.get("/health/live", headers={"X-Request-ID": "abc-123"})
+    assert answer_with_id.headers["X-Request-ID"] == "abc-123"
     forged = client.get("/health/live", headers={"X-Request-ID": "a\tb"})
     assert len(forged.headers["X-Request-ID"]) == 32
 

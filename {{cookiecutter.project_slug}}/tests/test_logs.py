@@ -89,6 +89,6 @@ def test_control_characters_from_clients_are_escaped_in_the_log(
         raise ValueError("\x1b[2J")
     except ValueError:
         log.exception("failed")
-    said = capsys.readouterr().err
-    assert not set("\x1b\x9b\u202e") & set(said)
-    assert "first\\n2026" in said and "\\x1b[2J" in said
+    output = capsys.readouterr().err
+    assert not set("\x1b\x9b\u202e") & set(output)
+    assert "first\\n2026" in output and "\\x1b[2J" in output

@@ -84,17 +84,17 @@ def test_a_mail_that_cannot_be_sent_is_logged_without_its_link(
     configure_logging("INFO", as_json=True)
     deliver(SmtpMailer(settings.model_copy(update=changed)), MAIL)
     assert mailbox.received == []
-    said = capsys.readouterr()
-    assert "Mail was not sent" in said.err + said.out
-    assert "token=x" not in said.err + said.out
+    output = capsys.readouterr()
+    assert "Mail was not sent" in output.err + output.out
+    assert "token=x" not in output.err + output.out
 
 
 def test_development_logs_the_link_of_a_mail(capsys: pytest.CaptureFixture[str]) -> None:
     mailer = mailer_for(Settings(_env_file=None))
     assert isinstance(mailer, LogMailer)
     mailer.send(MAIL)
-    said = capsys.readouterr()
-    assert MAIL.link in said.err + said.out
+    output = capsys.readouterr()
+    assert MAIL.link in output.err + output.out
 
 
 def test_mail_is_sent_only_to_servers_with_a_valid_certificate(

@@ -58,12 +58,12 @@ def test_operations_need_the_admin_key(operator: Client, client: TestClient) -> 
 
 
 def test_migrations_are_listed_with_status_and_runs(operator: Client) -> None:
-    told = operator.get("/operations/migrations", headers=HEADER).json()
-    assert told["status"]["pending"] == [] and told["status"]["problem"] is None
-    assert told["status"]["sentence"].endswith("applied, none pending.")
-    names = [name for run in told["items"] for name in run["migrations"]]
-    assert "001_create_users_table" in names and told["next"] is None
-    assert {run["state"] for run in told["items"]} == {"applied"}
+    body = operator.get("/operations/migrations", headers=HEADER).json()
+    assert body["status"]["pending"] == [] and body["status"]["problem"] is None
+    assert body["status"]["sentence"].endswith("applied, none pending.")
+    names = [name for run in body["items"] for name in run["migrations"]]
+    assert "001_create_users_table" in names and body["next"] is None
+    assert {run["state"] for run in body["items"]} == {"applied"}
 
 
 def test_the_overview_describes_problems_in_one_sentence(operator: Client, versions: Path) -> None:
@@ -111,10 +111,10 @@ def test_instances_are_listed_in_json_and_on_the_page(operator: Client) -> None:
     # A service on a database in memory does not register, so the test registers an instance.
     state = operator.state
     Registration(state.engine, config_for(state.settings)).register()
-    told = operator.get("/operations/instances", headers=HEADER).json()
-    ids = [one["id"] for one in told["items"]]
+    body = operator.get("/operations/instances", headers=HEADER).json()
+    ids = [one["id"] for one in body["items"]]
     assert ids and ids == sorted(one.id for one in get_instances(state.engine))
-    another = told["items"][0]
+    another = body["items"][0]
     assert (another["host"], another["version"]) == (platform.node(), release())
     assert another["revision"] == operator.get("/health/live").json()["revision"]
     path = f"/operations/instances?after={ids[-1]}"
@@ -136,16 +136,16 @@ def test_the_page_shows_durations_of_runs_as_a_chart_and_as_text(operator: Clien
     page = operator.get("/operations").text
     (figure,) = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
     runs = read_runs(operator.state.engine)[::-1]
-    said = ", ".join(f"{run.duration:.3f}" for run in runs)
-    assert f'aria-label="Seconds of the last {len(runs)} runs, oldest first: {said}"' in figure
-    assert f"oldest first: {said}.</figcaption>" in figure
+    durations = ", ".join(f"{run.duration:.3f}" for run in runs)
+    assert f'aria-label="Seconds of the last {len(runs)} runs, oldest first: {durations}"' in figure
+    assert f"oldest first: {durations}.</figcaption>" in figure
     assert figure.count("<circle") == len(runs) == len(re.findall(r"\d,\d", figure))
 
 
 def test_openapi_describes_the_json_routes_and_not_the_page(operator: Client) -> None:
     paths = operator.get("/openapi.json").json()["paths"]
-    told = {f"/operations/{name}" for name in ("migrations", "instances", "backfills", "drift")}
-    assert told <= set(paths)
+    routes = {f"/operations/{name}" for name in ("migrations", "instances", "backfills", "drift")}
+    assert routes <= set(paths)
     assert "/operations" not in paths and "/metrics" not in paths
 
 

@@ -69,17 +69,17 @@ def test_comparing_and_reading_drift_need_the_admin_key(
 
 
 def test_before_the_first_comparison_drift_is_unknown(operator: Client) -> None:
-    told = operator.get(PATH, headers=HEADER).json()
-    assert (told["items"], told["in_step"], told["verified_at"]) == ([], None, None)
+    body = operator.get(PATH, headers=HEADER).json()
+    assert (body["items"], body["in_step"], body["verified_at"]) == ([], None, None)
     assert drift_of(operator) is None
     assert operator.get("/health/ready").json()["reason"] is None
 
 
 def test_a_database_without_drift_is_reported_as_in_step(operator: Client) -> None:
-    told = operator.post(PATH, headers=HEADER).json()
-    assert told["in_step"] is True and told["items"] == [] and told["pending"] == []
-    assert told["verified_at"] and told["seconds"] > 0
-    assert operator.get(PATH, headers=HEADER).json() == told
+    body = operator.post(PATH, headers=HEADER).json()
+    assert body["in_step"] is True and body["items"] == [] and body["pending"] == []
+    assert body["verified_at"] and body["seconds"] > 0
+    assert operator.get(PATH, headers=HEADER).json() == body
     assert drift_of(operator) == 0
     assert operator.get("/health/ready").json()["reason"] is None
 
@@ -91,9 +91,9 @@ def test_differences_are_listed_in_pages(operator: Client) -> None:
     assert first["in_step"] is False and first["changed_since_run"] is True
     rest = operator.get(f"{PATH}?after={first['next']}", headers=HEADER).json()
     assert rest["next"] is None
-    told = [*first["items"], *rest["items"]]
-    assert [one["name"] for one in told] == list(STRANGERS)
-    assert all(one["sentence"] and one["cause"] and one["action"] for one in told)
+    items = [*first["items"], *rest["items"]]
+    assert [one["name"] for one in items] == list(STRANGERS)
+    assert all(one["sentence"] and one["cause"] and one["action"] for one in items)
 
 
 def test_drift_sets_a_gauge_and_a_reason_and_the_service_stays_ready(operator: Client) -> None:
@@ -111,7 +111,7 @@ def test_drift_sets_a_gauge_and_a_reason_and_the_service_stays_ready(operator: C
 
 
 def test_a_failed_comparison_says_why_and_keeps_the_last_result(operator: Client) -> None:
-    told = operator.post(PATH, headers=HEADER).json()
+    body = operator.post(PATH, headers=HEADER).json()
     token = sign_in(operator)
     scope = config_for(operator.state.settings).scope
     versions = table("alembic_version", column("version_num"), schema=scope.shared_schema)
@@ -121,7 +121,7 @@ def test_a_failed_comparison_says_why_and_keeps_the_last_result(operator: Client
     assert (answer.status_code, answer.json()["code"]) == (503, "files-missing")
     page = operator.post("/operations/verify", data={"token": token})
     assert page.status_code == 503 and "Not compared: " in page.text
-    assert operator.get(PATH, headers=HEADER).json() == told
+    assert operator.get(PATH, headers=HEADER).json() == body
 
 
 def test_comparisons_are_rate_limited(with_key: Settings) -> None:

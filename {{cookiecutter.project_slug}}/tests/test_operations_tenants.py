@@ -45,9 +45,9 @@ def test_tenants_are_counted_and_failed_ones_are_listed_in_pages(operator: Clien
         ("failed", 2),
     }
     second = operator.get(f"{path}&after={first['next']}", headers=HEADER).json()
-    told = [*first["items"], *second["items"]]
-    assert [one["id"] for one in told] == list(FAILED) and second["next"] is None
-    assert {one["error"] for one in told} == {"no space left"}
+    items = [*first["items"], *second["items"]]
+    assert [one["id"] for one in items] == list(FAILED) and second["next"] is None
+    assert {one["error"] for one in items} == {"no space left"}
     assert operator.get(path).status_code == 403
 
 
@@ -59,13 +59,13 @@ def test_the_page_shows_how_many_tenants_are_not_up_to_date(operator: Client) ->
 def test_a_comparison_counts_the_tenants_that_differ(operator: Client) -> None:
     with operator.state.engine.begin() as connection:
         connection.execute(text("ALTER TABLE tenant_zebra.users ADD strange integer"))
-    told = operator.post("/operations/drift", headers=HEADER).json()
-    assert told["tenants"] == {"compared": 3, "differ": 1, "not_compared": 0}
-    assert told["in_step"] is False
-    said = "of 3 tenants 1 differs"
-    assert said in operator.get("/health/ready").json()["reason"]
+    body = operator.post("/operations/drift", headers=HEADER).json()
+    assert body["tenants"] == {"compared": 3, "differ": 1, "not_compared": 0}
+    assert body["in_step"] is False
+    summary = "of 3 tenants 1 differs"
+    assert summary in operator.get("/health/ready").json()["reason"]
     operator.post("/operations/sign-in", data={"key": KEY})
-    assert said in operator.get("/operations").text
+    assert summary in operator.get("/operations").text
     assert "tenants_drifted 1.0" in operator.get("/metrics").text
 
 
@@ -79,5 +79,5 @@ def test_metrics_count_tenants_and_never_name_one(operator: Client) -> None:
     lines = operator.get("/metrics").text.splitlines()
     assert 'tenants{status="failed"} 2.0' in lines and 'tenants{status="ready"} 1.0' in lines
     assert "tenants_behind 2.0" in lines
-    told = "\n".join(lines)
-    assert not any(tenant in told for tenant in ("acme", *FAILED))
+    metrics = "\n".join(lines)
+    assert not any(tenant in metrics for tenant in ("acme", *FAILED))

@@ -61,8 +61,8 @@ def test_an_error_does_not_show_row_values(engine: Engine) -> None:
             text("CREATE TABLE public.pens (colour text CHECK (colour <> 'hunter2'))")
         )
         connection.execute(text("INSERT INTO public.pens VALUES (:colour)"), {"colour": "hunter2"})
-    said = f"{failed.value} {failed.value.orig} {failed.value.__cause__}"
-    assert "violates check constraint" in said and "hunter2" not in said
+    message = f"{failed.value} {failed.value.orig} {failed.value.__cause__}"
+    assert "violates check constraint" in message and "hunter2" not in message
 
 
 def test_an_exhausted_pool_and_a_read_only_server_count_as_outages(engine: Engine) -> None:
@@ -85,7 +85,7 @@ def test_migrations_use_migration_database_url_if_it_is_set(
     past = engine.url.update_query_dict({"application_name": "past"})
     address = SecretStr(past.render_as_string(hide_password=False))
     changed = settings.model_copy(update={"migration_database_url": address})
-    with for_migrations(engine, changed) as own, own.connect() as connection:
+    with for_migrations(engine, changed) as direct, direct.connect() as connection:
         assert connection.scalar(text("SHOW application_name")) == "past"
     assert changed.for_linting.migration_database_url == address
 
@@ -94,8 +94,8 @@ def test_an_address_from_db_settings_requires_tls_in_production() -> None:
     parts = {"db_host": "db.example.com", "db_password": SecretStr("x/y"), "db_name": "app"}
     address = Settings(_env_file=None).model_copy(update=parts).database_address
     assert address is not None
-    said = address.render_as_string(hide_password=False)
-    assert said == "postgresql+psycopg://postgres:x%2Fy@db.example.com:5432/app?sslmode=prefer"
+    text = address.render_as_string(hide_password=False)
+    assert text == "postgresql+psycopg://postgres:x%2Fy@db.example.com:5432/app?sslmode=prefer"
     production = {**parts, "environment": "production"}
     address = Settings(_env_file=None).model_copy(update=production).database_address
     assert address is not None and address.query == {"sslmode": "require"}
@@ -143,13 +143,13 @@ def test_keepalive_settings_have_defaults_that_the_address_overrides(
     patient = engine.url.update_query_dict({"keepalives_idle": "600"})
     for url, idle in ((engine.url, "30"), (patient, "600")):
         secret = SecretStr(url.render_as_string(hide_password=False))
-        own = connect(settings.model_copy(update={"test_database_url": secret}))
-        with own.connect() as connection:
+        direct = connect(settings.model_copy(update={"test_database_url": secret}))
+        with direct.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
-            said = raw.info.get_parameters()
-        own.dispose()
-        assert (said["keepalives_idle"], said["tcp_user_timeout"]) == (idle, "30000")
+            parameters = raw.info.get_parameters()
+        direct.dispose()
+        assert (parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == (idle, "30000")
 
 
 def test_a_password_reset_link_is_issued_under_a_lock_of_its_account(

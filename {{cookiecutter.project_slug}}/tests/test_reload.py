@@ -53,8 +53,8 @@ def test_a_changed_migration_is_logged_and_does_not_restart_the_service(
 ) -> None:
     made = add(versions, "do_nothing")
     assert watching.should_restart() is None
-    said = capsys.readouterr()
-    assert f"{made.stem} is pending" in said.out + said.err
+    output = capsys.readouterr()
+    assert f"{made.stem} is pending" in output.out + output.err
 
 
 def test_a_changed_migration_restarts_a_service_that_failed_to_start(

@@ -53,12 +53,12 @@ def test_every_response_has_the_security_headers(client: TestClient) -> None:
 )
 def test_an_error_is_problem_json(client: TestClient, method: str, path: str, status: int) -> None:
     answer = client.request(method, path)
-    said = answer.json()
+    body = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (answer.status_code, said["status"]) == (status, status)
-    assert said["title"] and said["detail"] == said["problem"]
-    assert said["impact"] and said["solution"]
-    assert said["request_id"] == answer.headers["X-Request-ID"]
+    assert (answer.status_code, body["status"]) == (status, status)
+    assert body["title"] and body["detail"] == body["problem"]
+    assert body["impact"] and body["solution"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
 
 
 def test_an_invalid_value_is_named_by_field_and_not_repeated(client: TestClient) -> None:
@@ -145,8 +145,8 @@ def test_cors_allows_only_listed_origins(settings: Settings) -> None:
             "Access-Control-Request-Method": "PATCH",
             "Access-Control-Request-Headers": "authorization, content-type",
         }
-        for asked in (ask, {**ask, **change}):
-            answer = opened.options("/users/me", headers=asked)
+        for request in (ask, {**ask, **change}):
+            answer = opened.options("/users/me", headers=request)
             assert answer.status_code == 200
             assert answer.headers["Access-Control-Allow-Origin"] == origin
         broken = opened.get("/broken", headers={"Origin": origin})
@@ -253,8 +253,8 @@ def test_the_log_line_of_a_request_has_the_user_id(
     user = client.get("/users/me", headers=headers).json()["id"]
     capsys.readouterr()
     client.get("/users/me", headers=headers)
-    said = capsys.readouterr().err
-    assert f"user={user}" in said and "client=testclient" in said
+    output = capsys.readouterr().err
+    assert f"user={user}" in output and "client=testclient" in output
     client.get("/health/live")
     assert user not in capsys.readouterr().err
 
@@ -265,5 +265,5 @@ def test_the_policy_of_the_api_page_allows_only_its_own_scripts(client: TestClie
     assert (rules["default-src"], rules["frame-ancestors"]) == ("'none'", "'none'")
     assert rules["connect-src"] == "'self'"
     assert rules["style-src"] == "'self' 'unsafe-inline'"
-    own, digest = rules["script-src"].split(" ")
-    assert own == "'self'" and digest.startswith("'sha256-")
+    source, digest = rules["script-src"].split(" ")
+    assert source == "'self'" and digest.startswith("'sha256-")

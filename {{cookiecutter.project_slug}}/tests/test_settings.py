@@ -96,17 +96,17 @@ def test_an_infinite_time_is_refused_with_the_name_of_its_setting(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("DB_POOL_MIN", "11", "DB_POOL_MIN is larger than DB_POOL_MAX"),
         ("RATE_LIMIT_MAILS", "often", "RATE_LIMIT_MAILS"),
     ],
 )
 def test_inconsistent_settings_are_refused_at_the_start(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ActionableError, match=said):
+    with pytest.raises(ActionableError, match=message):
         load_settings()
 
 

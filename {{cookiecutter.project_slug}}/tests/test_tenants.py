@@ -274,23 +274,23 @@ def test_tenants_that_differ_or_failed_are_named_and_can_be_repaired(
     for line in ("migrate latest", "tenant create acme", "tenant create globex"):
         assert command(line)[0] == 0
     execute("ALTER TABLE tenant_globex.users ADD strange integer")
-    code, said = command("tenant verify")
-    assert (code, "Tenant globex" in said, "strange" in said) == (1, True, True)
-    assert "Tenants: 1 in step, 1 differ" in said
+    code, output = command("tenant verify")
+    assert (code, "Tenant globex" in output, "strange" in output) == (1, True, True)
+    assert "Tenants: 1 in step, 1 differ" in output
     assert json.loads(command("tenant verify --json")[1].splitlines()[0])["success"] is False
 
     execute("UPDATE tenants SET status = 'failed' WHERE id = 'acme'", "CREATE SCHEMA tenant_lost")
-    code, said = command("tenant audit")
-    assert (code, "acme" in said or "lost" in said) == (1, True)
+    code, output = command("tenant audit")
+    assert (code, "acme" in output or "lost" in output) == (1, True)
     assert command("tenant audit --json")[0] == 1
     assert command("tenant audit --repair")[0] == 0
 
     add(versions, "add_pens", 'op.execute("CREATE TABLE pens (colour text)")')
     execute("CREATE TABLE tenant_acme.pens (colour text)")
-    code, said = command("tenant migrate")
+    code, output = command("tenant migrate")
     # One cannot be migrated; the other is, and it still differs from what the migrations make.
-    assert (code, " migrated, 2 failed" in said, "acme: " in said) == (1, True, True)
-    assert "globex: The schema differs from what the migrations make" in said
+    assert (code, " migrated, 2 failed" in output, "acme: " in output) == (1, True, True)
+    assert "globex: The schema differs from what the migrations make" in output
     shown = json.loads(command("tenant migrate acme --json")[1].splitlines()[0])
     assert [one["success"] for one in shown["tenants"]] == [False]
 
@@ -302,11 +302,11 @@ def test_existing_tenants_are_taken_over_by_a_baseline(command: Command) -> None
         tables = ("alembic_version", "migration_history")
         execute(*(f"DROP TABLE tenant_{tenant}.{table}" for table in tables))
     execute("ALTER TABLE tenant_globex.users ADD strange integer")
-    code, said = command("tenant baseline")
-    assert (code, "Tenant globex:" in said, "strange" in said) == (1, True, True)
+    code, output = command("tenant baseline")
+    assert (code, "Tenant globex:" in output, "strange" in output) == (1, True, True)
     assert json.loads(command("tenant baseline --json")[1].splitlines()[0])["success"] is False
-    code, said = command("tenant baseline globex --accept-differences it-is-known")
-    assert (code, "Taken over: 1 tenant" in said) == (0, True)
+    code, output = command("tenant baseline globex --accept-differences it-is-known")
+    assert (code, "Taken over: 1 tenant" in output) == (0, True)
     assert command("tenant verify acme")[0] == 0
 
 
@@ -327,8 +327,8 @@ def test_a_terminal_shows_progress_of_tenants(
     add(versions, "do_nothing")
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    code, said = command("tenant migrate")
-    assert (code, "Tenants: 1 migrated, 0 failed" in said) == (0, True)
+    code, output = command("tenant migrate")
+    assert (code, "Tenants: 1 migrated, 0 failed" in output) == (0, True)
     assert "Revision" in command("tenant list")[1]
 
 

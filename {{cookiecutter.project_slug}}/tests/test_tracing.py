@@ -84,10 +84,10 @@ def traced(settings: Settings, collector: Collector) -> Settings:
 def test_a_request_and_its_statements_share_a_trace_id_with_the_log(
     traced: Settings, collector: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     with Client(create_app(traced)) as client:
         capsys.readouterr()
-        client.post("/auth/register", json=ADA, headers=given)
+        client.post("/auth/register", json=ADA, headers=headers)
         lines = map(json.loads, capsys.readouterr().err.splitlines())
         (logged,) = [line for line in lines if line["event"] == "request"]
     (request,) = collector.named("POST /auth/register")
@@ -95,8 +95,8 @@ def test_a_request_and_its_statements_share_a_trace_id_with_the_log(
     assert (logged["trace_id"], logged["span_id"]) == (TRACE, request.span_id.hex())
     statements = [span for span in collector.spans if span.parent_span_id == request.span_id]
     assert "INSERT" in {span.name for span in statements}
-    told = "".join(map(str, collector.spans))
-    assert ADA["email"] not in told and ADA["password"] not in told
+    spans = "".join(map(str, collector.spans))
+    assert ADA["email"] not in spans and ADA["password"] not in spans
 
 
 def test_failed_requests_and_statements_have_error_status_in_the_trace(

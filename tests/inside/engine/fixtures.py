@@ -106,7 +106,7 @@ def command(
         monkeypatch.setattr(sys, "argv", ["service", *line.split()])
         with pytest.raises(SystemExit) as end:
             main()
-        said = capsys.readouterr()
-        return int(str(end.value.code or 0)), said.out, said.err
+        output = capsys.readouterr()
+        return int(str(end.value.code or 0)), output.out, output.err
 
     return run

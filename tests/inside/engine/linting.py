@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from my_service.migrate.lint import Migration, Report, lint
-from my_service.migrate.linting import SchemaSnapshots
+from my_service.migrate.lint_on_scratch import SchemaSnapshots
 
 from engine.lint_cases import Case
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -214,3 +216,18 @@ def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
 def printed_json(text: str) -> Any:
     """The JSON that a command printed."""
     return json.loads(text)
+
+
+def check_with_ruff(path: Path) -> None:
+    """A file passes the service's own ruff check and format."""
+    service = Path(migrations.__file__).parents[3]
+    settings = ["--no-cache", "--config", str(service / "pyproject.toml")]
+    # A service's migrations may have unused imports.
+    for command in (["check", "--ignore", "F401"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, *settings, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + path.read_text()

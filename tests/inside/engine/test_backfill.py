@@ -31,8 +31,8 @@ from my_service.settings import Settings
 from structlog.testing import capture_logs
 
 from engine.pooler import pgbouncer
+from engine.shell import run_script
 from engine.support import KIND, Command, Database, Folder, finish, migrate, start, wait_until
-from engine.test_dry_run import run_script
 
 PHASE = 'phase = "backfill"\n'
 ONE_MORE = 'Backfill(table="t", set={"n": "n + 1"})'
@@ -43,9 +43,9 @@ QUICK = {"backfill_pause": 0.0, "table_lock_retries": 0}
 SLOW = {"MIGRATION_BACKFILL_PAUSE": "0.02"}
 
 
-def state(stated: str) -> str:
+def state(backfill: str) -> str:
     """The lines of a file that declare a backfill."""
-    return f"from my_service.migrate import Backfill\n\n{PHASE}backfill = {stated}\n"
+    return f"from my_service.migrate import Backfill\n\n{PHASE}backfill = {backfill}\n"
 
 
 def fill(database: Database, rows: int = ROWS, check: str = "") -> None:
@@ -87,23 +87,23 @@ class ProgressRecorder(Observer):
     """Remembers the events."""
 
     def __init__(self) -> None:
-        self.heard: list[BackfillProgress] = []
+        self.events: list[BackfillProgress] = []
 
     def backfill_progressed(self, progress: BackfillProgress) -> None:
         """Remember it."""
-        self.heard.append(progress)
+        self.events.append(progress)
 
 
 @pytest.mark.usefixtures("table", "small_chunks")
 def test_a_backfill_updates_every_row_once_in_chunks(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
-    told = ProgressRecorder()
-    config = folder.config(observer=told, **QUICK)
+    observer = ProgressRecorder()
+    config = folder.config(observer=observer, **QUICK)
     assert run_migrations(engine, config=config).raise_for_error().migrations == ("001_more",)
     assert rows_by_updates(database) == {1: ROWS}
-    assert [one.done for one in told.heard] == [*range(0, ROWS + 1, 100), ROWS]
-    assert (told.heard[-1].finished, told.heard[-1].total) == (True, ROWS)
+    assert [one.done for one in observer.events] == [*range(0, ROWS + 1, 100), ROWS]
+    assert (observer.events[-1].finished, observer.events[-1].total) == (True, ROWS)
     assert get_migration_status(engine, config=config).backfills == ()
     run_migrations(engine, config=config).raise_for_error()
     assert rows_by_updates(database) == {1: ROWS}
@@ -119,8 +119,8 @@ def test_only_rows_that_match_the_condition_are_updated_with_a_uuid_key(
         database.ask(
             f"INSERT INTO u VALUES ('{place:08}-0000-0000-0000-000000000000', 'x', {value})"
         )
-    stated = 'Backfill(table="u", set={"b": "a || \':c\'"}, where="b IS NULL", key="key")'
-    folder.add("copy", extra=state(stated))
+    backfill = 'Backfill(table="u", set={"b": "a || \':c\'"}, where="b IS NULL", key="key")'
+    folder.add("copy", extra=state(backfill))
     run_migrations(engine, config=folder.config(**QUICK)).raise_for_error()
     assert sorted(database.ask("SELECT b, count(*) FROM u GROUP BY 1")) == [
         ("kept", 125),
@@ -344,8 +344,8 @@ def test_a_serving_replica_runs_the_backfill_and_logs_it(
 def test_the_log_reports_a_backfill_at_intervals(engine: sa.Engine, folder: Folder) -> None:
     with capture_logs() as lines:
         run_migrations(engine, config=folder.config(observer=LogProgress(), **QUICK))
-    said = [line["event"] for line in lines if "table" in line]
-    assert said == ["001_more goes on", "001_more is finished"]
+    events = [line["event"] for line in lines if "table" in line]
+    assert events == ["001_more goes on", "001_more is finished"]
 
 
 @pytest.mark.parametrize(

@@ -171,11 +171,11 @@ def test_production_backs_up_sqlite_by_default_and_logs_if_it_does_not(
     if KIND == "sqlite":
         beside = Path(str(sa.make_url(database.address).database)).parent / "backups"
         assert len(listed(command)) == len(list(beside.glob("*.db"))) == 1
-    told = KIND == "postgresql"
-    assert caplog.text.count("No backup is made before these migrations") == told
+    is_logged = KIND == "postgresql"
+    assert caplog.text.count("No backup is made before these migrations") == is_logged
     monkeypatch.setenv("MIGRATION_BACKUP", "off")
     assert command("migrate up")[0] == 0
-    assert caplog.text.count("No backup is made before these migrations") == told
+    assert caplog.text.count("No backup is made before these migrations") == is_logged
     if KIND == "sqlite":
         assert len(listed(command)) == 1
 
@@ -422,12 +422,12 @@ def test_the_password_is_not_on_the_command_line(
     backups: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = client(
+    pg_dump = client(
         tmp_path, f'echo "$@" > {tmp_path}/told; echo "$PGPASSWORD" > {tmp_path}/password'
     )
     url = sa.make_url(database.address).set(password="kept out of sight")
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-    monkeypatch.setenv("BACKUP_PG_DUMP", str(told))
+    monkeypatch.setenv("BACKUP_PG_DUMP", str(pg_dump))
     command("backup create")
     assert "--format=custom" in (tmp_path / "told").read_text()
     assert "out of sight" not in (tmp_path / "told").read_text()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
 from my_service.migrate.lock import migration_lock
 
-from engine import command_line
 from engine.support import Command, Database, Folder
+from engine.terminal import on_a_terminal
 
 
 def test_the_commands_print_the_sentences_of_knex(command: Command, folder: Folder) -> None:
@@ -105,21 +101,7 @@ def test_results_and_status_are_printed_as_json(command: Command, folder: Folder
 
 def test_on_a_terminal_status_is_a_table(database: Database, folder: Folder) -> None:
     folder.tables("a")
-    reader, writer = pty.openpty()
-    done = subprocess.run(
-        [sys.executable, str(command_line.__file__), str(folder.path), "status"],
-        env=os.environ
-        | {"ENVIRONMENT": "development", "DATABASE_URL": database.address, "COLUMNS": "100"},
-        cwd=folder.path,
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        check=True,
-        timeout=30,
-    )
-    os.close(writer)
-    shown = os.read(reader, 100_000).decode()
-    os.close(reader)
-    assert done.returncode == 0
+    shown = on_a_terminal(database, folder, "status", COLUMNS="100")
     assert "Current: none. 0 completed, 1 pending." in shown
     assert "Migration" in shown and "┃" in shown and "001_a" in shown
 

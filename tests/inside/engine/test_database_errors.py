@@ -24,23 +24,23 @@ def test_a_file_that_is_not_a_database_has_its_own_solution(folder: Folder, tmp_
     engine = sa.create_engine(f"sqlite:///{odd}", poolclass=sa.NullPool)
     error = run_migrations(engine, config=folder.config()).error
     assert isinstance(error, ActionableError)
-    said = "Correct DATABASE_URL: the file is not a SQLite database."
-    assert (error.code, error.solution) == ("database-refuses", said)
+    solution = "Correct DATABASE_URL: the file is not a SQLite database."
+    assert (error.code, error.solution) == ("database-refuses", solution)
 
 
 def test_an_error_of_the_server_has_a_solution_for_the_server(
     engine: sa.Engine, folder: Folder, database: Database
 ) -> None:
     if KIND == "sqlite":
-        full, said = 'op.execute("PRAGMA max_page_count = 1")', "Free space on the disk."
+        full, solution = 'op.execute("PRAGMA max_page_count = 1")', "Free space on the disk."
     else:
         full = 'op.execute("SET LOCAL transaction_read_only = on")'
-        said = "Connect to the primary: this server takes no writes."
+        solution = "Connect to the primary: this server takes no writes."
     folder.add("refused", [full, create("a")])
     error = run_migrations(engine, config=folder.config()).error
     assert (error.code, error.solution) == (
         "migration-failed",
-        f"{said} Then run it again: migrate latest",
+        f"{solution} Then run it again: migrate latest",
     )
     assert database.tables() == set()
 

@@ -396,14 +396,14 @@ def seen(connection: sa.Connection, right: Snapshot) -> list[str]:
     return differences
 
 
-@pytest.mark.parametrize(("statement", "said"), drifts("postgresql"))
+@pytest.mark.parametrize(("statement", "sentences"), drifts("postgresql"))
 def test_manual_changes_are_found_and_described(
-    connection: sa.Connection, right: Snapshot, statement: str, said: list[str]
+    connection: sa.Connection, right: Snapshot, statement: str, sentences: list[str]
 ) -> None:
     connection.exec_driver_sql(statement)
     found = take_snapshot(connection, "public")
     assert found.fingerprint != right.fingerprint
-    assert said and [str(difference) for difference in compare(right, found)] == said
+    assert sentences and [str(difference) for difference in compare(right, found)] == sentences
 
 
 @pytest.mark.parametrize("statement", QUIET)
@@ -415,7 +415,7 @@ def test_statements_without_effect_on_the_schema_are_not_drift(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "sentences"),
     [
         ("", []),  # nobody changed its privileges
         ("GRANT ALL ON SCHEMA public TO CURRENT_USER; GRANT USAGE ON SCHEMA public TO PUBLIC", []),
@@ -427,13 +427,13 @@ def test_statements_without_effect_on_the_schema_are_not_drift(
     ],
 )
 def test_recreating_public_with_equal_privileges_is_not_drift(
-    connection: sa.Connection, given: str, said: list[str]
+    connection: sa.Connection, given: str, sentences: list[str]
 ) -> None:
     connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM drift_reader")
     right = take_snapshot(connection, "public")
     connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {given}")
     found = compare(right, take_snapshot(connection, "public"))
-    assert [str(one) for one in found if one.kind == "schema"] == said
+    assert [str(one) for one in found if one.kind == "schema"] == sentences
 
 
 def test_a_database_without_the_schema_public_is_read_too(connection: sa.Connection) -> None:
@@ -654,10 +654,10 @@ def test_privileges_and_comments_on_extension_objects_are_compared(
         connection.exec_driver_sql(ROLES + "; CREATE EXTENSION vector")
         right = take_snapshot(connection, "public")
         assert {item.kind for item in right.items} == {"extension"}
-        for statement, said in {**changes, **comments}.items():
+        for statement, sentences in {**changes, **comments}.items():
             with connection.begin_nested() as savepoint:
                 connection.exec_driver_sql(statement)
-                assert seen(connection, right) == [f"extension member {said}"]
+                assert seen(connection, right) == [f"extension member {sentences}"]
                 savepoint.rollback()
         connection.exec_driver_sql("; ".join(changes))
         changed = take_snapshot(connection, "public")

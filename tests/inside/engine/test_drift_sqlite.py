@@ -351,7 +351,7 @@ def take() -> Take:
     return take
 
 
-def said(right: Snapshot, found: Snapshot) -> list[str]:
+def sentences_of(right: Snapshot, found: Snapshot) -> list[str]:
     differences = [str(difference) for difference in compare(right, found)]
     assert bool(differences) == (right.fingerprint != found.fingerprint)
     return differences
@@ -367,12 +367,12 @@ def test_manual_changes_are_found_and_described(
         found = take(SQLITE.replace(old, new))
     else:
         found = take(SQLITE, statement)
-    assert sentences and said(take(SQLITE), found) == sentences
+    assert sentences and sentences_of(take(SQLITE), found) == sentences
 
 
 @pytest.mark.parametrize("statement", QUIET)
 def test_statements_without_effect_on_the_schema_are_not_drift(take: Take, statement: str) -> None:
-    assert said(take(SQLITE), take(SQLITE, statement)) == []
+    assert sentences_of(take(SQLITE), take(SQLITE, statement)) == []
 
 
 @pytest.mark.parametrize(("usual", "other"), SPELLINGS)
@@ -380,17 +380,17 @@ def test_spelling_and_layout_do_not_matter(take: Take, usual: str, other: str) -
     assert usual in SQLITE
     schema = SQLITE.replace(usual, other).replace(*_ALSO.get(usual, ("", "")))
     assert schema != SQLITE
-    assert said(take(SQLITE), take(schema)) == []
+    assert sentences_of(take(SQLITE), take(schema)) == []
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER_SPELLINGS)
 def test_explicit_defaults_are_not_drift(take: Take, one: str, other: str) -> None:
-    assert said(take(one), take(other)) == []
+    assert sentences_of(take(one), take(other)) == []
 
 
 @pytest.mark.parametrize(("one", "other"), OTHERS)
 def test_a_change_of_behaviour_is_drift(take: Take, one: str, other: str) -> None:
-    assert said(take(one), take(other))
+    assert sentences_of(take(one), take(other))
 
 
 def test_the_order_of_creation_does_not_matter(take: Take) -> None:
@@ -400,8 +400,8 @@ def test_the_order_of_creation_does_not_matter(take: Take) -> None:
 
 def test_column_order_is_compared_on_request(take: Take) -> None:
     one, other = "CREATE TABLE a (x INT, y INT)", "CREATE TABLE a (y INT, x INT)"
-    assert said(take(one), take(other)) == []
-    assert said(take(one, column_order=True), take(other, column_order=True)) == [
+    assert sentences_of(take(one), take(other)) == []
+    assert sentences_of(take(one, column_order=True), take(other, column_order=True)) == [
         "table a has column order y, x; the migrations give x, y"
     ]
 

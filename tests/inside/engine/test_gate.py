@@ -138,12 +138,12 @@ def test_a_stale_instance_that_beats_before_its_removal_stays_registered(
     one.register()
     age(database, one, 100)
 
-    def read_and_wake(engine: sa.Engine, config: MigrationConfig) -> list[Instance]:
+    def read_and_wake(engine: sa.Engine, *, config: MigrationConfig) -> list[Instance]:
         found = get_instances(engine, config=config)
         assert one.beat()
         return found
 
-    monkeypatch.setattr(instances, "read_instances", read_and_wake)
+    monkeypatch.setattr(instances, "get_instances", read_and_wake)
     instances.remove_gone(engine, folder.config())
     assert one.beat()
 
@@ -363,14 +363,14 @@ def test_parallel_starts_and_contracts_leave_no_old_instance_on_a_new_schema(
     engines = [database.engine() for _ in range(4)]
     ends: list[bool] = []
     for attempt in range(10):
-        ready, told = threading.Barrier(4), Began()
+        ready, observer = threading.Barrier(4), Began()
         registered: list[bool] = []
 
         def begin(
             engine: sa.Engine,
             ready: threading.Barrier = ready,
             registered: list[bool] = registered,
-            comes_late: threading.Event | None = told.began if attempt % 2 else None,
+            comes_late: threading.Event | None = observer.began if attempt % 2 else None,
         ) -> None:
             registration = Registration(engine, old)
             ready.wait()
@@ -384,10 +384,10 @@ def test_parallel_starts_and_contracts_leave_no_old_instance_on_a_new_schema(
                 registered.append(False)
 
         def contract(
-            engine: sa.Engine, ready: threading.Barrier = ready, told: Began = told
+            engine: sa.Engine, ready: threading.Barrier = ready, observer: Began = observer
         ) -> None:
             ready.wait()
-            run_migrations(engine, config=replace(new, observer=told)).raise_for_error()
+            run_migrations(engine, config=replace(new, observer=observer)).raise_for_error()
 
         acts: list[Callable[[sa.Engine], None]] = [begin, begin, begin, contract]
         threads = [

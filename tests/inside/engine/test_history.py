@@ -354,13 +354,13 @@ class EventRecorder(Observer):
 def test_an_observer_receives_run_migration_and_statement_events(
     engine: sa.Engine, folder: Folder
 ) -> None:
-    heard = EventRecorder()
+    observer = EventRecorder()
     folder.add("a", [create("a"), "op.execute('INSERT INTO a VALUES (1), (2)')"])
-    run_migrations(engine, config=folder.config(observer=heard))
-    run_migrations(engine, config=folder.config(observer=heard))
-    assert heard.events[:2] == [("run", ("001_a",), True), ("migration", "001_a")]
-    assert [event[1] for event in heard.events[2:]] == ["CREATE", "INSERT"]
-    assert heard.events[-1] == ("statement", "INSERT", 2)
+    run_migrations(engine, config=folder.config(observer=observer))
+    run_migrations(engine, config=folder.config(observer=observer))
+    assert observer.events[:2] == [("run", ("001_a",), True), ("migration", "001_a")]
+    assert [event[1] for event in observer.events[2:]] == ["CREATE", "INSERT"]
+    assert observer.events[-1] == ("statement", "INSERT", 2)
 
 
 def test_stats_count_runs_and_time_each_migration(engine: sa.Engine, folder: Folder) -> None:
@@ -408,20 +408,22 @@ def test_stats_compare_with_another_environment(
     command: Command,
 ) -> None:
     folder.tables("a", "b", "c")
-    there = new_database()
-    run_migrations(there.engine(), config=folder.config())
+    other_database = new_database()
+    run_migrations(other_database.engine(), config=folder.config())
     for name in ("001_a", "002_b"):
         migrate_up(engine, name, config=folder.config())
-    for seconds, one in ((0.5, database), (0.25, there)):
+    for seconds, one in ((0.5, database), (0.25, other_database)):
         one.ask(f"UPDATE migration_history SET duration = {seconds}")
-    told = printed_json(command(f"migrate stats {there.address} --json")[1])["compared"]
-    assert told["factor"] == 2
-    assert [tuple(one.values()) for one in told["migrations"]] == [
+    compared = printed_json(command(f"migrate stats {other_database.address} --json")[1])[
+        "compared"
+    ]
+    assert compared["factor"] == 2
+    assert [tuple(one.values()) for one in compared["migrations"]] == [
         ("001_a", 0.5, 0.25, None),
         ("002_b", 0.5, 0.25, None),
         ("003_c", None, 0.25, 0.5),
     ]
-    code, out, _ = command(f"migrate stats {there.address}")
+    code, out, _ = command(f"migrate stats {other_database.address}")
     assert code == 0 and "takes 2.00 times as long here as there" in out
     assert "003_c\t\t0.250\t0.500\n" in out
 

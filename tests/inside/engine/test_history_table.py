@@ -33,10 +33,12 @@ def test_two_services_in_one_schema_need_different_history_tables(
     run_migrations(engine, config=folder.config(service="shop")).raise_for_error()
     error = run_migrations(engine, config=folder.config(service="blog")).error
     assert error.code == "another-services-history" and "shop" in error.problem
-    own = folder.config(service="blog", history_table="blog_history", version_table="blog_version")
+    config = folder.config(
+        service="blog", history_table="blog_history", version_table="blog_version"
+    )
     engine_tables = {"alembic_version", "migration_history", "a"}
     assert set(sa.inspect(engine).get_table_names()) == engine_tables
-    assert get_migration_status(engine, config=own).pending == ("001_a",)
+    assert get_migration_status(engine, config=config).pending == ("001_a",)
 
 
 def test_a_foreign_table_named_migration_history_is_an_error(

@@ -390,12 +390,12 @@ def test_the_service_does_not_start_if_level_error_refuses(
     from my_service import migrations
 
     monkeypatch.setattr(migrations, "config", dangerous.config())
-    there = {"_env_file": None, "environment": "development", "database_url": database.address}
+    values = {"_env_file": None, "environment": "development", "database_url": database.address}
     with pytest.raises(ActionableError) as error:
-        start_database(Settings(**there, migration_lint="error"))
+        start_database(Settings(**values, migration_lint="error"))
     assert error.value.code == "lint-findings"
     assert database.tables() == {"a", "b"}
-    start_database(Settings(**there)).dispose()
+    start_database(Settings(**values)).dispose()
     assert database.tables() == {"b"}
 
 

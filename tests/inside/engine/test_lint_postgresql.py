@@ -157,16 +157,16 @@ def test_a_finding_has_line_statement_lock_reason_and_safe_form(
     assert finding.line == 5
     assert finding.statement == "CREATE INDEX users_name_idx ON users (name)"
     assert (finding.table, finding.lock) == ("users", "ShareLock")
-    said = as_text(report)
+    text = as_text(report)
     for part in (finding.detail, finding.why, finding.instead, "postgresql_concurrently=True"):
-        assert part in said
-    assert said.endswith("1 migration linted, 1 finding.")
+        assert part in text
+    assert text.endswith("1 migration linted, 1 finding.")
 
 
 def test_short_locks_are_reported_in_one_notice(check: Callable[..., Report]) -> None:
     report = check(SAFE["columns of two tables"])
-    said = [line for line in as_text(report).splitlines() if "AccessExclusiveLock" in line]
-    assert said == [
+    lines = [line for line in as_text(report).splitlines() if "AccessExclusiveLock" in line]
+    assert lines == [
         "0.py: notice: Briefly: AccessExclusiveLock on orders, AccessExclusiveLock on users."
     ]
 

@@ -32,9 +32,9 @@ class AheadRecorder(Observer):
         self.ahead.append(list(migrations))  # type: ignore[call-overload]
 
 
-def config_of(folder: Folder, release: str, heard: Observer | None = None) -> MigrationConfig:
+def config_of(folder: Folder, release: str, observer: Observer | None = None) -> MigrationConfig:
     """The configuration of a release."""
-    return folder.config(load_release=lambda: release, observer=heard or Observer())
+    return folder.config(load_release=lambda: release, observer=observer or Observer())
 
 
 def released(engine: sa.Engine, folder: Folder, *, contract: bool = False) -> None:
@@ -53,10 +53,10 @@ def test_an_older_release_applies_nothing_and_reports_once_what_is_ahead(
     released(engine, folder)
     before = database.all()
     for act in (run_migrations, migrate_up):
-        heard = AheadRecorder()
-        result = act(engine, config=config_of(folder, "1.0", heard)).raise_for_error()
+        observer = AheadRecorder()
+        result = act(engine, config=config_of(folder, "1.0", observer)).raise_for_error()
         assert (result.migrations, result.ahead) == ((), ("003_c", "004_d"))
-        assert heard.ahead == [["003_c (release 2.0)", "004_d (release 2.0)"]]
+        assert observer.ahead == [["003_c (release 2.0)", "004_d (release 2.0)"]]
     assert migration_sql(engine, config=folder.config()) == ""
     assert database.all() == before
 

@@ -41,8 +41,8 @@ def test_eight_processes_on_an_empty_database_run_each_migration_once(
     database: Database, folder: Folder
 ) -> None:
     folder.tables("a", "b", "c")
-    said = race(database, folder)
-    assert said == ["Already up to date\n"] * 7 + ["Batch 1 run: 3 migrations\n"]
+    outputs = race(database, folder)
+    assert outputs == ["Already up to date\n"] * 7 + ["Batch 1 run: 3 migrations\n"]
     assert [row[:2] for row in database.history()] == [(1, 1)] * 3
 
 
@@ -59,8 +59,8 @@ def test_eight_processes_build_a_concurrent_index_once(database: Database, folde
     folder.tables("a")
     concurrent_index(folder)
     folder.tables("b")
-    said = race(database, folder)
-    assert said == ["Already up to date\n"] * 7 + ["Batch 1 run: 3 migrations\n"]
+    outputs = race(database, folder)
+    assert outputs == ["Already up to date\n"] * 7 + ["Batch 1 run: 3 migrations\n"]
     assert [row[:2] for row in database.history()] == [(1, 1)] * 3
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import sqlalchemy as sa
 from my_service.cli.progress import Bar
@@ -13,10 +9,8 @@ from my_service.migrate import Observer, Several, Silent, run_migrations
 from my_service.migrations.progress import LogProgress
 from structlog.testing import capture_logs
 
-from engine import command_line
 from engine.support import Database, Folder, create
-
-pty = pytest.importorskip("pty")  # Windows has none
+from engine.terminal import on_a_terminal
 
 TELL = 'import structlog; structlog.get_logger().info("in the body")'
 
@@ -28,8 +22,8 @@ def test_the_log_names_each_migration_before_and_after_it_runs(
     folder.add("b", TELL)
     with capture_logs() as lines:
         run_migrations(engine, config=folder.config(observer=LogProgress()))
-    said = [line["event"] for line in lines]
-    assert said == [
+    events = [line["event"] for line in lines]
+    assert events == [
         "Applying 2 migrations",
         "001_a runs",
         "001_a has run",
@@ -71,8 +65,8 @@ def test_a_terminal_shows_the_running_migration_and_the_count(
 ) -> None:
     folder.tables("a")
     folder.add("slow", [create("b"), "import time; time.sleep(0.5)"])
-    said = on_a_terminal(database, folder)
-    assert "002_slow" in said and "1/2" in said
+    shown = on_a_terminal(database, folder, "latest", stream="stderr", TERM="xterm")
+    assert "002_slow" in shown and "1/2" in shown
 
 
 def test_a_progress_bar_ends_with_its_run_and_can_be_closed_twice(
@@ -83,27 +77,3 @@ def test_a_progress_bar_ends_with_its_run_and_can_be_closed_twice(
     assert not run_migrations(engine, config=folder.config(observer=bar)).success
     assert bar._shown is None
     bar.close()
-
-
-def on_a_terminal(database: Database, folder: Folder) -> str:
-    """The standard error of ``migrate latest`` on a terminal."""
-    ours, theirs = pty.openpty()
-    variables = {"ENVIRONMENT": "development", "DATABASE_URL": database.address, "TERM": "xterm"}
-    process = subprocess.Popen(
-        [sys.executable, command_line.__file__, str(folder.path), "latest"],
-        cwd=folder.path,
-        env=os.environ | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    said = b""
-    try:
-        while part := os.read(ours, 4096):
-            said += part
-    except OSError:  # on Linux this means that the other end is closed
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait(60) == 0
-    return said.decode()

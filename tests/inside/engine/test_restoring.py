@@ -161,10 +161,10 @@ def test_a_restore_brings_back_all_content_and_keeps_the_old_database(
     damage(database)
     spoiled = contents(database)
     assert spoiled != before
-    said = restored(command, filled)
+    output = restored(command, filled)
     assert contents(database) == before
     (kept,) = command("backup forget")[1].split()
-    assert f"kept as {kept}" in said
+    assert f"kept as {kept}" in output
     assert contents(named(database, kept)) == spoiled
     assert command("migrate latest")[1] == "Already up to date\n"
 
@@ -238,8 +238,8 @@ def test_restoring_to_a_missing_database_creates_it(
     before = contents(database)
     other = named(database, "restored_elsewhere" if KIND == "postgresql" else "elsewhere.db")
     try:
-        said = restored(command, f"{filled} --to {other.address}")
-        assert said == f"Restored {filled}\n"
+        output = restored(command, f"{filled} --to {other.address}")
+        assert output == f"Restored {filled}\n"
         assert contents(other) == before
     finally:
         if KIND == "postgresql":
@@ -268,9 +268,11 @@ def refused(command: Command, database: Database, line: str) -> str:
 def other_databases(database: Database) -> set[str]:
     """Other databases on the server with this one's prefix, or other files in the folder."""
     if KIND == "postgresql":
-        own = str(sa.make_url(database.address).database)
+        name_of_own = str(sa.make_url(database.address).database)
         names = {name for (name,) in database.ask("SELECT datname FROM pg_database")}
-        return {name for name in names if own[:20] in name}  # other tests make theirs meanwhile
+        return {
+            name for name in names if name_of_own[:20] in name
+        }  # other tests make theirs meanwhile
     return {
         path.name for path in Path(str(sa.make_url(database.address).database)).parent.iterdir()
     }
@@ -299,13 +301,13 @@ def test_restored_content_that_differs_from_its_manifest_is_refused(
 ) -> None:
     path = backups / f"{filled}.json"
     manifest = json.loads(path.read_text())
-    for change, said in (
+    for change, message in (
         ({"fingerprint": "0" * 64}, "has another fingerprint"),
         ({"revision": "000"}, "its revision is 001"),
         ({"files": [manifest["files"][0] | {"name": "../x"}]}, "names a file outside its folder"),
     ):
         path.write_text(json.dumps(manifest | change))
-        assert said in refused(command, database, f"{filled} --yes")
+        assert message in refused(command, database, f"{filled} --yes")
 
 
 def test_a_backup_whose_manifest_lacks_a_later_key_is_restored(
@@ -362,8 +364,8 @@ def test_no_instance_can_register_during_a_restore(
 ) -> None:
     config, tried = folder.config(lock_timeout=0), []
 
-    def step(said: str) -> None:
-        if said.startswith("Restoring"):
+    def step(name: str) -> None:
+        if name.startswith("Restoring"):
             other = database.engine()
             with pytest.raises(ActionableError) as refusal, backend.registering(other, config):
                 pass
@@ -384,8 +386,8 @@ def test_a_stale_instance_that_resumes_during_a_restore_must_register_again(
     database.ask("UPDATE service_instances SET beat_at = '2020-01-01 00:00:00'")
     other.dispose()
 
-    def step(said: str) -> None:
-        if said.startswith("Restoring"):
+    def step(name: str) -> None:
+        if name.startswith("Restoring"):
             beats.append(asleep.beat())
             other.dispose()
 
@@ -398,8 +400,8 @@ def test_a_restore_is_refused_while_a_client_is_connected(
     command: Command, database: Database, filled: str
 ) -> None:
     with connected(database):
-        said = refused(command, database, f"{filled} --yes")
-    assert "run it again" in said
+        message = refused(command, database, f"{filled} --yes")
+    assert "run it again" in message
     restored(command, filled)
 
 

@@ -92,8 +92,8 @@ def test_a_database_with_all_replaced_migrations_records_the_squashed_one(
     assert database.schema() == schema
     assert database.ask("SELECT id, name FROM a") == [(1, "first")]
     assert database.heads() == {"004" if past else "003"}
-    own = [("001_a", 0, True), ("002_b", 0, True), ("003_squashed", 0, True)]
-    assert notes(database) == own + [("004_d", 1, False)] * past
+    recorded = [("001_a", 0, True), ("002_b", 0, True), ("003_squashed", 0, True)]
+    assert notes(database) == recorded + [("004_d", 1, False)] * past
     rows = database.ask("SELECT * FROM migration_history ORDER BY id")
     assert command("migrate latest") == (0, "Already up to date\n", "")
     assert database.ask("SELECT * FROM migration_history ORDER BY id") == rows
@@ -207,9 +207,9 @@ def test_a_squashed_migration_that_ran_is_not_rolled_back(
     assert command("migrate squash c")[0] == 0
     assert command("migrate latest") == (0, "Batch 1 run: 2 migrations\n", "")
     assert command("migrate rollback --all") == (0, "All batches rolled back: 1 migration\n", "")
-    stays = "Already at the base migration: 1 migration was taken over or squashed, and stays\n"
+    message = "Already at the base migration: 1 migration was taken over or squashed, and stays\n"
     for line in ("migrate rollback --all", "migrate rollback"):
-        assert command(line) == (0, stays, "")
+        assert command(line) == (0, message, "")
     code, _, err = command("migrate down")
     assert (code, err.splitlines()[0]) == (
         1,

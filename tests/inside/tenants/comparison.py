@@ -60,11 +60,11 @@ def dump(service: Service) -> dict[str, str]:
     options = ["--schema=tenant_*", "--exclude-table-data=*.migration_history", f"--dbname={url}"]
     done = subprocess.run([str(program), *options], capture_output=True, text=True, check=True)
     parts: dict[str, list[str]] = defaultdict(list)
-    said = done.stdout[: done.stdout.index("-- PostgreSQL database dump complete")]
-    headers = list(_HEADER.finditer(said))
+    text = done.stdout[: done.stdout.index("-- PostgreSQL database dump complete")]
+    headers = list(_HEADER.finditer(text))
     for header, following in zip(headers, [*headers[1:], None], strict=True):
         schema = header[2].strip()
-        block = said[header.start() : following and following.start()].replace(schema, "SCHEMA")
+        block = text[header.start() : following and following.start()].replace(schema, "SCHEMA")
         block = _NUMBERS.sub("", _SETTINGS.sub("", block))
         parts[schema.removeprefix("tenant_")].append(_sorted_rows(block))
     return {tenant: "\n".join(sorted(blocks)) for tenant, blocks in parts.items()}

@@ -70,10 +70,12 @@ def workers() -> list[sa.URL]:
 @cache
 def known_workers() -> list[tuple[str, int]]:
     """The names of the workers for each other, if the coordinator's own database has Citus."""
-    own = server_url(sa.make_url(os.environ["INSIDE_SERVER"]).database or "postgres")
-    if not on_cluster() or not on_server("SELECT 1 FROM pg_extension WHERE extname = 'citus'", own):
+    coordinator = server_url(sa.make_url(os.environ["INSIDE_SERVER"]).database or "postgres")
+    if not on_cluster() or not on_server(
+        "SELECT 1 FROM pg_extension WHERE extname = 'citus'", coordinator
+    ):
         return []
-    names = on_server(f"SELECT nodename || ':' || nodeport {OTHER_NODES}", own)
+    names = on_server(f"SELECT nodename || ':' || nodeport {OTHER_NODES}", coordinator)
     return [(host, int(port)) for host, _, port in (name.rpartition(":") for name in names)]
 
 
@@ -150,11 +152,11 @@ def on_server(statement: str, server: sa.URL | None = None) -> list[Any]:
 def tables_of_the_first_two() -> sa.MetaData:
     """The service's models of the tables that its migrations 001 and 002 make."""
     every = migrations.load_metadata()
-    own = sa.MetaData(naming_convention=every.naming_convention)
+    chosen = sa.MetaData(naming_convention=every.naming_convention)
     for table in every.tables.values():
         if table.name in {"users", "tenants"}:
-            table.to_metadata(own)
-    return own
+            table.to_metadata(chosen)
+    return chosen
 
 
 class Service:

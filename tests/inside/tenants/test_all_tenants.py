@@ -35,9 +35,9 @@ def test_a_failed_tenant_does_not_stop_others_and_the_next_run_retries_only_it(
     assert failed == {"t0", "t5"}
     service.ask("ALTER TABLE tenant_t0.users DROP nick")
     code, out, _ = service.command("tenant migrate --json")
-    said = json.loads(out)
+    body = json.loads(out)
     assert code == 1
-    assert {one["tenant"]: one["success"] for one in said["tenants"]} == {"t0": True, "t5": False}
+    assert {one["tenant"]: one["success"] for one in body["tenants"]} == {"t0": True, "t5": False}
     service.ask("ALTER TABLE tenant_t5.users DROP nick")
     assert service.command("tenant migrate t5")[0] == 0
     assert set(service.statuses().values()) == {("ready", "003")}

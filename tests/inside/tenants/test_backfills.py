@@ -46,12 +46,12 @@ class ProgressRecorder(Observer):
     """Remembers the events, and calls a function after a number of finished rows."""
 
     def __init__(self, at: int = -1, act: Callable[[], object] = lambda: None) -> None:
-        self.heard: list[BackfillProgress] = []
+        self.events: list[BackfillProgress] = []
         self.at, self.act = at, act
 
     def backfill_progressed(self, progress: BackfillProgress) -> None:
         """Remember it."""
-        self.heard.append(progress)
+        self.events.append(progress)
         if progress.done >= self.at >= 0:
             self.at = -1
             self.act()
@@ -91,21 +91,35 @@ def test_tenants_are_filled_in_turn_with_one_total_and_then_the_contract_runs(
     filled: Service,
 ) -> None:
     filled.add("pass", extra=CONTRACT)
-    told, taken = ProgressRecorder(), replays(filled)
-    filled.config = replace(filled.config, observer=told)
+    observer, replayed = ProgressRecorder(), replays(filled)
+    filled.config = replace(filled.config, observer=observer)
     run = filled.all()
     assert run.success and run.public.migrations == ("004_change", "005_change")
     assert [one.migrations for one in run.tenants] == [("004_change", "005_change")] * 4
-    assert len(taken) == 4  # two tenants, twice
+    assert len(replayed) == 4  # two tenants, twice
     each_once(filled, *NAMES)
     assert set(filled.statuses().values()) == {("ready", "005")}
-    counted = [one for one in told.heard if one.total is None]
+    counted = [one for one in observer.events if one.total is None]
     assert len(counted) == 3 and {one.done for one in counted} == {0}
-    assert {one.total for one in told.heard[3:]} == {ROWS * 4}
-    done = [one.done for one in told.heard[3:]]
+    assert {one.total for one in observer.events[3:]} == {ROWS * 4}
+    done = [one.done for one in observer.events[3:]]
     assert done == sorted(done) and done[-1] == ROWS * 4
-    assert [one.tenants_left for one in told.heard[3:]] == [4, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 0]
-    assert [one.finished for one in told.heard] == [False] * 15 + [True]
+    assert [one.tenants_left for one in observer.events[3:]] == [
+        4,
+        4,
+        4,
+        3,
+        3,
+        3,
+        2,
+        2,
+        2,
+        1,
+        1,
+        1,
+        0,
+    ]
+    assert [one.finished for one in observer.events] == [False] * 15 + [True]
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
 
 
@@ -120,8 +134,8 @@ def test_status_shows_the_total_and_the_contract_waits_for_it(filled: Service) -
     run_backfills(filled.engine, config=config, stopped=lambda: next(steps))
     assert filled.all().public.held_back == ("005_change",)
     assert set(filled.statuses().values()) == {("ready", "004")}
-    said = "004_change: the backfill of t in 4 tenants: 350 of 1000 rows, 3 tenants left; "
-    assert said in filled.command("migrate status")[1]
+    line = "004_change: the backfill of t in 4 tenants: 350 of 1000 rows, 3 tenants left; "
+    assert line in filled.command("migrate status")[1]
     (printed,) = json.loads(filled.command("migrate status --json")[1])["backfills"]
     assert (printed["done"], printed["total"], printed["left"] > 0) == (350, 1000, True)
     filled.config = config
@@ -181,12 +195,12 @@ def test_tenants_can_be_dropped_and_created_during_a_backfill(filled: Service) -
         assert filled.one("d").success
 
     quiet = filled.config
-    filled.config = replace(quiet, observer=(told := ProgressRecorder(100, drop_and_make)))
+    filled.config = replace(quiet, observer=(observer := ProgressRecorder(100, drop_and_make)))
     filled.add("pass", extra=CONTRACT)
     run = filled.all()
     assert run.success, run.public.error
     each_once(filled, "a", "c")
-    assert told.heard[-1].finished
+    assert observer.events[-1].finished
     assert filled.statuses() == dict.fromkeys(("a", "c", "d", "late"), ("ready", "005"))
 
 
@@ -210,9 +224,9 @@ def test_creating_a_tenant_runs_its_backfills(filled: Service) -> None:
     assert filled.one("late").success
     assert filled.ask("SELECT n FROM tenant_late.t") == [(1017,)]
     filled.register("x", "y", "z")
-    taken = replays(filled)
+    replayed = replays(filled)
     assert filled.all().success
-    assert len(taken) == 1
+    assert len(replayed) == 1
     assert filled.ask("SELECT n FROM tenant_z.t") == [(1017,)]
     assert set(filled.statuses().values()) == {("ready", "007")}
     assert get_migration_status(filled.engine, config=filled.config).backfills == ()
@@ -294,8 +308,8 @@ def test_with_roles_a_backfill_runs_with_the_role_of_the_tenant(service: Service
     service.config = replace(service.config, backfill_pause=0.0)
     service.add(TABLE, NO_TABLE)
     service.make("a", "b", "c")
-    own = "n + CASE current_user WHEN 'tenant_b' THEN 10 ELSE 1 END"
-    service.add("pass", extra=FILL.replace("n + 1", own))
+    expression = "n + CASE current_user WHEN 'tenant_b' THEN 10 ELSE 1 END"
+    service.add("pass", extra=FILL.replace("n + 1", expression))
     for name in ("a", "b", "c"):
         as_role(service, name, "INSERT INTO t VALUES (1, 1) RETURNING n")
     run = service.all()

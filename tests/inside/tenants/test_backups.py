@@ -209,11 +209,11 @@ def test_one_tenant_is_restored_and_others_are_not_changed(filled: Service, layo
     damage(filled, "acme")
     fill(filled, "beta")
     others, ids = contents(filled, "beta"), identities(filled, "beta")
-    said = restored(filled, f"{name} --tenant acme")
+    output = restored(filled, f"{name} --tenant acme")
     assert contents(filled, "acme") == before
     assert (contents(filled, "beta"), identities(filled, "beta")) == (others, ids)
     (kept,) = filled.command("backup forget")[1].split()
-    assert f"kept as {kept}" in said
+    assert f"kept as {kept}" in output
     assert filled.ask(f"SELECT count(*) FROM {kept}.users") == [(0,)]
     assert filled.command("tenant audit")[1] == "Registry and schemas agree\n"
     assert filled.command(f"backup forget {kept} --yes")[0] == 0
@@ -255,8 +255,8 @@ def test_a_write_to_a_tenant_during_its_restore_is_kept(filled: Service, backups
     waits = "SELECT count(*) FROM pg_stat_activity WHERE query = $$" + insert + "$$"
     waits += " AND wait_event_type = 'Lock'"
 
-    def step(said: str) -> None:
-        if said.startswith("Comparing"):
+    def step(step_name: str) -> None:
+        if step_name.startswith("Comparing"):
             writer.start()
             wait_until(lambda: filled.ask(waits) == [(1,)], seconds=60)
 
@@ -284,9 +284,9 @@ def test_a_dropped_tenant_is_restored(filled: Service) -> None:
     name = made(filled)["name"]
     drop_tenant(filled.engine, "gone", config=filled.config)
     assert contents(filled, "gone")["registry"] == []
-    said = restored(filled, f"{name} --tenant gone")
+    output = restored(filled, f"{name} --tenant gone")
     assert contents(filled, "gone") == before
-    assert "kept" not in said
+    assert "kept" not in output
     assert filled.command("tenant audit")[0] == 0
 
 
@@ -467,8 +467,8 @@ def test_a_tenant_is_restored_to_another_database(filled: Service) -> None:
         assert filled.command("migrate latest")[0] == 0
         filled.patch.setenv("DATABASE_URL", str(filled.engine.url.render_as_string(False)))
         restored(filled, f"{name} --tenant acme --to {address}")
-        there = sa.create_engine(address, poolclass=sa.NullPool)
-        with there.connect() as connection:
+        engine_of_other = sa.create_engine(address, poolclass=sa.NullPool)
+        with engine_of_other.connect() as connection:
             rows = connection.exec_driver_sql(
                 "SELECT t::text FROM tenant_acme.notes AS t ORDER BY 1"
             )

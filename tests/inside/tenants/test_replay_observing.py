@@ -248,7 +248,7 @@ OPERATIONS = {
     "inline_literal", "rename_table",
 }  # fmt: skip
 # These lead to the proxies, or know nothing of a database.
-LEADING = {
+HARMLESS = {
     "context", "create_module_class_proxy", "get_bind", "get_context", "implementation_for",
     "invoke", "register_operation", "run_async",
 }  # fmt: skip
@@ -268,7 +268,7 @@ IMPLEMENTATION = {
 
 def test_every_operation_of_alembic_is_classified() -> None:
     """Every operation must be classified, new ones too."""
-    assert set(names(Operations)) == OPERATIONS | LEADING
+    assert set(names(Operations)) == OPERATIONS | HARMLESS
     assert set(names(PostgresqlImpl)) == IMPLEMENTATION
 
 
@@ -286,18 +286,18 @@ def test_a_proxy_reports_operators_too() -> None:
         def __call__(self) -> int:
             return len(self)
 
-    told: list[str] = []
-    rows = watched(Rows([1, 2]), told.append)
-    assert isinstance(rows, Rows) and told == []
+    reported: list[str] = []
+    rows = watched(Rows([1, 2]), reported.append)
+    assert isinstance(rows, Rows) and reported == []
     looks: list[Callable[[], object]] = [
         lambda: len(rows), lambda: rows[0], lambda: rows(), lambda: list(rows), lambda: 1 in rows,
         lambda: rows + [3],  # noqa: RUF005
         lambda: rows.append(3), lambda: bool(rows),
     ]  # fmt: skip
     for look in looks:
-        told.clear()
+        reported.clear()
         look()
-        assert told and told[0].startswith("Rows.")
+        assert reported and reported[0].startswith("Rows.")
     assert rows() == 3
 
 

@@ -35,11 +35,11 @@ def test_each_difference_is_reported_for_the_tenants_that_have_it(five: Service)
     five.ask("CREATE INDEX by_hand ON tenant_d.users (name)")
     five.ask("DROP TABLE tenant_e.users CASCADE")
     found = verify_tenants(five.engine, config=five.config)
-    told = {
+    differences = {
         one.tenant: [str(difference) for difference in one.differences] for one in found.drifted
     }
     index = ["index by_hand is there; the migrations do not make it"]
-    assert told == {"b": index, "d": index, "e": ["table users is missing"]}
+    assert differences == {"b": index, "d": index, "e": ["table users is missing"]}
     assert verify_tenants(five.engine, ["a", "c"], config=five.config).success
 
 
@@ -47,13 +47,13 @@ def test_of_tenants_that_differ_equally_only_one_is_read_in_full(five: Service) 
     for tenant in "abcd":
         five.ask(f"CREATE INDEX by_hand ON tenant_{tenant}.users (name)")
     read: list[str] = []
-    live_snapshot = verify.live_snapshot
+    snapshot_schema = verify.snapshot_schema
 
-    def counted(engine: sa.Engine, config: MigrationConfig) -> Snapshot:
+    def counted(engine: sa.Engine, *, config: MigrationConfig) -> Snapshot:
         read.append(config.scope.name)
-        return live_snapshot(engine, config)
+        return snapshot_schema(engine, config=config)
 
-    five.patch.setattr(verify, "live_snapshot", counted)
+    five.patch.setattr(verify, "snapshot_schema", counted)
     assert len(verify_tenants(five.engine, config=five.config).drifted) == 4
     assert read == ["tenant_a"]
 
@@ -86,8 +86,8 @@ def test_tenant_verify_prints_text_and_json(five: Service) -> None:
     assert five.command("tenant verify nobody")[0] == 1
     found = json.loads(five.command("tenant verify --json")[1])
     assert (found["success"], found["compared"]) == (False, 5)
-    told = [(one["tenant"], one["changed_since_run"]) for one in found["drifted"]]
-    assert told == [("c", True)]
+    drifted = [(one["tenant"], one["changed_since_run"]) for one in found["drifted"]]
+    assert drifted == [("c", True)]
     five.ask("DROP SCHEMA tenant_c CASCADE")
     [gone] = json.loads(five.command("tenant verify --json")[1])["drifted"]
     assert (gone["tenant"], gone["changed_since_run"]) == ("c", None)
@@ -113,8 +113,8 @@ def test_tenants_with_roles_are_verified(service: Service) -> None:
     )
     service.ask("SET LOCAL ROLE tenant_c; ALTER TABLE tenant_c.users ADD x integer")
     found = verify_tenants(service.engine, config=service.config)
-    told = {one.tenant: one.changed_since_run for one in found.drifted}
-    assert told == {"a": False, "b": False, "c": True, "d": False}
+    drifted = {one.tenant: one.changed_since_run for one in found.drifted}
+    assert drifted == {"a": False, "b": False, "c": True, "d": False}
 
 
 def test_a_replayed_tenant_records_the_fingerprint_of_its_canary(five: Service) -> None:

@@ -78,3 +78,14 @@ class HttpError(ActionableError):
         """The same error as the answer to a request."""
         headers = {"Retry-After": RETRY_AFTER_SECONDS} if status == 503 else None
         return cls(status, error.code, error.problem, error.impact, error.solution, headers=headers)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text; for a database error, of the driver's. It may be empty."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def cause(error: BaseException) -> str:
+    """The error's class and the first line of its text, if it has one."""
+    return ": ".join(filter(None, [type(error).__name__, first_line(error)]))

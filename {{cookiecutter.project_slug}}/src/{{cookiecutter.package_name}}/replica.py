@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .database.backend import for_migrations
 from .database.session import apart
-from .errors import ActionableError
+from .errors import ActionableError, first_line
 from .migrate import (
     MigrationConfig,
     Observer,
@@ -115,7 +115,7 @@ class Replica:
             self._row.remove()
         except SQLAlchemyError as error:
             log.warning(
-                "This instance still counts as alive for a minute", reason=_first_line(error)
+                "This instance still counts as alive for a minute", reason=first_line(error)
             )
         self._engine.dispose()
 
@@ -169,14 +169,10 @@ class Repeated:
             except ActionableError as error:
                 log.error(error.problem, impact=error.impact, solution=error.solution)
             except SQLAlchemyError as error:
-                log.warning(f"The {self._name} failed", reason=_first_line(error))
+                log.warning(f"The {self._name} failed", reason=first_line(error))
 
 
 def _now() -> float:
     """Monotonic seconds; they include the time for which the machine slept, if a clock does."""
     clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
     return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

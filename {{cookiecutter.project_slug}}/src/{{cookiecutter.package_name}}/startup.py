@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .database.backend import connect, for_migrations, is_away
 from .database.errors import unreachable_at_start
 from .database.session import apart, ping
-from .errors import ActionableError
+from .errors import ActionableError, first_line
 from .migrate import Observer, Several, Silent, get_migration_status
 from .migrations import config_for
 from .migrations.linting import refuse_danger
@@ -61,7 +61,7 @@ def start_database(settings: Settings, observer: Observer | None = None) -> Engi
         look_at_start(engine, config_for(settings))
     except SQLAlchemyError as error:
         engine.dispose()
-        raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
+        raise unreachable_at_start(engine.url.render_as_string(), first_line(error)) from error
     except BaseException:
         engine.dispose()
         raise
@@ -82,7 +82,7 @@ def register(engine: Engine, settings: Settings, observer: Observer | None = Non
         return Replica(engine, settings, observer)
     except SQLAlchemyError as error:
         engine.dispose()
-        raise unreachable_at_start(engine.url.render_as_string(), _cause(error)) from error
+        raise unreachable_at_start(engine.url.render_as_string(), first_line(error)) from error
     except BaseException:
         engine.dispose()
         raise
@@ -134,10 +134,6 @@ def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
             f"{migration.name} changed after it was applied",
             solution=again if migration in newest else restore,
         )
-
-
-def _cause(error: SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 class Readiness:

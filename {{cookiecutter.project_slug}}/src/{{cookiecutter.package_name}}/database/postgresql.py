@@ -109,11 +109,11 @@ def for_migrations(engine: Engine, settings: DatabaseSettings) -> Iterator[Engin
     if settings.migration_address == settings.database_address:
         yield engine
         return
-    own = connect(settings, migrating=True)
+    direct = connect(settings, migrating=True)
     try:
-        yield own
+        yield direct
     finally:
-        own.dispose()
+        direct.dispose()
 
 
 def _note_pooler(raw: Any, entry: ConnectionPoolEntry) -> None:
@@ -174,11 +174,11 @@ def _keep_values_out(context: ExceptionContext) -> None:
     # (…)".
     error = context.original_exception
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        said = f"{error.diag.severity}: {error.diag.message_primary}"
-        error.args = (said,)
+        message = f"{error.diag.severity}: {error.diag.message_primary}"
+        error.args = (message,)
         if context.sqlalchemy_exception is not None:
             context.sqlalchemy_exception.args = (
-                f"({type(error).__module__}.{type(error).__qualname__}) {said}",
+                f"({type(error).__module__}.{type(error).__qualname__}) {message}",
             )
 
 

@@ -1,22 +1,22 @@
 """The migration engine: Knex's habits on Alembic's engine.
 
-A thin layer that could be lifted out of this service: it knows only what it is handed, an Engine
-and a :class:`MigrationConfig`. Functions that change the database never raise for a migration
-that failed; they return a :class:`MigrationResult`.
+A thin layer that does not depend on this service: it gets an Engine
+and a :class:`MigrationConfig`. Functions that change the database do not raise for a failed
+migration; they return a :class:`MigrationResult`.
 
 Belongs here: everything about applying, undoing and making migrations. May import: ``errors``.
-Imported by: ``migrations``, ``startup``, ``cli``; they import names from this face and from
-``migrate.tenants`` alone.
+Imported by: ``migrations``, ``startup``, ``cli``; they import names only from this package and from
+``migrate.tenants``.
 """
 
 from typing import TYPE_CHECKING
 
-from . import api, tenants
-from .api import *  # noqa: F403
+from . import exports, tenants
+from .exports import *  # noqa: F403
 from .tenants import *  # noqa: F403
 from .tenants.decorators import shared_only, tenant_only
 
-if TYPE_CHECKING:  # the command line's names for what it is handed
+if TYPE_CHECKING:  # types for annotations of the command line
     from .lint import Report as Report
 
-__all__ = api.__all__ + tenants.__all__ + ["shared_only", "tenant_only"]
+__all__ = exports.__all__ + tenants.__all__ + ["shared_only", "tenant_only"]

@@ -10,10 +10,10 @@ Imported by: ``migrations``, ``startup``, ``cli``; they import names only from t
 
 from typing import TYPE_CHECKING
 
-from . import api
-from .api import *  # noqa: F403
+from . import exports
+from .exports import *  # noqa: F403
 
 if TYPE_CHECKING:  # types for annotations of the command line
     from .lint import Report as Report
 
-__all__ = api.__all__
+__all__ = exports.__all__

@@ -25,12 +25,10 @@ from sqlalchemy.types import TypeDecorator
 
 from .backends import backend
 from .config import MigrationConfig
-from .scope import Fills, Scope
+from .scope import Body, Fills, Scope
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
-
-Body = Callable[..., None]
 
 
 # -- Files -----------------------------------------------------------------------------------------

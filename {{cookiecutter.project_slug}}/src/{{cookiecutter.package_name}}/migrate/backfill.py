@@ -125,26 +125,26 @@ def check_backfill(path: Path, module: ModuleType) -> None:
     Raises:
         ActionableError: backfill-unusable.
     """
-    stated = getattr(module, "backfill", None)
-    if stated is None:
+    backfill = getattr(module, "backfill", None)
+    if backfill is None:
         return
-    if not isinstance(stated, Backfill):
+    if not isinstance(backfill, Backfill):
         raise errors.backfill_unusable(path, "backfill is not a Backfill(…)")
     if getattr(module, "phase", None) != PHASE:
         raise errors.backfill_unusable(path, f"its phase is not {PHASE!r}")
-    if not isinstance(stated.set, Mapping) or not stated.set:
+    if not isinstance(backfill.set, Mapping) or not backfill.set:
         raise errors.backfill_unusable(path, "set names no column")
-    if stated.key in stated.set:
-        raise errors.backfill_unusable(path, f"it sets its key, {stated.key}")
-    texts = (stated.table, stated.key, *stated.set, *stated.set.values())
+    if backfill.key in backfill.set:
+        raise errors.backfill_unusable(path, f"it sets its key, {backfill.key}")
+    texts = (backfill.table, backfill.key, *backfill.set, *backfill.set.values())
     if not all(isinstance(one, str) and one.strip() for one in texts):
         raise errors.backfill_unusable(path, "table, key, columns and values must be texts")
 
 
 def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> Callable[..., None]:
     """The ``upgrade`` or ``downgrade`` of a backfill, which also writes or removes its row."""
-    stated = backfill_of(module)
-    if stated is None:
+    backfill = backfill_of(module)
+    if backfill is None:
         return body
 
     def upgrade(**arguments: Any) -> None:
@@ -153,13 +153,14 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
         from .alembic_bridge import current_fills
 
         body(**arguments)
-        fills, every = current_fills(), f"{quoted(stated.key)} IS NOT NULL"
+        fills = current_fills()
+        every_row = f"{quoted(backfill.key)} IS NOT NULL"
         if fills is Fills.LATER:
-            _write_row(module, stated)
+            _write_row(module, backfill)
         elif fills is Fills.AT_ONCE:
-            op.execute(text(stated.update(every)))
+            op.execute(text(backfill.update(every_row)))
         elif fills is Fills.NEVER:
-            op.execute(text(f"EXPLAIN {stated.update(every)}"))
+            op.execute(text(f"EXPLAIN {backfill.update(every_row)}"))
 
     def downgrade(**arguments: Any) -> None:
         from .alembic_bridge import current_fills
@@ -173,7 +174,7 @@ def with_progress(module: ModuleType, name: str, body: Callable[..., None]) -> C
     return upgrade if name == "upgrade" else downgrade
 
 
-def _write_row(module: ModuleType, stated: Backfill | None) -> None:
+def _write_row(module: ModuleType, backfill: Backfill | None) -> None:
     """Replace the row; without ``stated``, remove it."""
     from alembic import op
 
@@ -188,20 +189,20 @@ def _write_row(module: ModuleType, stated: Backfill | None) -> None:
             progress.c.tenant == "",
         )
     )
-    if stated:
-        op.execute(_begin(service, module, stated, progress))
+    if backfill:
+        op.execute(_begin(service, module, backfill, progress))
 
 
-def _begin(service: str, module: ModuleType, stated: Backfill, progress: Table) -> Insert:
+def _begin(service: str, module: ModuleType, backfill: Backfill, progress: Table) -> Insert:
     # An empty table is finished at once: a new database needs no second run for later
     # migrations.
-    has_rows = exists(select(text("1")).select_from(table(stated.table)))
+    has_rows = exists(select(text("1")).select_from(table(backfill.table)))
     values: Mapping[str, Any] = {
         "service": literal(service),
         "revision": literal(module.revision),
         "tenant": literal(""),
         "name": literal(Path(str(module.__file__)).stem),
-        "table_name": literal(stated.table),
+        "table_name": literal(backfill.table),
         "done": literal(0),
         "seconds": literal(0.0),
         "started_at": func.current_timestamp(),
@@ -304,8 +305,8 @@ def read_left(engine: Engine, config: MigrationConfig, revision: str) -> list[di
         ActionableError: database-away, database-refuses.
     """
     rows = progress_table(config.scope.shared_schema)
-    mine = (rows.c.service == config.service, rows.c.revision == revision)
-    left = select(rows).where(*mine, rows.c.finished_at.is_(None)).order_by(rows.c.tenant)
+    of_backfill = (rows.c.service == config.service, rows.c.revision == revision)
+    left = select(rows).where(*of_backfill, rows.c.finished_at.is_(None)).order_by(rows.c.tenant)
     with backend.reading(engine, config.scope) as connection:
         return [dict(row) for row in connection.execute(left).mappings()]
 

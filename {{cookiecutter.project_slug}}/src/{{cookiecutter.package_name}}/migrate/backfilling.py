@@ -67,18 +67,32 @@ def upgrade_and_fill(
     Without an applied backfill it sends no further query.
     """
     result = upgrade(engine, config, choose, allow_changed=allow_changed)
-    if not (result.success and result.has_backfills):
-        return result
     try:
-        before = left = read_unfinished(engine, config)
-        if before and config.runs_backfills:
-            left = run_backfills(engine, config)
+        goes_on = fill_after(engine, config, result, has_advanced=bool(result.migrations))
     except ActionableError as error:
         return replace(result, success=False, error=error)
-    did_something = bool(before or result.migrations)
-    if left or not (did_something and result.held_back and choose is all_pending):
-        return result
-    return joined(result, upgrade_and_fill(engine, config, choose))
+    if goes_on and result.held_back and choose is all_pending:
+        return result.joined(upgrade_and_fill(engine, config, choose))
+    return result
+
+
+def fill_after(
+    engine: Engine, config: MigrationConfig, result: MigrationResult, *, has_advanced: bool
+) -> bool:
+    """Run the backfills after a run. Returns whether migrations that waited may continue now.
+
+    Args:
+        has_advanced: whether the run migrated anything.
+
+    Raises:
+        ActionableError: as :func:`run_backfills`.
+    """
+    if not (result.success and result.has_backfills):
+        return False
+    before = left = read_unfinished(engine, config)
+    if before and config.runs_backfills:
+        left = run_backfills(engine, config)
+    return not left and bool(before or (has_advanced and result.held_back))
 
 
 def run_backfills(
@@ -98,11 +112,11 @@ def run_backfills(
     """
     if not read_unfinished(engine, config):
         return []
-    stated = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
+    backfills = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
     with _claim(engine) as lock:
         for progress in read_unfinished(engine, config) if lock else ():
             # If this release lacks the file, another release has it.
-            if lock and (backfill := stated.get(progress.revision)):
+            if lock and (backfill := backfills.get(progress.revision)):
                 _Filling(engine, config, lock, progress, backfill).run(stopped)
     return read_unfinished(engine, config)
 
@@ -114,16 +128,6 @@ def _claim(engine: Engine) -> Iterator[MigrationLock | None]:
         yield lock if lock.acquire() else None
     finally:
         lock.release()
-
-
-def joined(first: MigrationResult, second: MigrationResult) -> MigrationResult:
-    """Two runs as one."""
-    return replace(
-        second,
-        batch=second.batch or first.batch,
-        migrations=first.migrations + second.migrations,
-        duration=first.duration + second.duration,
-    )
 
 
 def _as_one(failed: list[ActionableError]) -> ActionableError:
@@ -163,16 +167,20 @@ class _Filling:
         for part in uncounted:
             if stopped():
                 return
-            self._act(part, part.chunk)
-            self._tell(anew=part is uncounted[-1])
+            with self._keeping_its_error(part):
+                part.chunk()
+            self._report(from_database=part is uncounted[-1])
         for part in [part for part in self.parts if part.is_open]:
-            self._act(part, lambda part=part: self._fill(part, stopped))  # type: ignore[misc]
+            with self._keeping_its_error(part):
+                self._fill(part, stopped)
         if self.errors:
             raise _as_one(self.errors)
 
-    def _act(self, part: "_Part", act: Callable[[], object]) -> None:
+    @contextmanager
+    def _keeping_its_error(self, part: "_Part") -> Iterator[None]:
+        """Leave a tenant that fails for later, and go on with the others."""
         try:
-            act()
+            yield
         except ActionableError as error:
             if error.code not in OF_ONE_TENANT:
                 raise
@@ -193,7 +201,8 @@ class _Filling:
                 tenants_left=max(0, self.progress.tenants_left - finished),
             )
             is_last = finished and not self.progress.tenants_left
-            self._tell(anew=is_last or not (part.is_open or finished))
+            was_dropped = not part.is_open and not finished
+            self._report(from_database=is_last or was_dropped)
             if part.is_open:
                 time.sleep(self.config.backfill_pause)
         # After a small tenant the pause is shorter, in proportion to the work.
@@ -201,13 +210,13 @@ class _Filling:
         if self.progress.tenants:
             time.sleep(self.config.backfill_pause * min(1.0, spent / AIM_SECONDS))
 
-    def _tell(self, *, anew: bool) -> None:
+    def _report(self, *, from_database: bool) -> None:
         """Report the progress.
 
         Args:
-            anew: read it from the database: all are counted or finished, or one was dropped.
+            from_database: read it again: all are counted or finished, or one was dropped.
         """
-        if anew:
+        if from_database:
             for found in read_progress(self.engine, self.config, self.progress.revision):
                 self.progress = found
         self.config.observer.backfill_progressed(self.progress)
@@ -242,7 +251,9 @@ class _Part:
         self.keys = ""
         self.key_type = ""
         self.table = progress_table(config.scope.shared_schema)
-        self.mine = [self.table.c[name] == row[name] for name in ("service", "revision", "tenant")]
+        self.this_row = [
+            self.table.c[name] == row[name] for name in ("service", "revision", "tenant")
+        ]
 
     def chunk(self) -> None:
         """Do the next chunk; the first call finds the last key.
@@ -256,11 +267,11 @@ class _Part:
             self.keys = "before the first key"
             began = time.perf_counter()
             try:
-                self._chunk()
-                self._tell_of_chunk(began, failed=False)
+                self._try_chunk()
+                self._report_chunk(began, failed=False)
                 return
             except SQLAlchemyError as error:
-                self._tell_of_chunk(began, failed=True)
+                self._report_chunk(began, failed=True)
                 if not retries or not backend.may_pass(error):
                     raise self._failure(error) from error
             # The chunk was undone.
@@ -288,28 +299,28 @@ class _Part:
             raise errors.backfill_key_unusable(self.row, backfill.table, backfill.key)
         return str(found[0]["type"].compile(dialect=self.engine.dialect))
 
-    def _tell_of_chunk(self, began: float, *, failed: bool) -> None:
+    def _report_chunk(self, began: float, *, failed: bool) -> None:
         seconds = time.perf_counter() - began
         self.config.observer.chunk_finished(self.row["name"], seconds, failed=failed)
 
-    def _chunk(self) -> None:
+    def _try_chunk(self) -> None:
         began = time.perf_counter()
         scope = self.config.scope
         with backend.chunk(self.engine, self.config, self.lock.verify) as connection:
-            mine = select(self.table).where(*self.mine)
-            with scope.left(connection):
-                row = connection.execute(mine.with_for_update()).mappings().one_or_none()
+            query = select(self.table).where(*self.this_row)
+            with scope.shared_tables(connection):
+                row = connection.execute(query.with_for_update()).mappings().one_or_none()
             if row is None or row["finished_at"] is not None:
                 self.is_open = False  # the migration was rolled back, or the tenant dropped
                 return
             begins = row["until"] is None
             values = self._begin(connection) if begins else self._fill(connection, row)
             seconds = time.perf_counter() - began
-            taken = row["seconds"] + seconds + self.config.backfill_pause
-            values |= {"seconds": taken, "error": None}
-            with scope.left(connection):
-                connection.execute(update(self.table).where(*self.mine).values(values))
-                self.row = dict(connection.execute(mine).mappings().one())
+            total_seconds = row["seconds"] + seconds + self.config.backfill_pause
+            values |= {"seconds": total_seconds, "error": None}
+            with scope.shared_tables(connection):
+                connection.execute(update(self.table).where(*self.this_row).values(values))
+                self.row = dict(connection.execute(query).mappings().one())
         self.is_open = self.row["finished_at"] is None
         self._adapt(time.perf_counter() - began)
 
@@ -365,10 +376,10 @@ class _Part:
 
     def _keep_error(self, error: SQLAlchemyError) -> None:
         tenant = self.row["tenant"]
-        said = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
+        message = f"{tenant}: {errors.cause(error)}" if tenant else errors.cause(error)
         with (
             suppress(SQLAlchemyError, ActionableError),  # the error itself is reported anyway
             backend.chunk(self.engine, self.config, self.lock.verify) as connection,
-            self.config.scope.left(connection),
+            self.config.scope.shared_tables(connection),
         ):
-            connection.execute(update(self.table).where(*self.mine).values(error=said))
+            connection.execute(update(self.table).where(*self.this_row).values(error=message))

@@ -24,7 +24,7 @@ class MigrationConfig:
         lock_timeout: seconds to wait for another process that migrates.
         table_lock_timeout: seconds that a statement may wait for a table's lock (PostgreSQL). While
             it waits, every query on that table waits behind it.
-            table_lock_retries: number of retries when a table is still locked after that time.
+        table_lock_retries: number of retries when a table is still locked after that time.
         scope: the part of the database that is migrated.
         tenant_roles: whether each tenant's schema belongs to its own role.
         tenants_per_connection: number of tenants after which a connection is replaced.
@@ -77,8 +77,8 @@ class MigrationConfig:
     @property
     def excluded_names(self) -> tuple[str, ...]:
         """Names that are not compared; ``*`` stands for any text."""
-        own = (self.history_table, self.version_table, "service_instances", "migration_progress")
-        return (*BOOKKEEPING, *own, *self.excluded)
+        tables = (self.history_table, self.version_table, "service_instances", "migration_progress")
+        return (*BOOKKEEPING, *tables, *self.excluded)
 
     @property
     def versions(self) -> Path:

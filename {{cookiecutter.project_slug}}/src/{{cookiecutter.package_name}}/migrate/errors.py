@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ActionableError
+from ..errors import cause as cause
 from ..words import count
 
 NOTHING_RUN = "Nothing was run."
 NOTHING_UNDONE = "Nothing was undone."
 NO_FILE = "No file was written."
-
-
-def cause(error: BaseException) -> str:
-    """The error's class and the first line of its text; for a database error, the driver's text."""
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
 
 
 # -- The folder ----------------------------------------------------------------------------------
@@ -713,7 +708,7 @@ def wrong_driver(driver: str, right: str) -> ActionableError:
     )
 
 
-# -- Seeds -----------------------------------------------------------------------------------------
+# -- The linter ------------------------------------------------------------------------------------
 
 
 def lint_findings(names: Sequence[str]) -> ActionableError:
@@ -765,6 +760,9 @@ def lint_ignore_unusable(path: Path) -> ActionableError:
         "Nothing was linted.",
         f"Write in {path}: " + 'lint_ignore = {"code": "reason"}',
     )
+
+
+# -- Seeds -----------------------------------------------------------------------------------------
 
 
 def seed_taken(slug: str) -> ActionableError:

@@ -1,112 +1,88 @@
-"""Lints migration files on a scratch database, after applying the earlier ones there.
+"""Lints migrations: the named ones, or the pending ones before a run.
 
-``lint`` reports what migrations do to a database; this module chooses the migrations, and creates
-the database.
+The linter and Alembic are slow to import, so they are imported only if there is something to lint.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from ..errors import ActionableError
-from . import errors
-from .alembic_bridge import context_options, run_steps
+from . import errors, lint_choice
 from .backends import backend
-from .backends.{{ cookiecutter.__backend }} import lint as lint_dialect
-from .config import MigrationConfig
-from .drift import Snapshot, compare, take_snapshot
-from .folder import Folder, name_of, parents, runs_alone
-from .lint import Finding, Migration, Report, as_github, as_json, as_text, lint
-from .plan import find, find_ahead, make_plan, read_state
-from .select import all_pending
+from .backends.common import check_engine
+from .config import MigrationConfig, default_config
+from .status import get_migration_status
 
 if TYPE_CHECKING:
-    from alembic.script import Script
+    from .lint import Finding, Report
 
 
-@dataclass(frozen=True)
-class Run:
-    """Migrations that are linted as one run.
+def lint_migrations(
+    engine: Engine,
+    names: Sequence[str] | None = None,
+    *,
+    since: str | None = None,
+    server: Engine | None = None,
+    config: MigrationConfig | None = None,
+) -> "Report":
+    """Run migrations on a scratch database, and report what they would do to a live one.
 
-    Attributes:
-        before: the migrations to apply before them, in order.
-    """
-
-    before: "Sequence[Script]"
-    linted: "Sequence[Script]"
-
-
-# Chooses the runs to lint. Raises ActionableError if it is not possible.
-Runs = Callable[[Folder], Sequence[Run]]
-
-
-def pending(engine: Engine, config: MigrationConfig) -> Runs:
-    """The pending migrations of a database, which is only read."""
-
-    def runs(folder: Folder) -> Sequence[Run]:
-        state = read_state(engine, config)
-        if find_ahead(folder, state):
-            return []  # a newer release has migrated the database
-        plan = make_plan(folder, state)
-        return [Run(plan.applied, all_pending(plan))]
-
-    return runs
-
-
-def since(name: str) -> Runs:
-    """All migrations except the one of this name and those that it needs."""
-
-    def runs(folder: Folder) -> Sequence[Run]:
-        known = {find(folder.chain, name).revision}
-        for script in reversed(folder.chain):
-            if script.revision in known:
-                known.update(parents(script))
-        before = [script for script in folder.chain if script.revision in known]
-        return [Run(before, [script for script in folder.chain if script not in before])]
-
-    return runs
-
-
-def called(names: Iterable[str]) -> Runs:
-    """The migrations of these names; those between them are applied but not linted."""
-
-    def runs(folder: Folder) -> Sequence[Run]:
-        chosen = [find(folder.chain, name) for name in names]
-        found: list[Run] = []
-        for at, script in enumerate(folder.chain):
-            if script in chosen and at and folder.chain[at - 1] in chosen:
-                found[-1] = replace(found[-1], linted=[*found[-1].linted, script])
-            elif script in chosen:
-                found.append(Run(folder.chain[:at], [script]))
-        return found
-
-    return runs
-
-
-def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
-    """Lint each run on its own scratch database.
+    Earlier migrations are applied there first. The service's own tables are only read, and only
+    to find the pending migrations.
 
     Args:
-        server: the server of the scratch database; its other databases are not touched.
+        names: the migrations to lint; default, if ``since`` is not set either: the pending ones.
+        since: a migration: it and those that it needs are not linted, all others are.
+        server: the scratch database is created on this server (PostgreSQL); default: the engine's
+            own server.
 
     Raises:
-        ActionableError: the folder has errors, no scratch database can be created, an earlier
-            migration does not run on an empty database, or linting-failed.
+        ActionableError: no-scratch-database, name-unknown, a migration fails on an empty database,
+            lint-ignore-unusable, or the folder has errors.
     """
-    folder = Folder(config)
-    wanted = [run for run in runs(folder) if run.linted]
-    try:
-        return _merged([report for run in wanted for report in _lint(server, config, folder, run)])
-    except ActionableError:
-        raise
-    except Exception as error:  # any error here is not a failure of a migration
-        raise errors.linting_failed(error) from error
+    from .lint_on_scratch import lint_runs
+
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
+    if names is not None:
+        runs = lint_choice.called(names)
+    elif since is not None:
+        runs = lint_choice.since(since)
+    else:
+        runs = lint_choice.pending(engine, config)
+    return lint_runs(server or engine, config, runs)
 
 
-def refuse_findings(report: Report | None) -> None:
+def lint_pending(
+    engine: Engine,
+    *,
+    next_only: bool = False,
+    server: Callable[[], Engine] | None = None,
+    config: MigrationConfig | None = None,
+) -> "Report | None":
+    """Lint pending migrations, if the database is in use.
+
+    Args:
+        next_only: lint only the next migration, as :func:`migrate_up` applies only that.
+        server: as for :func:`lint_migrations`; called only if there is something to lint.
+
+    Returns:
+        None if nothing is pending, or nothing was ever applied: then nobody uses the database.
+
+    Raises:
+        ActionableError: as :func:`lint_migrations`.
+    """
+    status = get_migration_status(engine, config=config)
+    if status.problem or not status.pending or not status.completed:
+        return None
+    names = status.pending[:1] if next_only else None
+    return lint_migrations(engine, names, server=server and server(), config=config)
+
+
+def refuse_findings(report: "Report | None") -> None:
     """Refuse to run migrations with findings.
 
     Raises:
@@ -117,127 +93,26 @@ def refuse_findings(report: Report | None) -> None:
         raise errors.lint_findings(list(names))
 
 
-class SchemaSnapshots:
-    """Snapshots of a schema, as ``migrate verify`` compares them."""
+def show_report(report: "Report | None", form: str, path: Callable[[Path], Path]) -> str:
+    """The report of linting as text.
 
-    def __init__(self, schema: str = "") -> None:
-        """``schema`` is its name; "" is the connection's default schema."""
-        self.schema = schema
+    Args:
+        report: None if there was nothing to lint.
+        form: ``text``, ``json`` or ``github``.
+        path: makes the printed form of a file's path.
+    """
+    from .lint import Report, as_github, as_json, as_text
 
-    def take(self, connection: Connection) -> Snapshot:
-        """The current schema."""
-        default = connection.dialect.default_schema_name
-        return take_snapshot(connection, self.schema or default or "")
-
-    def compare(self, before: Snapshot, after: Snapshot) -> list[str]:
-        """The differences, each without a full stop: they are joined to a sentence."""
-        found = compare(before, after, expected_by="the migrations before it")
-        return [difference.sentence.removesuffix(".") for difference in found]
-
-
-_FORMS = {"text": as_text, "json": as_json, "github": as_github}
-
-
-def show(report: Report | None, form: str, path: Callable[[Path], Path]) -> str:
-    """The report as ``text``, ``json`` or ``github``, with file paths made by ``path``."""
+    def shown(findings: "Sequence[Finding]") -> "tuple[Finding, ...]":
+        return tuple(replace(one, path=path(Path(one.path)).as_posix()) for one in findings)
 
     report = report or Report((), ())
-
-    def named(found: Sequence[Finding]) -> tuple[Finding, ...]:
-        return tuple(replace(one, path=path(Path(one.path)).as_posix()) for one in found)
-
-    return _FORMS[form](
+    write = {"text": as_text, "json": as_json, "github": as_github}[form]
+    return write(
         replace(
             report,
-            findings=named(report.findings),
-            notices=named(report.notices),
-            silenced=named(report.silenced),
+            findings=shown(report.findings),
+            notices=shown(report.notices),
+            silenced=shown(report.silenced),
         )
     )
-
-
-def _lint(server: Engine, config: MigrationConfig, folder: Folder, run: Run) -> Iterator[Report]:
-    scopes = config.scope.as_scratch()
-    every = [replace(config, scope=scope, awaits_backfills=False) for scope in scopes]
-    with backend.scratch(server) as scratch:
-        for scoped in every:
-            _apply(scratch, scoped, folder, run.before)
-        for scoped in every:
-            report = _lint_in(scratch, scoped, run.linted)
-            yield report
-            if any("fails" in finding.codes for finding in report.findings):
-                return
-
-
-def _apply(
-    scratch: Engine, config: MigrationConfig, folder: Folder, scripts: "Sequence[Script]"
-) -> None:
-    each_alone = any(map(runs_alone, scripts))  # as in a run of the engine
-    options = {**context_options(config), "transaction_per_migration": each_alone}
-    running: list[Script] = []
-
-    def noted(script: "Script") -> Callable[..., None]:
-        def run(**arguments: object) -> None:
-            running[:] = [script]
-            script.module.upgrade(**arguments)
-
-        return run
-
-    steps = [(script, noted(script)) for script in scripts]
-    try:
-        with backend.migrating(scratch, config) as connection:
-            run_steps(connection, folder.directory, steps, is_upgrade=True, options=options)
-    except (Exception, SystemExit) as error:
-        names = [(name_of(script), Path(script.path)) for script in running]
-        raise errors.does_not_run_on_empty(*names[0], error) if names else error from error
-
-
-def _lint_in(scratch: Engine, config: MigrationConfig, scripts: "Iterable[Script]") -> Report:
-    migrations = [
-        _migration(script)
-        for script in scripts
-        if config.scope.runs(getattr(script.module, "schemas", None))
-    ]
-    with lint_dialect.connect(scratch, config) as connection:
-        return lint(
-            connection,
-            migrations,
-            lint_dialect,
-            small_tables=config.lint_small_tables,
-            snapshots=SchemaSnapshots(config.scope.name),
-            options=context_options(config),
-        )
-
-
-def _migration(script: "Script") -> Migration:
-    ignores = getattr(script.module, "lint_ignore", {})
-    if not isinstance(ignores, Mapping) or not all(
-        isinstance(text, str) for entry in ignores.items() for text in entry
-    ):
-        raise errors.lint_ignore_unusable(Path(script.path))
-    return replace(Migration.of(script, name_of(script)), transaction=not runs_alone(script))
-
-
-def _merged(reports: Sequence[Report]) -> Report:
-    """One report. A finding that several schemas have is reported once."""
-    linted = dict.fromkeys(name for report in reports for name in report.linted)
-    findings = [
-        finding
-        for report in reports
-        for finding in report.findings
-        if finding.code != "unused-ignore" or _is_unused(finding, reports)
-    ]
-    notices = [notice for report in reports for notice in report.notices]
-    silenced = [finding for report in reports for finding in report.silenced]
-    return Report(tuple(linted), _once(findings), _once(notices), _once(silenced))
-
-
-def _is_unused(finding: Finding, reports: Sequence[Report]) -> bool:
-    # A migration for all schemas may need its lint_ignore only in some of them.
-    where = [report for report in reports if finding.migration in report.linted]
-    return all(finding in report.findings for report in where)
-
-
-def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    told = {(one.migration, one.codes, one.line, one.detail): one for one in findings}
-    return tuple(told.values())

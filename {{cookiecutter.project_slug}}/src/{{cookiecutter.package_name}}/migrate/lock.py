@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 
 from . import errors
 from .backends import backend
-from .backends.common import MigrationLock
+from .backends.common import MigrationLock, check_engine
 from .events import Observer
+from .results import LockHolder
 
 POLL_SECONDS = 0.1
 REMIND_SECONDS = 10.0
@@ -62,3 +63,23 @@ def _wait(lock: MigrationLock, deadline: float, timeout: float, observer: Observ
             observer.waiting(lock.holder() or JUST_FINISHED)
             remind_at = now + REMIND_SECONDS
         time.sleep(POLL_SECONDS)
+
+
+def get_lock_holder(engine: Engine) -> LockHolder | None:
+    """The current migrator.
+
+    Raises:
+        ActionableError: the database does not answer.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return backend.Lock(engine).holder()
+
+
+def unlock(engine: Engine) -> LockHolder | None:
+    """End the session of the current migrator, and the session that runs its statements.
+
+    Raises:
+        ActionableError: cannot-end-holder: SQLite cannot end another process's session.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    return backend.Lock(engine).end_holder()

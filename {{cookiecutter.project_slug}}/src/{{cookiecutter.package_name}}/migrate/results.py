@@ -1,7 +1,7 @@
 """The results of the engine's functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +68,15 @@ class MigrationResult:
         if self.error is not None:
             raise self.error
         return self
+
+    def joined(self, later: Self) -> Self:
+        """This run and a later one as one."""
+        return replace(
+            later,
+            batch=later.batch or self.batch,
+            migrations=self.migrations + later.migrations,
+            duration=self.duration + later.duration,
+        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,7 @@ class MigrationStatus:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ModelDifference:
     """A difference between the models and the database.
 
     Attributes:
@@ -222,7 +231,7 @@ class NewMigration:
 
     path: Path
     revision: str
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ModelDifference, ...] = ()
     note: str | None = None
     online: Path | None = None
     other_tools: dict[str, str] = field(default_factory=dict)

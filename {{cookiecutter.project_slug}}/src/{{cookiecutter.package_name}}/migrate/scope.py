@@ -86,16 +86,16 @@ class Scope:
         return self
 
     @contextmanager
-    def left(self, connection: Connection) -> Iterator[None]:
+    def shared_tables(self, connection: Connection) -> Iterator[None]:
         """Access the shared tables, by qualified names, in the middle of a transaction."""
         yield
 
-    def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
+    def count_lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
         """The number of tenants that are at none of these revisions and will be migrated."""
         return 0
 
-    def in_scratch(self) -> "tuple[Scope, ...]":
-        """The scopes to migrate, in this order, in an empty database to create the last one."""
+    def scratch_steps(self) -> "tuple[Scope, ...]":
+        """The scopes to migrate in an empty database, in this order; the last is like this one."""
         return (self,)
 
     def kinds(self) -> "tuple[Scope, ...]":
@@ -106,8 +106,8 @@ class Scope:
         """The scope that an argument of ``migrate diff`` names, if any."""
         return None
 
-    def as_scratch(self) -> "tuple[Scope, ...]":
-        """The scopes of a scratch database for trying migrations."""
+    def scratch_kinds(self) -> "tuple[Scope, ...]":
+        """This scope, and one for each other kind of schema, in a scratch database."""
         return (self,)
 
     def wrap(self, body: Body) -> Body:

@@ -4,15 +4,18 @@ import re
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from . import errors
 from .folder import file_name
 from .scope import Scope
 
-Seed = Callable[[Session], None]
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+Seed = Callable[["Session"], None]
 
 _TEMPLATE = '''"""{title}."""
 
@@ -28,11 +31,11 @@ def make_seed(directory: Path, name: str) -> Path:
     """Write a blank seed with the next number.
 
     Raises:
-        ActionableError: the name is invalid, or another seed has it.
+        ActionableError: name-unusable, seed-taken.
     """
     slug = file_name(name, "seed")
     seeds = seed_files(directory)
-    if any(_typed(path) == slug for path in seeds):
+    if any(_short_name(path) == slug for path in seeds):
         raise errors.seed_taken(slug)
     number = max((int(path.stem.partition("_")[0]) for path in seeds), default=0) + 1
     path = directory / f"{number:03}_{slug}.py"
@@ -42,17 +45,22 @@ def make_seed(directory: Path, name: str) -> Path:
 
 
 def run_seeds(
-    engine: Engine, directory: Path, name: str | None = None, scope: Scope | None = None
+    engine: Engine, directory: Path, name: str | None = None, *, scope: Scope | None = None
 ) -> list[str]:
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
+
+    Args:
+        scope: the scope for unqualified table names.
 
     Returns:
         The names of the seeds that ran.
 
-        Raises:
-            ActionableError: a seed does not load (then none ran) or fails (then it is undone, and
-                earlier ones stay).
+    Raises:
+        ActionableError: seed-unknown; seed-does-not-load, then none ran; seed-failed, then it is
+            undone, and earlier ones stay.
     """
+    from sqlalchemy.orm import Session  # slow to import, and not needed at a start
+
     paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
     if name is not None and not paths:
         raise errors.seed_unknown(name, directory)
@@ -73,12 +81,12 @@ def seed_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*.py") if re.match(r"\d+_", path.name))
 
 
-def _typed(path: Path) -> str:
+def _short_name(path: Path) -> str:
     return path.stem.partition("_")[2]
 
 
 def _is_called(path: Path, name: str) -> bool:
-    return name in {path.stem, path.name, _typed(path)}
+    return name in {path.stem, path.name, _short_name(path)}
 
 
 def _load(path: Path) -> Seed:

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from .backends import backend
+from .backends.common import check_engine
 from .bookkeeping import find_bookkeeping
-from .config import MigrationConfig
+from .config import MigrationConfig, default_config
 from .drift import Snapshot, read_fingerprints, take_snapshot
 from .history import history_table
 
@@ -23,12 +24,14 @@ def schema_name(config: MigrationConfig) -> str:
     return config.scope.name or backend.SCHEMA
 
 
-def live_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
-    """The current schema of a configuration.
+def snapshot_schema(engine: Engine, *, config: MigrationConfig | None = None) -> Snapshot:
+    """The database's current schema, without the tables of the engine and of other tools.
 
     Raises:
         ActionableError: database-away, database-refuses.
     """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
     with backend.reading(engine) as connection:
         return take_snapshot(connection, schema_name(config), excluded=config.excluded_names)
 

@@ -67,18 +67,18 @@ def see_squashed(
     Returns:
         That history, and the rows that are not marked as replaced yet.
     """
-    unnoted: list[HistoryRow] = []
+    unmarked: list[HistoryRow] = []
     for one in squashed:
         if not one.older.isdisjoint(heads):
             continue
         known = [row for row in history if row.revision in one.replaces]
-        unnoted += [row for row in known if not _is_noted(row, one)]
+        unmarked += [row for row in known if not _is_marked(row, one)]
         history = [
             _not_run(row, one) if row.revision == one.revision else row
             for row in history
             if row.revision not in one.older
         ]
-    return tuple(history), tuple(unnoted)
+    return tuple(history), tuple(unmarked)
 
 
 def half_applied(
@@ -91,7 +91,7 @@ def half_applied(
     return None
 
 
-def _is_noted(row: HistoryRow, squashed: Squashed) -> bool:
+def _is_marked(row: HistoryRow, squashed: Squashed) -> bool:
     if row.revision == squashed.revision:
         return row.name == squashed.name
     return row.batch == BASELINE

@@ -51,16 +51,16 @@ class Verification:
     @property
     def sentence(self) -> str:
         """The result in a sentence, without the full stop."""
-        said = "the schema is what its applied migrations make"
+        text = "the schema is what its applied migrations make"
         if self.differences:
             found = count(len(self.differences), "difference")
-            said = f"{found} between the schema and what its applied migrations make"
+            text = f"{found} between the schema and what its applied migrations make"
         if not self.tenants:
-            return said
+            return text
         compared, differ, left_out = self.tenants
         verb = "differs" if differ == 1 else "differ"
-        said += f"; of {count(compared, 'tenant')} {differ} {verb}"
-        return f"{said}, {left_out} not compared" if left_out else said
+        text += f"; of {count(compared, 'tenant')} {differ} {verb}"
+        return f"{text}, {left_out} not compared" if left_out else text
 
 
 class Verifications:

@@ -28,28 +28,30 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        own = CollectorRegistry()
-        self.registry = CollectorRegistry() if _shared() else own
+        registry = CollectorRegistry()
+        self.registry = CollectorRegistry() if _shared() else registry
         if _shared():
             MultiProcessCollector(self.registry)  # type: ignore[no-untyped-call]
         self._requests = Histogram(
             "http_request_duration_seconds",
             "Answered requests and their durations.",
             ["method", "route", "status"],
-            registry=own,
+            registry=registry,
             buckets=SECONDS,
         )
         self._errors = Counter(
-            "http_errors", "Requests answered with an error.", ["code"], registry=own
+            "http_errors", "Requests answered with an error.", ["code"], registry=registry
         )
         self._limited = Counter(
-            "rate_limits_hit", "Requests refused by a rate limit.", registry=own
+            "rate_limits_hit", "Requests refused by a rate limit.", registry=registry
         )
-        self.mails_failed = Counter("mails_failed", "Mails that could not be sent.", registry=own)
+        self.mails_failed = Counter(
+            "mails_failed", "Mails that could not be sent.", registry=registry
+        )
         self._pool = Gauge(
             "database_pool_connections",
             "Database connections in use by requests.",
-            registry=own,
+            registry=registry,
             multiprocess_mode="livesum",
         )
 

@@ -62,23 +62,23 @@ class Overview:
     @property
     def sentence(self) -> str:
         """The state in one sentence."""
-        said = []
+        parts = []
         if self.problem is not None:
-            said.append(self.problem.problem.rstrip("."))
+            parts.append(self.problem.problem.rstrip("."))
         if self.status.pending:
-            said.append(are(len(self.status.pending), "migration", "pending"))
+            parts.append(are(len(self.status.pending), "migration", "pending"))
             if self.runs and self.runs[0].state is RunState.FAILED:
-                said.append("the last run failed")
+                parts.append("the last run failed")
         if self.status.held_back:
-            said.append(are(len(self.status.held_back), "migration", "held back"))
+            parts.append(are(len(self.status.held_back), "migration", "held back"))
         if self.status.backfills:
             how = ", stopped by an error" if self.has_stopped else ""
-            said.append(are(len(self.status.backfills), "backfill", f"not finished{how}"))
+            parts.append(are(len(self.status.backfills), "backfill", f"not finished{how}"))
         if self.behind:
-            said.append(are(self.behind, "tenant", "not up to date"))
-        if not said:
-            said.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
-        return "; ".join(said) + "."
+            parts.append(are(self.behind, "tenant", "not up to date"))
+        if not parts:
+            parts.append(f"{count(len(self.status.completed), 'migration')} applied, none pending")
+        return "; ".join(parts) + "."
 
 
 def living_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:

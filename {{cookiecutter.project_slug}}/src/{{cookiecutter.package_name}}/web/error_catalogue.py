@@ -79,15 +79,15 @@ def _entry(
     )
     first = ERROR_CLASSES[_name(call.func)]
     code, problem, impact, solution = (_text(text, constants) for text in call.args[first:])
-    told = " ".join((ast.get_docstring(function) or "").replace("``", "`").split())
-    if not told:
+    docstring = " ".join((ast.get_docstring(function) or "").replace("``", "`").split())
+    if not docstring:
         raise ValueError("it has no docstring with the cause and the solution")
     return Entry(
         code=code,
         problem=problem,
         impact=impact,
         solution=solution,
-        cause_and_cure=told,
+        cause_and_cure=docstring,
         package=package,
         section=section,
         status=_text(call.args[0], constants) if first else "",

@@ -146,14 +146,14 @@ def unexpected() -> HttpError:
     )
 
 
-def request_refused(status: int, said: str) -> HttpError:
+def request_refused(status: int, message: str) -> HttpError:
     """A library of the service refused the request; the problem contains the library's message.
     Correct the request accordingly.
     """
     return HttpError(
         status,
         "request-refused",
-        f"The request was refused: {said}",
+        f"The request was refused: {message}",
         NOTHING_DONE,
         "Correct the request and send it again.",
     )

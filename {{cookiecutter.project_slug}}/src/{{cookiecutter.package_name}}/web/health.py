@@ -93,8 +93,8 @@ async def ready(request: Request, response: Response) -> Health:
     return _health(request.app.state, status="unavailable", reason=reason)
 
 
-def _health(state: State, **said: Any) -> Health:
-    return Health(version=VERSION, revision=_revision(state), **said)
+def _health(state: State, **values: Any) -> Health:
+    return Health(version=VERSION, revision=_revision(state), **values)
 
 
 def _revision(state: State) -> str | None:

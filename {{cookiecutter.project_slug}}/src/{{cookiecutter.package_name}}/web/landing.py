@@ -31,9 +31,9 @@ form.addEventListener("submit", async (event) => {
   const body = { token: link.get("token") ?? "", ...Object.fromEntries(new FormData(form)) }
   const sent = { method: "POST", headers, body: JSON.stringify(body) }
   const answer = await fetch(form.getAttribute("action"), sent)
-  const said = await answer.json()
-  const faults = (said.errors ?? []).map((fault) => `${fault.where}: ${fault.problem}`)
-  const text = said.message ?? [said.problem, ...faults, said.solution].join(" ")
+  const reply = await answer.json()
+  const faults = (reply.errors ?? []).map((fault) => `${fault.where}: ${fault.problem}`)
+  const text = reply.message ?? [reply.problem, ...faults, reply.solution].join(" ")
   document.querySelector("output").textContent = text
 })
 """

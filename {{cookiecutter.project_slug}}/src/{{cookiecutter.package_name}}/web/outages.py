@@ -6,6 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..database.backend import is_away
 from ..database.errors import database_away
+from ..errors import first_line
 from .problem_details import answer
 
 
@@ -17,6 +18,5 @@ def answer_outages(app: FastAPI) -> None:
 async def _on_database_error(request: Request, error: Exception) -> Response:
     if not is_away(error):
         raise error
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    structlog.contextvars.bind_contextvars(reason=said[0] if said else type(error).__name__)
+    structlog.contextvars.bind_contextvars(reason=first_line(error) or type(error).__name__)
     return answer(request.scope, database_away())

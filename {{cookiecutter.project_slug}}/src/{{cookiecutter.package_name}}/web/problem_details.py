@@ -102,8 +102,8 @@ class PlainTextProblems:
             if refusal is None:
                 await send(message)
             elif not message.get("more_body"):
-                said = message["body"].decode()
-                ours = _in_our_words(refusal["status"], said)
+                text = message["body"].decode()
+                ours = _in_our_words(refusal["status"], text)
                 response = answer(scope, ours, headers=refusal["headers"])
                 await response(scope, receive, send)
 
@@ -160,17 +160,17 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     # The framework names the methods of one route; a path may have several.
     scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
-    asked = ({**scope, "method": method} for method in METHODS)
+    scopes = ({**scope, "method": method} for method in METHODS)
     return [
-        str(given["method"])
-        for given in asked
-        if any(route.matches(given)[0] is Match.FULL for route in request.app.router.routes)
+        str(one["method"])
+        for one in scopes
+        if any(route.matches(one)[0] is Match.FULL for route in request.app.router.routes)
     ]
 
 
-def _in_our_words(status: int, said: str) -> HttpError:
-    ours = _OF_FRAMEWORK.get(said) or _OF_FRAMEWORK.get(status)
-    return ours() if ours else errors.request_refused(status, said)
+def _in_our_words(status: int, message: str) -> HttpError:
+    ours = _OF_FRAMEWORK.get(message) or _OF_FRAMEWORK.get(status)
+    return ours() if ours else errors.request_refused(status, message)
 
 
 def answer(

@@ -65,8 +65,8 @@ def migrate_stats(
         finally:
             elsewhere.dispose()
     if as_json:
-        told = asdict(stats) | {"tenants_per_second": stats.tenants_per_second}
-        print(json.dumps(told | _as_dict(compared), default=str))
+        values = asdict(stats) | {"tenants_per_second": stats.tenants_per_second}
+        print(json.dumps(values | _as_dict(compared), default=str))
         return
     print(_summary(stats))
     if compared is not None:
@@ -100,8 +100,8 @@ def _row(run: "MigrationRun") -> tuple[str, ...]:
 
 def _print_notes(run: "MigrationRun") -> None:
     """On standard error, so that standard output has one line for each run."""
-    for said in run.remarks:
-        print(f"{run.started_at:{TIME}}: {said}", file=sys.stderr)
+    for remark in run.remarks:
+        print(f"{run.started_at:{TIME}}: {remark}", file=sys.stderr)
 
 
 def _summary(stats: "MigrationStats") -> str:
@@ -117,8 +117,8 @@ def _summary(stats: "MigrationStats") -> str:
     if stats.held_back:
         lines.append(f"Held back: {count(stats.held_back, 'time')}.")
     if stats.tenants_per_second is not None:
-        said = f"{count(stats.tenants, 'tenant')} in {stats.tenant_seconds:.1f} seconds"
-        lines.append(f"Tenants: {said}, {stats.tenants_per_second:.1f} a second.")
+        tenants = f"{count(stats.tenants, 'tenant')} in {stats.tenant_seconds:.1f} seconds"
+        lines.append(f"Tenants: {tenants}, {stats.tenants_per_second:.1f} a second.")
     return "\n".join(lines)
 
 

@@ -38,10 +38,10 @@ def migrate_make(
 ) -> None:
     """Write a migration with the difference between the models and the database."""
     from ...migrate import make_migration
-    from ...migrate.tenants import for_making
+    from ...migrate.tenants import config_for_making
 
     with database() as (engine, config):
-        scoped = for_making(engine, config, shared=shared, blank=empty or merge)
+        scoped = config_for_making(engine, config, shared=shared, blank=empty or merge)
         new = make_migration(
             engine, name, empty=empty, merge=merge, plain=plain, phase=phase, config=scoped
         )

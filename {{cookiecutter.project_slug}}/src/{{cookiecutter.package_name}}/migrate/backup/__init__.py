@@ -7,7 +7,7 @@ kept under a dated name until :func:`forget_kept`.
 
 Belongs here: code for both databases; saving and swapping a specific one is in
 ``backends/<database>/backup.py``. May import: ``backends``, ``drift``, ``lock`` and what is below
-them. Imported by: ``api``, ``tenants``.
+them. Imported by: ``exports``, ``tenants``.
 """
 
 from .create import create_backup, list_backups

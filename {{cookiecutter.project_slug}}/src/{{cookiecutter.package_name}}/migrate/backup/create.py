@@ -80,8 +80,8 @@ def list_backups(
     Raises:
         ActionableError: backup-not-read, of the folder.
     """
-    own = re.compile(re.escape(_prefix(config)) + _TIME + re.escape(SUFFIX))
-    names = [name.removesuffix(SUFFIX) for name in options.store.list() if own.fullmatch(name)]
+    pattern = re.compile(re.escape(_prefix(config)) + _TIME + re.escape(SUFFIX))
+    names = [name.removesuffix(SUFFIX) for name in options.store.list() if pattern.fullmatch(name)]
     return read_manifests(options.store, names, on_unreadable)
 
 

@@ -25,12 +25,12 @@ def superfluous(manifests: Sequence[Manifest], keep: int) -> list[Manifest]:
             attempts[DATABASE].append((manifest, manifest.revision or ""))
         for tenant, facts in manifest.tenants.items():
             attempts[tenant].append((manifest, facts.revision or ""))
-    kept = {manifest.name for own in counted.values() for manifest in own[:keep]}
-    kept.update(name for own in attempts.values() for name in _first_attempts(own))
+    kept = {manifest.name for backups in counted.values() for manifest in backups[:keep]}
+    kept.update(name for backups in attempts.values() for name in _first_attempts(backups))
     return [manifest for manifest in manifests if manifest.name not in kept]
 
 
-def _first_attempts(own: Iterable[tuple[Manifest, str]]) -> Iterable[str]:
+def _first_attempts(backups: Iterable[tuple[Manifest, str]]) -> Iterable[str]:
     """The first backup for each target that no run has reached, since the last successful run.
 
     Args:
@@ -38,7 +38,7 @@ def _first_attempts(own: Iterable[tuple[Manifest, str]]) -> Iterable[str]:
     """
     first: dict[str, str] = {}
     reached: str | None = None  # when the next backup was made
-    for manifest, revision in own:
+    for manifest, revision in backups:
         if manifest.target is not None:
             if manifest.target == reached:
                 break

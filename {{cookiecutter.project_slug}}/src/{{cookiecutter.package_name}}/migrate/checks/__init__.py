@@ -4,5 +4,5 @@ Each compares two snapshots (see ``drift``): one of the database, and one of a s
 on the same server to which the migrations were applied.
 
 Belongs here: code that compares a schema with the chain. May import: ``drift``, ``runner`` and what
-is below it. Imported by: ``api``, ``tenants``, ``writing``.
+is below it. Imported by: ``commands``, ``tenants``, ``writing``, ``exports``.
 """

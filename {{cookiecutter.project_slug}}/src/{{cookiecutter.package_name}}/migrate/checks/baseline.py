@@ -15,7 +15,7 @@ from ..folder import Folder, name_of
 from ..history import HistoryWriter
 from ..lock import migration_lock
 from ..plan import Plan, find, make_plan, read_state
-from ..snapshots import live_snapshot, other_tools
+from ..snapshots import other_tools, snapshot_schema
 from .chain import chain_snapshot
 
 
@@ -64,7 +64,8 @@ def take_over(
             raise errors.reason_missing()
         scope = config.scope.name
         with migration_lock(engine, config.lock_timeout, scope, config.observer) as lock:
-            plan, live = _to_be_taken_over(engine, config, name), live_snapshot(engine, config)
+            plan = _to_be_taken_over(engine, config, name)
+            live = snapshot_schema(engine, config=config)
             result = _compare(engine, config, plan, live)
             if result.differences and accept_differences is None:
                 return result

@@ -15,7 +15,7 @@ from ..drift import Snapshot
 from ..events import Observer
 from ..plan import Plan
 from ..runner import upgrade
-from ..snapshots import live_snapshot
+from ..snapshots import snapshot_schema
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -33,7 +33,7 @@ def chain_snapshot(
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
     """
     with chain_applied(engine, config, revisions) as (scratch, applied):
-        return live_snapshot(scratch, applied)
+        return snapshot_schema(scratch, config=applied)
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def chain_applied(
     def choose(plan: Plan) -> "list[Script]":
         return [s for s in plan.pending if revisions is None or s.revision in revisions]
 
-    scopes = config.scope.in_scratch()
+    scopes = config.scope.scratch_steps()
     # There it makes no backup, waits for no instance and no backfill, and creates no roles, since
     # roles belong to the whole server.
     quiet = replace(
@@ -91,4 +91,4 @@ def models_snapshot(engine: Engine, config: MigrationConfig) -> Snapshot:
                 connection.execute(CreateSchema(config.scope.name))
             config.scope.enter(connection)
             config.scope.tables(config.load_metadata()).create_all(connection)
-        return live_snapshot(scratch, config)
+        return snapshot_schema(scratch, config=config)

@@ -11,7 +11,7 @@ from .. import errors
 from ..backends import backend
 from ..config import MigrationConfig, default_config
 from ..drift import Difference, Snapshot, compare
-from ..snapshots import live_snapshot
+from ..snapshots import snapshot_schema
 from .chain import chain_snapshot, models_snapshot
 
 Connect = Callable[[str], Engine]
@@ -55,7 +55,7 @@ def diff_schemas(
 
 
 def _read_tenant(name: str, engine: Engine, config: MigrationConfig) -> Snapshot:
-    found = live_snapshot(engine, config)
+    found = snapshot_schema(engine, config=config)
     if not found.items:
         raise errors.side_unknown(name, LookupError("its schema is missing or empty"))
     return found
@@ -82,7 +82,7 @@ def _text_of(content: bytes) -> str:
 
 def _read_other(engine: Engine, config: MigrationConfig) -> Snapshot:
     try:
-        return live_snapshot(engine, config)
+        return snapshot_schema(engine, config=config)
     finally:
         engine.dispose()
 

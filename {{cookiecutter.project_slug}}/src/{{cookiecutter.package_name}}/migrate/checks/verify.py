@@ -14,7 +14,7 @@ from ..drift import Difference, compare
 from ..folder import Folder, name_of
 from ..plan import make_plan, read_state
 from ..results import MigrationResult
-from ..snapshots import live_snapshot
+from ..snapshots import snapshot_schema
 from .chain import chain_snapshot
 
 
@@ -60,7 +60,7 @@ def verify_schema(engine: Engine, *, config: MigrationConfig | None = None) -> V
 
 def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
     plan = make_plan(Folder(config), read_state(engine, config))
-    found = live_snapshot(engine, config)
+    found = snapshot_schema(engine, config=config)
     expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
     last = {script.revision for script in plan.applied[-1:]}
     recorded = [row.fingerprint for row in plan.state.history if row.revision in last]

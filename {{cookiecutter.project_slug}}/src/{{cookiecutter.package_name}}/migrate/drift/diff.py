@@ -84,8 +84,8 @@ def compare(
         ),
     ]
     moved = {one.name for one in differences if one.fact == "inherits from"}
-    told = (one for one in differences if one.fact != "inherited" or _holder(one.name) not in moved)
-    return sorted(told, key=lambda one: (one.name, one.kind, one.change, one.fact))
+    kept = (one for one in differences if one.fact != "inherited" or _holder(one.name) not in moved)
+    return sorted(kept, key=lambda one: (one.name, one.kind, one.change, one.fact))
 
 
 _Items = dict[tuple[str, str], Item]

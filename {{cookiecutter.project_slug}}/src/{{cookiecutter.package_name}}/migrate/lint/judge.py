@@ -121,11 +121,11 @@ def _about(one: Linted, code: str, detail: str, *, notice: bool = False) -> Find
 
 
 def _notices(one: Linted, found: Sequence[Finding]) -> Iterator[Finding]:
-    said = {(finding.line, finding.statement) for finding in found if finding.lock}
+    reported = {(finding.line, finding.statement) for finding in found if finding.lock}
     brief = {
         f"{lock} on {table}"
         for effect in one.effects
-        if (effect.line, " ".join(effect.sql.split())) not in said
+        if (effect.line, " ".join(effect.sql.split())) not in reported
         for table, lock in effect.locks.items()
     }
     if brief:

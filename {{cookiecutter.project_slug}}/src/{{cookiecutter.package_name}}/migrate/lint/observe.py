@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
+from ...errors import cause
 from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
 
 # Queries and statements that control a transaction are executed but not examined.
@@ -101,7 +102,7 @@ class _Runner:
                 migration.upgrade()
             one.effects += self.dialect.unseen(self.connection, one.end, self.watch)
         except (Exception, SystemExit) as error:
-            one.failure = _first_line(error)
+            one.failure = cause(error)
             self.connection.rollback()
 
     @contextmanager
@@ -198,7 +199,7 @@ class _Runner:
         except (Exception, SystemExit) as error:
             if self.connection.in_transaction():
                 self.connection.rollback()
-            return _first_line(error)
+            return cause(error)
         return None
 
 
@@ -215,11 +216,6 @@ def _forgive_labels(one: Linted) -> None:
     # No database can remove a value of an enum; if the upgrade accepts existing values, so do we.
     if all(problem.startswith("label ") for problem in one.undo):
         one.undo.clear()
-
-
-def _first_line(error: BaseException) -> str:
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return ": ".join([type(error).__name__, *said[:1]])
 
 
 def _line_in(path: str) -> int | None:

@@ -4,7 +4,7 @@ For PostgreSQL Alembic prints it. SQLite must read a table before it can alter i
 there the SQL is recorded on a copy in memory. The answers to the template keep one of the two.
 
 Belongs here: printing SQL instead of running it. May import: ``runner``, ``plan``, ``backends``.
-Imported by: ``api``.
+Imported by: ``exports``.
 """
 
 from .{{ cookiecutter.__backend }} import migration_sql

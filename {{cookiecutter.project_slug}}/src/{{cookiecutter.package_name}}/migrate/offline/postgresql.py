@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, text
 
 from .. import errors
-from ..config import MigrationConfig
+from ..config import MigrationConfig, default_config
 from ..folder import Folder, runs_alone
 from ..history import HistoryWriter
 from ..plan import check_contracts_known, find_ahead, make_plan, read_state
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 STOP_ON_ERROR = "\\set ON_ERROR_STOP on\n"
 
 
-def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from the database's revision to the last migration that may run now, for psql.
+def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:
+    """The SQL that :func:`run_migrations` would run on this database now, for psql.
+
+    Changes nothing.
 
     Raises:
         ActionableError: cannot-write-sql, or the folder has errors.
     """
     from ..alembic_bridge import context_options, print_steps
 
+    config = config or default_config()
     folder, state = Folder(config), read_state(engine, config)
     if ahead := find_ahead(folder, state):
         check_contracts_known(ahead)

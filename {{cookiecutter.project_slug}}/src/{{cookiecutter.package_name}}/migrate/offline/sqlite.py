@@ -11,7 +11,7 @@ from sqlalchemy import Engine, StaticPool, create_engine, event
 
 from ..backends import backend
 from ..before_run import nothing
-from ..config import MigrationConfig
+from ..config import MigrationConfig, default_config
 from ..events import Observer
 from ..rolling.gate import as_comment
 from ..runner import upgrade
@@ -23,12 +23,15 @@ STOP_ON_ERROR = ".bail on\n"
 _PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\?""", re.S)
 
 
-def migration_sql(engine: Engine, config: MigrationConfig) -> str:
-    """The SQL from the database's revision to the last migration that may run now, for sqlite3.
+def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> str:
+    """The SQL that :func:`run_migrations` would run on this database now, for sqlite3.
+
+    Changes nothing.
 
     Raises:
         ActionableError: a migration failed on the copy, or the folder has errors.
     """
+    config = config or default_config()
     copy = create_engine("sqlite://", poolclass=StaticPool)
     try:
         with closing(copy.raw_connection()) as target, backend.reading(engine) as source:

@@ -18,7 +18,7 @@ from ..backfill import backfill_of, read_unfinished
 from ..config import MigrationConfig
 from ..folder import CONTRACT, Folder, fills_tenants, name_of, parents, phase_of
 from ..results import BackfillProgress, MigrationStatus
-from .instances import Instance, read_instances, remove_gone
+from .instances import Instance, get_instances, remove_gone
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -58,7 +58,7 @@ def look_at_gate(
         return Held()
     living: list[Instance] = []
     if not config.force_contracts:
-        living = [one for one in read_instances(engine, config) if not one.is_gone]
+        living = [one for one in get_instances(engine, config=config) if not one.is_gone]
     return _hold_back(engine, config, folder, chosen, living)
 
 
@@ -85,7 +85,7 @@ def pass_gate(
     # An instance that wakes up finds its row, or must register again, which it cannot do now. So
     # every instance with a row counts, even if its last beat is old.
     remove_gone(engine, config)
-    return _hold_back(engine, config, folder, chosen, read_instances(engine, config))
+    return _hold_back(engine, config, folder, chosen, get_instances(engine, config=config))
 
 
 def with_gate(
@@ -143,7 +143,7 @@ def _unfinished(
     last = folder.chain.index(applied[-1])
     with backend.reading(engine, config.scope) as connection:
         reached = [script.revision for script in folder.chain[last:]]
-        behind = config.scope.lagging(connection, reached)
+        behind = config.scope.count_lagging(connection, reached)
     name = name_of(applied[-1])
     return words + ([f"{count(behind, 'tenant')} without {name}"] if behind else [])
 

@@ -30,8 +30,8 @@ from sqlalchemy.schema import CreateTable
 
 from .. import errors
 from ..backends import backend
-from ..backends.common import writing
-from ..config import MigrationConfig
+from ..backends.common import check_engine, writing
+from ..config import MigrationConfig, default_config
 from ..folder import CONTRACT, Folder
 from ..history import Utc
 from ..plan import DatabaseState, check_contracts_known, nothing_to_do, seen_by, state_on
@@ -90,12 +90,14 @@ class Instance:
         return f"the instance on {self.host} ({version}revision {self.revision or 'none'})"
 
 
-def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
-    """All instances of this service, oldest first; empty if none ever registered.
+def get_instances(engine: Engine, *, config: MigrationConfig | None = None) -> list[Instance]:
+    """The serving processes, oldest first, including dead ones that are not removed yet.
 
     Raises:
         ActionableError: database-away, database-refuses.
     """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
     table = instances_table(config.scope.shared_schema)
     columns = [table.c[name] for name in Instance.__dataclass_fields__ if name != "age"]
     now = type_coerce(func.current_timestamp(), Utc).label("now")
@@ -113,7 +115,7 @@ def read_instances(engine: Engine, config: MigrationConfig) -> list[Instance]:
 def remove_gone(engine: Engine, config: MigrationConfig) -> None:
     """Remove the instances that count as dead, unless they have beaten again meanwhile."""
     table = instances_table(config.scope.shared_schema)
-    for instance in read_instances(engine, config):
+    for instance in get_instances(engine, config=config):
         if instance.is_gone:
             seen = (table.c.id == instance.id, table.c.beats == instance.beats)
             with writing(engine) as connection:
@@ -173,8 +175,8 @@ class Registration:
         """Send a heartbeat. False if the process counted as dead: then register again."""
         beats = {"beat_at": func.current_timestamp(), "beats": self._table.c.beats + 1}
         with writing(self._engine) as connection:
-            mine = update(self._table).where(self._table.c.id == self.id).values(beats)
-            return connection.execute(mine).rowcount > 0
+            statement = update(self._table).where(self._table.c.id == self.id).values(beats)
+            return connection.execute(statement).rowcount > 0
 
     def remove(self) -> None:
         """Remove the registration.
@@ -186,12 +188,14 @@ class Registration:
             connection.execute(delete(self._table).where(self._table.c.id == self.id))
 
 
-def make_table(engine: Engine, config: MigrationConfig) -> None:
-    """Create the table, if it is missing.
+def make_instances_table(engine: Engine, *, config: MigrationConfig | None = None) -> None:
+    """Create the table of serving processes, if it is missing.
 
     Raises:
         ActionableError: database-away, database-refuses.
     """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
+    config = config or default_config()
     try:
         with writing(engine) as connection:
             _make_table(connection, instances_table(config.scope.shared_schema))

@@ -15,29 +15,21 @@ from ..select import (
     next_pending,
     pending_called,
 )
-from .api import (
-    AllTenantsResult,
+from .all_tenants import (
     bring_tenants_along,
     fill_tenants,
-    for_making,
     rollback_all_tenants,
-    rollback_tenant,
     run_all_tenant_migrations,
-    run_tenant_migrations,
 )
 from .audit import Finding, audit_tenants
 from .backup import TenantLayout, create_tenant_backup, restore_tenant
 from .baseline import TenantsTakenOver, take_over_tenants
-from .bulk import TenantResult
 from .drop import drop_tenant
-from .registry import (
-    TenantRow,
-    TenantStatus,
-    count_by_revision,
-    count_tenants_behind,
-    find_tenant,
-    list_tenants,
-)
+from .listing import count_by_revision, count_tenants_behind, find_tenant, list_tenants
+from .making import config_for_making
+from .one_tenant import rollback_tenant, run_tenant_migrations
+from .registry import TenantRow, TenantStatus
+from .results import AllTenantsResult, TenantResult
 from .roles import make_tenant_roles, tenants_without_role
 from .scope import SharedScope, TenantScope, schema_of
 from .verify import TenantDrift, TenantsVerified, verify_tenants
@@ -57,6 +49,7 @@ __all__ = [
     "applied_called",
     "audit_tenants",
     "bring_tenants_along",
+    "config_for_making",
     "count_by_revision",
     "count_tenants_behind",
     "create_tenant_backup",
@@ -64,7 +57,6 @@ __all__ = [
     "every_batch",
     "fill_tenants",
     "find_tenant",
-    "for_making",
     "list_tenants",
     "make_tenant_roles",
     "newest",

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, text
 from ...errors import ActionableError
 from ..backends import backend
 from ..config import MigrationConfig, default_config
-from .registry import Registry, TenantStatus, check_registry
+from .listing import check_registry
+from .registry import Registry, TenantStatus
 from .roles import BECOME_OWNER, tenants_without_role
 from .scope import PREFIX, schema_of
 
@@ -48,7 +49,7 @@ def audit_tenants(
         Finding(tenant, "it has no role, or its role does not own all its objects", "tenant roles")
         for tenant in (tenants_without_role(engine) if config.tenant_roles else ())
     ]
-    findings += _audit_binding(engine, repair=repair)
+    findings += _audit_schema_check(engine, repair=repair)
     with backend.reading(engine) as connection:
         schemas = Registry(connection).schemas()
     for start in range(0, len(schemas), CHUNK):
@@ -62,19 +63,19 @@ def _wrong_rows(engine: Engine) -> list[Finding]:
     with backend.reading(engine) as connection:
         return [
             Finding(tenant, f"its row names the schema {schema}", "nothing: correct the row")
-            for tenant, schema in Registry(connection).rows_of_other_schemas()
+            for tenant, schema in Registry(connection).rows_with_another_schema()
         ]
 
 
-def _audit_binding(engine: Engine, *, repair: bool) -> Iterator[Finding]:
+def _audit_schema_check(engine: Engine, *, repair: bool) -> Iterator[Finding]:
     # Services made with 0.1.0 have a registry without it, and keep their own migrations.
     with engine.begin() as connection:
         registry = Registry(connection)
-        if not registry.is_bound():
+        if not registry.has_schema_check():
             problem = "its column schema_name may name any schema"
             yield Finding("public.tenants", problem, "a CHECK binds it to the id")
             if repair:
-                registry.bind()
+                registry.add_schema_check()
 
 
 def _audit(
@@ -100,7 +101,7 @@ def _audit(
             lost = "its schema is gone, and with it all its rows"
             yield Finding(tenant, lost, f"restore a backup, or: tenant drop {tenant} --yes")
             if repair:
-                registry.note_failure(tenant, f"{tenant}: {lost}")
+                registry.record_failure(tenant, f"{tenant}: {lost}")
         elif row is None or revision != row.revision:
             if row is None:
                 yield Finding(tenant, f"schema {schema} is not registered", "it is registered")
@@ -108,7 +109,7 @@ def _audit(
                 problem = f"its schema is at {revision}, the registry says {row.revision}"
                 yield Finding(tenant, problem, f"the registry says {revision}")
             if repair:
-                registry.put_right(tenant, schema, revision, version_table)
+                registry.write_row(tenant, schema, revision, version_table)
 
 
 def _revisions(

@@ -56,13 +56,13 @@ class TenantBackfills:
         self._service = service
         self._is_upgrade = is_upgrade
         self._chain = [script.revision for script in chain]
-        self._stated = {script.revision: script for script in chain if fills_tenants(script)}
+        self._scripts = {script.revision: script for script in chain if fills_tenants(script)}
 
     def __bool__(self) -> bool:
-        return bool(self._stated)
+        return bool(self._scripts)
 
     def __contains__(self, script: "Script") -> bool:
-        return script.revision in self._stated
+        return script.revision in self._scripts
 
     def prepare(self, engine: Engine) -> None:
         """Create the table, if it is needed.
@@ -95,26 +95,26 @@ class TenantBackfills:
         values = {"service": self._service, "tenant": tenant}
         return [] if self._is_upgrade or not self else [Statement(_CLAIM, values)]
 
-    def follow(self, tenant: str, revision: str | None, *, is_new: bool) -> Statement:
+    def update_rows(self, tenant: str, revision: str | None, *, is_new: bool) -> Statement:
         """A statement that updates a tenant's rows to its revision.
 
         Args:
             revision: what the tenant's own version table says.
             is_new: whether its migrations have already updated all its rows.
         """
-        stated = self._stated.values()
-        modules = [backfill_of(script.module) for script in stated]
+        scripts = self._scripts.values()
+        modules = [backfill_of(script.module) for script in scripts]
         values = {
             "chain": self._chain,
             "at": revision,
             "service": self._service,
             "tenant": tenant,
             "is_new": is_new,
-            "revisions": list(self._stated),
-            "names": list(map(name_of, stated)),
+            "revisions": list(self._scripts),
+            "names": list(map(name_of, scripts)),
             "tables": [one.table for one in modules if one],
         }
-        return Statement(_FOLLOW, values)
+        return Statement(_UPDATE_ROWS, values)
 
 
 def is_there(connection: Connection) -> bool:
@@ -128,14 +128,14 @@ def forget(connection: Connection, tenant: str) -> None:
         connection.execute(_FORGET, {"tenant": tenant})
 
 
-def saved(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+def rows_for_backup(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """The rows of each tenant, for a backup."""
     if not is_there(connection):
         return {}
     return {row.tenant: row.kept for row in connection.execute(_SAVED)}
 
 
-def bring_back(connection: Connection, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
+def restore_rows(connection: Connection, tenant: str, rows: Sequence[dict[str, Any]]) -> None:
     """Replace a tenant's rows by those of a backup."""
     forget(connection, tenant)
     if rows:
@@ -143,7 +143,7 @@ def bring_back(connection: Connection, tenant: str, rows: Sequence[dict[str, Any
 
 
 # If this release does not know the revision, "place" is NULL, and nothing happens.
-_FOLLOW = """
+_UPDATE_ROWS = """
 WITH at AS (
     SELECT CASE WHEN CAST(%(at)s AS text) IS NULL THEN 0
            ELSE array_position(CAST(%(chain)s AS text[]), CAST(%(at)s AS text)) END AS place

@@ -16,7 +16,8 @@ from ..backup.restore import left_alone, opened, read_own_manifest
 from ..config import MigrationConfig
 from ..drift import read_fingerprints
 from . import backfills, errors
-from .registry import Registry, check_registry, find_tenant
+from .listing import check_registry, find_tenant
+from .registry import Registry
 from .replace_schema import replace_schema
 from .scope import grant_role, has_citus, make_role, role_exists, schema_of
 
@@ -32,31 +33,32 @@ class TenantLayout(Layout):
         self._each = each
 
     def parts(self, connection: Connection, schemas: Sequence[str] | None) -> list[Part]:
-        there = Registry(connection).saved() if Registry(connection).exists() else []
-        own = [(row.id, row.schema_name) for row in there]
+        registry = Registry(connection)
+        rows = registry.rows_for_backup() if registry.exists() else []
+        every = [(row.id, row.schema_name) for row in rows]
         if schemas is None:
             if not self._each:
                 return [Part()]
-            rest = Part(without=tuple(schema for _, schema in own))
-            return [rest, *(Part(tenant, (schema,)) for tenant, schema in own)]
-        chosen = [(tenant, schema) for tenant, schema in own if schema in set(schemas)]
+            rest = Part(without=tuple(schema for _, schema in every))
+            return [rest, *(Part(tenant, (schema,)) for tenant, schema in every)]
+        chosen = [(tenant, schema) for tenant, schema in every if schema in set(schemas)]
         if self._each:
             return [Part(tenant, (schema,)) for tenant, schema in chosen]
         return [Part(schemas=tuple(schema for _, schema in chosen))] if chosen else []
 
     def tenants(self, connection: Connection, parts: Sequence[Part]) -> dict[str, TenantFacts]:
         registry = Registry(connection)
-        rows = registry.saved() if registry.exists() else []
+        rows = registry.rows_for_backup() if registry.exists() else []
         part_of = {schema: part.name for part in parts for schema in part.schemas}
         whole = parts == [Part()]
         rows = [row for row in rows if whole or row.schema_name in part_of]
-        prints = read_fingerprints(connection, [row.schema_name for row in rows])
-        progress = backfills.saved(connection)
+        fingerprints = read_fingerprints(connection, [row.schema_name for row in rows])
+        progress = backfills.rows_for_backup(connection)
         return {
             row.id: TenantFacts(
                 part_of.get(row.schema_name, ""),
                 row.revision,
-                prints[row.schema_name],
+                fingerprints[row.schema_name],
                 row.as_json | {"backfills": progress.get(row.id, [])},
             )
             for row in rows
@@ -121,9 +123,8 @@ def restore_tenant(
     is_compared = False
 
     def prepare(connection: Connection) -> None:
-        backfills.forget(
-            connection, tenant
-        )  # first, since a running chunk locks it before its table
+        # First, since a running chunk locks its row of progress before its table.
+        backfills.forget(connection, tenant)
         _own(connection, schema, with_role=schema in manifest.needs["roles"])
 
     def finish(connection: Connection) -> None:
@@ -202,8 +203,8 @@ def _register(
 ) -> None:
     schema = schema_of(tenant)
     registry = Registry(connection)
-    registry.bring_back(json.dumps(facts.row))
-    backfills.bring_back(connection, tenant, facts.row.get("backfills", ()))
+    registry.restore_row(json.dumps(facts.row))
+    backfills.restore_rows(connection, tenant, facts.row.get("backfills", ()))
     version = f'SELECT max(version_num) FROM "{schema}"."{config.version_table}"'
     revision = connection.exec_driver_sql(version).scalar()
-    registry.put_right(tenant, schema, revision, config.version_table)
+    registry.write_row(tenant, schema, revision, config.version_table)

@@ -17,7 +17,7 @@ from ..lock import migration_lock
 from ..plan import Plan, find, make_plan, read_state
 from ..snapshots import live_fingerprints
 from . import errors
-from .registry import check_registry
+from .listing import check_registry
 from .scope import PREFIX, TenantScope, schema_of
 from .verify import TenantDrift, compare_tenants
 

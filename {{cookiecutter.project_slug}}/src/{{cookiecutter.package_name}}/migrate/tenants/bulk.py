@@ -8,7 +8,7 @@ through Alembic separately.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -41,6 +41,7 @@ from .inputs import find_outside_input, remembers
 from .recording import Recording
 from .registry import Registry, TenantAtRevision, TenantStatus
 from .replay import Replay, execute
+from .results import OnResult, TenantResult
 from .scope import TenantScope, has_citus, schema_of
 
 if TYPE_CHECKING:
@@ -51,27 +52,6 @@ log = logging.getLogger(__name__)
 WORKERS = 2
 CANARIES = 2  # tenants that must execute the same before others replay it
 REPORT_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class TenantResult:
-    """The result of one tenant.
-
-    Attributes:
-        created: whether it did not exist before.
-        migrations: names of the migrations that were run or rolled back.
-        duration: seconds.
-    """
-
-    tenant: str
-    success: bool
-    created: bool = False
-    migrations: tuple[str, ...] = ()
-    error: ActionableError | None = None
-    duration: float = 0.0
-
-
-OnResult = Callable[[TenantResult, int], None]
 
 
 @dataclass
@@ -180,9 +160,9 @@ class BulkMigration:
                 result = run.downgrade(self.engine, scoped, choose, folder=folder)
         error = result.error
         if error is None and not result.migrations:
-            error = self._follow_schema(scoped, scope)
+            error = self._correct_row(scoped, scope)
         elif error is not None and scope.has_begun:
-            self._note_failure(tenant, error)
+            self._record_failure(tenant, error)
         return TenantResult(
             tenant=tenant,
             success=error is None,
@@ -328,11 +308,11 @@ class BulkMigration:
                 raise
         return failed
 
-    def _note_failure(self, tenant: str, error: ActionableError) -> None:
+    def _record_failure(self, tenant: str, error: ActionableError) -> None:
         with suppress(SQLAlchemyError), self.engine.begin() as connection:
-            Registry(connection).note_failure(tenant, str(error))
+            Registry(connection).record_failure(tenant, str(error))
 
-    def _follow_schema(self, scoped: MigrationConfig, scope: TenantScope) -> ActionableError | None:
+    def _correct_row(self, scoped: MigrationConfig, scope: TenantScope) -> ActionableError | None:
         # Nothing was left to run: perhaps the registry's row was out of date.
         try:
             with backend.reading(self.engine) as connection:

@@ -13,7 +13,8 @@ from ..backends.common import driver_connection
 from ..config import MigrationConfig, default_config
 from ..lock import migration_lock
 from . import backfills
-from .registry import Registry, find_tenant
+from .listing import find_tenant
+from .registry import Registry
 from .roles import BECOME_OWNER
 from .scope import TenantScope
 
@@ -90,10 +91,11 @@ _DROPS = text(
         AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f'
                         AND f.confrelid = c.oid AND f.conrelid <> c.oid)
         UNION ALL
-        SELECT 4, c.oid::bigint, format('DROP SEQUENCE IF EXISTS %I.%I CASCADE', n.nspname,
-        c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname =
-        :schema AND c.relkind = 'S' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid =
-        'pg_class'::regclass
+        SELECT 4, c.oid::bigint,
+               format('DROP SEQUENCE IF EXISTS %I.%I CASCADE', n.nspname, c.relname)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = :schema AND c.relkind = 'S'
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                         AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
         UNION ALL
         SELECT 5, p.oid::bigint, format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure)

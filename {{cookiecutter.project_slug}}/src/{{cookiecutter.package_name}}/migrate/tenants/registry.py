@@ -6,13 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
-from ..backends import backend
-from . import errors
 from .recording import Statement
 
 QUIET_SECONDS = 30.0
+SCHEMA_OF_ID = "tenants_schema_of_id_check"
 
 
 class TenantStatus(StrEnum):
@@ -48,6 +47,9 @@ class TenantRow:
     revision: str | None
     error: str | None
     created_at: datetime
+
+
+_COLUMNS = ", ".join(TenantRow.__dataclass_fields__)
 
 
 class TenantAtRevision(NamedTuple):
@@ -94,17 +96,14 @@ class Registry:
         """Whether there is no tenant."""
         return not self._scalar("SELECT EXISTS (SELECT FROM public.tenants)")
 
-    def page(self, after: str, limit: int | None) -> list[TenantRow]:
-        """Tenants by id, starting after ``after``, at most ``limit``."""
-        query = f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after ORDER BY id LIMIT :limit"
-        return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
+    def page(self, after: str, limit: int | None, *, failed: bool = False) -> list[TenantRow]:
+        """Tenants by id, starting after ``after``, at most ``limit``.
 
-    def failed_page(self, after: str, limit: int | None) -> list[TenantRow]:
-        """The same, only tenants whose last migration failed."""
-        query = (
-            f"SELECT {_COLUMNS} FROM public.tenants WHERE id > :after AND status = 'failed'"
-            " ORDER BY id LIMIT :limit"
-        )
+        Args:
+            failed: only tenants whose last migration failed.
+        """
+        condition = "id > :after AND status = 'failed'" if failed else "id > :after"
+        query = f"SELECT {_COLUMNS} FROM public.tenants WHERE {condition} ORDER BY id LIMIT :limit"
         return [TenantRow(*row) for row in self._rows(query, after=after, limit=limit)]
 
     def find(self, tenant: str) -> TenantRow | None:
@@ -206,7 +205,7 @@ class Registry:
             schema=schema,
         )
 
-    def note_failure(self, tenant: str, error: str) -> None:
+    def record_failure(self, tenant: str, error: str) -> None:
         """Store the error of a tenant's migration."""
         self._execute(
             "UPDATE public.tenants SET status = 'failed', error = :error, updated_at = now()"
@@ -240,8 +239,8 @@ class Registry:
         )
         return {row.schema_name: row for row in rows}
 
-    def put_right(self, tenant: str, schema: str, revision: str | None, version_table: str) -> None:
-        """Correct the row's revision; the status is ready if it equals public's revision."""
+    def write_row(self, tenant: str, schema: str, revision: str | None, version_table: str) -> None:
+        """Insert or correct a tenant's row; its status is ready if it is at public's revision."""
         self._execute(
             "INSERT INTO public.tenants AS t (id, name, schema_name, revision, status)"
             " SELECT :id, :id, :schema, CAST(:revision AS text),"
@@ -255,7 +254,7 @@ class Registry:
             revision=revision,
         )
 
-    def saved(self) -> list[SavedTenant]:
+    def rows_for_backup(self) -> list[SavedTenant]:
         """The tenants that have a schema, for a backup."""
         rows = self._rows(
             "SELECT t.id, t.schema_name, t.revision, to_jsonb(t) FROM public.tenants t"
@@ -263,7 +262,7 @@ class Registry:
         )
         return [SavedTenant(*row) for row in rows]
 
-    def bring_back(self, row: str) -> None:
+    def restore_row(self, row: str) -> None:
         """Restore a tenant's row from JSON."""
         self._execute(
             "INSERT INTO public.tenants SELECT (jsonb_populate_record("
@@ -273,10 +272,10 @@ class Registry:
         )
 
     def execute(self, statement: Statement) -> None:
-        """Execute a statement of :func:`follow_schema`."""
+        """Execute a statement of :func:`set_revision`."""
         self._connection.exec_driver_sql(str(statement.query), statement.parameters)
 
-    def rows_of_other_schemas(self) -> list[tuple[str, str]]:
+    def rows_with_another_schema(self) -> list[tuple[str, str]]:
         """Ids and schemas of rows whose schema does not fit their id."""
         rows = self._rows(
             "SELECT id, schema_name FROM public.tenants"
@@ -284,7 +283,7 @@ class Registry:
         )
         return [(tenant, schema) for tenant, schema in rows]
 
-    def is_bound(self) -> bool:
+    def has_schema_check(self) -> bool:
         """Whether a CHECK ties the schema's name to the id."""
         return bool(
             self._scalar(
@@ -294,7 +293,7 @@ class Registry:
             )
         )
 
-    def bind(self) -> None:
+    def add_schema_check(self) -> None:
         """Add this CHECK, which the registry of a new service has from the start."""
         self._execute(
             f"ALTER TABLE public.tenants ADD CONSTRAINT {SCHEMA_OF_ID}"
@@ -311,17 +310,13 @@ class Registry:
         return self._connection.scalar(text(query), values)
 
 
-SCHEMA_OF_ID = "tenants_schema_of_id_check"
-_COLUMNS = ", ".join(TenantRow.__dataclass_fields__)
-
-
-def must_have(tenant: str) -> Statement:
+def fail_if_removed(tenant: str) -> Statement:
     """A statement that fails, by a division by zero, for a tenant that was removed."""
     query = "SELECT 1 / count(*) FROM public.tenants WHERE id = %s AND status <> 'dropping'"
     return Statement(query, (tenant,))
 
 
-def follow_schema(
+def set_revision(
     tenant: str,
     revision: str | None,
     target: str | None,
@@ -340,68 +335,3 @@ def follow_schema(
     )
     status = TenantStatus.READY if revision == target else status_when_not_at_target
     return Statement(query, {"revision": revision, "status": status, "id": tenant})
-
-
-def check_registry(engine: Engine) -> None:
-    """Refuse to work with tenants if there is no registry.
-
-    Raises:
-        ActionableError: the shared schema is not migrated.
-    """
-    with backend.reading(engine) as connection:
-        if Registry(connection).exists():
-            return
-    raise errors.no_registry()
-
-
-def list_tenants(
-    engine: Engine, *, after: str = "", limit: int | None = None, failed: bool = False
-) -> list[TenantRow]:
-    """Tenants by id, starting after ``after``, at most ``limit``.
-
-    Args:
-        failed: only tenants whose last migration failed.
-
-    Raises:
-        ActionableError: no-registry, database-away, database-refuses.
-    """
-    check_registry(engine)
-    with backend.reading(engine) as connection:
-        registry = Registry(connection)
-        return registry.failed_page(after, limit) if failed else registry.page(after, limit)
-
-
-def find_tenant(engine: Engine, tenant: str) -> TenantRow:
-    """One tenant.
-
-    Raises:
-        ActionableError: no-such-tenant, no-registry, database-away, database-refuses.
-    """
-    check_registry(engine)
-    with backend.reading(engine) as connection:
-        row = Registry(connection).find(tenant)
-    if row is None:
-        raise errors.no_such_tenant(tenant)
-    return row
-
-
-def count_tenants_behind(engine: Engine, revision: str | None) -> int:
-    """The number of tenants that are not ready at ``revision``.
-
-    Raises:
-        ActionableError: no-registry, database-away, database-refuses.
-    """
-    check_registry(engine)
-    with backend.reading(engine) as connection:
-        return Registry(connection).count_behind(revision)
-
-
-def count_by_revision(engine: Engine) -> list[tuple[str | None, str, int]]:
-    """Revision, status, and the number of tenants with both.
-
-    Raises:
-        ActionableError: no-registry, database-away, database-refuses.
-    """
-    check_registry(engine)
-    with backend.reading(engine) as connection:
-        return Registry(connection).count_by_revision()

@@ -141,14 +141,14 @@ class _Load:
     @contextmanager
     def _schema_itself(self) -> Iterator[Path]:
         """A list of the entries that pg_restore leaves out for a single schema."""
-        own = re.compile(
+        pattern = re.compile(
             rf"\d+; \d+ \d+ (SCHEMA -|(ACL|COMMENT) - SCHEMA) {re.escape(self._schema)} .*\n"
         )
         with self._client.script(self._file, ["--list"]) as output:
             entries = output.read().decode("utf-8").splitlines(keepends=True)
         with TemporaryDirectory() as folder:
             path = Path(folder) / "list"
-            path.write_text("".join(filter(own.fullmatch, entries)), encoding="utf-8")
+            path.write_text("".join(filter(pattern.fullmatch, entries)), encoding="utf-8")
             yield path
 
     def _statements(self, raw: Raw, *arguments: str) -> None:

@@ -19,7 +19,7 @@ from ..config import MigrationConfig
 from ..folder import name_of
 from .backfills import TenantBackfills
 from .recording import Recording, Statement
-from .registry import follow_schema, must_have
+from .registry import fail_if_removed, set_revision
 from .scope import NEW_SESSION, create_schema, enter_schema, grant_role, schema_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Replay:
                 Statement("SELECT set_config('application_name', %s, true)", (my_name(),)),
                 Statement(f"SET LOCAL lock_timeout = {int(config.table_lock_timeout * 1000)}"),
                 _must_lock(schema),
-                must_have(tenant),
+                fail_if_removed(tenant),
                 *self.backfills.begin(tenant),
                 *map(Statement, create if self.is_new else ()),
                 *enter,
@@ -87,9 +87,9 @@ class Replay:
                 *self._after,
                 _must_be_at(end, config),
                 *map(Statement, ["SET LOCAL ROLE NONE"] if config.tenant_roles else []),
-                follow_schema(tenant, end, self.target),
+                set_revision(tenant, end, self.target),
                 *(
-                    [self.backfills.follow(tenant, end, is_new=self.is_new)]
+                    [self.backfills.update_rows(tenant, end, is_new=self.is_new)]
                     if self.backfills
                     else []
                 ),
@@ -143,11 +143,11 @@ def _dated(statement: Statement, now: datetime) -> Statement:
     """The same statement, with the tenant's own time instead of the recorded one."""
     if statement.in_body or not isinstance(statement.parameters, dict):
         return statement
-    own = {
+    parameters = {
         name: now if isinstance(value, datetime) else value
         for name, value in statement.parameters.items()
     }
-    return statement._replace(parameters=own)
+    return statement._replace(parameters=parameters)
 
 
 def _durations(config: MigrationConfig, scripts: "Sequence[Script]") -> Statement:

@@ -14,7 +14,7 @@ from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
 from .creation import check_release
 from .recording import Recording
-from .registry import Registry, TenantStatus, follow_schema
+from .registry import Registry, TenantStatus, set_revision
 
 PREFIX = "tenant_"
 NAME_BYTES = 63  # PostgreSQL silently cuts longer names
@@ -48,7 +48,7 @@ class SharedScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in ("shared", "all")
 
-    def as_scratch(self) -> tuple[Scope, ...]:
+    def scratch_kinds(self) -> tuple[Scope, ...]:
         """See ``Scope``.
 
         Raises:
@@ -76,7 +76,7 @@ class SharedScope(Scope):
         """
         return ChunkScope(tenant, None, role=role) if tenant else self
 
-    def lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
+    def count_lagging(self, connection: Connection, revisions: Sequence[str]) -> int:
         registry = Registry(connection)
         return registry.count_lagging(revisions) if registry.exists() else 0
 
@@ -164,7 +164,7 @@ class TenantScope(Scope):
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
 
-    def in_scratch(self) -> tuple[Scope, ...]:
+    def scratch_steps(self) -> tuple[Scope, ...]:
         """See ``Scope``.
 
         Raises:
@@ -175,11 +175,11 @@ class TenantScope(Scope):
         return (SharedScope(), ScratchTenantScope())
 
     def tables(self, metadata: MetaData) -> MetaData:
-        own = MetaData(naming_convention=metadata.naming_convention)
+        of_tenants = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
             if table.schema is None:
-                table.to_metadata(own)
-        return own
+                table.to_metadata(of_tenants)
+        return of_tenants
 
     def begin(self, connection: Connection) -> None:
         """Look the tenant up, and create its schema if it is missing.
@@ -249,9 +249,9 @@ class TenantScope(Scope):
         if self.known_revisions is not None:
             check_release(connection, self.tenant, self.known_revisions, self.version_table)
         otherwise = self.status_when_not_at_target
-        registry.execute(follow_schema(self.tenant, revision, self.target, otherwise))
+        registry.execute(set_revision(self.tenant, revision, self.target, otherwise))
         if self.backfills:
-            registry.execute(self.backfills.follow(self.tenant, revision, is_new=self.is_new))
+            registry.execute(self.backfills.update_rows(self.tenant, revision, is_new=self.is_new))
 
     def wrap(self, body: Callable[..., None]) -> Callable[..., None]:
         return body if self.recording is None else self.recording.wrap(body)
@@ -267,7 +267,7 @@ class ChunkScope(TenantScope):
         """There is no row to update."""
 
     @contextmanager
-    def left(self, connection: Connection) -> Iterator[None]:
+    def shared_tables(self, connection: Connection) -> Iterator[None]:
         if self.role:
             connection.exec_driver_sql("SET LOCAL ROLE NONE")
         yield

@@ -16,8 +16,9 @@ from ..drift import Difference, Snapshot, compare
 from ..folder import Folder
 from ..history import read_heads
 from ..plan import make_plan, read_state
-from ..snapshots import live_fingerprints, live_snapshot
-from .registry import Registry, check_registry
+from ..snapshots import live_fingerprints, snapshot_schema
+from .listing import check_registry
+from .registry import Registry
 from .roles import BECOME_OWNER
 from .scope import TenantScope, schema_of
 
@@ -142,7 +143,7 @@ def _expected(
 
 
 def _snapshot(engine: Engine, config: MigrationConfig, tenant: str) -> Snapshot:
-    return live_snapshot(engine, replace(config, scope=TenantScope(tenant, None)))
+    return snapshot_schema(engine, config=replace(config, scope=TenantScope(tenant, None)))
 
 
 def _changed(

@@ -3,5 +3,5 @@
 ``timings`` and ``other_runs`` write during a run; ``runs`` and ``stats`` read afterwards.
 
 Belongs here: data about runs in addition to the history's rows. May import: ``history``,
-``backends``, ``config``. Imported by: ``runner``, ``api``.
+``backends``, ``config``. Imported by: ``runner``, ``exports``.
 """

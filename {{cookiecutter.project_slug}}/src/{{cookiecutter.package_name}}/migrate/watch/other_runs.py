@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from ...errors import ActionableError
 from ..backends import backend
-from ..config import MigrationConfig
+from ..config import MigrationConfig, default_config
 from ..events import Observer
 from ..history import HistoryWriter, history_table, read_columns
 from ..results import RunState
@@ -100,6 +100,14 @@ def keep_run(
             _write(connection, patient, run.written(config.load_release()), may_alter=may_alter)
     except Exception as problem:  # for example SQLite's driver: the file is locked
         log.warning("The run is not in the history: %s", type(problem).__name__)
+
+
+def keep_refusal(
+    engine: Engine, error: ActionableError, *, config: MigrationConfig | None = None
+) -> None:
+    """Record in the history, if there is one, that a run was refused before its start."""
+    run = OtherRun(RunState.FAILED, (), 0.0, error=error)
+    keep_run(engine, config or default_config(), run)
 
 
 def read_kept(written: str | None) -> list[Kept]:

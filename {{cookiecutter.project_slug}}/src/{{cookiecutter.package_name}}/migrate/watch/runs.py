@@ -64,16 +64,17 @@ class MigrationRun:
     @property
     def remarks(self) -> list[str]:
         """Further remarks about it, each as a sentence."""
-        said = list(self.notes)
+        sentences = list(self.notes)
         if self.tenants is not None:
-            said.append(f"{count(self.tenants, 'tenant')} migrated, {self.tenants_failed} failed")
+            migrated = count(self.tenants, "tenant")
+            sentences.append(f"{migrated} migrated, {self.tenants_failed} failed")
         if self.held_by:
-            said.append(f"held back by {'; '.join(self.held_by)}")
+            sentences.append(f"held back by {'; '.join(self.held_by)}")
         if self.error is not None:
-            said.append(self.error["problem"])
+            sentences.append(self.error["problem"])
         if self.backup is not None:
-            said.append(f"backup {self.backup}")
-        return said
+            sentences.append(f"backup {self.backup}")
+        return sentences
 
     @property
     def by(self) -> str:

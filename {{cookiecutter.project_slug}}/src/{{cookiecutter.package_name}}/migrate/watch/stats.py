@@ -95,8 +95,9 @@ class TimesCompared:
 
 def compare_times(here: MigrationStats, there: MigrationStats) -> TimesCompared:
     """Compare the durations of migrations here and in another environment."""
-    own, other = ({one.name: one.last for one in stats.migrations} for stats in (here, there))
-    rows = [(name, own.get(name), other.get(name)) for name in dict.fromkeys([*own, *other])]
+    mine, theirs = ({one.name: one.last for one in stats.migrations} for stats in (here, there))
+    names = dict.fromkeys([*mine, *theirs])
+    rows = [(name, mine.get(name), theirs.get(name)) for name in names]
     ratios = [
         seconds / elsewhere
         for _, seconds, elsewhere in rows

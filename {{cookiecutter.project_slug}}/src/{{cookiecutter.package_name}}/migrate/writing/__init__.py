@@ -4,5 +4,5 @@
 for the files that a branch adds.
 
 Belongs here: code that reads or writes files of ``versions/`` outside of a run. May import:
-``checks``, ``rolling``, ``runner`` and what is below it. Imported by: ``api``.
+``checks``, ``rolling``, ``runner`` and what is below it. Imported by: ``exports``.
 """

@@ -4,24 +4,25 @@ import os
 import subprocess
 from pathlib import Path
 
-from ..config import MigrationConfig
+from ..config import MigrationConfig, default_config
 
 
-def added_migrations(config: MigrationConfig) -> list[str] | None:
-    """Names of the migration files that the default branch lacks, committed or not.
+def added_migrations(config: MigrationConfig | None = None) -> list[str] | None:
+    """Names of the migrations that this git branch adds to the default branch, committed or not.
 
     They are compared with the commit at which this branch left the default branch.
 
     Returns:
         None if git cannot tell: there is no git, no repository, or no default branch.
     """
-    base = _where_it_left(config.versions)
-    listed = None if base is None else _git(config.versions, "ls-tree", "--name-only", base, "./")
+    folder = (config or default_config()).versions
+    base = _where_it_left(folder)
+    listed = None if base is None else _git(folder, "ls-tree", "--name-only", base, "./")
     if listed is None:
         return None
-    there = set(listed.splitlines())
-    files = (path for path in config.versions.glob("*.py") if path.name[0] not in "._")
-    return sorted(path.stem for path in files if path.name not in there)
+    on_default_branch = set(listed.splitlines())
+    files = (path for path in folder.glob("*.py") if path.name[0] not in "._")
+    return sorted(path.stem for path in files if path.name not in on_default_branch)
 
 
 def _where_it_left(folder: Path) -> str | None:
@@ -40,8 +41,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), *arguments]
     # Inside a git hook these variables name the repository, and git would take this folder for its
     # root.
-    told = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
-    variables = {name: value for name, value in os.environ.items() if name not in told}
+    of_hook = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    variables = {name: value for name, value in os.environ.items() if name not in of_hook}
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     except OSError:

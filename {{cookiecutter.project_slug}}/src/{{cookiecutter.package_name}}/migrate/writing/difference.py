@@ -17,7 +17,7 @@ from ..backends import backend
 from ..backends.common import Online
 from ..config import MigrationConfig
 from ..folder import Folder
-from ..results import Difference
+from ..results import ModelDifference
 from ..rolling.old_code import allow_old_code
 
 LEFT_OUT = (
@@ -35,7 +35,7 @@ class Draft:
     """
 
     files: tuple[dict[str, str], ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[ModelDifference, ...]
 
 
 def draft_migration(
@@ -150,17 +150,17 @@ def _indented(code: str) -> str:
     return "\n".join(line and f"    {line}" for line in code.splitlines()).removeprefix("    ")
 
 
-def _words(operations: Iterable[ops.MigrateOperation]) -> Iterator[Difference]:
+def _words(operations: Iterable[ops.MigrateOperation]) -> Iterator[ModelDifference]:
     for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
             yield from _words(operation.ops)
         else:
             text = _said(operation)
-            yield Difference(text, drops=text.startswith("drop "))
+            yield ModelDifference(text, drops=text.startswith("drop "))
 
 
-def _left_out(difference: Difference) -> Difference:
-    return Difference(difference.text, drops=difference.drops, left_out=True)
+def _left_out(difference: ModelDifference) -> ModelDifference:
+    return ModelDifference(difference.text, drops=difference.drops, left_out=True)
 
 
 def _said(operation: Any) -> str:

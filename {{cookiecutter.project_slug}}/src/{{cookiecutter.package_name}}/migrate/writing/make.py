@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from .. import errors
-from ..config import MigrationConfig
+from ..config import MigrationConfig, default_config
 from ..folder import BACKFILL, NAME_LENGTH, PHASES, Folder, file_name, name_of
 from ..history import DEFAULT_PHASE
 from ..plan import make_plan, read_state
@@ -28,28 +28,30 @@ _MOMENT = "%Y%m%d%H%M%S"
 
 def make_migration(
     engine: Engine,
-    config: MigrationConfig,
     name: str,
     *,
     empty: bool = False,
     merge: bool = False,
     plain: bool = False,
     phase: str = DEFAULT_PHASE,
+    config: MigrationConfig | None = None,
 ) -> NewMigration:
-    """Write a migration that follows the last one.
+    """Write a migration file with the difference between the models and the database.
 
-    It contains the difference between the models and the database.
+    It follows the last one.
 
     Args:
         empty: leave it blank.
         merge: join all heads instead of following the only one.
-        plain: write what Alembic generates; otherwise a form that is safe on a live site.
+        plain: write what Alembic generates. Otherwise the file is safe for a live site: operations
+            that block others run outside a transaction, in a separate file.
         phase: ``expand``, ``backfill``, which also writes an example to change, or ``contract``.
 
     Raises:
         ActionableError: the phase or the name is invalid, the folder has errors, or the
             database does not answer or is behind. Then no file was written.
     """
+    config = config or default_config()
     slug = file_name(name)
     if phase not in PHASES:
         raise errors.phase_unknown(phase, PHASES)
@@ -97,10 +99,10 @@ def _example(config: MigrationConfig) -> str:
         keys = [column.name for column in table.primary_key]
         empty = [column.name for column in table.columns if column.nullable]
         if len(keys) == 1 and empty:
-            own = f", key={keys[0]!r}" if keys != ["id"] else ""
+            key = f", key={keys[0]!r}" if keys != ["id"] else ""
             where = f'"{empty[0]}" IS NULL'
             values = dict.fromkeys(empty[:1], f'"{empty[0]}"')
-            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{own})"
+            return f"Backfill(table={table.name!r}, set={values!r}, where={where!r}{key})"
     return 'Backfill(table="users", set={"full_name": "name"}, where="full_name IS NULL")'
 
 

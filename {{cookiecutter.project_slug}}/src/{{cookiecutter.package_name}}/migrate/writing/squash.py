@@ -243,7 +243,7 @@ def _try(
 def _snapshots(scratch: Engine, config: MigrationConfig) -> tuple[Snapshot, Snapshot]:
     """The schema now, and after the later migrations."""
     first = _ordered_snapshot(scratch, config)
-    for scope in config.scope.in_scratch():
+    for scope in config.scope.scratch_steps():
         upgrade(scratch, replace(config, scope=scope), all_pending).raise_for_error()
     return first, _ordered_snapshot(scratch, config)
 

@@ -26,14 +26,14 @@ def check(linted: Linted, dialect: Dialect) -> Iterator[Hit]:
 
 def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, str, str], str]:
     """Missing or changed objects of ``base``: kind, table and name -> a sentence."""
-    there = {(thing.kind, thing.table, thing.name): thing for thing in now.values()}
+    present = {(thing.kind, thing.table, thing.name): thing for thing in now.values()}
     found: dict[tuple[str, str, str], str] = {}
     for key, old in base.items():
         name = (old.kind, old.table, old.name)
-        new = there.get(name)
+        new = present.get(name)
         if old.kind in _BY_NAME and new is None and not old.facts.get("owned"):
             found[name] = f"Old code uses {old.kind} {old.name}, which {_where(now, key)}."
-        elif old.kind == "label" and new is None and ("type", "", old.table) in there:
+        elif old.kind == "label" and new is None and ("type", "", old.table) in present:
             found[name] = f"Old code writes {old.name}, which {_where(now, key)}."
         elif (
             old.kind == "function" and new and old.facts != {**new.facts, "body": old.facts["body"]}
@@ -42,7 +42,7 @@ def missing(base: Catalog, now: Catalog, dialect: Dialect) -> dict[tuple[str, st
         elif old.kind == "table" and new is not None:
             for what in _table(old, new):
                 found["table", old.name, what] = what
-        elif ("table", "", old.table) not in there:
+        elif ("table", "", old.table) not in present:
             continue  # already reported for the table
         elif old.kind == "column":
             if new is None:

@@ -45,8 +45,8 @@ def _apart(linted: Linted, effect: Effect, dialect: Dialect) -> Rewrite:
 
 def _piles_up(effect: Effect) -> bool:
     statements = {by for lock, by in effect.held.values() if lock == LOCK}
-    mine = [t for t, lock in effect.locks.items() if lock == LOCK and t not in effect.held]
-    return bool(mine) and len(statements) == MANY - 1
+    new_locks = [t for t, lock in effect.locks.items() if lock == LOCK and t not in effect.held]
+    return bool(new_locks) and len(statements) == MANY - 1
 
 
 RULE = Rule(

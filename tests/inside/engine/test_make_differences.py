@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-import sys
-
 import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
 from my_service.migrate import make_migration, rollback_migrations, run_migrations
 from sqlalchemy.dialects import postgresql, sqlite
 
-from engine import command_line
-from engine.support import KIND, Command, Database, Folder
-from engine.test_making import check_with_ruff
+from engine.support import KIND, Command, Database, Folder, check_with_ruff
+from engine.terminal import on_a_terminal
 
 on_postgresql = pytest.mark.skipif(KIND != "postgresql", reason="a type of PostgreSQL")
 
@@ -160,19 +154,7 @@ def test_a_migration_that_only_mentions_a_table_did_not_create_it(
 def test_drops_are_red_on_a_terminal(engine: sa.Engine, folder: Folder, database: Database) -> None:
     folder.add("gone", "op.execute('CREATE TABLE gone (id INTEGER PRIMARY KEY)')")
     run_migrations(engine, config=folder.config())
-    reader, writer = pty.openpty()
-    subprocess.run(
-        [sys.executable, str(command_line.__file__), str(folder.path), "make", "change"],
-        env=os.environ | {"ENVIRONMENT": "development", "DATABASE_URL": database.address},
-        cwd=folder.path,
-        stdin=subprocess.DEVNULL,
-        stdout=writer,
-        check=True,
-        timeout=60,
-    )
-    os.close(writer)
-    shown = os.read(reader, 100_000).decode()
-    os.close(reader)
+    shown = on_a_terminal(database, folder, "make", "change")
     assert "\x1b[31m  drop table gone\x1b[0m" in shown
 
 

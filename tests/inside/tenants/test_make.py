@@ -13,14 +13,14 @@ from tenants.support import Service
 @pytest.fixture
 def models(service: Service) -> sa.MetaData:
     """A copy of the service's models, for additions."""
-    own = sa.MetaData(naming_convention=service.config.load_metadata().naming_convention)
+    metadata = sa.MetaData(naming_convention=service.config.load_metadata().naming_convention)
     for table in service.config.load_metadata().tables.values():
-        table.to_metadata(own)
-    service.config = replace(service.config, load_metadata=lambda: own)
+        table.to_metadata(metadata)
+    service.config = replace(service.config, load_metadata=lambda: metadata)
     from my_service import migrations
 
     service.patch.setattr(migrations, "config", service.config)
-    return own
+    return metadata
 
 
 def written(service: Service, name: str) -> str:

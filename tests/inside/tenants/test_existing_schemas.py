@@ -79,9 +79,9 @@ def test_the_steps_of_the_guide_take_over_tenants_of_another_tool(
         r"^2\. (.*?)^3\. ", section("From Knex, from Django, or made by hand"), re.M | re.S
     )
     assert second is not None
-    told = re.findall(r"`((?:migrate|tenant) [^`]+)`", second[1])
-    assert told == ["migrate latest", "tenant create demo", "migrate make create_my_tables"]
-    for line in told:
+    commands = re.findall(r"`((?:migrate|tenant) [^`]+)`", second[1])
+    assert commands == ["migrate latest", "tenant create demo", "migrate make create_my_tables"]
+    for line in commands:
         assert service.command(line)[0] == 0
     make_first(service)
 

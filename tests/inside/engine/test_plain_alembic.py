@@ -160,7 +160,7 @@ def test_alembic_downgrade_needs_a_confirmation_if_configured(
 def test_alembic_prints_sql_that_writes_history_too(
     alembic: Alembic, folder: Folder, database: Database
 ) -> None:
-    from engine.test_dry_run import run_script
+    from engine.shell import run_script
 
     folder.tables("a", "b")
     run_script(database, alembic("upgrade", "head", "--sql"))

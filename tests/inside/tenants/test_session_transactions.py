@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from my_service.database.backend import connect
 from my_service.database.tenant_session import tenant_session
 from my_service.errors import ActionableError
-from my_service.settings import Settings
 from sqlalchemy.orm import Session
 
-from engine.pooler import pgbouncer
+from tenants.sessions import driver, service_engine
 from tenants.support import Service, on_cluster
 
 WHO = "SELECT whose, current_schema()::text, current_user::text FROM marks"
@@ -29,31 +27,24 @@ def seen_beside_rows(tenant: str) -> str:
     return "public" if on_cluster() else f"tenant_{tenant}"
 
 
-def driver(session: Session) -> psycopg.Connection[Any]:
-    """The driver's connection of a session."""
-    connection = session.connection().connection.driver_connection
-    assert isinstance(connection, psycopg.Connection)
-    return connection
-
-
 def statement(text: str) -> Callable[[Session], object]:
-    """A way out: a statement through SQLAlchemy."""
+    """An end: a statement through SQLAlchemy."""
     return lambda session: session.connection().exec_driver_sql(text)
 
 
 def through_the_driver(text: str) -> Callable[[Session], object]:
-    """A way out: a statement only through the driver."""
+    """An end: a statement only through the driver."""
     return lambda session: driver(session).execute(text)
 
 
 def lose_the_connection(session: Session) -> None:
-    """A way out: the session's connection is another one afterwards."""
+    """An end: the session's connection is another one afterwards."""
     session.connection().invalidate()
     session.connection().rollback()
 
 
 def fail(session: Session) -> None:
-    """A way out: an error, and a savepoint from before it."""
+    """An end: an error, and a savepoint from before it."""
     session.execute(sa.text("SAVEPOINT before_it"))
     with pytest.raises(sa.exc.ProgrammingError):
         session.execute(sa.text("SELECT nothing FROM nowhere"))
@@ -61,21 +52,21 @@ def fail(session: Session) -> None:
 
 
 def run_a_transaction_of_the_driver(session: Session) -> None:
-    """A way out: the driver begins and ends a transaction."""
+    """An end: the driver begins and ends a transaction."""
     driver(session).commit()
     with driver(session).transaction():
         driver(session).execute("SELECT set_config('search_path', 'tenant_t2', false)")
 
 
 def discard_all(session: Session) -> None:
-    """A way out: a statement that PostgreSQL allows only outside a transaction."""
+    """An end: a statement that PostgreSQL allows only outside a transaction."""
     driver(session).commit()
     with suppress(psycopg.Error):
         driver(session).execute("DISCARD ALL")
     driver(session).rollback()
 
 
-WAYS: dict[str, Callable[[Session], object]] = {
+ENDS: dict[str, Callable[[Session], object]] = {
     "session.commit": lambda session: session.commit(),
     "session.rollback": lambda session: session.rollback(),
     "connection.commit": lambda session: session.connection().commit(),
@@ -150,7 +141,7 @@ def streamed_late(session: Session) -> list[tuple[Any, ...]]:
     return list(rows)
 
 
-ASKING: dict[str, Callable[[Session], Any]] = {
+QUERIES: dict[str, Callable[[Session], Any]] = {
     "session": lambda session: session.execute(sa.text(WHO)).all(),
     "driver SQL": lambda session: session.connection().exec_driver_sql(WHO).all(),
     "driver": lambda session: driver(session).execute(WHO).fetchall(),
@@ -161,21 +152,6 @@ ASKING: dict[str, Callable[[Session], Any]] = {
     "driver.transaction": after_a_rolled_back_block,
     "late stream": streamed_late,
 }
-
-
-@contextmanager
-def service_engine(service: Service, through: str, folder: Path) -> Iterator[sa.Engine]:
-    """The service's engine, directly to the server or through PgBouncer in transaction mode."""
-    address = service.engine.url.render_as_string(hide_password=False)
-    if through == "direct":
-        yield service.engine
-        return
-    service.engine.dispose()
-    connections = 1 if through == "pooler of one" else 4
-    with pgbouncer(address, folder, connections, in_turn=through == "pooler in turn") as behind:
-        engine = connect(Settings(_env_file=None, environment="development", database_url=behind))
-        yield engine
-        engine.dispose()
 
 
 def prepare(service: Service, *, role: bool, tenants: int = 2) -> None:
@@ -198,15 +174,15 @@ def test_after_each_end_of_a_transaction_the_next_statement_runs_in_the_tenant(
     user = "tenant_t1" if role else service.ask("SELECT current_user::text")[0][0]
     schema, wrong = seen_beside_rows("t1"), []
     with service_engine(service, through, tmp_path) as engine:
-        for way, leave in WAYS.items():
-            for asking, ask in ASKING.items():
-                if way == "invalidate" and "driver" in ask.__code__.co_names:
+        for name, end in ENDS.items():
+            for query, ask in QUERIES.items():
+                if name == "invalidate" and "driver" in ask.__code__.co_names:
                     continue  # the new connection becomes the session's with its first statement
                 with tenant_session(engine, "t1", role=role) as session:
-                    assert ask(session) == [("t1", schema, user)], asking
-                    leave(session)
+                    assert ask(session) == [("t1", schema, user)], query
+                    end(session)
                     if (rows := ask(session)) != [("t1", schema, user)]:
-                        wrong.append((way, asking, rows))
+                        wrong.append((name, query, rows))
     assert wrong == []
 
 
@@ -265,20 +241,20 @@ def test_a_statement_that_bypasses_the_guard_finds_no_table(
 ) -> None:
     prepare(service, role=False)
 
-    def go_past(engine: sa.Engine) -> None:
+    def query_unguarded(engine: sa.Engine) -> None:
         with tenant_session(engine, "t1") as session:
             raw = driver(session)
             with raw.transaction(), pytest.raises(psycopg.errors.UndefinedTable):
                 psycopg.Cursor(raw).execute(WHO)
 
-    go_past(service.engine)
+    query_unguarded(service.engine)
     user, database = service.ask("SELECT current_user::text, current_database()::text")[0]
     with service_engine(service, "pooler of one", tmp_path) as engine:
         # Here the service cannot set the path itself; its warning contains the statement.
         service.ask(f"ALTER ROLE {user} IN DATABASE {database} SET search_path = no_tenant")
         with engine.connect() as connection, pytest.raises(sa.exc.OperationalError):
             connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
-        go_past(engine)
+        query_unguarded(engine)
 
 
 def test_a_registry_row_that_names_another_schema_is_refused(service: Service) -> None:
@@ -315,11 +291,11 @@ def test_under_parallel_traffic_no_session_sees_another_tenants_rows(
             with tenant_session(engine, tenant, role=role) as session:
                 for _ in range(chance.randrange(1, 5)):
                     try:
-                        WAYS[chance.choice(list(WAYS))](session)
+                        ENDS[chance.choice(list(ENDS))](session)
                     except sa.exc.InvalidRequestError:
                         break  # SQLAlchemy noticed that its transaction had ended
                     assert session.scalar(sa.text("SELECT current_schema()")) == f"tenant_{tenant}"
-                    rows = ASKING[chance.choice(list(ASKING))](session)
+                    rows = QUERIES[chance.choice(list(QUERIES))](session)
                     assert [row[:2] for row in rows] == [(tenant, seen_beside_rows(tenant))]
                     seen += 1
         return seen

@@ -74,8 +74,8 @@ def test_four_processes_create_one_tenant_and_three_report_that_it_exists(servic
     four = [service.start("tenant", "create", "acme") for _ in range(4)]
     ended = [process.finish() for process in four]
     assert [code for code, _, _ in ended] == [0] * 4
-    said = sorted(out for _, out, _ in ended)
-    assert said == ["Created tenant acme\n"] + ["Tenant acme already exists\n"] * 3
+    outputs = sorted(out for _, out, _ in ended)
+    assert outputs == ["Created tenant acme\n"] + ["Tenant acme already exists\n"] * 3
     assert service.statuses() == {"acme": ("ready", "003")}
 
 
@@ -319,8 +319,8 @@ def test_a_concurrent_index_does_not_wait_while_a_tenant_is_created(
     assert not waited and served > 0
     assert {result.tenant for result in runs[0].tenants if result.success} == {"a", "b"}
     if through == "pooler":
-        assert all("needs one server session" in said for _, _, said in ended)
-        assert all("MIGRATION_DATABASE_URL" in said for _, _, said in ended)
+        assert all("needs one server session" in error for _, _, error in ended)
+        assert all("MIGRATION_DATABASE_URL" in error for _, _, error in ended)
     else:
         assert [code for code, _, _ in ended] == [0, 0]
 

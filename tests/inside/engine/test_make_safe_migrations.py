@@ -15,8 +15,7 @@ from my_service.migrate import (
     run_migrations,
 )
 
-from engine.support import KIND, Command, Folder, printed_json
-from engine.test_making import check_with_ruff
+from engine.support import KIND, Command, Folder, check_with_ruff, printed_json
 
 on_postgresql = pytest.mark.skipif(KIND == "sqlite", reason="SQLite has one lock for all")
 Make = Callable[..., NewMigration]

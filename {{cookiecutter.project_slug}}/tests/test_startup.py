@@ -63,17 +63,17 @@ def test_development_starts_without_warnings(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TestClient(create_app(settings)):
-        said = capsys.readouterr()
-    assert "Ready to serve" in said.err
-    assert "warning" not in said.err
+        output = capsys.readouterr()
+    assert "Ready to serve" in output.err
+    assert "warning" not in output.err
 
 
 def test_a_start_that_does_not_migrate_logs_pending_migrations(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with TestClient(create_app(settings.model_copy(update={"auto_migrate": False}))) as client:
-        said = capsys.readouterr()
-        assert "001_create_users_table is pending" in said.err
+        output = capsys.readouterr()
+        assert "001_create_users_table is pending" in output.err
         assert client.get("/health/ready").status_code == 503
 
 
@@ -86,16 +86,16 @@ def test_an_edited_migration_is_logged_with_its_solution(
         broken_migration.write_text(text.replace("pass", "print()"), encoding="utf-8")
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
-    said = capsys.readouterr().err
-    assert "_broken changed after it was applied" in said
-    assert "migrate down, then migrate latest" in said
+    output = capsys.readouterr().err
+    assert "_broken changed after it was applied" in output
+    assert "migrate down, then migrate latest" in output
 
 
 def test_a_start_without_a_database_is_an_error_in_three_lines(
     settings: Settings, tmp_path: Path
 ) -> None:
-    given = settings.test_database_url
-    nowhere = "postgresql://nobody@127.0.0.1:1/app" if given else f"sqlite:///{tmp_path}"
+    address = settings.test_database_url
+    nowhere = "postgresql://nobody@127.0.0.1:1/app" if address else f"sqlite:///{tmp_path}"
     away = settings.model_copy(update={"test_database_url": SecretStr(nowhere)})
     with pytest.raises(ActionableError) as refused, TestClient(create_app(away)):
         pass
@@ -126,7 +126,7 @@ def test_a_signal_stops_the_start_and_the_earlier_handler_is_restored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "said"),
+    ("phase", "message"),
     [
         ("expand", "The schema is ahead of this release"),
         ("contract", "This release does not have 1 applied contract"),
@@ -136,7 +136,7 @@ def test_a_schema_of_a_newer_release_is_logged(
     settings: Settings,
     versions: Path,
     phase: str,
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     newer = add(versions, "newer", phase=phase)
@@ -144,4 +144,4 @@ def test_a_schema_of_a_newer_release_is_logged(
         newer.unlink()
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

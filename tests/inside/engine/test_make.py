@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
 from my_service.migrate import make_migration, migrate_up, run_migrations
 
-from engine.support import Command, Folder
-
-
-def project() -> Path:
-    """The baked service, for its settings of ruff."""
-    import my_service
-
-    return Path(my_service.__file__).parents[2]
-
-
-def check_with_ruff(path: Path) -> None:
-    """A file passes the service's own ruff check and format."""
-    settings = ["--no-cache", "--config", str(project() / "pyproject.toml")]
-    # A service's migrations may have unused imports.
-    for command in (["check", "--ignore", "F401"], ["format", "--check"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, *settings, str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + path.read_text()
+from engine.support import Command, Folder, check_with_ruff
 
 
 def test_make_fills_a_migration_in_from_the_models(engine: sa.Engine, folder: Folder) -> None:

@@ -14,11 +14,11 @@ from my_service.database.tenant_session import tenant_session
 from my_service.errors import ActionableError
 from sqlalchemy.orm import Session
 
+from tenants.sessions import driver, service_engine
 from tenants.support import Service
-from tenants.test_leaving import driver, service_engine
 
-# A statement of one tenant, and a query that would show its effect to another.
-LEFTOVERS = {
+# By kind of state: a statement of one tenant, and a query that would show its effect to another.
+STATES = {
     "temporary table": (
         "CREATE TEMPORARY TABLE secrets AS SELECT 1",
         "SELECT count(*) FROM pg_class WHERE relname = 'secrets'",
@@ -67,14 +67,14 @@ LEFTOVERS = {
 LASTVAL = "SELECT nextval('numbers')"
 
 
-def leave(session: Session, what: str, end: str) -> None:
-    """Leave something on the connection of a session."""
+def change_state(session: Session, kind: str, end: str) -> None:
+    """Change the state of a session, and end the transaction."""
     if end == "end of a block":
         driver(session).commit()
         with driver(session).transaction():
-            driver(session).execute(LEFTOVERS[what][0])
+            driver(session).execute(STATES[kind][0])
         return
-    session.connection().exec_driver_sql(LEFTOVERS[what][0])
+    session.connection().exec_driver_sql(STATES[kind][0])
     if end == "commit":
         session.commit()
     elif end == "raw COMMIT":
@@ -93,20 +93,20 @@ def test_a_tenant_sees_no_session_state_of_another(
     service.make("t1", "t2")
     found: list[tuple[str, ...]] = []
     with service_engine(service, through, tmp_path) as engine:
-        for what, (_, question) in LEFTOVERS.items():
+        for kind, (_, question) in STATES.items():
             for end in ("commit", "raw COMMIT", "driver.commit"):
                 with tenant_session(engine, "t1") as session:
-                    if (what, through) == ("channel", "pooler of one"):
+                    if (kind, through) == ("channel", "pooler of one"):
                         with pytest.raises(ActionableError, match="LISTEN"):
-                            leave(session, what, end)
+                            change_state(session, kind, end)
                     else:
-                        leave(session, what, end)
+                        change_state(session, kind, end)
                 with tenant_session(engine, "t2") as session:
                     if session.scalar(sa.text(question)):
-                        found.append((what, end))
+                        found.append((kind, end))
                     session.commit()
                     if session.scalar(sa.text(question)):
-                        found.append((what, end, "in the next transaction"))
+                        found.append((kind, end, "in the next transaction"))
         with tenant_session(engine, "t1") as session:
             session.execute(sa.text(LASTVAL))
             session.commit()
@@ -125,16 +125,16 @@ def test_a_pooled_connection_has_no_session_state_of_a_tenant(
     service.make("t1")
     found = []
     with service_engine(service, through, tmp_path) as engine:
-        for what, (_, question) in LEFTOVERS.items():
-            if (what, through) == ("channel", "pooler of one"):
+        for kind, (_, question) in STATES.items():
+            if (kind, through) == ("channel", "pooler of one"):
                 continue
             for end in ("commit", "raw COMMIT", "driver.commit", "end of a block", "rollback"):
                 with tenant_session(engine, "t1") as session:
-                    leave(session, what, end)
+                    change_state(session, kind, end)
                 for _ in range(3):
                     with engine.connect() as connection:
                         if connection.scalar(sa.text(question)):
-                            found.append((what, end))
+                            found.append((kind, end))
     assert found == []
 
 
@@ -226,8 +226,8 @@ def test_a_table_of_the_tenant_has_priority_over_a_temporary_one(service: Servic
     service.make("t1")
     with tenant_session(service.engine, "t1") as session:
         session.execute(sa.text("CREATE TEMPORARY TABLE users (email text)"))
-        own = sa.text("SELECT 'users'::regclass = 'tenant_t1.users'::regclass")
-        assert session.scalar(own)
+        is_tenants_table = sa.text("SELECT 'users'::regclass = 'tenant_t1.users'::regclass")
+        assert session.scalar(is_tenants_table)
         assert session.scalar(sa.text("SHOW search_path")) == "tenant_t1, pg_temp"
 
 
