@@ -180,7 +180,7 @@ def test_status_lists_completed_oldest_first_and_pending_next_first(
     status = get_migration_status(engine, config=config)
     assert [(m.name, m.batch) for m in status.completed] == [("001_a", 1), ("002_b", 2)]
     assert status.pending == ("003_c", "004_d")
-    assert (status.current, status.at_head) == ("002", False)
+    assert (status.current, status.at_head, status.problem) == ("002", False, None)
     assert all(m.applied_at.tzinfo and m.duration >= 0 for m in status.completed)
 
 

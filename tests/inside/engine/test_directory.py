@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,7 +37,10 @@ def test_all_missing_files_are_named_before_anything_runs(
     with pytest.raises(ActionableError, match="Files of 2 applied"):
         migration_sql(engine, config=folder.config())
     assert database.all() == before
+    changed = folder.file("001_a")
+    changed.write_text(changed.read_text() + "CHANGED = True\n")
     status = get_migration_status(engine, config=folder.config())
+    assert str(status.problem) == str(error)
     assert [(m.name, m.missing) for m in status.completed] == [
         ("001_a", False),
         ("002_b", True),
@@ -174,6 +178,8 @@ def test_an_invalid_file_stops_the_run_before_the_first_migration(
     assert problem in error.problem
     assert all(len(line.splitlines()) == 1 for line in (error.problem, error.impact))
     assert database.schema() == []
+    with pytest.raises(ActionableError, match=re.escape(error.problem)):
+        get_migration_status(engine, config=folder.config())
 
 
 def test_files_that_are_not_migrations_are_ignored(engine: sa.Engine, folder: Folder) -> None:
@@ -296,6 +302,10 @@ def test_commands_name_a_missing_file_from_history_and_exit_1(
     folder.tables("a", "b", "c")
     run_migrations(engine, config=folder.config())
     folder.file("002_b").unlink()
+    folder.add("d", extra='phase = "contract"\n')
+    status = get_migration_status(engine, config=folder.config())
+    assert [m.name for m in status.completed if m.missing] == ["002_b"]
+    assert (status.pending, status.phases) == (("004_d",), {"004_d": "contract"})
     for word in ("list", "status", "latest"):
         code, out, err = command(f"migrate {word}")
         assert (code, "002_b" in out + err) == (1, True), word
