@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from {{ cookiecutter.package_name }}.errors import HttpError
-from {{ cookiecutter.package_name }}.web.lanes import Lane
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.web.lanes import Lane, Lanes
 
 
 def test_a_request_waits_for_its_turn_and_is_refused_if_the_queue_is_full() -> None:
@@ -32,6 +33,12 @@ def test_a_request_that_waited_leaves_the_queue() -> None:
                 waiting = asyncio.create_task(lane.run(str, 1))
                 await asyncio.sleep(0)
             assert await asyncio.wait_for(waiting, 60) == "1"
+        async with lane:  # and the queue is as long as before
+            waiting = asyncio.create_task(lane.run(str, 1))
+            await asyncio.sleep(0)
+            with pytest.raises(HttpError):
+                await asyncio.wait_for(lane.run(str, 2), 60)
+        assert await asyncio.wait_for(waiting, 60) == "1"
         lane.close()
 
     asyncio.run(come())
@@ -56,5 +63,16 @@ def test_failing_work_raises_its_error_and_frees_its_slot() -> None:
             with pytest.raises(ValueError, match="invalid literal"):
                 await asyncio.wait_for(lane.run(int, "one"), 60)
         lane.close()
+
+    asyncio.run(come())
+
+
+def test_closed_lanes_accept_no_work() -> None:
+    async def come() -> None:
+        lanes = Lanes.open(Settings(_env_file=None))
+        lanes.close()
+        for lane in (lanes.database, lanes.hashing, lanes.mail, lanes.counting):
+            with pytest.raises(RuntimeError):
+                await asyncio.wait_for(lane.run(str, 1), 60)
 
     asyncio.run(come())

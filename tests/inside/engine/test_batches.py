@@ -15,6 +15,7 @@ from my_service.migrate import (
     migrate_up,
     rollback_migrations,
     run_migrations,
+    runner,
     unlock,
 )
 
@@ -49,6 +50,15 @@ def test_nothing_to_do_is_a_success_without_a_batch(engine: sa.Engine, folder: F
     for back in (rollback_migrations, migrate_down):
         result = back(engine, config=folder.config())
         assert (result.success, result.batch, result.migrations) == (True, None, ())
+
+
+def test_a_run_with_nothing_to_do_does_not_take_the_lock(
+    engine: sa.Engine, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.tables("a")
+    run_migrations(engine, config=folder.config())
+    monkeypatch.setattr(runner, "migration_lock", None)
+    run_migrations(engine, config=folder.config()).raise_for_error()
 
 
 def test_up_makes_its_own_batch_and_rollback_undoes_the_newest_batch(
@@ -170,7 +180,7 @@ def test_status_lists_completed_oldest_first_and_pending_next_first(
     status = get_migration_status(engine, config=config)
     assert [(m.name, m.batch) for m in status.completed] == [("001_a", 1), ("002_b", 2)]
     assert status.pending == ("003_c", "004_d")
-    assert (status.current, status.at_head) == ("002", False)
+    assert (status.current, status.at_head, status.problem) == ("002", False, None)
     assert all(m.applied_at.tzinfo and m.duration >= 0 for m in status.completed)
 
 

@@ -363,6 +363,35 @@ def test_an_observer_receives_run_migration_and_statement_events(
     assert observer.events[-1] == ("statement", "INSERT", 2)
 
 
+class TimeRecorder(Observer):
+    """Records how long migrations and statements took, and the statements' rows."""
+
+    def __init__(self) -> None:
+        self.migrations: list[float] = []
+        self.statements: list[float] = []
+        self.rows: list[int | None] = []
+
+    def migration_finished(self, name: str, seconds: float, *, is_upgrade: bool) -> None:
+        """Note it."""
+        self.migrations.append(seconds)
+
+    def statement_finished(self, statement: str, seconds: float, rows: int | None) -> None:
+        """Note it."""
+        self.statements.append(seconds)
+        self.rows.append(rows)
+
+
+def test_a_migration_takes_as_long_as_its_statements_and_no_longer_than_its_run(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    heard = TimeRecorder()
+    folder.add("a", [create("a"), "op.execute('DELETE FROM a')"])
+    run = run_migrations(engine, config=folder.config(observer=heard)).raise_for_error()
+    (migration,) = heard.migrations
+    assert 0 < sum(heard.statements) <= migration <= run.duration
+    assert heard.rows == [None, 0]
+
+
 def test_stats_count_runs_and_time_each_migration(engine: sa.Engine, folder: Folder) -> None:
     config = folder.config()
     folder.tables("a", "b")

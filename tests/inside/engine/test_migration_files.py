@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,7 +37,10 @@ def test_all_missing_files_are_named_before_anything_runs(
     with pytest.raises(ActionableError, match="Files of 2 applied"):
         migration_sql(engine, config=folder.config())
     assert database.all() == before
+    changed = folder.file("001_a")
+    changed.write_text(changed.read_text() + "CHANGED = True\n")
     status = get_migration_status(engine, config=folder.config())
+    assert str(status.problem) == str(error)
     assert [(m.name, m.missing) for m in status.completed] == [
         ("001_a", False),
         ("002_b", True),
@@ -62,7 +66,8 @@ def test_a_database_revision_without_file_and_history_is_named(
     database.ask("UPDATE alembic_version SET version_num = 'elsewhere'")
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == "Files of 1 applied migration are missing: revision elsewhere"
-    assert get_migration_status(engine, config=folder.config()).current == "elsewhere"
+    newest = get_migration_status(engine, config=folder.config()).completed[-1]
+    assert (newest.revision, newest.missing) == ("elsewhere", True)
 
 
 def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
@@ -88,14 +93,16 @@ def test_a_changed_file_is_reported_by_status_and_refused_by_latest(
 
 
 def test_the_newest_migration_may_be_edited_and_run_again(
-    folder: Folder, command: Command, database: Database
+    engine: sa.Engine, folder: Folder, command: Command, database: Database
 ) -> None:
     folder.tables("a", "b")
     command("migrate latest")
     path = folder.file("002_b")
     made = create("b")
     path.write_text(path.read_text().replace(made, f"{made}; {create('more')}"))
-    assert "run it again: migrate down, then migrate latest" in command("migrate latest")[2]
+    again = "run it again: migrate down, then migrate latest"
+    assert again in command("migrate latest")[2]
+    assert again in str(get_migration_status(engine, config=folder.config()).problem)
     assert command("migrate down")[0] == 0
     assert command("migrate latest")[0] == 0
     assert database.tables() == {"a", "b", "more"}
@@ -174,6 +181,8 @@ def test_an_invalid_file_stops_the_run_before_the_first_migration(
     assert problem in error.problem
     assert all(len(line.splitlines()) == 1 for line in (error.problem, error.impact))
     assert database.schema() == []
+    with pytest.raises(ActionableError, match=re.escape(error.problem)):
+        get_migration_status(engine, config=folder.config())
 
 
 def test_files_that_are_not_migrations_are_ignored(engine: sa.Engine, folder: Folder) -> None:
@@ -296,6 +305,10 @@ def test_commands_name_a_missing_file_from_history_and_exit_1(
     folder.tables("a", "b", "c")
     run_migrations(engine, config=folder.config())
     folder.file("002_b").unlink()
+    folder.add("d", extra='phase = "contract"\n')
+    status = get_migration_status(engine, config=folder.config())
+    assert [m.name for m in status.completed if m.missing] == ["002_b"]
+    assert (status.pending, status.phases) == (("004_d",), {"004_d": "contract"})
     for word in ("list", "status", "latest"):
         code, out, err = command(f"migrate {word}")
         assert (code, "002_b" in out + err) == (1, True), word

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import sqlalchemy as sa
 from my_service.migrate import (
     MigrationConfig,
@@ -72,6 +73,7 @@ def test_its_status_lists_migrations_ahead_without_a_problem(
         ("003_c", True, False),
         ("004_d", True, False),
     ]
+    assert {m.release for m in status.completed} == {"2.0"}
     assert (status.pending, status.problem, status.current) == ((), None, "004")
     code, out, _ = command("migrate status")
     assert code == 0
@@ -79,6 +81,14 @@ def test_its_status_lists_migrations_ahead_without_a_problem(
     code, out, err = finish(start(database, folder, "latest", "--json"))
     assert (code, json.loads(out)["ahead"]) == (0, ["003_c", "004_d"])
     assert err.count("ahead") == 1
+
+
+def test_its_status_still_marks_a_changed_file(engine: sa.Engine, folder: Folder) -> None:
+    released(engine, folder)
+    file = folder.file("001_a")
+    file.write_text(file.read_text().replace('"a"', '"another"'))
+    status = get_migration_status(engine, config=folder.config())
+    assert [m.name for m in status.completed if m.changed] == ["001_a"]
 
 
 def test_an_older_release_is_ready(engine: sa.Engine, folder: Folder) -> None:
@@ -117,6 +127,21 @@ def test_a_branch_does_not_count_as_an_older_release(engine: sa.Engine, folder: 
     folder.tables("hotfix")
     error = run_migrations(engine, config=folder.config()).error
     assert error.problem == "Files of 2 applied migrations are missing: 003_c, 004_d"
+
+
+@pytest.mark.parametrize(
+    ("head", "missing"),
+    [("002", "2 applied migrations are missing: 003_c, 004_d"),
+     ("005", "3 applied migrations are missing: 003_c, 004_d, revision 005")],
+    ids=["stamped backwards", "applied by plain Alembic"],
+)  # fmt: skip
+def test_a_head_that_history_does_not_end_with_does_not_count_as_an_older_release(
+    engine: sa.Engine, folder: Folder, database: Database, head: str, missing: str
+) -> None:
+    released(engine, folder)
+    database.ask(f"UPDATE alembic_version SET version_num = '{head}'")
+    error = run_migrations(engine, config=folder.config()).error
+    assert error.problem == f"Files of {missing}"
 
 
 def test_a_chain_with_a_missing_file_does_not_count_as_an_older_release(

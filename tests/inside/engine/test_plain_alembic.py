@@ -103,6 +103,8 @@ def test_stamped_migrations_are_a_baseline_and_are_not_rolled_back(
     folder.tables("c")
     assert run_migrations(engine, config=folder.config()).batch == 1
     assert [row[1:3] for row in database.history()] == [(0, "001_a"), (0, "002_b"), (1, "003_c")]
+    status = get_migration_status(engine, config=folder.config())
+    assert [m.batch for m in status.completed] == [None, None, 1]
     undone = rollback_migrations(engine, everything=True, config=folder.config())
     assert undone.raise_for_error().migrations == ("003_c",)
     for _ in range(2):
