@@ -1,6 +1,7 @@
 """Middleware refuses requests that no route should get."""
 
 import http.cookies
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -211,6 +212,13 @@ def test_every_error_is_described_as_problem_json(client: TestClient) -> None:
                     "/health/ready",
                     "503",
                 )
+
+
+def test_openapi_defines_every_schema_that_it_refers_to(client: TestClient) -> None:
+    openapi = client.get("/openapi.json")
+    referred = set(re.findall(r"#/components/schemas/(\w+)", openapi.text))
+    assert referred <= set(openapi.json()["components"]["schemas"])
+    assert {"ProblemDetails", "Fault"} <= referred
 
 
 def test_a_wrong_method_gets_405_with_all_allowed_methods(client: TestClient) -> None:
