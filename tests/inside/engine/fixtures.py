@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,13 @@ import sqlalchemy as sa
 sys.path.append(os.environ["INSIDE_EXTRA_PACKAGES"])
 
 from engine.support import KIND, Command, Database, Folder
+
+EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public
+"""
 
 
 @pytest.fixture(scope="session")
@@ -31,12 +39,15 @@ def server_url(database: str) -> sa.URL:
     return sa.make_url(os.environ["INSIDE_SERVER"]).set(database=database)
 
 
+@lru_cache(maxsize=8)
+def engine_on(url: sa.URL) -> sa.Engine:
+    """An engine that keeps no connection. A new one would first ask the server about itself."""
+    return sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+
+
 def on_server(statement: str, database: str = "postgres") -> None:
     """Run a statement outside a transaction."""
-    engine = sa.create_engine(
-        server_url(database), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
+    with engine_on(server_url(database)).connect() as connection:
         connection.exec_driver_sql(statement)
 
 
@@ -57,11 +68,7 @@ def new_database(tmp_path: Path, spare_databases: list[str]) -> Iterator[Callabl
             spare_databases.append(f"engine_{uuid4().hex}")
             on_server(f"CREATE DATABASE {spare_databases[-1]}")
         name = spare_databases[count - 1]
-        on_server(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        )
-        on_server("DROP SCHEMA public CASCADE", name)
-        on_server("CREATE SCHEMA public", name)
+        on_server(EMPTY, name)
         return server_url(name).render_as_string(hide_password=False)
 
     yield make

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from shutil import copy
 from threading import Event
@@ -127,17 +128,20 @@ class Database:
         for engine in self._made:
             engine.dispose()
 
+    @cached_property
+    def _asking(self) -> sa.Engine:
+        """An engine that keeps no connection. A new one would first ask the server about itself."""
+        return sa.create_engine(self.address, poolclass=sa.NullPool)
+
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement and commit it; return its rows."""
-        engine = sa.create_engine(self.address, poolclass=sa.NullPool)
-        with engine.begin() as connection:
+        with self._asking.begin() as connection:
             result = connection.exec_driver_sql(statement)
             return [tuple(row) for row in result] if result.returns_rows else []
 
     def tables(self) -> set[str]:
         """Names of the tables, without the two of the engine."""
-        engine = sa.create_engine(self.address, poolclass=sa.NullPool)
-        names = set(sa.inspect(engine).get_table_names())
+        names = set(sa.inspect(self._asking).get_table_names())
         return names - {"alembic_version", "migration_history"}
 
     def heads(self) -> set[str]:

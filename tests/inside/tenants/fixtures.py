@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from my_service.database.backend import connect
 from my_service.settings import Settings
 
-from tenants.support import Service, create_database, drop_database, empty_cluster, server_url
+from tenants.support import (
+    Service,
+    create_database,
+    drop_database,
+    empty_cluster,
+    empty_database,
+    server_url,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,13 +30,28 @@ def empty() -> Iterator[None]:
         drop_database(empty_cluster())
 
 
+@pytest.fixture(scope="session")
+def spare_databases() -> Iterator[list[str]]:
+    """Names of empty databases. They are used again, since making one takes most of a test's time."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        drop_database(name)
+
+
 @pytest.fixture
-def address() -> Iterator[str]:
+def address(spare_databases: list[str]) -> Iterator[str]:
     """The address of an empty database."""
-    name = f"tenants_{uuid4().hex}"
-    create_database(name)
+    if spare_databases:
+        name = spare_databases.pop()
+    else:
+        name = f"tenants_{uuid4().hex}"
+        create_database(name)
     yield server_url(name).render_as_string(hide_password=False)
-    drop_database(name)
+    if empty_database(name):
+        spare_databases.append(name)
+    else:
+        drop_database(name)
 
 
 @pytest.fixture
