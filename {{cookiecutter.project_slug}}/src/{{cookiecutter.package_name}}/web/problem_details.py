@@ -59,8 +59,8 @@ class ProblemDetails(BaseModel):
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route for its OpenAPI description, with those of every route.
 
-    They name the schema instead of the model: for each model the framework would make a validator
-    at each route, which takes half of the time of the first request.
+    They name the schema instead of the model: for a model the framework would make a validator for
+    each status of each route, which takes most of the time in which it builds the routes.
     """
     every = {*statuses, 400, 413, 500}
     schema = {"$ref": REFERENCE.format(model=ProblemDetails.__name__)}
