@@ -138,7 +138,7 @@ BEGIN
         SELECT nspname FROM pg_namespace
         WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     LOOP
-        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+        EXECUTE 'DROP SCHEMA ' || quote_ident(name) || ' CASCADE';
     END LOOP;
     CREATE SCHEMA public AUTHORIZATION pg_database_owner;
     GRANT USAGE ON SCHEMA public TO PUBLIC;
