@@ -14,16 +14,18 @@ from fastapi.testclient import TestClient
 from psycopg.errors import LockNotAvailable
 from pydantic import SecretStr
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError, TimeoutError
 
 from {{ cookiecutter.package_name }}.accounts.models import User
 from {{ cookiecutter.package_name }}.accounts.tokens import Tokens
+from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.database import embedded, postgresql
 from {{ cookiecutter.package_name }}.database.postgresql import connect, for_migrations, is_away
 from {{ cookiecutter.package_name }}.errors import ActionableError
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .accounts import ADA, Outbox, register
+from .migration_files import add
 from .schema import open_session
 
 
@@ -63,6 +65,23 @@ def test_an_error_does_not_show_row_values(engine: Engine) -> None:
         connection.execute(text("INSERT INTO public.pens VALUES (:colour)"), {"colour": "hunter2"})
     message = f"{failed.value} {failed.value.orig} {failed.value.__cause__}"
     assert "violates check constraint" in message and "hunter2" not in message
+
+
+def test_an_error_does_not_show_the_value_that_is_of_the_wrong_type(engine: Engine) -> None:
+    with pytest.raises(DataError) as failed, engine.begin() as connection:
+        connection.execute(text("SELECT CAST(:colour AS integer)"), {"colour": 'hunter2" "'})
+    message = f"{failed.value} {failed.value.orig} {failed.value.__cause__}"
+    assert "invalid input syntax" in message and "hunter2" not in message
+
+
+def test_the_error_of_a_migration_does_not_show_the_value_that_is_of_the_wrong_type(
+    settings: Settings, versions: Path
+) -> None:
+    rows = "(VALUES ('hunter2')) AS pens (colour)"
+    add(versions, "number_pens", f'op.execute("SELECT CAST(colour AS integer) FROM {rows}")')
+    with pytest.raises(ActionableError) as failed, TestClient(create_app(settings)):
+        pass
+    assert "invalid input syntax" in failed.value.problem and "hunter2" not in str(failed.value)
 
 
 def test_an_exhausted_pool_and_a_read_only_server_count_as_outages(engine: Engine) -> None:

@@ -10,6 +10,7 @@ docstring gives the cause and the solution; it appears in the guide and on the s
 ``/errors``. May import: nothing of the service. Imported by: everything above.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Self
 
@@ -82,8 +83,19 @@ class HttpError(ActionableError):
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's text; for a database error, of the driver's. It may be empty."""
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return lines[0] if lines else ""
+    original = getattr(error, "orig", None) or error
+    lines = str(original).strip().splitlines()
+    return without_value(lines[0], original) if lines else ""
+
+
+def without_value(message: str, error: BaseException) -> str:
+    """The message without the value that it quotes, which may be personal or a secret.
+
+    Messages of SQL's class 22, "data exception", quote values: invalid input syntax for type
+    integer: "ada@example.com".
+    """
+    quotes_value = str(getattr(error, "sqlstate", None)).startswith("22")
+    return re.sub('".*"', '"…"', message) if quotes_value else message
 
 
 def cause(error: BaseException) -> str:

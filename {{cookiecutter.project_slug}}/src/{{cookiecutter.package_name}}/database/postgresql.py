@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
+from ..errors import without_value
 from ..settings.postgresql import DatabaseSettings
 from .abandoned import return_once
 
@@ -174,7 +175,7 @@ def _keep_values_out(context: ExceptionContext) -> None:
     # (…)".
     error = context.original_exception
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        message = f"{error.diag.severity}: {error.diag.message_primary}"
+        message = without_value(f"{error.diag.severity}: {error.diag.message_primary}", error)
         error.args = (message,)
         if context.sqlalchemy_exception is not None:
             context.sqlalchemy_exception.args = (
