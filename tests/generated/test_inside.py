@@ -21,10 +21,10 @@ SLOW = {
     "postgresql-multi-tenant": (
         "all_tenants",
         "isolation",
-        "leftovers",
-        "life",
+        "lifecycle",
         "replay",
         "replay_bodies",
+        "session_state",
     ),
 }
 PARTS = [
