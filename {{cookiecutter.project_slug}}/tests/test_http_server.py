@@ -98,7 +98,7 @@ def test_a_process_is_ended_when_the_time_limit_of_its_shutdown_is_over(
 ) -> None:
     ended = threading.Semaphore(0)
     monkeypatch.setattr(http_server, "_end", ended.release)
-    server = http_server.Server(uvicorn.Config(""), 0.01)
+    server = http_server.Server(uvicorn.Config("", log_config=None), 0.01)
     for _ in range(2):  # the second signal changes nothing
         server.handle_exit(signal.SIGTERM, None)
     assert server.should_exit

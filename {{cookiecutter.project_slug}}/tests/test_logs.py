@@ -74,6 +74,7 @@ def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFi
 def test_a_request_that_a_shutdown_cancels_has_no_traceback(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    configure_logging("INFO", as_json=False)
     for error, logged in ((asyncio.CancelledError("time is up"), False), (OSError(), True)):
         logging.getLogger("uvicorn.error").error("Exception in ASGI application", exc_info=error)
         assert bool(capsys.readouterr().err) == logged

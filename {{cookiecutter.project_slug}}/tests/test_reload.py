@@ -27,7 +27,7 @@ def watching(
     run_migrations(engine, config=config_for(settings)).raise_for_error()
     monkeypatch.setattr(reloader, "SERVICE", service)
     monkeypatch.setattr(reloader, "migrations_config", config_for(settings))
-    config = uvicorn.Config("", reload_delay=0)
+    config = uvicorn.Config("", reload_delay=0, log_config=None)
     watching = Reloader(config, lambda **_: None, [], engine, settings)
     watching.process = SimpleNamespace(is_alive=lambda: True)  # type: ignore[assignment]
     return watching

@@ -175,6 +175,8 @@ def test_threads_wait_for_each_other(engine: sa.Engine, folder: Folder, database
 
 
 def test_a_thread_that_waits_too_long_gets_an_error(engine: sa.Engine, folder: Folder) -> None:
+    gate.began.clear()
+    gate.open.clear()
     folder.add("slow", ["from engine.support import gate", "gate.began.set()", "gate.open.wait()"])
     slow = Thread(target=lambda: run_migrations(engine, config=folder.config()))
     slow.start()

@@ -144,10 +144,11 @@ BEGIN
     GRANT USAGE ON SCHEMA public TO PUBLIC;
 END $$
 """
-# Whether EMPTY makes a database like a new one: it has its owner, no settings, and few schemas,
-# since a transaction can lock only so many tables.
+# Whether EMPTY makes a database like a new one: it has its owner, no ordinary user, no settings, and
+# few schemas, since a transaction can lock only so many tables.
 CAN_BE_EMPTIED = """
 SELECT datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = datname || '_owner')
     AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)
     AND (SELECT count(*) < 30 FROM pg_namespace)
 FROM pg_database d WHERE datname = current_database()
