@@ -203,7 +203,8 @@ def test_a_body_may_be_larger_than_a_head(impatient: tuple[Any, Any]) -> None:
         client.sendall(
             b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body
         )
-        assert _received(client).startswith(b"HTTP/1.1 422")
+        # Refused for what it says, or because it names no tenant; not for its size.
+        assert _received(client).split()[1] in (b"422", b"400")
 
 
 @pytest.mark.parametrize(("requests", "are_answered"), [(100, True), (1000, False)])
