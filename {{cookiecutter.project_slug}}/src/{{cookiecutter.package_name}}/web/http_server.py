@@ -19,7 +19,7 @@ LISTENERS = 32
 LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
 MAX_HEAD_BYTES = 32_768  # of a request's address and headers; proxies allow as much or less
 MAX_REQUESTS_AHEAD = 100  # requests that a client may send before it gets the first answer
-PIECE_BYTES = 8_192  # so much is read before these limits are checked again
+PIECE_BYTES = 8_192  # after each piece the limits are checked: a head may be so much larger
 
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
