@@ -1,6 +1,7 @@
 """The HTTP server closes the connections of clients that do not go on, and ends in time."""
 
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -41,6 +42,7 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         yield server, listener.getsockname()
         server.should_exit = True
         thread.join()
+        gc.unfreeze()
 
 
 def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
@@ -91,6 +93,15 @@ def test_the_server_keeps_a_connection_before_its_time_limit(
             time.sleep(0.01)
         client.sendall(b"Host: x\r\n\r\n")
         assert _received(client).startswith(b"HTTP/1.1 200")
+
+
+def test_garbage_collection_skips_what_was_made_before_the_first_request(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, _ = impatient
+    while not server.looks:
+        time.sleep(0.01)
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_a_process_is_ended_when_the_time_limit_of_its_shutdown_is_over(

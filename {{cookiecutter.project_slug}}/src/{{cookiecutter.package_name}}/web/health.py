@@ -45,6 +45,11 @@ _LIVE_ROUTE = next(route for route in router.routes if getattr(route, "path", ""
 _READING = ("GET", "HEAD")
 
 
+def asks_for_liveness(scope: Scope) -> bool:
+    """Whether a request is a check of liveness."""
+    return scope["path"] == _LIVE and scope["method"] in _READING
+
+
 class LiveAtOnce:
     """ASGI middleware: answers ``/health/live`` before any work for other routes."""
 
@@ -52,7 +57,7 @@ class LiveAtOnce:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == _LIVE and scope["method"] in _READING:
+        if scope["type"] == "http" and asks_for_liveness(scope):
             scope["route"] = _LIVE_ROUTE  # metrics count answers by route
             for message in _answer_of_live(_revision(scope["app"].state)):
                 await send(message)

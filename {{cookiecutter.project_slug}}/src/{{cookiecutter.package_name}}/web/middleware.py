@@ -37,7 +37,7 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
         observe: called for every answer.
     """
     headers = HEADERS | (ENCRYPTED_ONLY if settings.in_production else {})
-    way_in = [Middleware(RequestLog, headers=headers, observe=observe)]
+    way_in = [Middleware(Turns), Middleware(RequestLog, headers=headers, observe=observe)]
     if settings.trusted_proxies:
         trusted = list(settings.trusted_proxies)
         way_in.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted))
@@ -56,7 +56,6 @@ def middleware(settings: Settings, observe: Observe | None = None) -> list[Middl
     return [
         *way_in,
         Middleware(LiveAtOnce),
-        Middleware(Turns),
         Middleware(BodyLimit, max_body_size=settings.max_body_bytes),
         Middleware(UnexpectedErrors),
         Middleware(OnlyWhileCounted),
