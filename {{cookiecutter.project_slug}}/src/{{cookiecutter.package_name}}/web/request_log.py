@@ -88,6 +88,6 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == _REQUEST_ID_KEY and _REQUEST_ID.match(value):
             return str(value.decode())
-    # Not uuid4: while it asks the operating system for random bytes, another thread gets the
-    # interpreter, and returns it after 5 ms.
+    # Not uuid4: while it asks the operating system for random bytes, a thread that computes gets the
+    # interpreter, and everybody waits until it gives way.
     return f"{random.getrandbits(128):032x}"
