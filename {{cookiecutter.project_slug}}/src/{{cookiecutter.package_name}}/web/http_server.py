@@ -16,10 +16,7 @@ from ..settings import Settings
 
 # uvloop accepts only one connection for each listener in each turn of the event loop, and every turn
 # may begin a request. With one listener, a client that comes after 200 others waits for 200 turns.
-LISTENERS = 64
-# A thread that computes gives way to the event loop after this time. Python's default is 5 ms, and
-# each connection that is accepted or read may wait for it.
-SWITCH_SECONDS = 0.001
+LISTENERS = 100
 LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
 MAX_HEAD_BYTES = 32_768  # of a request's address and headers; proxies allow as much or less
 MAX_REQUESTS_AHEAD = 100  # requests that a client may send before it gets the first answer
@@ -156,7 +153,6 @@ class Server(uvicorn.Server):
         # What was imported and made so far stays until the end. Looking through it for garbage takes
         # about 200 ms, in which nobody gets an answer.
         gc.freeze()
-        sys.setswitchinterval(SWITCH_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
