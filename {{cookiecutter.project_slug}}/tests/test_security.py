@@ -77,6 +77,7 @@ def test_an_error_is_problem_json(client: TestClient, method: str, path: str, st
     assert body["title"] and body["detail"] == body["problem"]
     assert body["impact"] and body["solution"]
     assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert "errors" not in body  # only the members that have a value
 
 
 def test_an_invalid_value_is_named_by_field_and_not_repeated(client: TestClient) -> None:
@@ -190,10 +191,13 @@ def test_cors_allows_only_listed_origins(settings: Settings) -> None:
             answer = opened.options("/users/me", headers=request)
             assert answer.status_code == 200
             assert answer.headers["Access-Control-Allow-Origin"] == origin
+            assert answer.text == "OK"  # not an error's text
         broken = opened.get("/broken", headers={"Origin": origin})
         assert broken.headers["Access-Control-Allow-Origin"] == origin
         stranger = opened.options("/users/me", headers={**ask, "Origin": "https://evil.example"})
         assert "Access-Control-Allow-Origin" not in stranger.headers
+        assert (stranger.status_code, stranger.json()["code"]) == (400, "request-unreadable")
+        assert "Origin" in stranger.headers["Vary"]  # for caches
 
 
 def test_too_many_attempts_at_one_account_are_refused(settings: Settings) -> None:
