@@ -59,7 +59,10 @@ def test_only_in_production_browsers_are_told_to_use_encrypted_connections(
     settings: Settings,
 ) -> None:
     # Without a lifespan: production would ask for more settings.
-    for environment, told in (("test", None), ("production", "max-age=31536000; includeSubDomains")):
+    for environment, told in (
+        ("test", None),
+        ("production", "max-age=31536000; includeSubDomains"),
+    ):
         app = create_app(settings.model_copy(update={"environment": environment}))
         answer = TestClient(app, base_url="http://localhost").get("/errors")
         assert answer.headers.get("Strict-Transport-Security") == told
