@@ -60,6 +60,17 @@ def test_no_template_syntax_is_left(bake: Bake, database: str, license: str) -> 
     assert left == []
 
 
+def test_double_braces_in_the_templates_python_files_are_answers_only() -> None:
+    # In an f-string they would be Python's, and cookiecutter would compute what is between them.
+    others = [
+        f"{path.relative_to(SERVICE)}: {line}"
+        for path in SERVICE.rglob("*.py")
+        for line in text(path).splitlines()
+        if re.search(r"\{\{(?! ?cookiecutter\.)", line)
+    ]
+    assert others == []
+
+
 @every_answer
 def test_two_bakes_are_the_same_byte_for_byte(
     bake: Bake, fresh_bake: Bake, database: str, license: str

@@ -34,6 +34,10 @@ def client(settings: Settings) -> Iterator[TestClient]:
     def teapot() -> None:
         raise HTTPException(418, "I am a teapot")
 
+    @app.post("/closed")
+    def closed(because: str | None = None) -> None:
+        raise HTTPException(405, headers={"X-Because": because} if because else None)
+
     with Client(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -110,6 +114,13 @@ def test_the_type_of_an_error_response_links_to_its_explanation(
     assert (body["code"], body["type"]) == (code, f"/errors#{code}")
     page, _, anchor = body["type"].partition("#")
     assert f'id="{anchor}"' in client.get(page).text
+
+
+def test_a_route_may_answer_405_itself_with_and_without_headers(client: TestClient) -> None:
+    for because in (None, "inventory"):
+        answer = client.post("/closed", params={"because": because} if because else None)
+        assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+        assert (answer.headers["Allow"], answer.headers.get("X-Because")) == ("POST", because)
 
 
 def test_refusals_by_middleware_have_a_code_too(settings: Settings) -> None:

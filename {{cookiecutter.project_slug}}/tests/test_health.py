@@ -73,6 +73,11 @@ def test_each_response_has_the_request_id(client: TestClient) -> None:
     assert answer_with_id.headers["X-Request-ID"] == "abc-123"
     forged = client.get("/health/live", headers={"X-Request-ID": "a\tb"})
     assert len(forged.headers["X-Request-ID"]) == 32
+    for given, is_kept in (("x" * 64, True), ("x" * 65, False)):
+        answer = client.get("/health/live", headers={"X-Request-ID": given})
+        assert (answer.headers["X-Request-ID"] == given) is is_kept
+    ids = {client.get("/health/live").headers["X-Request-ID"] for _ in range(2)}
+    assert len(ids) == 2
 
 
 def test_health_checks_answer_head_and_do_not_redirect(client: TestClient) -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import gc
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +38,7 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         look()
 
     monkeypatch.setattr(server, "_end_overdue", count_and_look)
+    interval = sys.getswitchinterval()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -43,6 +46,7 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         server.should_exit = True
         thread.join()
         gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
@@ -56,6 +60,15 @@ def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
     assert answer.startswith(b"HTTP/1.1 200") and b"\r\nserver:" not in answer.lower()
     logged = capsys.readouterr().err
     assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
+    assert logged.count("/errors") == 1  # uvicorn writes no line of its own
+
+
+def test_the_server_closes_the_connection_of_a_client_that_sends_nothing(
+    impatient: tuple[Any, Any],
+) -> None:
+    with socket.create_connection(impatient[1]) as client:
+        client.settimeout(60)
+        assert _received(client) == b""
 
 
 def test_the_server_closes_the_connection_of_a_client_that_stops_sending(
@@ -102,6 +115,38 @@ def test_garbage_collection_skips_what_was_made_before_the_first_request(
     while not server.looks:
         time.sleep(0.01)
     assert gc.get_freeze_count() > 10_000
+
+
+def test_a_thread_that_computes_gives_way_to_requests_after_a_millisecond(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, _ = impatient
+    while not server.looks:
+        time.sleep(0.01)
+    assert sys.getswitchinterval() == pytest.approx(0.001)
+
+
+def test_requests_end_two_seconds_before_the_process_does(settings: Settings) -> None:
+    limited = settings.model_copy(update={"shutdown_timeout": 20.0})
+    assert http_server.server_for("", limited).config.timeout_graceful_shutdown == 18
+
+
+def test_a_process_whose_time_is_up_fails_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    http_server._end()
+    assert codes == [1]
+    assert "when the time was up" in capsys.readouterr().err
+
+
+def test_a_process_that_ends_in_time_does_not_wait_for_its_time_limit() -> None:
+    before = set(threading.enumerate())
+    http_server.Server(uvicorn.Config("", log_config=None), 3600).handle_exit(signal.SIGTERM, None)
+    (timer,) = set(threading.enumerate()) - before
+    assert isinstance(timer, threading.Timer) and timer.daemon
+    timer.cancel()
 
 
 def test_a_process_is_ended_when_the_time_limit_of_its_shutdown_is_over(

@@ -1,6 +1,9 @@
 """The limit of parallel work: places, waiting requests, and refusals."""
 
 import asyncio
+import os
+from contextvars import ContextVar
+from threading import Event
 
 import pytest
 
@@ -63,6 +66,79 @@ def test_failing_work_raises_its_error_and_frees_its_slot() -> None:
             with pytest.raises(ValueError, match="invalid literal"):
                 await asyncio.wait_for(lane.run(int, "one"), 60)
         lane.close()
+
+    asyncio.run(come())
+
+
+class Work:
+    """Work that runs in a lane until the test ends it."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.begun, self.may_end = Event(), Event()
+        self.caller = asyncio.create_task(lane.run(self._run))
+
+    def _run(self) -> bool:
+        self.begun.set()
+        return self.may_end.wait(5)
+
+    async def begin(self) -> None:
+        """Wait until it runs."""
+        await asyncio.to_thread(self.begun.wait, 60)
+
+
+def test_a_caller_that_gave_up_gets_no_result() -> None:
+    reported: list[object] = []
+
+    async def come() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: reported.append(what))
+        lane = Lane("test", at_once=1, waiting=1)
+        work = Work(lane)
+        await work.begin()
+        work.caller.cancel()
+        await asyncio.wait([work.caller])
+        work.may_end.set()
+        assert await asyncio.wait_for(lane.run(str, 1), 60) == "1"  # in the same thread: later
+        lane.close()
+
+    asyncio.run(come())
+    assert reported == []
+
+
+def test_closing_does_not_wait_for_running_work_and_does_not_stop_it() -> None:
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1)
+        work = Work(lane)
+        await work.begin()
+        lane.close()
+        work.may_end.set()
+        assert await asyncio.wait_for(work.caller, 60)
+
+    asyncio.run(come())
+
+
+def test_work_has_the_context_of_its_caller() -> None:
+    request_id = ContextVar[str]("request_id")
+
+    async def come() -> None:
+        lane = Lane("test", at_once=1, waiting=1)
+        request_id.set("abc-123")
+        assert await asyncio.wait_for(lane.run(request_id.get), 60) == "abc-123"
+        lane.close()
+
+    asyncio.run(come())
+
+
+def test_the_lanes_have_the_places_and_the_queues_of_the_settings() -> None:
+    async def come() -> None:
+        settings = Settings(_env_file=None, max_waiting_requests=7, max_waiting_sign_ins=5)
+        lanes = Lanes.open(settings)
+        places = {lane: lane._places._value for lane in (lanes.database, lanes.hashing)}
+        assert places == {lanes.database: settings.db_pool_max, lanes.hashing: os.cpu_count()}
+        assert [lane._threads._max_workers for lane in places] == list(places.values())
+        queues = [lanes.database, lanes.hashing, lanes.counting]
+        assert [lane._most_waiting for lane in queues] == [7, 5, 7]
+        assert lanes.mail._patience is None  # nobody waits for a mail's answer
+        lanes.close()
 
     asyncio.run(come())
 

@@ -52,6 +52,36 @@ def test_the_log_line_of_a_request_has_the_user_and_the_client(
     assert (line["client"], line["user"]) == ("192.0.2.7", user.json()["id"])
 
 
+def test_the_log_line_of_a_request_has_its_id_and_what_was_asked_and_answered(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(create_app(settings.model_copy(update={"log_format": "json"}))) as client:
+        capsys.readouterr()
+        answer = client.post("/nowhere?token=hunter2", headers={"X-Request-ID": "abc-123"})
+    (line,) = lines_of_requests(capsys)
+    assert (line["method"], line["path"]) == ("POST", "/nowhere")
+    assert (line["status"], line["code"]) == (answer.status_code, "path-unknown")
+    assert line["request_id"] == "abc-123"
+
+
+def test_a_request_that_fails_is_logged_with_its_id_and_its_traceback(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = create_app(settings.model_copy(update={"log_format": "json"}))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("out of paper")
+
+    with Client(app, raise_server_exceptions=False) as client:
+        capsys.readouterr()
+        client.get("/broken", headers={"X-Request-ID": "abc-123"})
+    every = map(json.loads, capsys.readouterr().err.splitlines())
+    (line,) = [line for line in every if line["event"] == "request failed"]
+    assert (line["method"], line["path"], line["request_id"]) == ("GET", "/broken", "abc-123")
+    assert line["exception"][0]["exc_value"] == "out of paper"
+
+
 def test_an_answer_in_several_parts_is_one_line(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,17 +1,21 @@
 """Middleware refuses requests that no route should get."""
 
+import asyncio
 import http.cookies
 import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Scope
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web.cookies import unquote
+from {{ cookiecutter.package_name }}.web.middleware import TrustedHosts
 
 from .accounts import QUICK, Outbox, authorize, register, sign_in
 from .client import Client
@@ -44,8 +48,24 @@ def serve(settings: Settings, **changed: Any) -> TestClient:
 def test_every_response_has_the_security_headers(client: TestClient) -> None:
     for path in ("/health/live", "/nowhere"):
         headers = client.get(path).headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_only_in_production_browsers_are_told_to_use_encrypted_connections(
+    settings: Settings,
+) -> None:
+    # Without a lifespan: production would ask for more settings.
+    for environment, told in (
+        ("test", None),
+        ("production", "max-age=31536000; includeSubDomains"),
+    ):
+        app = create_app(settings.model_copy(update={"environment": environment}))
+        answer = TestClient(app, base_url="http://localhost").get("/errors")
+        assert answer.headers.get("Strict-Transport-Security") == told
 
 
 @pytest.mark.parametrize(
@@ -60,6 +80,7 @@ def test_an_error_is_problem_json(client: TestClient, method: str, path: str, st
     assert body["title"] and body["detail"] == body["problem"]
     assert body["impact"] and body["solution"]
     assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert "errors" not in body  # only the members that have a value
 
 
 def test_an_invalid_value_is_named_by_field_and_not_repeated(client: TestClient) -> None:
@@ -100,6 +121,14 @@ def test_a_large_form_is_refused_before_it_is_read(client: TestClient) -> None:
             assert answer.status_code == status
 
 
+def test_a_form_has_the_limit_of_other_bodies_if_that_is_lower(settings: Settings) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    with serve(settings, max_body_bytes=1000) as client:
+        for size, status in ((1000, 422), (1001, 413)):
+            answer = client.post("/auth/token", content=b"x" * size, headers=headers)
+            assert answer.status_code == status
+
+
 def test_cookies_are_not_read_by_the_slow_function_of_older_pythons(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +157,21 @@ def test_requests_for_other_host_names_are_refused(settings: Settings) -> None:
         assert client.get("/users/me", headers={"Host": "example.com"}).status_code == 400
 
 
+def test_a_listed_host_name_passes_at_once_with_and_without_a_port() -> None:
+    passed: list[bytes] = []
+
+    async def app(scope: Scope, *_: Any) -> None:
+        passed.append(scope["headers"][0][1])
+
+    hosts = TrustedHosts(app, ["api.example.com", "*.example.org"])
+    hosts.checked = AsyncMock()
+    names = [b"api.example.com", b"api.example.com:8000", b"API.example.com", b"a.example.org"]
+    for name in names:
+        scope = {"type": "http", "path": "/", "headers": [(b"host", name)]}
+        asyncio.run(hosts(scope, AsyncMock(), AsyncMock()))
+    assert passed == names[:2] and hosts.checked.await_count == 2
+
+
 def test_allowed_hosts_accept_a_wildcard_for_subdomains(settings: Settings) -> None:
     with serve(settings, allowed_hosts=("*.example.com",)) as client:
         for host, status in (("a.example.com", 401), ("example.org", 400), ("", 400)):
@@ -150,10 +194,13 @@ def test_cors_allows_only_listed_origins(settings: Settings) -> None:
             answer = opened.options("/users/me", headers=request)
             assert answer.status_code == 200
             assert answer.headers["Access-Control-Allow-Origin"] == origin
+            assert answer.text == "OK"  # not an error's text
         broken = opened.get("/broken", headers={"Origin": origin})
         assert broken.headers["Access-Control-Allow-Origin"] == origin
         stranger = opened.options("/users/me", headers={**ask, "Origin": "https://evil.example"})
         assert "Access-Control-Allow-Origin" not in stranger.headers
+        assert (stranger.status_code, stranger.json()["code"]) == (400, "request-unreadable")
+        assert "Origin" in stranger.headers["Vary"]  # for caches
 
 
 def test_too_many_attempts_at_one_account_are_refused(settings: Settings) -> None:

@@ -73,7 +73,7 @@ class TrustedHosts:
         checked = TrustedHostMiddleware(app, allowed_hosts=hosts, www_redirect=False)
         self.checked = PlainTextProblems(checked)
         listed = "|".join(re.escape(name) for name in hosts if "*" not in name) or "(?!)"
-        self.listed = re.compile(rf"(?:{listed})(?::[0-9]{{1,5}})?".encode())
+        self.listed = re.compile(rf"(?:{listed})(?::[0-9]+)?".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         passes = scope["type"] != "http" or scope["path"].startswith("/health/")
