@@ -5,7 +5,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,7 +37,6 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         look()
 
     monkeypatch.setattr(server, "_end_overdue", count_and_look)
-    interval = sys.getswitchinterval()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -46,7 +44,6 @@ def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         server.should_exit = True
         thread.join()
         gc.unfreeze()
-        sys.setswitchinterval(interval)
 
 
 def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
@@ -115,15 +112,6 @@ def test_garbage_collection_skips_what_was_made_before_the_first_request(
     while not server.looks:
         time.sleep(0.01)
     assert gc.get_freeze_count() > 10_000
-
-
-def test_a_thread_that_computes_gives_way_to_requests_after_a_millisecond(
-    impatient: tuple[Any, Any],
-) -> None:
-    server, _ = impatient
-    while not server.looks:
-        time.sleep(0.01)
-    assert sys.getswitchinterval() == pytest.approx(0.001)
 
 
 def test_requests_end_two_seconds_before_the_process_does(settings: Settings) -> None:
