@@ -76,7 +76,8 @@ def test_a_check_of_liveness_does_not_wait_for_the_requests_before_it() -> None:
 
 
 def test_no_other_middleware_computes_before_a_request_waits(settings: Settings) -> None:
-    assert middleware(settings)[0].cls is Turns
+    outermost: Any = middleware(settings)[0].cls
+    assert outermost is Turns
 
 
 def test_the_time_of_a_request_in_the_log_includes_its_wait(
@@ -88,7 +89,7 @@ def test_the_time_of_a_request_in_the_log_includes_its_wait(
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body"})
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
     scope[ARRIVED] = time.perf_counter() - 3600
     asyncio.run(RequestLog(app, {})(scope, AsyncMock(), AsyncMock()))
     assert json.loads(capsys.readouterr().err)["milliseconds"] >= 3_600_000
