@@ -79,6 +79,36 @@ def test_the_server_closes_the_connection_of_a_client_that_stops_sending(
     assert answer.startswith(b"HTTP/1.1 200")
 
 
+def test_a_body_has_a_time_limit_if_its_head_came_together_with_an_earlier_request(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    monkeypatch.setattr(server.config, "timeout_keep_alive", 600)  # uvicorn's own limit
+    with socket.create_connection(address) as client:
+        client.settimeout(20)
+        client.sendall(WHOLE + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        assert _all_received(client).startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_sends_its_head_byte_by_byte_gets_no_more_time(
+    impatient: tuple[Any, Any],
+) -> None:
+    server, address = impatient
+    with socket.create_connection(address) as client:
+        client.settimeout(0.05)
+        client.sendall(b"GET /health/live HTTP/1.1\r\nX: ")
+        last, is_closed = server.looks + 5, False
+        while not is_closed and server.looks < last:
+            try:
+                client.send(b"y")
+                is_closed = _received(client) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                is_closed = True
+    assert is_closed
+
+
 def test_the_server_closes_a_kept_connection_with_an_incomplete_request(
     impatient: tuple[Any, Any],
 ) -> None:
