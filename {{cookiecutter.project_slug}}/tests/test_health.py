@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from {{ cookiecutter.package_name }} import startup
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.migrate import get_migration_status
+from {{ cookiecutter.package_name }}.migrations import config_for
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import health
 
@@ -114,6 +115,16 @@ def test_readiness_executes_one_statement_per_second_at_most(client: Client) -> 
     for _ in range(20):
         assert client.get("/health/ready").status_code == 200
     assert len(statements) == 1
+
+
+def test_readiness_reads_the_version_table_of_the_settings(settings: Settings) -> None:
+    # Another service may use the schema, with a table of the usual name.
+    own = settings.model_copy(update={"migration_version_table": "my_version"})
+    with TestClient(create_app(own)) as client:
+        engine = client.app.state.engine  # type: ignore[attr-defined]
+        revision = get_migration_status(engine, config=config_for(own)).current
+        assert revision is not None
+        assert client.get("/health/ready").json()["revision"] == revision
 
 
 def test_a_check_keeps_the_answer_that_it_waited_for_if_the_next_one_has_begun(

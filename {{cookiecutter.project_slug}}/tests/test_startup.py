@@ -144,4 +144,6 @@ def test_a_schema_of_a_newer_release_is_logged(
         newer.unlink()
         quiet = settings.model_copy(update={"auto_migrate": False})
         tell_what_is_pending(client.app.state.engine, quiet)  # type: ignore[attr-defined]
-    assert message in capsys.readouterr().err
+    logged = capsys.readouterr().err
+    assert message in logged
+    assert ("code=" in logged) is (phase == "contract")  # that one is an error

@@ -43,11 +43,19 @@ def test_a_run_with_nothing_to_do_logs_nothing(engine: sa.Engine, folder: Folder
     assert lines == []
 
 
-def test_each_wait_is_logged_once_with_several_observers(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_event_is_logged_once_with_several_observers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     both = Several(Observer(), Silent())
     both.waiting("somebody")
     both.for_tenant("acme").retrying(1)
-    assert len(caplog.records) == 2
+    both.schema_ahead(["003_c"])
+    assert len(caplog.records) == 3
+
+
+def test_several_observers_get_every_event() -> None:
+    events = {name for name in vars(Observer) if not name.startswith("_")}
+    assert events <= vars(Several).keys()
 
 
 def test_the_progress_of_a_single_tenant_is_logged_at_debug(

@@ -87,7 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             _start(app, ending)
         except ActionableError as error:
-            log.error(error.problem, **_details(error))
+            log.error(error.problem, **error.details())
             raise
         except KeyboardInterrupt as stop:
             log.error("Stopped before it was ready", notes=getattr(stop, "__notes__", []))
@@ -142,7 +142,3 @@ def _metrics(settings: Settings) -> "Metrics | None":
     from .observability.metrics import Metrics
 
     return Metrics()
-
-
-def _details(error: ActionableError) -> dict[str, str]:
-    return {"code": error.code, "impact": error.impact, "solution": error.solution}

@@ -43,13 +43,12 @@ class ActionableError(Exception):
         )
 
     def as_dict(self) -> dict[str, str]:
-        """The error for JSON and for the log."""
-        return {
-            "problem": self.problem,
-            "impact": self.impact,
-            "solution": self.solution,
-            "code": self.code,
-        }
+        """The error for JSON."""
+        return {"problem": self.problem, **self.details()}
+
+    def details(self) -> dict[str, str]:
+        """All but the problem: for a log line whose text is the problem."""
+        return {"impact": self.impact, "solution": self.solution, "code": self.code}
 
 
 class HttpError(ActionableError):

@@ -93,7 +93,7 @@ class Replica:
         return not self._is_counted or self.silence > STALE_AFTER_SECONDS
 
     async def wake(self) -> bool:
-        """Whether it is not stale, after a moment for a process that slept to send a heartbeat.
+        """Wait briefly for a heartbeat if the process was suspended; return whether it may serve.
 
         Requests that come after this moment do not wait: then it is the database that is away.
         """
@@ -167,7 +167,7 @@ class Repeated:
             try:
                 self._act()
             except ActionableError as error:
-                log.error(error.problem, impact=error.impact, solution=error.solution)
+                log.error(error.problem, **error.details())
             except SQLAlchemyError as error:
                 log.warning(f"The {self._name} failed", reason=first_line(error))
 

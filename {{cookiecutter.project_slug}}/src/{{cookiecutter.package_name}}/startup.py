@@ -25,7 +25,7 @@ from .migrate import Observer, Several, Silent, get_migration_status
 from .migrations import config_for
 from .migrations.linting import refuse_danger
 from .migrations.progress import LogProgress
-from .migrations.target import FINGERPRINT, bring_up_to_date, can_serve, look_at_start
+from .migrations.target import bring_up_to_date, can_serve, fingerprint, look_at_start
 from .replica import Replica
 from .settings import Settings
 
@@ -118,10 +118,10 @@ def tell_what_is_pending(engine: Engine, settings: Settings) -> None:
     try:
         status = get_migration_status(engine, config=config_for(settings))
     except ActionableError as error:
-        log.error(error.problem, impact=error.impact, solution=error.solution)
+        log.error(error.problem, **error.details())
         return
     if status.unknown_contracts and status.problem:
-        log.error(status.problem.problem, solution=status.problem.solution)
+        log.error(status.problem.problem, **status.problem.details())
     elif ahead := [migration.name for migration in status.completed if migration.ahead]:
         log.warning("The schema is ahead of this release", by=ahead)
     for name in status.pending:
@@ -206,7 +206,7 @@ class Readiness:
         # One statement. While its result is the same, the whole check would give the same answer.
         try:
             with self._engine.connect() as connection:
-                seen = connection.execute(FINGERPRINT).all()
+                seen = connection.execute(fingerprint(self._config)).all()
         except SQLAlchemyError as error:
             if is_away(error):
                 raise

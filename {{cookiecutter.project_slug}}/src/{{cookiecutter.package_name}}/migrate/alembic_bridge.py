@@ -1,7 +1,7 @@
-"""Every use of undocumented parts of Alembic, in one place.
+"""The engine's use of undocumented parts of Alembic.
 
-It is tested with the lowest and the newest version that the service's pyproject.toml allows. The
-rest of the engine uses only documented parts.
+Two other modules use some too: ``lint.observe`` begins a transaction for each migration, and
+``tenants.recording`` copies a context.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionMap
-from alembic.util import load_python_file
+from alembic.util import load_python_file, to_tuple
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 from sqlalchemy.types import TypeDecorator
@@ -60,6 +60,11 @@ def make_directory(config: MigrationConfig, scripts: Sequence[Script]) -> Script
     directory.revision_map = RevisionMap(lambda: scripts)
     directory.get_heads()
     return directory
+
+
+def parents(module: ModuleType, attribute: str) -> tuple[str, ...]:
+    """The revisions that a file names in ``down_revision`` or ``depends_on``."""
+    return tuple(to_tuple(getattr(module, attribute, None), default=()))
 
 
 def prerequisites(script: Script) -> tuple[str, ...]:

@@ -75,6 +75,9 @@ class Silent(Observer):
     def retrying(self, retries_left: int) -> None:
         pass
 
+    def schema_ahead(self, migrations: Sequence[str]) -> None:
+        pass
+
 
 class Several(Observer):
     """Passes each event to several observers. Only one of them should log by itself."""
@@ -90,6 +93,9 @@ class Several(Observer):
 
     def run_started(self, names: Sequence[str], *, is_upgrade: bool) -> None:
         self._tell("run_started", names, is_upgrade=is_upgrade)
+
+    def schema_ahead(self, migrations: Sequence[str]) -> None:
+        self._tell("schema_ahead", migrations)
 
     def migration_started(self, name: str, *, is_upgrade: bool) -> None:
         self._tell("migration_started", name, is_upgrade=is_upgrade)

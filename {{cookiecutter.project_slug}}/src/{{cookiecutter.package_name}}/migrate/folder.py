@@ -272,14 +272,14 @@ def _check_unique(scripts: "Sequence[Script]") -> None:
 
 
 def _check_parents(scripts: "Sequence[Script]") -> None:
-    from alembic.util import to_tuple
+    from .alembic_bridge import parents
 
     known = {script.revision for script in scripts}
     for script in scripts:
         known |= script.branch_labels
     for script in scripts:
         for attribute in ("down_revision", "depends_on"):
-            for parent in to_tuple(getattr(script.module, attribute, None), default=()):
+            for parent in parents(script.module, attribute):
                 if parent not in known:
                     name, folder = name_of(script), Path(script.path).parent
                     raise errors.parent_missing(name, attribute, parent, folder)

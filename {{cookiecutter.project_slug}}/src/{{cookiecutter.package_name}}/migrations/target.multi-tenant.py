@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import ColumnElement, Engine, Select, column, literal_column, select, table
 
 from ..errors import ActionableError
 from ..migrate import MigrationConfig, MigrationResult, get_migration_status
@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
 SCOPE = SharedScope()
 
-# All values in the database on which :func:`can_serve` depends. The files do not change while the
-# service runs.
-FINGERPRINT = text(
-    "SELECT version_num, (SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
-    " AND (status <> 'ready' OR revision IS DISTINCT FROM version_num))"
-    " FROM public.alembic_version ORDER BY 1"
-)
+
+def fingerprint(config: MigrationConfig) -> Select[Any]:
+    """A query for all values in the database on which :func:`can_serve` depends.
+
+    The files do not change while the service runs. The first column is the revision.
+    """
+    version = table(config.version_table, column("version_num"), schema="public")
+    behind: ColumnElement[int] = literal_column(
+        "(SELECT count(*) FROM public.tenants WHERE status <> 'dropping'"
+        " AND (status <> 'ready' OR revision IS DISTINCT FROM version_num))"
+    )
+    return select(version.c.version_num, behind).order_by(version.c.version_num)
 
 
 def options(settings: Settings) -> dict[str, Any]:

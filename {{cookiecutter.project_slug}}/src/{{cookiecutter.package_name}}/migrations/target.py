@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Select, column, select, table
 
 from ..migrate import (
     MigrationConfig,
@@ -24,9 +24,14 @@ SCOPE = Scope()
 # The repeated tasks of a running instance, by name.
 REPEATED: Mapping[str, Callable[[Engine, MigrationConfig], None]] = {}
 
-# All values in the database on which :func:`can_serve` depends. The files do not change while the
-# service runs.
-FINGERPRINT = text("SELECT version_num FROM alembic_version ORDER BY 1")
+
+def fingerprint(config: MigrationConfig) -> Select[Any]:
+    """A query for all values in the database on which :func:`can_serve` depends.
+
+    The files do not change while the service runs. The first column is the revision.
+    """
+    version = table(config.version_table, column("version_num"))
+    return select(version.c.version_num).order_by(version.c.version_num)
 
 
 def options(_settings: Settings) -> dict[str, Any]:

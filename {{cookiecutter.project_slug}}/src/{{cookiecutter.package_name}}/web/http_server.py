@@ -17,10 +17,10 @@ from ..settings import Settings
 # uvloop accepts only one connection for each listener in each turn of the event loop, and every turn
 # may begin a request. With one listener, a client that comes after 200 others waits for 200 turns.
 LISTENERS = 100
-LAST_SECONDS = 2.0  # after the requests' time: then the process ends, even if something still runs
+LAST_SECONDS = 2.0  # after the time for requests; then the process ends, whatever still runs
 MAX_HEAD_BYTES = 32_768  # of a request's address and headers; proxies allow as much or less
 MAX_REQUESTS_AHEAD = 100  # requests that a client may send before it gets the first answer
-PIECE_BYTES = 8_192  # after each piece the limits are checked: a head may be so much larger
+PIECE_BYTES = 8_192  # the limits are checked after each piece: a head may exceed its limit by this
 
 HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"

@@ -41,7 +41,6 @@ async def request_tenant(
     except ActionableError as error:
         raise HttpError.from_error(error, 400) from None
     structlog.contextvars.bind_contextvars(tenant=tenant)
-    request.state.tenant = tenant  # limits count by tenant
     return tenant
 
 

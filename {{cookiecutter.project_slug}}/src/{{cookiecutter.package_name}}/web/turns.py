@@ -15,7 +15,7 @@ class Turns:
     """ASGI middleware: in each turn of the event loop one request begins.
 
     A request computes for about a millisecond before it waits for the first time. If 500 clients
-    connect at once, and all begin in the same turn, whoever comes next waits for half a second.
+    connect at once, and all begin in the same turn, the next client waits for half a second.
     This is the outermost middleware, since the others compute too. A check of liveness does not
     wait for those that came before.
     """

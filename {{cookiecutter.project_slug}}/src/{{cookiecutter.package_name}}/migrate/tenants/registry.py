@@ -1,4 +1,8 @@
-"""``public.tenants``: the tenants, their states and revisions. All SQL for this table is here."""
+"""``public.tenants``: the tenants, their states and revisions.
+
+The SQL that changes this table is here. Others that read it: ``roles``, ``migrations.target`` and
+``database.tenant_guard``, which ask for something else in the same statement.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -218,7 +218,8 @@ class TenantScope(Scope):
 
     def enter(self, connection: Connection, *, for_session: bool = False) -> None:
         local = "" if for_session else "LOCAL "
-        # A tenant that does not exist yet, or no more, has no role to switch to, and nothing to read.
+        # A tenant that is not created yet, or is dropped, has no role to switch to and nothing to
+        # read.
         role = self.role and role_exists(connection, self.name)
         for statement in enter_schema(self.name, role=role, local=local):
             connection.exec_driver_sql(statement)

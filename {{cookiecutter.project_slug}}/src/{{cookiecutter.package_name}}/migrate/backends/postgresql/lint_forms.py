@@ -26,7 +26,7 @@ def not_null(table: str, column: str) -> list[str]:
 
 
 def checked_first(part: Thing, line: str) -> list[str]:
-    """The line, after a check of the rows, so that the line itself need not read the partition."""
+    """Check the rows first, so that the statement does not read the partition."""
     table, check = part.name, quoted(f"{bare(part.name)}_bound")
     add = f"ADD CONSTRAINT {check} CHECK ({part.measures['partition_check']}) NOT VALID"
     return [

@@ -55,7 +55,7 @@ _SETTINGS = {
     "work_mem": "64MB",
 }
 
-# A part of the query that is always in it, a condition, the part that it is for, and so on.
+# In turn: text that is always used, a condition, the text that is used if it is true.
 _PARTS = re.split(
     r"/\* only if: (.*?) \*/(.*?)/\* end \*/",
     Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"),
@@ -229,7 +229,7 @@ def version(connection: Connection) -> str:
 
 
 def look_for(address: str) -> None:
-    """Nothing: a server says itself that a database is missing."""
+    """Does nothing: the server reports a missing database."""
 
 
 def _values(
@@ -244,7 +244,7 @@ def _values(
 
 @contextmanager
 def _plain_settings(connection: Connection, values: dict[str, Any]) -> Iterator[tuple[bool, ...]]:
-    """Settings inside the block; after it, or after a failure in it, the transaction goes on.
+    """Apply the settings in the block. The transaction continues afterwards, also after a failure.
 
     Yields which conditions of the query's parts are true.
     """
