@@ -4,8 +4,10 @@ A thin layer that does not depend on this service: it gets an Engine
 and a :class:`MigrationConfig`. Functions that change the database do not raise for a failed
 migration; they return a :class:`MigrationResult`.
 
-Belongs here: everything about applying, undoing and making migrations. May import: ``errors``.
-Imported by: ``migrations``, ``startup``, ``cli``; they import names only from this package.
+Belongs here: everything about applying, undoing and making migrations. May import: ``errors``;
+``config`` gets the service's configuration from ``migrations`` when it is first needed. Imported
+by: ``migrations``, ``startup``, ``replica``, ``web``, ``cli`` and the domain packages; they import
+names only from this package.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,8 @@
 """This service's migrations, and the configuration of the engine in ``migrate`` for them.
 
 Belongs here: the migration files, the guide, and the engine's configuration. May import:
-``migrate``, ``settings``, ``database``. Imported by: ``startup``, ``cli``, ``tenants``.
+``migrate``, ``settings``, ``database``, ``errors``. Imported by: ``startup``, ``replica``, ``web``,
+``cli``, ``app``, the domain packages, and ``migrate.config`` for the configuration.
 """
 
 from dataclasses import replace

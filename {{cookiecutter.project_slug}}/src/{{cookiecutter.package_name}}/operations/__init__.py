@@ -2,6 +2,6 @@
 
 Belongs here: code that shows the state of the service and its migrations; the command line changes
 them. The only action here is a comparison, which changes nothing. May import: ``web``,
-``migrations``, ``migrate``, ``mail``, ``database``, ``settings``, ``errors``. Imported by:
-``routes``, ``app``.
+``tenants``, ``migrations``, ``migrate``, ``mail``, ``database``, ``settings``, ``observability``,
+``errors``. Imported by: ``routes``, ``app``, ``cli``.
 """

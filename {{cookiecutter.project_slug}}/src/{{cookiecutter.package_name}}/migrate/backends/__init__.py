@@ -19,8 +19,8 @@ has its names, which are the same for every database:
   ``explain``, ``refusal``, ``is_forbidden``, ``is_lost``, ``may_pass``: checks of its errors and
   state.
 
-  Belongs here: all code that differs by database. May import: ``config``, ``scope``, ``errors``,
-``results``. Imported by: the engine's other modules.
+Belongs here: the code that differs by database; for SQL without a database see ``offline``. May
+import: ``config``, ``scope``, ``errors``, ``results``, ``patterns``, ``lint``. Imported by: the engine's other modules.
 """
 
 from . import backend

@@ -5,6 +5,6 @@ lacks them, ``old_code`` makes new columns safe for old code, and ``in_step`` ke
 equal.
 
 Belongs here: code that considers other releases than this one. May import: ``plan``, ``folder``,
-``history``, ``backfill``, ``backends``. Imported by: ``runner``, ``status``, ``offline``,
-``writing``, ``exports``.
+``backfill`` and what is below them. Imported by: ``runner``, ``status``, ``offline``, ``writing``,
+``exports``.
 """

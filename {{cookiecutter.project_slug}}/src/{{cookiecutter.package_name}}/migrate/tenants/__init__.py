@@ -4,7 +4,8 @@
 ``migration_history``, written in the transaction that also updates the registry's row.
 
 Belongs here: the engine's code for many schemas. May import: ``migrate``'s modules. Imported by:
-``migrations.target``, ``tenants``, ``cli``; they import names only from this package.
+``migrate``, ``migrations.target``, ``web.request_tenant``, ``operations``, ``tenants``, ``cli``; they
+import names only from this package.
 """
 
 from ..select import (
