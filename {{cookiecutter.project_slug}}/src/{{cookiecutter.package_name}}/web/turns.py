@@ -16,8 +16,8 @@ class Turns:
 
     A request computes for about a millisecond before it waits for the first time. If 500 clients
     connect at once, and all begin in the same turn, the next client waits for half a second.
-    This is the outermost middleware, since the others compute too. A check of liveness does not
-    wait for those that came before.
+    The other middleware computes too, so it comes after this one; only tracing comes before it. A
+    check of liveness does not wait for those that came before.
     """
 
     def __init__(self, app: ASGIApp) -> None:
