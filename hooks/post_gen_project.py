@@ -55,6 +55,7 @@ MANIFEST: dict[str, tuple[str, ...]] = {
         "src/<package>/cli/seed.multi-tenant.py",
         "src/<package>/cli/tenant.py",
         "src/<package>/cli/tenant_errors.py",
+        "src/<package>/cli/tenant_progress.py",
         "src/<package>/database/tenant_errors.py",
         "src/<package>/database/tenant_guard.py",
         "src/<package>/database/tenant_session.py",

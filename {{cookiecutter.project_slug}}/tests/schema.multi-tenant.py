@@ -15,7 +15,7 @@ SEED_RUN = f"seed run --tenant {TENANT}"
 def prepare(engine: Engine) -> None:
     """Create every table, and one tenant."""
     run_all_tenant_migrations(engine).public.raise_for_error()
-    run_tenant_migrations(engine, TENANT)
+    run_tenant_migrations(engine, TENANT).raise_for_error()
 
 
 def open_session(engine: Engine) -> Session:

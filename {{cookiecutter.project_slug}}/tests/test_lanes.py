@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+import threading
 from contextvars import ContextVar
 from threading import Event
 
@@ -138,6 +140,22 @@ def test_the_lanes_have_the_places_and_the_queues_of_the_settings() -> None:
         queues = [lanes.database, lanes.hashing, lanes.counting]
         assert [lane._most_waiting for lane in queues] == [7, 5, 7]
         assert lanes.mail._patience is None  # nobody waits for a mail's answer
+        lanes.close()
+
+    asyncio.run(come())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+def test_hashing_gives_way_to_everything_else() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    async def come() -> None:
+        lanes = Lanes.open(Settings(_env_file=None))
+        usual = niceness()
+        for lane in (lanes.database, lanes.mail, lanes.counting):
+            assert await asyncio.wait_for(lane.run(niceness), 60) == usual
+        assert await asyncio.wait_for(lanes.hashing.run(niceness), 60) == min(usual + 10, 19)
         lanes.close()
 
     asyncio.run(come())

@@ -77,6 +77,16 @@ def new_database(tmp_path: Path, spare_databases: list[str]) -> Iterator[Callabl
 
 
 @pytest.fixture
+def nowhere(tmp_path: Path) -> sa.Engine:
+    """An engine whose database does not answer."""
+    addresses = {
+        "sqlite": f"sqlite:///{tmp_path}/no/such/folder/x.db",
+        "postgresql": "postgresql+psycopg://me:hidden@127.0.0.1:1/nowhere",
+    }
+    return sa.create_engine(addresses[KIND], poolclass=sa.NullPool)
+
+
+@pytest.fixture
 def database(new_database: Callable[[], Database]) -> Database:
     """An empty database."""
     return new_database()

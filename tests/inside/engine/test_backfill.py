@@ -16,6 +16,7 @@ from my_service import migrations
 from my_service.database.backend import connect
 from my_service.migrate import (
     BackfillProgress,
+    BackfillsResult,
     MigrationConfig,
     Observer,
     get_lock_holder,
@@ -316,7 +317,7 @@ def test_a_rollback_removes_the_progress_of_a_backfill(
     run_backfills(engine, config=config, stopped=lambda: next(steps))
     rollback_migrations(engine, config=config).raise_for_error()
     assert database.ask("SELECT * FROM migration_progress") == []
-    assert run_backfills(engine, config=config) == []
+    assert run_backfills(engine, config=config) == BackfillsResult(success=True)
     run_migrations(engine, config=config).raise_for_error()
     assert rows_by_updates(database) == {2: 500, 1: ROWS - 500}
 

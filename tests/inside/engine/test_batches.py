@@ -14,6 +14,7 @@ from my_service.migrate import (
     migrate_down,
     migrate_up,
     rollback_migrations,
+    run_backfills,
     run_migrations,
     runner,
     unlock,
@@ -198,20 +199,16 @@ def test_a_result_raises_its_error_only_when_asked(engine: sa.Engine, folder: Fo
 
 
 def test_without_a_database_every_function_gives_an_actionable_error(
-    folder: Folder, tmp_path: Path
+    folder: Folder, nowhere: sa.Engine
 ) -> None:
     folder.tables("a")
-    nowhere = {
-        "sqlite": f"sqlite:///{tmp_path}/no/such/folder/x.db",
-        "postgresql": "postgresql+psycopg://me:hidden@127.0.0.1:1/nowhere",
-    }
-    engine = sa.create_engine(nowhere[KIND], poolclass=sa.NullPool)
-    for act in (run_migrations, migrate_up, migrate_down, rollback_migrations):
-        error = act(engine, config=folder.config()).error
+    acts = (run_migrations, migrate_up, migrate_down, rollback_migrations, run_backfills)
+    for act in acts:
+        error = act(nowhere, config=folder.config()).error
         assert re.search("does not answer|refuses: .*unable to open", error.problem)
         assert "hidden" not in str(error)
     for ask in (get_lock_holder, unlock):
         with pytest.raises(ActionableError, match=r"does not answer|refuses"):
-            ask(engine)
+            ask(nowhere)
     with pytest.raises(ActionableError, match=r"does not answer|refuses"):
-        get_migration_status(engine, config=folder.config())
+        get_migration_status(nowhere, config=folder.config())

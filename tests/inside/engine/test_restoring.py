@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from my_service.errors import ActionableError
 from my_service.migrate import (
     BackupOptions,
     DirectoryStore,
+    Observer,
     Registration,
     create_backup,
     restore_backup,
@@ -359,13 +361,20 @@ def test_a_restore_is_refused_while_an_instance_is_live(
     restored(command, filled)
 
 
+class EachStep(Observer):
+    """Calls a function with each step of a restore."""
+
+    def __init__(self, call: Callable[[str], object]) -> None:
+        self.step_started = call  # type: ignore[method-assign]
+
+
 def test_no_instance_can_register_during_a_restore(
     engine: sa.Engine, database: Database, folder: Folder, filled: str, backups: Path
 ) -> None:
     config, tried = folder.config(lock_timeout=0), []
 
-    def step(name: str) -> None:
-        if name.startswith("Restoring"):
+    def during(step: str) -> None:
+        if step.startswith("Restoring"):
             other = database.engine()
             with pytest.raises(ActionableError) as refusal, backend.registering(other, config):
                 pass
@@ -373,7 +382,7 @@ def test_no_instance_can_register_during_a_restore(
             tried.append(refusal.value.code)
 
     options = BackupOptions(DirectoryStore(backups))
-    restore_backup(engine, config, options, filled, step)
+    restore_backup(engine, replace(config, observer=EachStep(during)), options, filled)
     assert tried == ["lock-timeout"]
 
 
@@ -386,13 +395,13 @@ def test_a_stale_instance_that_resumes_during_a_restore_must_register_again(
     database.ask("UPDATE service_instances SET beat_at = '2020-01-01 00:00:00'")
     other.dispose()
 
-    def step(name: str) -> None:
-        if name.startswith("Restoring"):
+    def during(step: str) -> None:
+        if step.startswith("Restoring"):
             beats.append(asleep.beat())
             other.dispose()
 
-    options = BackupOptions(DirectoryStore(backups))
-    restore_backup(engine, folder.config(), options, filled, step)
+    config = folder.config(observer=EachStep(during))
+    restore_backup(engine, config, BackupOptions(DirectoryStore(backups)), filled)
     assert beats == [False]
 
 

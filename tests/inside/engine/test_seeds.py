@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from my_service.errors import ActionableError
-from my_service.migrate.seeds import make_seed, run_seeds
+from my_service.migrate import SeedsResult, make_seed, run_seeds
 
 from engine.support import Command, Database
 
@@ -50,23 +50,40 @@ def test_seeds_run_in_file_order_or_one_by_any_of_its_names(
 ) -> None:
     for name in ("010_z", "002_b", "001_a"):
         seed(seeds, name)
-    assert run_seeds(engine, seeds) == ["001_a", "002_b", "010_z"]
+    assert run_seeds(engine, seeds) == SeedsResult(success=True, seeds=("001_a", "002_b", "010_z"))
     for name in ("b", "002_b", "002_b.py"):
-        assert run_seeds(engine, seeds, name) == ["002_b"]
+        assert run_seeds(engine, seeds, name).seeds == ("002_b",)
     assert rows(database).count("002_b") == 4
-    with pytest.raises(ActionableError, match="No seed is called 'nowhere'"):
-        run_seeds(engine, seeds, "nowhere")
+    assert "No seed is called 'nowhere'" in str(run_seeds(engine, seeds, "nowhere").error)
 
 
 def test_a_seed_that_fails_is_undone_and_those_before_it_stay(
-    seeds: Path, engine: sa.Engine, database: Database
+    seeds: Path,
+    engine: sa.Engine,
+    database: Database,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seed(seeds, "001_a")
     seed(seeds, "002_b", "    1 / 0")
     seed(seeds, "003_c")
-    with pytest.raises(ActionableError, match="Seed 002_b failed: ZeroDivisionError"):
-        run_seeds(engine, seeds)
+    result = run_seeds(engine, seeds)
+    assert (result.success, result.seeds) == (False, ("001_a",))
+    assert "Seed 002_b failed: ZeroDivisionError" in str(result.error)
     assert rows(database) == ["001_a"]
+    monkeypatch.setattr("my_service.cli.seed.SEEDS", seeds)
+    code, out, err = command("seed run")
+    assert (code, out) == (1, "Ran 1 seed\n001_a\n")
+    assert "Seed 002_b failed" in err
+
+
+def test_seeds_without_a_database_give_an_actionable_error(
+    seeds: Path, nowhere: sa.Engine
+) -> None:
+    seed(seeds, "001_a")
+    result = run_seeds(nowhere, seeds)
+    assert result.error is not None and result.error.code in ("database-away", "database-refuses")
+    assert result.seeds == ()
 
 
 @pytest.mark.parametrize("text", ["def run(session)", "def other(session): pass", "import nowhere"])
@@ -75,8 +92,7 @@ def test_all_seeds_are_validated_before_the_first_runs(
 ) -> None:
     seed(seeds, "001_a")
     (seeds / "002_b.py").write_text(text)
-    with pytest.raises(ActionableError, match=r"Seed 002_b\.py does not load"):
-        run_seeds(engine, seeds)
+    assert "Seed 002_b.py does not load" in str(run_seeds(engine, seeds).error)
     assert rows(database) == []
 
 

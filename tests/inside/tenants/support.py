@@ -19,9 +19,11 @@ import pytest
 import sqlalchemy as sa
 from my_service import cli, migrations
 from my_service.database.backend import connect
+from my_service.errors import ActionableError
 from my_service.migrate import (
     AllTenantsResult,
     MigrationConfig,
+    Observer,
     TenantResult,
     drop_tenant,
     run_all_tenant_migrations,
@@ -200,6 +202,16 @@ def tables_of_the_first_two() -> sa.MetaData:
     return chosen
 
 
+class TenantCounter(Observer):
+    """Calls a function after each tenant, with the number of all."""
+
+    def __init__(self, call: Callable[[int], object]) -> None:
+        self.call = call
+
+    def tenant_finished(self, tenant: str, error: ActionableError | None, total: int) -> None:
+        self.call(total)
+
+
 class Service:
     """Migrations 001 and 002 of the service, and a test's additions."""
 
@@ -287,6 +299,10 @@ class Service:
     def all(self, **how: Any) -> AllTenantsResult:
         """Migrate everything."""
         return run_all_tenant_migrations(self.engine, config=self.config, **how)
+
+    def after_each_tenant(self, call: Callable[[int], object]) -> None:
+        """Call it after each tenant of a run, with the number of all."""
+        self.config = replace(self.config, observer=TenantCounter(call))
 
     def one(self, tenant: str) -> TenantResult:
         """Make or migrate one tenant."""

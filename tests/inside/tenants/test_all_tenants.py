@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 from my_service.database.tenant_session import TenantSession
 from my_service.errors import HttpError
-from my_service.migrate import MigrationResult, audit_tenants, drop_tenant
-from sqlalchemy import text
+from my_service.migrate import MigrationResult, audit_tenants, drop_tenant, run_backfills
+from my_service.migrate.tenants import (
+    rollback_all_tenants,
+    rollback_tenant,
+    run_all_tenant_migrations,
+    run_tenant_migrations,
+)
+from sqlalchemy import NullPool, create_engine, text
 
 from tenants.support import Service
 
@@ -59,6 +65,53 @@ def test_history_and_stats_show_tenant_runs_and_tenants_per_second(service: Serv
     assert stats["tenants"] >= 8
     assert stats["tenants_per_second"] == stats["tenants"] / stats["tenant_seconds"]
     assert f"{stats['tenants_per_second']:.1f} a second" in service.command("migrate stats")[1]
+
+
+def test_without_a_database_runs_over_tenants_give_an_error_and_raise_none(
+    service: Service,
+) -> None:
+    away = create_engine("postgresql+psycopg://me:hidden@127.0.0.1:1/nowhere", poolclass=NullPool)
+    errors = [
+        run_tenant_migrations(away, "a", config=service.config).error,
+        rollback_tenant(away, "a", config=service.config).error,
+        run_all_tenant_migrations(away, config=service.config).public.error,
+        rollback_all_tenants(away, config=service.config).public.error,
+        run_backfills(away, service.config).error,
+    ]
+    assert [error and error.code for error in errors] == ["database-away"] * 5
+
+
+def test_a_folder_with_errors_is_an_error_of_the_result(service: Service) -> None:
+    service.make("a")
+    (service.versions / "009_broken.py").write_text("revision = ")
+    errors = [
+        service.all().public.error,
+        service.one("a").error,
+        rollback_tenant(service.engine, "a", config=service.config).error,
+        rollback_all_tenants(service.engine, config=service.config).public.error,
+    ]
+    assert [error and error.code for error in errors] == ["file-does-not-import"] * 4
+
+
+def test_a_run_that_stops_keeps_the_results_of_the_tenants_before(service: Service) -> None:
+    service.make(*NAMES)
+    service.add(ADD)
+    finished: list[int] = []
+
+    def lose_the_registry(total: int) -> None:
+        finished.append(total)
+        if len(finished) == 2:  # after the canaries
+            service.ask("ALTER TABLE public.tenants RENAME TO lost")
+
+    service.after_each_tenant(lose_the_registry)
+    run = service.all()
+    service.ask("ALTER TABLE public.lost RENAME TO tenants")
+    assert run.public.error is not None and "tenants" in run.public.error.problem
+    assert (run.public.success, run.public.migrations) == (False, ("003_change",))
+    assert [result.success for result in run.tenants] == [True, True]
+    (newest, *_) = json.loads(service.command("migrate history --json")[1])
+    assert (newest["state"], newest["tenants"], newest["tenants_failed"]) == ("failed", 2, 0)
+    assert service.all().success
 
 
 def test_failed_tenants_at_the_right_revision_become_ready(service: Service) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         MigrationStatus,
         NewMigration,
         SchemaDifference,
+        SeedsResult,
     )
 
 COLUMNS = ("Migration", "Batch", "Applied (UTC)", "Seconds", "State")
@@ -62,6 +63,15 @@ def _what_stays(result: "MigrationResult") -> str:
     if len(result.baseline) == 1:
         return ": 1 migration was taken over or squashed, and stays"
     return f": {len(result.baseline)} migrations were taken over or squashed, and stay"
+
+
+def report_seeds(result: "SeedsResult") -> None:
+    """Print the seeds that ran, and exit 1 if one failed."""
+    if result.success or result.seeds:
+        print(f"Ran {count(len(result.seeds), 'seed')}", *result.seeds, sep="\n")
+    if result.error is not None:
+        print_failure(result.error)
+        sys.exit(1)
 
 
 def print_failure(error: "ActionableError", *, as_json: bool = False) -> None:

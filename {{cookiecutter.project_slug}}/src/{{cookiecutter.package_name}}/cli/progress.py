@@ -1,4 +1,4 @@
-"""A progress bar on a terminal for the migrations of one schema."""
+"""The progress of a command: a bar for the migrations of one schema; lines for a backup."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -86,6 +86,13 @@ class Bar(Observer):
             self._shown.stop()
             self._shown = None
         self._filling = None
+
+
+class StepLines(Observer):
+    """A line for each step of a backup or of a restore."""
+
+    def step_started(self, step: str) -> None:
+        print(step, file=sys.stderr, flush=True)
 
 
 @contextmanager

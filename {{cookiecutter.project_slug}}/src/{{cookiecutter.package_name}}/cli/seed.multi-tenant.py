@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..words import count
 from . import errors
 from .common import OptionalName, database, relative
+from .output import report_seeds
 
 SEEDS = Path(__file__).parents[1] / "seeds"
 
@@ -41,5 +41,5 @@ def seed_run(
     with database() as (engine, config):
         find_tenant(engine, tenant)
         scope = TenantScope(tenant, None, role=config.tenant_roles)
-        names = run_seeds(engine, SEEDS, name, scope=scope)
-    print(f"Ran {count(len(names), 'seed')}", *names, sep="\n")
+        result = run_seeds(engine, SEEDS, name, scope=scope)
+    report_seeds(result)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..words import count
 from . import errors
 from .common import OptionalName, database, relative
+from .output import report_seeds
 
 SEEDS = Path(__file__).parents[1] / "seeds"
 
@@ -36,5 +36,5 @@ def seed_run(
     if load_settings(serving=False).in_production and not force:
         raise errors.seeds_in_production()
     with database() as (engine, _):
-        names = run_seeds(engine, SEEDS, name)
-    print(f"Ran {count(len(names), 'seed')}", *names, sep="\n")
+        result = run_seeds(engine, SEEDS, name)
+    report_seeds(result)

@@ -2,9 +2,6 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +16,6 @@ from .tenant_errors import drop_not_confirmed
 if TYPE_CHECKING:
     from ..migrate import AllTenantsResult, TenantResult, TenantsTakenOver, TenantsVerified
 
-LINE_SECONDS = 5.0
 _SINCE_RUN = {
     True: " changed since its last run",
     False: " not changed since its last run",
@@ -40,9 +36,8 @@ def create(
     from ..migrate import run_tenant_migrations
 
     with database() as (engine, config):
-        result = run_tenant_migrations(engine, tenant, display_name=name, config=config)
-    if result.error is not None:
-        raise result.error
+        run = run_tenant_migrations(engine, tenant, display_name=name, config=config)
+    result = run.raise_for_error()
     print(f"Created tenant {tenant}" if result.created else f"Tenant {tenant} already exists")
 
 
@@ -76,13 +71,12 @@ def migrate(
         run_tenant_migrations,
     )
     from ..migrate.tenants import find_tenant
+    from .tenant_progress import tenants_shown
 
-    with database() as (engine, config), progress() as advance:
+    with database() as (engine, config), tenants_shown(config) as config:
         look_before_running(engine)
         if tenant is None:
-            run = run_all_tenant_migrations(
-                engine, config=config, max_failures=max_failures, on_result=advance
-            )
+            run = run_all_tenant_migrations(engine, config=config, max_failures=max_failures)
         else:
             find_tenant(engine, tenant)
             one = run_tenant_migrations(engine, tenant, config=config)
@@ -182,39 +176,12 @@ def baseline(
 def roles() -> None:
     """Create the missing database roles of tenants, for TENANT_ROLES=true."""
     from ..migrate.tenants import make_tenant_roles
+    from .tenant_progress import RoleLines
 
     with database() as (engine, config):
-        made = make_tenant_roles(
-            engine, config=config, on_tenant=lambda tenant: print(f"{tenant} has its role")
-        )
-    if not made:
-        print("Every tenant has its role")
-
-
-@contextmanager
-def progress() -> "Iterator[Callable[[TenantResult, int], None]]":
-    """A bar on a terminal; otherwise a line every few seconds, and one for every failure."""
-    if not sys.stderr.isatty():
-        yield Lines().add
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("Tenants", total=None)
-
-    def advance(_result: "TenantResult", total: int) -> None:
-        # Only during the tenants: the shared schema's run has its own bar.
-        bar.start()
-        bar.update(task, advance=1, total=total)
-        if bar.finished:
-            bar.stop()
-            bar.reset(task, start=False)  # tenants that waited for a backfill continue after it
-
-    try:
-        yield advance
-    finally:
-        bar.stop()
+        config = replace(config, observer=RoleLines())
+        if not make_tenant_roles(engine, config=config):
+            print("Every tenant has its role")
 
 
 def print_verified(verified: "TenantsVerified", *, as_json: bool) -> None:
@@ -273,25 +240,6 @@ def report_tenants(run: "AllTenantsResult", *, as_json: bool = False) -> None:
         print_failure(run.public.error)
     if not run.success:
         sys.exit(1)
-
-
-class Lines:
-    """Progress for a log: the finished tenants every few seconds, and failures at once."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.said_at = time.monotonic()
-
-    def add(self, result: "TenantResult", total: int) -> None:
-        """Count one more."""
-        self.done += 1
-        if result.error is not None:
-            print(f"{result.tenant}: {result.error.problem}", file=sys.stderr)
-        if self.done == total or time.monotonic() - self.said_at >= LINE_SECONDS:
-            self.said_at = time.monotonic()
-            print(f"{self.done} of {count(total, 'tenant')}", file=sys.stderr)
-        if self.done == total:  # tenants that waited for a backfill continue after it
-            self.done = 0
 
 
 def _shown(result: "TenantResult") -> dict[str, object]:

@@ -46,7 +46,7 @@ from .backfill import (
 )
 from .config import MigrationConfig
 from .folder import Folder
-from .results import BackfillProgress, MigrationResult
+from .results import BackfillProgress, BackfillsResult, MigrationResult
 from .runner import upgrade
 from .select import Choice, all_pending
 
@@ -85,26 +85,35 @@ def fill_after(
         has_advanced: whether the run migrated anything.
 
     Raises:
-        ActionableError: as :func:`run_backfills`.
+        ActionableError: as :func:`fill_applied`.
     """
     if not (result.success and result.has_backfills):
         return False
     before = left = read_unfinished(engine, config)
     if before and config.runs_backfills:
-        left = run_backfills(engine, config)
+        left = fill_applied(engine, config)
     return not left and bool(before or (has_advanced and result.held_back))
 
 
 def run_backfills(
     engine: Engine, config: MigrationConfig, *, stopped: Callable[[], bool] = lambda: False
-) -> list[BackfillProgress]:
+) -> BackfillsResult:
     """Run the applied backfills. Does nothing while another process runs them.
 
     Args:
         stopped: called before each chunk; if it returns true, the rest stays for later.
+    """
+    try:
+        unfinished = fill_applied(engine, config, stopped=stopped)
+    except ActionableError as error:
+        return BackfillsResult(success=False, error=error)
+    return BackfillsResult(success=True, unfinished=tuple(unfinished))
 
-    Returns:
-        The unfinished backfills.
+
+def fill_applied(
+    engine: Engine, config: MigrationConfig, *, stopped: Callable[[], bool] = lambda: False
+) -> list[BackfillProgress]:
+    """As :func:`run_backfills`; returns the unfinished backfills.
 
     Raises:
         ActionableError: backfill-failed, backfill-key-unusable; lock-lost; the database does not

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ActionableError
 from ..words import count
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 
 class Observer:
     """Gets each event of a run, in the thread of the run. Override the methods that you need.
+
+    Tenants are migrated, and the files of a backup written, in several threads: then
+    ``tenant_finished`` and ``step_started`` come from each of them, the former never twice at once.
 
     A method that raises ends the run like a failed migration: keep them simple.
     """
@@ -61,6 +65,12 @@ class Observer:
     def for_tenant(self, tenant: str) -> "Observer":
         """The observer for the migrations of one of many tenants."""
         return self
+
+    def tenant_finished(self, tenant: str, error: ActionableError | None, total: int) -> None:
+        """One of ``total`` tenants was migrated, rolled back or given its role, or it failed."""
+
+    def step_started(self, step: str) -> None:
+        """A step of a backup or of a restore is about to run: a sentence for people."""
 
     def run_finished(self, result: "MigrationResult") -> None:
         """A run has ended, with or without success."""
@@ -114,6 +124,12 @@ class Several(Observer):
 
     def for_tenant(self, tenant: str) -> Observer:
         return Several(*(observer.for_tenant(tenant) for observer in self._observers))
+
+    def tenant_finished(self, tenant: str, error: ActionableError | None, total: int) -> None:
+        self._tell("tenant_finished", tenant, error, total)
+
+    def step_started(self, step: str) -> None:
+        self._tell("step_started", step)
 
     def run_finished(self, result: "MigrationResult") -> None:
         self._tell("run_finished", result)

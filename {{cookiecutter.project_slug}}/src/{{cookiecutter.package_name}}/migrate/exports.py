@@ -32,12 +32,14 @@ from .lock import get_lock_holder, unlock
 from .offline import migration_sql
 from .results import (
     BackfillProgress,
+    BackfillsResult,
     CompletedMigration,
     LockHolder,
     MigrationResult,
     MigrationStatus,
     NewMigration,
     RunState,
+    SeedsResult,
 )
 from .rolling.in_step import keep_in_step, stop_keeping
 from .rolling.instances import Instance, Registration, get_instances, make_instances_table
@@ -56,6 +58,7 @@ from .writing.squash import SquashResult, squash_migrations
 __all__ = [
     "Backfill",
     "BackfillProgress",
+    "BackfillsResult",
     "BackupOptions",
     "BaselineResult",
     "BeforeRun",
@@ -77,6 +80,7 @@ __all__ = [
     "RunState",
     "SchemaDifference",
     "Scope",
+    "SeedsResult",
     "Several",
     "Silent",
     "Snapshot",

@@ -29,8 +29,24 @@ class RunState(StrEnum):
     HELD_BACK = "held back"
 
 
+class Failable:
+    """A result that may have an error."""
+
+    error: ActionableError | None
+
+    def raise_for_error(self) -> Self:
+        """Return this result.
+
+        Raises:
+            ActionableError: the run failed.
+        """
+        if self.error is not None:
+            raise self.error
+        return self
+
+
 @dataclass(frozen=True)
-class MigrationResult:
+class MigrationResult(Failable):
     """The result of a run.
 
     Attributes:
@@ -58,16 +74,6 @@ class MigrationResult:
     held_back: tuple[str, ...] = ()
     held_by: tuple[str, ...] = ()
     has_backfills: bool = False
-
-    def raise_for_error(self) -> Self:
-        """Return this result.
-
-        Raises:
-            ActionableError: the run failed.
-        """
-        if self.error is not None:
-            raise self.error
-        return self
 
     def joined(self, later: Self) -> Self:
         """This run and a later one as one."""
@@ -150,6 +156,36 @@ class BackfillProgress:
         rows = "rows" if self.total is None else f"of {count(self.total, 'row')}"
         left = f", {count(self.tenants_left, 'tenant')} left" if self.tenants else ""
         return f"the backfill of {self.table}{where}: {self.done} {rows}{left}"
+
+
+@dataclass(frozen=True)
+class BackfillsResult(Failable):
+    """The result of running the applied backfills.
+
+    Attributes:
+        success: whether none failed; also true if some are unfinished.
+        unfinished: the backfills with work left, as the database says; empty after an error.
+        error: why it stopped, if ``success`` is false.
+    """
+
+    success: bool
+    unfinished: tuple[BackfillProgress, ...] = ()
+    error: ActionableError | None = None
+
+
+@dataclass(frozen=True)
+class SeedsResult(Failable):
+    """The result of running seeds.
+
+    Attributes:
+        success: whether all ran.
+        seeds: the names of the seeds that ran, in this order.
+        error: why it stopped, if ``success`` is false.
+    """
+
+    success: bool
+    seeds: tuple[str, ...] = ()
+    error: ActionableError | None = None
 
 
 @dataclass(frozen=True)

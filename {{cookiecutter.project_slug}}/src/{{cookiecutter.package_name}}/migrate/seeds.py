@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from ..errors import ActionableError
 from . import errors
+from .backends import backend
 from .folder import file_name
+from .results import SeedsResult
 from .scope import Scope
 
 if TYPE_CHECKING:
@@ -46,39 +49,49 @@ def make_seed(directory: Path, name: str) -> Path:
 
 def run_seeds(
     engine: Engine, directory: Path, name: str | None = None, *, scope: Scope | None = None
-) -> list[str]:
+) -> SeedsResult:
     """Run all seeds in file order, or the one called ``name``, each in one transaction.
+
+    If a seed is unknown or does not load, none runs. A seed that fails is undone; earlier ones stay.
 
     Args:
         scope: the scope for unqualified table names.
-
-    Returns:
-        The names of the seeds that ran.
-
-    Raises:
-        ActionableError: seed-unknown; seed-does-not-load, then none ran; seed-failed, then it is
-            undone, and earlier ones stay.
     """
-    from sqlalchemy.orm import Session  # slow to import, and not needed at a start
-
-    paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
-    if name is not None and not paths:
-        raise errors.seed_unknown(name, directory)
-    seeds = [(path, _load(path)) for path in paths]
-    for path, seed in seeds:
-        try:
-            with Session(engine) as session, session.begin():
-                if scope is not None:
-                    scope.enter(session.connection())
-                seed(session)
-        except Exception as error:
-            raise errors.seed_failed(path, error) from error
-    return [path.stem for path in paths]
+    done: list[str] = []
+    try:
+        seeds = _chosen(directory, name)
+        with backend.reading(engine):
+            pass  # a database that does not answer is not the first seed's error
+        for path, seed in seeds:
+            _run(engine, path, seed, scope)
+            done.append(path.stem)
+    except ActionableError as error:
+        return SeedsResult(success=False, seeds=tuple(done), error=error)
+    return SeedsResult(success=True, seeds=tuple(done))
 
 
 def seed_files(directory: Path) -> list[Path]:
     """The seeds, in the order in which they run."""
     return sorted(path for path in directory.glob("*.py") if re.match(r"\d+_", path.name))
+
+
+def _chosen(directory: Path, name: str | None) -> list[tuple[Path, Seed]]:
+    paths = [path for path in seed_files(directory) if name is None or _is_called(path, name)]
+    if name is not None and not paths:
+        raise errors.seed_unknown(name, directory)
+    return [(path, _load(path)) for path in paths]
+
+
+def _run(engine: Engine, path: Path, seed: Seed, scope: Scope | None) -> None:
+    from sqlalchemy.orm import Session  # slow to import, and not needed at a start
+
+    try:
+        with Session(engine) as session, session.begin():
+            if scope is not None:
+                scope.enter(session.connection())
+            seed(session)
+    except Exception as error:
+        raise errors.seed_failed(path, error) from error
 
 
 def _short_name(path: Path) -> str:

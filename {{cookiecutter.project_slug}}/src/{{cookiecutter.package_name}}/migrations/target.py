@@ -67,7 +67,7 @@ def fill(engine: Engine, config: MigrationConfig, stopped: Callable[[], bool]) -
     Raises:
         ActionableError: a chunk failed, or the database does not answer.
     """
-    run_backfills(engine, config=config, stopped=stopped)
+    run_backfills(engine, config=config, stopped=stopped).raise_for_error()
 
 
 def _tell_held_back(result: MigrationResult) -> None:

@@ -7,8 +7,11 @@ take long and need no connection: each has a separate lane with its own threads.
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -20,6 +23,7 @@ PATIENCE_SECONDS = 10.0
 MAIL_AT_ONCE = 4
 MAIL_WAITING = 10_000
 COUNTING_AT_ONCE = 8
+LOWER_BY = 10  # of niceness; the system limits the sum to 19
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,13 +36,23 @@ class Lane:
         at_once: number of places; each has a thread.
         waiting: how many may wait for a place; further ones are refused immediately.
         patience: seconds to wait at most; None for no limit.
+        gives_way: whether its threads get a lower priority than all others, where the system can
+            do that.
     """
 
     def __init__(
-        self, name: str, at_once: int, waiting: int, patience: float | None = PATIENCE_SECONDS
+        self,
+        name: str,
+        at_once: int,
+        waiting: int,
+        patience: float | None = PATIENCE_SECONDS,
+        *,
+        gives_way: bool = False,
     ) -> None:
         self._places = asyncio.Semaphore(at_once)
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
+        self._threads = ThreadPoolExecutor(
+            at_once, thread_name_prefix=name, initializer=_lower_priority if gives_way else None
+        )
         self._waiting = 0
         self._most_waiting = waiting
         self._patience = patience
@@ -98,6 +112,13 @@ class Lane:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
+def _lower_priority() -> None:
+    if sys.platform == "linux":  # elsewhere only a whole process has a priority
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) + LOWER_BY
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+
+
 def _tell(
     loop: asyncio.AbstractEventLoop,
     done: "asyncio.Future[Any]",
@@ -117,7 +138,8 @@ class Lanes:
 
     Attributes:
         database: one place for each connection of the pool.
-        hashing: one place for each processor; more would only compete for them.
+        hashing: one place for each processor; more would only compete for them. A hash takes a
+            quarter of a second of one, so it gives way to the event loop.
         mail: separate, because mail servers are slow.
         counting: for counting attempts in an external storage (RATE_LIMIT_STORAGE_URL).
     """
@@ -133,7 +155,7 @@ class Lanes:
         waiting = settings.max_waiting_requests
         return cls(
             Lane("database", settings.db_pool_max, waiting),
-            Lane("hashing", os.cpu_count() or 1, settings.max_waiting_sign_ins),
+            Lane("hashing", os.cpu_count() or 1, settings.max_waiting_sign_ins, gives_way=True),
             Lane("mail", MAIL_AT_ONCE, MAIL_WAITING, patience=None),
             Lane("counting", COUNTING_AT_ONCE, waiting),
         )

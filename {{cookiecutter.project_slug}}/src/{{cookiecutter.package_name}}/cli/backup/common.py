@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,19 +38,21 @@ def backups(to: str | None = None) -> "Iterator[tuple[Engine, MigrationConfig, B
     from ...migrations import config_for
     from ...migrations.backup import backup_options
     from ...settings import load_settings
+    from ..progress import StepLines
 
     settings = load_settings(serving=False)
     target = settings.addressed(to) if to is not None else settings
     engine = connect(target, migrating=True)
     try:
-        yield engine, config_for(settings), backup_options(settings)
+        config = replace(config_for(settings), observer=StepLines())
+        yield engine, config, backup_options(settings)
     finally:
         engine.dispose()
 
 
-def say(step: str) -> None:
-    """Show progress."""
-    print(step, file=sys.stderr, flush=True)
+def say(line: str) -> None:
+    """Show it at once on standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def report_created(manifest: "Manifest | None", *, as_json: bool) -> None:

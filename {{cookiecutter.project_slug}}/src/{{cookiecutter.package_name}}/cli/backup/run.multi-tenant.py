@@ -6,7 +6,7 @@ import typer
 
 from ..common import Json
 from . import group
-from .common import Name, To, Yes, backups, confirm, report_created, report_restored, say
+from .common import Name, To, Yes, backups, confirm, report_created, report_restored
 
 OptionalTenant = Annotated[
     str | None, typer.Option("--tenant", help="Only this tenant.", metavar="ID")
@@ -21,9 +21,9 @@ def backup_create(tenant: OptionalTenant = None, as_json: Json = False) -> None:
 
     with backups() as (engine, config, options):
         if tenant is None:
-            manifest = create_backup(engine, config, options, on_step=say)
+            manifest = create_backup(engine, config, options)
         else:
-            manifest = create_tenant_backup(engine, config, options, tenant, on_step=say)
+            manifest = create_tenant_backup(engine, config, options, tenant)
     report_created(manifest, as_json=as_json)
 
 
@@ -41,7 +41,7 @@ def backup_restore(
         replaced = f"the tenant {tenant} in {database}" if tenant else database
         confirm(f"This replaces {replaced} by {name}", command, yes=yes)
         if tenant is None:
-            restored = restore_backup(engine, config, options, name, on_step=say)
+            restored = restore_backup(engine, config, options, name)
         else:
-            restored = restore_tenant(engine, config, options, name, tenant, on_step=say)
+            restored = restore_tenant(engine, config, options, name, tenant)
     report_restored(name, restored)

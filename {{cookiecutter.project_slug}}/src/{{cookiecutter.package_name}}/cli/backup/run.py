@@ -2,7 +2,7 @@
 
 from ..common import Json
 from . import group
-from .common import Name, To, Yes, backups, confirm, report_created, report_restored, say
+from .common import Name, To, Yes, backups, confirm, report_created, report_restored
 
 
 @group.command("create")
@@ -11,7 +11,7 @@ def backup_create(as_json: Json = False) -> None:
     from ...migrate import create_backup
 
     with backups() as (engine, config, options):
-        manifest = create_backup(engine, config, options, on_step=say)
+        manifest = create_backup(engine, config, options)
     report_created(manifest, as_json=as_json)
 
 
@@ -23,5 +23,5 @@ def backup_restore(name: Name, to: To = None, yes: Yes = False) -> None:
     with backups(to) as (engine, config, options):
         database = engine.url.render_as_string()
         confirm(f"This replaces {database} by {name}", f"backup restore {name}", yes=yes)
-        restored = restore_backup(engine, config, options, name, on_step=say)
+        restored = restore_backup(engine, config, options, name)
     report_restored(name, restored)

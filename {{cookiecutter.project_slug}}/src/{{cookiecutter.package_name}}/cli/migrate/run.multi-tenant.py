@@ -19,7 +19,7 @@ from ..common import (
 )
 from ..linting import look_before_running, tell_of_new
 from ..output import print_new
-from ..tenant import progress, report_tenants
+from ..tenant import report_tenants
 from . import group
 
 OptionalTenant = Annotated[
@@ -65,15 +65,14 @@ def migrate_latest(
 ) -> None:
     """Apply all pending migrations to the shared schema, then to each tenant's."""
     from ...migrate import migration_sql, run_all_tenant_migrations
+    from ..tenant_progress import tenants_shown
 
-    with database() as (engine, config), progress() as advance:
+    with database() as (engine, config), tenants_shown(config) as config:
         if sql:
             print(migration_sql(engine, config=config), end="")
             return
         look_before_running(engine)
-        run = run_all_tenant_migrations(
-            engine, config=config, allow_changed=allow_changed, on_result=advance
-        )
+        run = run_all_tenant_migrations(engine, config=config, allow_changed=allow_changed)
         if not as_json:
             report(run.public, "run", verbose=verbose)
         report_tenants(run, as_json=as_json)
@@ -85,14 +84,15 @@ def migrate_latest(
 def migrate_up(name: OptionalName = None, verbose: Verbose = False, as_json: Json = False) -> None:
     """Apply the next pending migration to all schemas."""
     from ...migrate.tenants import next_pending, pending_called, run_all_tenant_migrations
+    from ..tenant_progress import tenants_shown
 
     choose = next_pending if name is None else pending_called(name)
-    with database() as (engine, config), progress() as advance:
+    with database() as (engine, config), tenants_shown(config) as config:
         look_before_running(engine, next_only=True)
-        moved = run_all_tenant_migrations(engine, choose=choose, config=config, on_result=advance)
+        run = run_all_tenant_migrations(engine, choose=choose, config=config)
     if not as_json:
-        report(moved.public, "run", verbose=verbose)
-    report_tenants(moved, as_json=as_json)
+        report(run.public, "run", verbose=verbose)
+    report_tenants(run, as_json=as_json)
 
 
 @group.command("down")
@@ -101,13 +101,14 @@ def migrate_down(
 ) -> None:
     """Undo the newest applied migration in all schemas."""
     from ...migrate.tenants import applied_called, newest, rollback_all_tenants
+    from ..tenant_progress import tenants_shown
 
     choose = newest if name is None else applied_called(name)
-    with database() as (engine, config), progress() as advance:
-        moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
+    with database() as (engine, config), tenants_shown(config) as config:
+        run = rollback_all_tenants(engine, choose=choose, config=config)
     if not as_json:
-        report(moved.public, "rolled back", verbose=verbose)
-    report_tenants(moved, as_json=as_json)
+        report(run.public, "rolled back", verbose=verbose)
+    report_tenants(run, as_json=as_json)
 
 
 @group.command("rollback")
@@ -125,19 +126,20 @@ def migrate_rollback(
         rollback_all_tenants,
         rollback_tenant,
     )
+    from ..tenant_progress import tenants_shown
 
     if everything:
         confirm_undoing_all(yes=yes)
     choose = every_batch if everything else newest_batch
-    with database() as (engine, config), progress() as advance:
+    with database() as (engine, config), tenants_shown(config) as config:
         if tenant is not None:
             alone = rollback_tenant(engine, tenant, choose=choose, config=config)
             report(alone, "rolled back", verbose=verbose, as_json=as_json, everything=everything)
             return
-        moved = rollback_all_tenants(engine, choose=choose, config=config, on_result=advance)
-    if not as_json and moved.public.success:
-        report(moved.public, "rolled back", verbose=verbose, everything=everything)
-    report_tenants(moved, as_json=as_json)
+        run = rollback_all_tenants(engine, choose=choose, config=config)
+    if not as_json and run.public.success:
+        report(run.public, "rolled back", verbose=verbose, everything=everything)
+    report_tenants(run, as_json=as_json)
 
 
 @group.command("status")

@@ -30,8 +30,6 @@ WORKERS = 4  # files that are written at the same time
 CHUNK_BYTES = 1 << 20
 _TIME = r"-\d{8}-\d{6}-\d{6}"
 
-OnStep = Callable[[str], None]
-
 
 def create_backup(
     engine: Engine,
@@ -39,14 +37,12 @@ def create_backup(
     options: BackupOptions,
     schemas: Sequence[str] | None = None,
     target: str | None = None,
-    on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
     """Save the database, or some tenants' schemas, all from the same moment.
 
     Args:
         schemas: the schemas to save; None saves the whole database.
         target: the revision that the next run will reach, "" for none; None without a run.
-        on_step: called with a sentence for each step.
 
     Returns:
         The backup; None if none of the schemas exists.
@@ -58,11 +54,11 @@ def create_backup(
     check_engine(engine, backend.DIALECT, backend.DRIVER)
     try:
         with backend.backup.Dump(engine, options.client) as dump:
-            manifest = _Creation(dump, config, options, target, on_step).run(schemas)
+            manifest = _Creation(dump, config, options, target).run(schemas)
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
     for old in superfluous(list_backups(config, options), options.keep):
-        on_step(f"Removing {old.name}")
+        config.observer.step_started(f"Removing {old.name}")
         old.remove(options.store)
     return manifest
 
@@ -108,14 +104,12 @@ class _Creation:
         config: MigrationConfig,
         options: BackupOptions,
         target: str | None,
-        on_step: OnStep,
     ) -> None:
         self.dump = dump
         self.config = config
         self.store = options.store
         self.layout = options.layout
         self.target = target
-        self.on_step = on_step
         self.created_at = datetime.now(UTC)
         self.name = f"{_prefix(config)}{self.created_at:-%Y%m%d-%H%M%S-%f}"
         self.manifest: Manifest | None = None
@@ -165,7 +159,7 @@ class _Creation:
         self, part: Part, describe: Callable[[Path], None] = lambda _: None, *, needed: int = 0
     ) -> SavedFile:
         name = ".".join(filter(None, (self.name, part.name))) + self.dump.SUFFIX
-        self.on_step(f"Writing {name}")
+        self.config.observer.step_started(f"Writing {name}")
 
         def write(path: Path) -> None:
             self.dump.write(path, part.schemas, part.without)

@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..backends import backend
 from ..backends.common import check_engine, writing
 from ..config import MigrationConfig
+from ..events import Observer
 from ..lock import migration_lock
 from . import errors
-from .create import OnStep, checksum_of, describe_schema
+from .create import checksum_of, describe_schema
 from .manifest import Manifest, SavedFile, read_manifest
 from .options import BackupOptions
 
@@ -41,14 +42,12 @@ def restore_backup(
     config: MigrationConfig,
     options: BackupOptions,
     name: str,
-    on_step: OnStep = lambda _: None,
 ) -> Restored:
     """Replace the database by a backup.
 
     Args:
         engine: the database to replace; it need not exist.
         name: the backup.
-        on_step: called with a sentence for each step.
 
     Raises:
         ActionableError: the backup is missing, damaged or partial; instances live, another
@@ -64,15 +63,15 @@ def restore_backup(
             with ExitStack() as stack:
                 if restore.exists:
                     stack.enter_context(left_alone(engine, config))
-                with opened(options, manifest, manifest.files, on_step) as files:
-                    on_step(f"Restoring {name} into a new database")
+                with opened(options, manifest, manifest.files, config.observer) as files:
+                    config.observer.step_started(f"Restoring {name} into a new database")
                     schemas = [file.schema for file in manifest.files]
                     restore.load(list(zip(files, schemas, strict=True)), manifest.needs)
-                on_step("Comparing it with the manifest")
+                config.observer.step_started("Comparing it with the manifest")
                 with restore.connection() as connection:
                     is_compared = _compare(connection, config, options, manifest)
             # Not under the lock: its connection would prevent the rename.
-            on_step("Swapping it with the old one")
+            config.observer.step_started("Swapping it with the old one")
             return Restored(restore.swap(), is_compared)
     except SQLAlchemyError as error:
         raise backend.explain(engine, error) from error
@@ -133,7 +132,7 @@ def left_alone(engine: Engine, config: MigrationConfig, scope: str = "") -> "Ite
 
 @contextmanager
 def opened(
-    options: BackupOptions, manifest: Manifest, saved: Sequence[SavedFile], on_step: OnStep
+    options: BackupOptions, manifest: Manifest, saved: Sequence[SavedFile], observer: Observer
 ) -> "Iterator[list[BinaryIO]]":
     """The files of a backup, after a check of their checksums.
 
@@ -141,7 +140,7 @@ def opened(
         ActionableError: backup-damaged, backup-not-read.
     """
     for file in saved:
-        on_step(f"Checking {file.name}")
+        observer.step_started(f"Checking {file.name}")
         if checksum_of(options.store, file.name) != (file.size, file.checksum):
             raise errors.damaged(manifest.name, file.name)
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from ...errors import ActionableError
 from .. import select
 from ..backends import backend
 from ..backfill import read_unfinished
-from ..backfilling import fill_after, run_backfills
+from ..backfilling import fill_after, fill_applied
 from ..before_run import OncePerRun
 from ..checks.verify import verified
 from ..config import MigrationConfig, default_config
@@ -21,9 +21,9 @@ from ..plan import Plan, find_ahead, make_plan, make_status, read_state
 from ..results import MigrationResult
 from ..runner import downgrade, upgrade
 from . import errors
-from .bulk import BulkMigration
+from .bulk import BulkMigration, BulkResult
 from .registry import Registry
-from .results import AllTenantsResult, OnResult, TenantResult
+from .results import AllTenantsResult, TenantResult
 from .verify import verify_tenants
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def run_all_tenant_migrations(
     config: MigrationConfig | None = None,
     allow_changed: bool = False,
     max_failures: int | None = None,
-    on_result: OnResult | None = None,
 ) -> AllTenantsResult:
     """Migrate ``public``, then every tenant to the head. A failed tenant does not stop the others.
 
@@ -50,19 +49,10 @@ def run_all_tenant_migrations(
         choose: picks the migrations for ``public``; the tenants follow to its revision.
         allow_changed: continue although applied files were edited.
         max_failures: stop after this number of failed tenants.
-        on_result: called after each tenant with its result and the total number of tenants.
-
-    Raises:
-        ActionableError: the folder has errors, or another migrator holds the lock.
     """
     config = _backed_up_once(config or default_config())
     migrate = partial(
-        _migrate_all,
-        engine,
-        config,
-        allow_changed=allow_changed,
-        max_failures=max_failures,
-        on_result=on_result,
+        _migrate_all, engine, config, allow_changed=allow_changed, max_failures=max_failures
     )
     result = last = migrate(choose)
     choose_next = choose if choose is select.all_pending else _nothing
@@ -89,14 +79,15 @@ def fill_tenants(
         stopped: called before each chunk; if it returns true, the rest stays for later.
 
     Returns:
-        The results of the tenants that waited; None if work is left or there was none.
-
-    Raises:
-        ActionableError: as :func:`run_backfills`.
+        The results of the tenants that waited, or the error that stopped a backfill; None if work
+        is left or there was none.
     """
     config = _backed_up_once(config or default_config())
-    if not read_unfinished(engine, config) or run_backfills(engine, config, stopped=stopped):
-        return None
+    try:
+        if not read_unfinished(engine, config) or fill_applied(engine, config, stopped=stopped):
+            return None
+    except ActionableError as error:
+        return AllTenantsResult(_NOTHING).with_error(error)
     return _migrate_all(engine, config, _nothing)
 
 
@@ -125,8 +116,10 @@ def bring_tenants_along(
     target = make_status(folder, state).current
     bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
     # A tenant that waits for a backfill is at its target.
-    results = bulk.migrate_all(only=set(tenants) - bulk.backfills.unfinished(engine))
-    return _verified(engine, config, AllTenantsResult(_NOTHING, results)).tenants
+    run = bulk.migrate_all(only=set(tenants) - bulk.backfills.unfinished(engine))
+    if run.error is not None:
+        raise run.error
+    return _verified(engine, config, AllTenantsResult(_NOTHING, run.tenants)).tenants
 
 
 def rollback_all_tenants(
@@ -134,7 +127,6 @@ def rollback_all_tenants(
     *,
     choose: select.Choice = select.newest_batch,
     config: MigrationConfig | None = None,
-    on_result: OnResult | None = None,
 ) -> AllTenantsResult:
     """Undo what ``choose`` picks in ``public``, and roll every tenant back to the same revision.
 
@@ -145,14 +137,13 @@ def rollback_all_tenants(
     try:
         folder = Folder(config)
         plan = make_plan(folder, read_state(engine, config))
-        undone = choose(plan)
-        tenants = _roll_back_tenants(engine, config, plan, undone, on_result)
-    except ActionableError as error:
-        return AllTenantsResult(MigrationResult(success=False, error=error))
-    if not all(result.success for result in tenants):
-        return AllTenantsResult(
-            MigrationResult(success=False, error=errors.tenants_failed()), tenants
-        )
+        tenants, error = _roll_back_tenants(engine, config, plan, choose(plan))
+    except ActionableError as problem:
+        tenants, error = (), problem
+    if error is None and not all(result.success for result in tenants):
+        error = errors.tenants_failed()
+    if error is not None:
+        return AllTenantsResult(_NOTHING, tenants).with_error(error)
     public = downgrade(engine, config, choose, folder=folder)
     return _verified(engine, config, AllTenantsResult(verified(engine, config, public), tenants))
 
@@ -168,14 +159,30 @@ def _migrate_all(
     *,
     allow_changed: bool = False,
     max_failures: int | None = None,
-    on_result: OnResult | None = None,
 ) -> AllTenantsResult:
     """Migrate the shared schema, then each tenant's; without backfills."""
-    folder = Folder(config)
+    try:
+        folder = Folder(config)
+    except ActionableError as error:
+        return AllTenantsResult(_NOTHING).with_error(error)
     public = upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success or public.ahead:  # a newer release migrates the tenants itself
         return AllTenantsResult(public)
     public = verified(engine, config, public)
+    try:
+        return _migrate_tenants(engine, config, folder, public, max_failures)
+    except ActionableError as error:
+        return AllTenantsResult(public).with_error(error)
+
+
+def _migrate_tenants(
+    engine: Engine,
+    config: MigrationConfig,
+    folder: Folder,
+    public: MigrationResult,
+    max_failures: int | None,
+) -> AllTenantsResult:
+    """Migrate each tenant to the revision of ``public``, whose own run is done."""
     target = make_status(folder, read_state(engine, config)).current
     with backend.reading(engine) as connection:
         registry = Registry(connection)
@@ -186,27 +193,26 @@ def _migrate_all(
     if is_idle:
         return AllTenantsResult(public)
     bulk = BulkMigration(engine, config, folder, target, is_upgrade=True)
-    results = bulk.migrate_all(max_failures, on_result)
-    return _verified(engine, config, AllTenantsResult(public, results))
+    run = bulk.migrate_all(max_failures)
+    result = AllTenantsResult(public, run.tenants)
+    if run.error is not None:
+        return result.with_error(run.error)
+    return _verified(engine, config, result)
 
 
 def _roll_back_tenants(
-    engine: Engine,
-    config: MigrationConfig,
-    plan: Plan,
-    undone: "Sequence[Script]",
-    on_result: OnResult | None,
-) -> tuple[TenantResult, ...]:
+    engine: Engine, config: MigrationConfig, plan: Plan, undone: "Sequence[Script]"
+) -> BulkResult:
     with backend.reading(engine) as connection:
         registry = Registry(connection)
         if not undone or not registry.exists() or registry.is_empty():
-            return ()
+            return BulkResult(())
     if any(getattr(script.module, "makes_registry", False) for script in undone):
-        raise errors.registry_needed()
+        return BulkResult((), errors.registry_needed())
     remaining = [script.revision for script in plan.applied if script not in undone]
     target = remaining[-1] if remaining else None
     bulk = BulkMigration(engine, config, plan.folder, target, is_upgrade=False)
-    return bulk.migrate_all(on_result=on_result)
+    return bulk.migrate_all()
 
 
 def _verified(

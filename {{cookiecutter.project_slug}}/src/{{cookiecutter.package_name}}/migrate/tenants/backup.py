@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..backends import backend
 from ..backends.postgresql.backup import role_apart
 from ..backup import BackupOptions, Layout, Manifest, Part, Restored, TenantFacts
-from ..backup.create import OnStep, create_backup
+from ..backup.create import create_backup
 from ..backup.errors import restored_differs
 from ..backup.restore import left_alone, opened, read_own_manifest
 from ..config import MigrationConfig
@@ -84,7 +84,6 @@ def create_tenant_backup(
     config: MigrationConfig,
     options: BackupOptions,
     tenant: str,
-    on_step: OnStep = lambda _: None,
 ) -> Manifest | None:
     """Save one tenant; None if it has no schema yet.
 
@@ -92,7 +91,7 @@ def create_tenant_backup(
         ActionableError: there is no such tenant; and as for ``create_backup``.
     """
     find_tenant(engine, tenant)
-    return create_backup(engine, config, options, [schema_of(tenant)], on_step=on_step)
+    return create_backup(engine, config, options, [schema_of(tenant)])
 
 
 def restore_tenant(
@@ -101,7 +100,6 @@ def restore_tenant(
     options: BackupOptions,
     name: str,
     tenant: str,
-    on_step: OnStep = lambda _: None,
 ) -> Restored:
     """Replace one tenant's schema, and its row in the registry, by those of a backup.
 
@@ -131,7 +129,7 @@ def restore_tenant(
         nonlocal is_compared
         if has_citus(connection):
             _distribute(connection, schema)
-        on_step("Comparing it with the manifest")
+        config.observer.step_started("Comparing it with the manifest")
         is_compared = backend.snapshot.version(connection) == manifest.database
         found = read_fingerprints(connection, [schema]).get(schema)
         if is_compared and found != facts.fingerprint:
@@ -143,9 +141,9 @@ def restore_tenant(
         with (
             left_alone(engine, config),
             left_alone(engine, config, schema),
-            opened(options, manifest, [manifest.file_of(facts.part)], on_step) as (file,),
+            opened(options, manifest, [manifest.file_of(facts.part)], config.observer) as (file,),
         ):
-            on_step(f"Restoring {tenant} into a new schema")
+            config.observer.step_started(f"Restoring {tenant} into a new schema")
             when = datetime.now(UTC)
             kept = replace_schema(
                 engine,

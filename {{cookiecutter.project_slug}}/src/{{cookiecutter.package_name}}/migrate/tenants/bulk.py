@@ -17,7 +17,7 @@ from itertools import groupby
 from math import inf
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from sqlalchemy import Engine
@@ -28,6 +28,7 @@ from ...words import count
 from .. import runner as run
 from ..backends import backend
 from ..config import MigrationConfig
+from ..events import Observer
 from ..folder import CONTRACT, Folder, name_of, phase_of
 from ..lock import migration_lock
 from ..plan import Plan
@@ -36,12 +37,12 @@ from ..select import refuse_baseline
 from ..watch.other_runs import OtherRun, keep_run
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
-from .creation import wait_for_creations
+from .creation_lock import wait_for_creations
 from .inputs import find_outside_input, remembers
 from .recording import Recording
 from .registry import Registry, TenantAtRevision, TenantStatus
 from .replay import Replay, execute
-from .results import OnResult, TenantResult
+from .results import TenantResult
 from .scope import TenantScope, has_citus, schema_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ log = logging.getLogger(__name__)
 WORKERS = 2
 CANARIES = 2  # tenants that must execute the same before others replay it
 REPORT_SECONDS = 5.0
+
+
+class BulkResult(NamedTuple):
+    """The results of the tenants that were handled, and the error that ended the run, if any."""
+
+    tenants: tuple[TenantResult, ...]
+    error: ActionableError | None = None
 
 
 @dataclass
@@ -76,39 +84,54 @@ class BulkMigration:
     def migrate_all(
         self,
         max_failures: int | None = None,
-        on_result: OnResult | None = None,
         *,
         only: Collection[str] | None = None,
-    ) -> tuple[TenantResult, ...]:
+    ) -> BulkResult:
         """Migrate all tenants that are not at the target to it.
 
         Args:
             max_failures: stop after this number of failed tenants.
-            on_result: called after each tenant with its result and the total number of tenants.
             only: the ids of the tenants to migrate; default: all.
         """
-        backup = None
-        with migration_lock(self.engine, self.config.lock_timeout):
-            wait_for_creations(self.engine)
-            self.backfills.prepare(self.engine)
-            # Read again under the lock: nobody else migrates them now.
-            tenants = [t for t in self._not_at_target() if only is None or t.id in only]
-            waiting = self.backfills.unfinished(self.engine) if tenants else set()
-            tenants.sort(key=lambda tenant: tenant.id in waiting)
-            if tenants:
-                touched, target = self._touched(tenants), self.target or ""
-                backup = self.config.before_run(self.engine, touched, target)
-            began = time.perf_counter()
-            progress = _Progress(len(tenants), max_failures, on_result)
-            alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
+        progress = _Progress(max_failures, self.config.observer)
+        try:
+            with migration_lock(self.engine, self.config.lock_timeout):
+                wait_for_creations(self.engine)
+                self.backfills.prepare(self.engine)
+                # Read again under the lock: nobody else migrates them now.
+                tenants = [t for t in self._not_at_target() if only is None or t.id in only]
+                if tenants:
+                    self._migrate(tenants, progress)
+        except ActionableError as error:
+            return BulkResult(tuple(progress.results), error)
+        return BulkResult(tuple(progress.results))
+
+    def _migrate(self, tenants: list[TenantAtRevision], progress: "_Progress") -> None:
+        waiting = self.backfills.unfinished(self.engine)
+        tenants.sort(key=lambda tenant: tenant.id in waiting)
+        backup = self.config.before_run(self.engine, self._touched(tenants), self.target or "")
+        began = time.perf_counter()
+        progress.total = len(tenants)
+        alike = groupby(tenants, lambda one: (one.id in waiting, one.revision, one.exists))
+        keep = partial(self._keep, progress.results, began, backup)
+        try:
             for _, group in alike:
                 self._migrate_group(deque(group), progress)
-            if progress.results:
-                self._keep(progress.results, time.perf_counter() - began, backup)
-        return tuple(progress.results)
+        except ActionableError as error:
+            keep(error)
+            raise
+        keep(None)
 
-    def _keep(self, results: Sequence[TenantResult], seconds: float, backup: str | None) -> None:
+    def _keep(
+        self,
+        results: Sequence[TenantResult],
+        began: float,
+        backup: str | None,
+        stopped_by: ActionableError | None,
+    ) -> None:
         """Record the run in the history of public; the tenants' own histories have rows."""
+        if not results:
+            return
         failed = [
             ActionableError(e.code, f"{result.tenant}: {e.problem}", e.impact, e.solution)
             for result in results
@@ -117,10 +140,10 @@ class BulkMigration:
         names = {name for result in results for name in result.migrations}
         state = RunState.APPLIED if self.is_upgrade else RunState.ROLLED_BACK
         run = OtherRun(
-            RunState.FAILED if failed else state,
+            RunState.FAILED if failed or stopped_by else state,
             [name for name in map(name_of, self.chain) if name in names],
-            seconds,
-            error=failed[0] if failed else None,
+            time.perf_counter() - began,
+            error=failed[0] if failed else stopped_by,
             tenants=len(results) - len(failed),
             tenants_failed=len(failed),
             backup=backup,
@@ -346,11 +369,11 @@ def _not_replayable_because(
 class _Progress:
     """Collects results from several threads, and logs the progress regularly."""
 
-    def __init__(self, total: int, max_failures: int | None, on_result: OnResult | None) -> None:
+    def __init__(self, max_failures: int | None, observer: Observer) -> None:
         self.results: list[TenantResult] = []
+        self.total = 0
         self.failures_left: float = inf if max_failures is None else max_failures
-        self._total = total
-        self._on_result = on_result
+        self._observer = observer
         self._turn = Lock()
         self._logged_at = time.monotonic()
 
@@ -362,14 +385,13 @@ class _Progress:
     def leave_out(self) -> None:
         """One of the tenants no longer exists."""
         with self._turn:
-            self._total -= 1
+            self.total -= 1
 
     def add(self, result: TenantResult) -> None:
         with self._turn:
             self.results.append(result)
             self.failures_left -= not result.success
-            if self._on_result is not None:
-                self._on_result(result, self._total)
+            self._observer.tenant_finished(result.tenant, result.error, self.total)
             if time.monotonic() - self._logged_at > REPORT_SECONDS:
                 self._logged_at = time.monotonic()
-                log.info("%d of %s", len(self.results), count(self._total, "tenant"))
+                log.info("%d of %s", len(self.results), count(self.total, "tenant"))

@@ -30,21 +30,18 @@ def run_tenant_migrations(
 
     Args:
         display_name: the name of a new tenant in the registry.
-
-    Raises:
-        ActionableError: the id is invalid, or the folder has errors.
     """
-    schema_of(tenant)
     config = config or default_config()
-    check_registry(engine)
-    folder = Folder(config)
     try:
+        schema_of(tenant)
+        check_registry(engine)
+        folder = Folder(config)
         # An older release would create a tenant that is too old.
         plan = make_plan(folder, read_state(engine, config))
+        bulk = BulkMigration(engine, config, folder, _last_for_tenants(plan), is_upgrade=True)
+        bulk.backfills.prepare(engine)
     except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
-    bulk = BulkMigration(engine, config, folder, _last_for_tenants(plan), is_upgrade=True)
-    bulk.backfills.prepare(engine)
     return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
@@ -58,24 +55,24 @@ def rollback_tenant(
     """Undo one tenant's newest batch, or what ``choose`` picks, and nothing else.
 
     The tenant is then behind, and is not served until it is migrated again.
-
-    Raises:
-        ActionableError: there is no such tenant.
     """
     config = config or default_config()
-    find_tenant(engine, tenant)
-    folder = Folder(config)
-    backfills = TenantBackfills(folder.chain, config.service, is_upgrade=False)
-    backfills.prepare(engine)
-    scope = TenantScope(
-        tenant,
-        head_of(folder),
-        role=config.tenant_roles,
-        version_table=config.version_table,
-        status_when_not_at_target=TenantStatus.BEHIND,
-        backfills=backfills,
-    )
-    return downgrade(engine, replace(config, scope=scope), choose)
+    try:
+        find_tenant(engine, tenant)
+        folder = Folder(config)
+        backfills = TenantBackfills(folder.chain, config.service, is_upgrade=False)
+        backfills.prepare(engine)
+        scope = TenantScope(
+            tenant,
+            head_of(folder),
+            role=config.tenant_roles,
+            version_table=config.version_table,
+            status_when_not_at_target=TenantStatus.BEHIND,
+            backfills=backfills,
+        )
+    except ActionableError as error:
+        return MigrationResult(success=False, error=error)
+    return downgrade(engine, replace(config, scope=scope), choose, folder=folder)
 
 
 def head_of(folder: Folder) -> str | None:

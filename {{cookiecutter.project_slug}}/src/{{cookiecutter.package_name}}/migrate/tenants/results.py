@@ -1,15 +1,14 @@
 """The results of migrating one tenant, and of a run over all tenants."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 from ...errors import ActionableError
-from ..results import MigrationResult
+from ..results import Failable, MigrationResult
 
 
 @dataclass(frozen=True)
-class TenantResult:
+class TenantResult(Failable):
     """The result of one tenant.
 
     Attributes:
@@ -24,10 +23,6 @@ class TenantResult:
     migrations: tuple[str, ...] = ()
     error: ActionableError | None = None
     duration: float = 0.0
-
-
-# Called after each tenant with its result and the total number of tenants.
-OnResult = Callable[[TenantResult, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ tenant reaches no tenant's table. Before 16 the service's role inherits these pr
 run ``ALTER ROLE service NOINHERIT``. A superuser always reaches everything.
 """
 
-from collections.abc import Callable
-
 from sqlalchemy import Connection, Engine, text
 
 from ..backends import backend
@@ -32,19 +30,11 @@ def tenants_without_role(engine: Engine) -> list[str]:
         return list(connection.scalars(_LACKING)) if Registry(connection).exists() else []
 
 
-def make_tenant_roles(
-    engine: Engine,
-    *,
-    config: MigrationConfig | None = None,
-    on_tenant: Callable[[str], None] = lambda _: None,
-) -> list[str]:
+def make_tenant_roles(engine: Engine, *, config: MigrationConfig | None = None) -> list[str]:
     """Create the missing roles, and make each the owner of its tenant's schema and objects.
 
     It handles one tenant at a time, each under its lock; the tenant is served again when its role
     owns everything. An interrupted call continues when it is called again.
-
-    Args:
-        on_tenant: called after each tenant with its id.
 
     Returns:
         The tenants that were changed.
@@ -62,7 +52,7 @@ def make_tenant_roles(
     for tenant in lacking:
         with migration_lock(engine, config.lock_timeout, schema_of(tenant)):
             _make_role(engine, tenant)
-        on_tenant(tenant)
+        config.observer.tenant_finished(tenant, None, len(lacking))
     return lacking
 
 

@@ -12,7 +12,7 @@ from ..backends.common import driver_connection, in_autocommit
 from ..scope import Fills, Scope
 from . import errors
 from .backfills import SHARED_SCHEMA, TenantBackfills
-from .creation import check_release
+from .creation_lock import check_release
 from .recording import Recording
 from .registry import Registry, TenantStatus, set_revision
 

@@ -1,4 +1,6 @@
-"""Synchronises the creation of a tenant with a migration of ``public``.
+"""The lock between the creation of a tenant and a migration of ``public``.
+
+The tenant's schema is created in ``scope``.
 
 A process that creates a tenant holds a shared lock from reading public's revision to its commit. A
 process that has migrated public takes the lock exclusively once, before it lists the tenants to
@@ -11,7 +13,9 @@ import time
 from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
+from ..backends import backend
 from ..backends.postgresql.lock import advisory_key
 from . import errors
 
@@ -35,9 +39,18 @@ def check_release(
 
 
 def wait_for_creations(engine: Engine) -> None:
-    """Wait until every creation that is now before its commit is committed."""
-    while True:
-        with engine.begin() as connection:
-            if connection.scalar(select(func.pg_try_advisory_xact_lock(*_KEY))):
-                return
+    """Wait until every creation that is now before its commit is committed.
+
+    Raises:
+        ActionableError: database-away, database-refuses.
+    """
+    while not _is_free(engine):
         time.sleep(POLL_SECONDS)
+
+
+def _is_free(engine: Engine) -> bool:
+    try:
+        with engine.begin() as connection:
+            return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(*_KEY))))
+    except SQLAlchemyError as error:
+        raise backend.explain(engine, error) from error
