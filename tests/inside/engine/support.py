@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from my_service import migrations
 from my_service.database.backend import connect
-from my_service.migrate import MigrationConfig
+from my_service.migrate import MigrationConfig, Observer
 from my_service.settings import Settings
 from processes import Process
 
@@ -53,6 +53,17 @@ class Gate:
 
 
 gate = Gate()
+
+
+class EachStep(Observer):
+    """Calls a function with each step of a backup or of a restore."""
+
+    def __init__(self, call: Callable[[str], object]) -> None:
+        self.call = call
+
+    def step_started(self, step: str) -> None:
+        """See ``Observer``."""
+        self.call(step)
 
 
 @dataclass

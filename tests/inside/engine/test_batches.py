@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ from my_service.migrate import (
     unlock,
 )
 
-from engine.support import KIND, Command, Database, Folder
+from engine.support import Command, Database, Folder
 
 
 def test_latest_applies_all_pending_as_one_batch(

@@ -19,7 +19,6 @@ from my_service.errors import ActionableError
 from my_service.migrate import (
     BackupOptions,
     DirectoryStore,
-    Observer,
     Registration,
     create_backup,
     restore_backup,
@@ -28,7 +27,7 @@ from my_service.migrate.backends import backend
 from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
 
-from engine.support import KIND, Command, Database, Folder, start_backup
+from engine.support import KIND, Command, Database, EachStep, Folder, start_backup
 
 KILLS = int(os.environ.get("BACKUP_KILLS", "6"))
 only_sqlite = pytest.mark.skipif(KIND != "sqlite", reason="this is SQLite's")
@@ -359,13 +358,6 @@ def test_a_restore_is_refused_while_an_instance_is_live(
     assert "1 instance of the service uses" in refused(command, database, f"{filled} --yes")
     database.ask("DELETE FROM service_instances WHERE id = 0")
     restored(command, filled)
-
-
-class EachStep(Observer):
-    """Calls a function with each step of a restore."""
-
-    def __init__(self, call: Callable[[str], object]) -> None:
-        self.step_started = call  # type: ignore[method-assign]
 
 
 def test_no_instance_can_register_during_a_restore(

@@ -77,9 +77,7 @@ def test_a_seed_that_fails_is_undone_and_those_before_it_stay(
     assert "Seed 002_b failed" in err
 
 
-def test_seeds_without_a_database_give_an_actionable_error(
-    seeds: Path, nowhere: sa.Engine
-) -> None:
+def test_seeds_without_a_database_give_an_actionable_error(seeds: Path, nowhere: sa.Engine) -> None:
     seed(seeds, "001_a")
     result = run_seeds(nowhere, seeds)
     assert result.error is not None and result.error.code in ("database-away", "database-refuses")

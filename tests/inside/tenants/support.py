@@ -209,6 +209,7 @@ class TenantCounter(Observer):
         self.call = call
 
     def tenant_finished(self, tenant: str, error: ActionableError | None, total: int) -> None:
+        """See ``Observer``."""
         self.call(total)
 
 

@@ -20,7 +20,7 @@ from my_service.migrate.drift import take_snapshot
 from my_service.migrate.lock import migration_lock
 from my_service.migrate.tenants import bring_tenants_along, restore_tenant
 
-from engine.support import wait_until
+from engine.support import EachStep, wait_until
 from tenants.support import Service, create_database, drop_database, on_one_machine, on_server
 
 NOTES = [
@@ -255,13 +255,13 @@ def test_a_write_to_a_tenant_during_its_restore_is_kept(filled: Service, backups
     waits = "SELECT count(*) FROM pg_stat_activity WHERE query = $$" + insert + "$$"
     waits += " AND wait_event_type = 'Lock'"
 
-    def step(step_name: str) -> None:
-        if step_name.startswith("Comparing"):
+    def during(step: str) -> None:
+        if step.startswith("Comparing"):
             writer.start()
             wait_until(lambda: filled.ask(waits) == [(1,)], seconds=60)
 
-    options = BackupOptions(DirectoryStore(backups))
-    restore_tenant(filled.engine, filled.config, options, name, "acme", step)
+    config = replace(filled.config, observer=EachStep(during))
+    restore_tenant(filled.engine, config, BackupOptions(DirectoryStore(backups)), name, "acme")
     writer.join(60)
     found = filled.ask("SELECT words FROM tenant_acme.notes ORDER BY id DESC LIMIT 1")
     assert found == [("written meanwhile",)]

@@ -20,7 +20,6 @@ from fastapi.testclient import TestClient
 from my_service.app import create_app
 from my_service.database.backend import connect
 from my_service.database.tenant_session import tenant_session
-from my_service.errors import ActionableError
 from my_service.migrate import (
     AllTenantsResult,
     Observer,

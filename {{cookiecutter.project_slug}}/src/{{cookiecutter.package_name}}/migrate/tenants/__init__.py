@@ -3,6 +3,9 @@
 ``public.tenants`` is the registry. Each schema keeps its own ``alembic_version`` and
 ``migration_history``, written in the transaction that also updates the registry's row.
 
+A tenant is created by its first migration: ``one_tenant`` runs it, and ``scope`` creates the schema
+and the row in the same transaction.
+
 Belongs here: the engine's code for many schemas. May import: ``migrate``'s modules. Imported by:
 ``migrate``, ``migrations.target``, ``web.request_tenant``, ``operations``, ``tenants``, ``cli``; they
 import names only from this package.

@@ -1,4 +1,4 @@
-"""Migrates one tenant, and rolls it back."""
+"""Creates one tenant, migrates it, and rolls it back."""
 
 from dataclasses import replace
 
