@@ -46,7 +46,7 @@ from .backfill import (
 )
 from .config import MigrationConfig
 from .folder import Folder
-from .results import BackfillProgress, BackfillsResult, MigrationResult
+from .results import BackfillProgress, BackfillsResult, MigrationResult, after_progress
 from .runner import upgrade
 from .select import Choice, all_pending
 
@@ -70,6 +70,8 @@ def upgrade_and_fill(
     try:
         goes_on = fill_after(engine, config, result, has_advanced=bool(result.migrations))
     except ActionableError as error:
+        if result.migrations:
+            error = after_progress(error)
         return replace(result, success=False, error=error)
     if goes_on and result.held_back and choose is all_pending:
         return result.joined(upgrade_and_fill(engine, config, choose))

@@ -9,6 +9,7 @@ from typing import Self
 
 from ..errors import ActionableError
 from ..words import count
+from .errors import NOTHING_RUN
 
 
 class RunState(StrEnum):
@@ -27,6 +28,15 @@ class RunState(StrEnum):
     TAKEN_OVER = "taken over"
     FAILED = "failed"
     HELD_BACK = "held back"
+
+
+def after_progress(error: ActionableError) -> ActionableError:
+    """The same error for a run that had migrated something before: nothing of it was undone."""
+    if error.impact != NOTHING_RUN:
+        return error
+    return ActionableError(
+        error.code, error.problem, "What was run before it stays.", error.solution
+    )
 
 
 class Failable:

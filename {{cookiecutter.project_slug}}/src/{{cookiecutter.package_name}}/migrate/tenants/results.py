@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ...errors import ActionableError
-from ..results import Failable, MigrationResult
+from ..results import Failable, MigrationResult, after_progress
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,5 @@ class AllTenantsResult:
 
     def with_error(self, error: ActionableError) -> Self:
         """The same results, failed with this error."""
+        error = after_progress(error) if self.has_advanced else error
         return replace(self, public=replace(self.public, success=False, error=error))
