@@ -87,15 +87,13 @@ class Folder:
         Raises:
             ActionableError: revision-taken, parent-missing, no-chain, and those of ``scripts``.
         """
-        from alembic.script.revision import RevisionError
-
-        from .alembic_bridge import make_directory
+        from .alembic_bridge import NO_CHAIN, make_directory
 
         _check_unique(self.scripts)
         _check_parents(self.scripts)
         try:
             return make_directory(self.config, self.scripts)
-        except (RevisionError, KeyError) as error:
+        except NO_CHAIN as error:
             raise errors.no_chain(error, self.config.versions) from error
 
     @cached_property
@@ -221,9 +219,7 @@ def _as_declared(module: Any, body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _load(path: Path) -> "Script":
-    from alembic.script.revision import RevisionError
-
-    from .alembic_bridge import import_file, make_script
+    from .alembic_bridge import NO_CHAIN, import_file, make_script
 
     try:
         path.read_text(encoding="utf-8")
@@ -236,7 +232,7 @@ def _load(path: Path) -> "Script":
     honour_attributes(module)
     try:
         return make_script(module, path)
-    except RevisionError as error:
+    except NO_CHAIN as error:
         raise errors.no_chain(error, path.parent) from error
 
 

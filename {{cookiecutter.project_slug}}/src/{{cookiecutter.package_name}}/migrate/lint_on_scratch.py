@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from ..errors import ActionableError
 from . import errors
-from .alembic_bridge import context_options, run_steps
+from .alembic_bridge import run_steps
+from .alembic_options import context_options
 from .backends import backend
 from .backends.{{ cookiecutter.__backend }} import lint as lint_dialect
 from .config import MigrationConfig
