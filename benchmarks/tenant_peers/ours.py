@@ -24,7 +24,7 @@ from alembic.runtime.environment import EnvironmentContext
 from my_service import migrations
 from my_service.database.backend import connect
 from my_service.migrate import run_all_tenant_migrations
-from my_service.migrate.alembic_bridge import context_options
+from my_service.migrate.alembic_options import context_options
 from my_service.migrate.folder import Folder
 from my_service.migrate.tenants import TenantScope, bulk
 from my_service.migrate.tenants.replay import Replay

@@ -7,18 +7,21 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from shutil import copy
 from threading import Event
+from types import ModuleType
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from my_service import migrations
 from my_service.database.backend import connect
-from my_service.migrate import MigrationConfig, Observer
+from my_service.migrate import MigrationConfig, Observer, alembic_bridge
 from my_service.settings import Settings
 from processes import Process
 
@@ -115,6 +118,19 @@ class Folder:
     def file(self, name: str) -> Path:
         """The file of a migration."""
         return self.versions / f"{name}.py"
+
+
+def count_imports(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each migration file is imported from now on, by its name."""
+    found: Counter[str] = Counter()
+    import_file = alembic_bridge.import_file
+
+    def counted(path: Path) -> ModuleType:
+        found[path.stem] += 1
+        return import_file(path)
+
+    patch.setattr(alembic_bridge, "import_file", counted)
+    return found
 
 
 def create(table: str) -> str:

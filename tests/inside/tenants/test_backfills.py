@@ -26,7 +26,7 @@ from my_service.migrations.target import bring_up_to_date
 from my_service.replica import Replica
 from my_service.settings import Settings
 
-from engine.support import wait_until
+from engine.support import count_imports, wait_until
 from tenants.support import Service, dies_at, replays
 
 TABLE = 'op.execute("CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL CHECK (n <> 9999))")'
@@ -85,6 +85,22 @@ def each_once(service: Service, *tenants: str) -> None:
     """Every row was updated, and none twice."""
     found = {tenant: rows_by_updates(service, tenant) for tenant in tenants}
     assert found == {tenant: {1: ROWS} for tenant in tenants}
+
+
+def test_a_run_over_all_tenants_and_a_new_tenant_import_each_file_once(filled: Service) -> None:
+    filled.add("pass", extra=CONTRACT)
+    filled.config = replace(filled.config, verify="after")
+    once = {path.stem: 1 for path in filled.versions.glob("*.py")}
+    imported = count_imports(filled.patch)
+    run = filled.all()
+    assert run.success and run.public.migrations == ("004_change", "005_change")
+    assert imported == once
+    imported.clear()
+    assert filled.one("e").success
+    assert imported == once
+    imported.clear()
+    assert rollback_tenant(filled.engine, "e", config=filled.config).success
+    assert imported == once
 
 
 def test_tenants_are_filled_in_turn_with_one_total_and_then_the_contract_runs(

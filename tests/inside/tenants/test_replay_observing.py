@@ -21,7 +21,8 @@ from alembic import op
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from my_service.migrate.tenants.inputs import find_outside_input, remembers
+from my_service.migrate.file_state import remembers
+from my_service.migrate.tenants.inputs import find_outside_input
 from my_service.migrate.tenants.recording import Recording, is_several, uses_session
 from my_service.migrate.tenants.scope import TenantScope
 from my_service.migrate.tenants.watched import watched

@@ -1,14 +1,15 @@
 """The engine's use of undocumented parts of Alembic.
 
-Two other modules use some too: ``lint.observe`` begins a transaction for each migration, and
-``tenants.recording`` copies a context.
+The other modules use only what Alembic's API pages describe, and the public attributes of its
+operation objects (``alembic.operations.ops``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from alembic import op
 from alembic.autogenerate.render import _repr_type
@@ -17,18 +18,20 @@ from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import RevisionMap
+from alembic.script.revision import RevisionError, RevisionMap
 from alembic.util import load_python_file, to_tuple
 from sqlalchemy import Connection, text
 from sqlalchemy.schema import CreateTable, ExecutableDDLElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeEngine
 
-from .backends import backend
 from .config import MigrationConfig
 from .scope import Body, Fills, Scope
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
+
+# The errors of files that do not form a chain; KeyError: one depends on a missing revision.
+NO_CHAIN = (RevisionError, KeyError)
 
 
 # -- Files -----------------------------------------------------------------------------------------
@@ -40,7 +43,11 @@ def import_file(path: Path) -> ModuleType:
 
 
 def make_script(module: ModuleType, path: Path) -> Script:
-    """Alembic's view of one file."""
+    """Alembic's view of one file.
+
+    Raises:
+        RevisionError: it names a revision that cannot be one.
+    """
     return Script(module, module.revision, str(path))
 
 
@@ -48,8 +55,7 @@ def make_directory(config: MigrationConfig, scripts: Sequence[Script]) -> Script
     """Alembic's view of the folder, from scripts that are already loaded.
 
     Raises:
-        RevisionError: they do not form a chain.
-        KeyError: one depends on a missing revision.
+        RevisionError, KeyError: they do not form a chain.
     """
     directory = ScriptDirectory(
         config.directory,
@@ -95,13 +101,44 @@ def current_fills() -> Fills:
 
 @contextmanager
 def operations_on(context: MigrationContext) -> Iterator[None]:
-    """Let ``alembic.op`` use this context inside the block, and the previous one afterwards."""
-    former = Operations(op.get_context())
+    """Let ``alembic.op`` use this context inside the block, and the previous one, if any, afterwards.
+
+    Alembic's own ``Operations.context`` knows no previous one, and keeps the new one after an error.
+    """
+    former: Operations | None = getattr(op, "_proxy", None)
+    operations = Operations(context)
+    operations._install_proxy()
     try:
-        with Operations.context(context):
-            yield
+        yield
     finally:
-        former._install_proxy()
+        if former is not None:
+            former._install_proxy()
+        else:
+            operations._remove_proxy()
+
+
+def options_of(context: MigrationContext) -> dict[str, Any]:
+    """The options that a context was configured with, the engine's own included."""
+    return context.opts
+
+
+def attributes_with(
+    context: MigrationContext, connection: Connection, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What ``alembic.op`` reads of a context, by name, with another connection and other options.
+
+    ``op`` executes by ``impl``, which has a reference of its own to both.
+    """
+    impl = copy(context.impl)
+    impl.connection, impl.context_opts = connection, options
+    return {
+        "as_sql": context.as_sql,
+        "bind": connection,
+        "connection": connection,
+        "dialect": context.dialect,
+        "impl": impl,
+        "opts": options,
+    }
 
 
 @contextmanager
@@ -119,39 +156,21 @@ def outside_transaction() -> Iterator[None]:
             del context.autocommit_block
 
 
+# -- Texts -----------------------------------------------------------------------------------------
+
+
+def render_type(type_: TypeEngine[Any], context: "AutogenContext") -> str:
+    """A type as Alembic writes it in a migration, with the imports that it needs."""
+    return _repr_type(type_, context)
+
+
+def command_name(config: Config) -> str:
+    """The command that ``alembic`` was started with; "" if it was called from Python."""
+    function = getattr(config.cmd_opts, "cmd", [None])[0]
+    return getattr(function, "__name__", "")
+
+
 # -- Runs ------------------------------------------------------------------------------------------
-
-
-def context_options(config: MigrationConfig, *hooks: Callable[..., None]) -> dict[str, Any]:
-    """Options for Alembic's ``context.configure``.
-
-    Args:
-        hooks: called after each step, in its transaction.
-    """
-    return {
-        "target_metadata": config.scope.tables(config.load_metadata()),
-        "on_version_apply": hooks,
-        "transactional_ddl": True,
-        "scope": config.scope,
-        "fills": config.scope.fills if config.awaits_backfills else Fills.NEVER,
-        "service": config.service,
-        "version_table": config.version_table,
-        "render_item": _render_stored_type,
-        "include_name": lambda name, type_, _: (
-            type_ != "table" or not config.leaves_out(name or "")
-        ),
-        **backend.ALEMBIC_OPTIONS,
-    }
-
-
-def _render_stored_type(type_: str, item: Any, context: "AutogenContext") -> str | Literal[False]:
-    if type_ != "type":
-        return False
-    if isinstance(item, TypeDecorator):
-        # A migration names the database's type, not a class that may change later.
-        assert context.dialect is not None
-        return _repr_type(item.load_dialect_impl(context.dialect), context)
-    return backend.render_type(item, context.imports) or False
 
 
 def run_steps(

@@ -45,7 +45,8 @@ class Attempt:
         self, engine: Engine, plan: Plan, lock: MigrationLock, writer: HistoryWriter
     ) -> None:
         """Run the bodies, and record each, in one transaction."""
-        from .alembic_bridge import context_options, run_steps
+        from .alembic_bridge import run_steps
+        from .alembic_options import context_options
 
         fingerprint = FingerprintWriter(self._config, self._unit[-1].revision)
         with (

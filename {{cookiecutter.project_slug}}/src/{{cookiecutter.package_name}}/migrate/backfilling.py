@@ -60,26 +60,38 @@ OF_ONE_TENANT = ("backfill-failed", "backfill-key-unusable")
 
 
 def upgrade_and_fill(
-    engine: Engine, config: MigrationConfig, choose: Choice, *, allow_changed: bool = False
+    engine: Engine,
+    config: MigrationConfig,
+    choose: Choice,
+    *,
+    folder: Folder | None = None,
+    allow_changed: bool = False,
 ) -> MigrationResult:
     """Apply what ``choose`` picks; then run backfills without the lock, then apply the rest.
 
     Without an applied backfill it sends no further query.
     """
-    result = upgrade(engine, config, choose, allow_changed=allow_changed)
+    folder = folder or Folder(config)
+    result = upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
+    has_advanced = bool(result.migrations)
     try:
-        goes_on = fill_after(engine, config, result, has_advanced=bool(result.migrations))
+        goes_on = fill_after(engine, config, result, has_advanced=has_advanced, folder=folder)
     except ActionableError as error:
         if result.migrations:
             error = after_progress(error)
         return replace(result, success=False, error=error)
     if goes_on and result.held_back and choose is all_pending:
-        return result.joined(upgrade_and_fill(engine, config, choose))
+        return result.joined(upgrade_and_fill(engine, config, choose, folder=folder))
     return result
 
 
 def fill_after(
-    engine: Engine, config: MigrationConfig, result: MigrationResult, *, has_advanced: bool
+    engine: Engine,
+    config: MigrationConfig,
+    result: MigrationResult,
+    *,
+    has_advanced: bool,
+    folder: Folder | None = None,
 ) -> bool:
     """Run the backfills after a run. Returns whether migrations that waited may continue now.
 
@@ -93,7 +105,7 @@ def fill_after(
         return False
     before = left = read_unfinished(engine, config)
     if before and config.runs_backfills:
-        left = fill_applied(engine, config)
+        left = fill_applied(engine, config, folder=folder)
     return not left and bool(before or (has_advanced and result.held_back))
 
 
@@ -113,9 +125,16 @@ def run_backfills(
 
 
 def fill_applied(
-    engine: Engine, config: MigrationConfig, *, stopped: Callable[[], bool] = lambda: False
+    engine: Engine,
+    config: MigrationConfig,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    folder: Folder | None = None,
 ) -> list[BackfillProgress]:
     """As :func:`run_backfills`; returns the unfinished backfills.
+
+    Args:
+        folder: the folder of a run before.
 
     Raises:
         ActionableError: backfill-failed, backfill-key-unusable; lock-lost; the database does not
@@ -123,7 +142,8 @@ def fill_applied(
     """
     if not read_unfinished(engine, config):
         return []
-    backfills = {script.revision: backfill_of(script.module) for script in Folder(config).scripts}
+    scripts = (folder or Folder(config)).scripts
+    backfills = {script.revision: backfill_of(script.module) for script in scripts}
     with _claim(engine) as lock:
         for progress in read_unfinished(engine, config) if lock else ():
             # If this release lacks the file, another release has it.

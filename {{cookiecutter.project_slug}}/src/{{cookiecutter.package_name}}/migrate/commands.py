@@ -6,6 +6,7 @@ from . import select
 from .backfilling import upgrade_and_fill
 from .checks.verify import verified
 from .config import MigrationConfig, default_config
+from .folder import Folder
 from .results import MigrationResult
 from .runner import downgrade
 
@@ -25,8 +26,11 @@ def run_migrations(
             checksums.
     """
     config = config or default_config()
-    result = upgrade_and_fill(engine, config, select.all_pending, allow_changed=allow_changed)
-    return verified(engine, config, result)
+    folder = Folder(config)
+    result = upgrade_and_fill(
+        engine, config, select.all_pending, folder=folder, allow_changed=allow_changed
+    )
+    return verified(engine, config, result, folder=folder)
 
 
 def migrate_up(
@@ -39,7 +43,9 @@ def migrate_up(
     """
     choice = select.next_pending if name is None else select.pending_called(name)
     config = config or default_config()
-    return verified(engine, config, upgrade_and_fill(engine, config, choice))
+    folder = Folder(config)
+    result = upgrade_and_fill(engine, config, choice, folder=folder)
+    return verified(engine, config, result, folder=folder)
 
 
 def migrate_down(
@@ -52,7 +58,9 @@ def migrate_down(
     """
     choice = select.newest if name is None else select.applied_called(name)
     config = config or default_config()
-    return verified(engine, config, downgrade(engine, config, choice))
+    folder = Folder(config)
+    result = downgrade(engine, config, choice, folder=folder)
+    return verified(engine, config, result, folder=folder)
 
 
 def rollback_migrations(
@@ -68,4 +76,6 @@ def rollback_migrations(
     """
     choice = select.every_batch if everything else select.newest_batch
     config = config or default_config()
-    return verified(engine, config, downgrade(engine, config, choice))
+    folder = Folder(config)
+    result = downgrade(engine, config, choice, folder=folder)
+    return verified(engine, config, result, folder=folder)

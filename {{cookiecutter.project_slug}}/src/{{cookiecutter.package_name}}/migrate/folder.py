@@ -1,7 +1,7 @@
 """The folder of migration files. All files are checked before one of them runs.
 
-A :class:`Folder` is made once for a run and passed on. It imports no file until a migration is
-needed: most starts only compare names and checksums.
+A :class:`Folder` is made once for a run and passed on. It reads nothing when it is made, and imports
+no file until a migration is needed: most starts only compare names and checksums.
 """
 
 import ast
@@ -18,6 +18,7 @@ from . import errors
 from .backfill import backfill_of, check_backfill, with_progress
 from .checksum import does_the_same, is_same_file
 from .config import MigrationConfig
+from .file_state import remembers
 from .history import DEFAULT_PHASE, REVISION_LENGTH, HistoryRow
 from .squashed import Squashed, read_squashed
 
@@ -47,18 +48,34 @@ _FILE_NAME = re.compile(r"^\d+_(?P<typed>.+)$")
 
 
 class Folder:
-    """The migration files of a configuration.
-
-    Raises:
-        ActionableError: folder-missing.
-    """
+    """The migration files of a configuration."""
 
     def __init__(self, config: MigrationConfig) -> None:
-        if not config.versions.is_dir():
-            raise errors.folder_missing(config.versions)
         self.config = config
-        files = (path for path in config.versions.glob("*.py") if path.name[0] not in "._")
-        self.paths: dict[str, Path] = {path.stem: path for path in sorted(files)}
+
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """Every file, by its name without ``.py``.
+
+        Raises:
+            ActionableError: folder-missing.
+        """
+        if not self.config.versions.is_dir():
+            raise errors.folder_missing(self.config.versions)
+        files = (path for path in self.config.versions.glob("*.py") if path.name[0] not in "._")
+        return {path.stem: path for path in sorted(files)}
+
+    def for_next_run(self) -> "Folder":
+        """The folder for one more run of the same migrations, on another schema.
+
+        State that a file keeps from the previous run must not reach it: then all files are imported
+        again.
+        """
+        return Folder(self.config) if self._remembers else self
+
+    @cached_property
+    def _remembers(self) -> bool:
+        return any(map(remembers, self.paths.values()))
 
     def is_what_was_applied(self, history: Sequence[HistoryRow]) -> bool:
         """Whether the files are exactly those of the history. Imports nothing."""
@@ -87,15 +104,13 @@ class Folder:
         Raises:
             ActionableError: revision-taken, parent-missing, no-chain, and those of ``scripts``.
         """
-        from alembic.script.revision import RevisionError
-
-        from .alembic_bridge import make_directory
+        from .alembic_bridge import NO_CHAIN, make_directory
 
         _check_unique(self.scripts)
         _check_parents(self.scripts)
         try:
             return make_directory(self.config, self.scripts)
-        except (RevisionError, KeyError) as error:
+        except NO_CHAIN as error:
             raise errors.no_chain(error, self.config.versions) from error
 
     @cached_property
@@ -221,9 +236,7 @@ def _as_declared(module: Any, body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _load(path: Path) -> "Script":
-    from alembic.script.revision import RevisionError
-
-    from .alembic_bridge import import_file, make_script
+    from .alembic_bridge import NO_CHAIN, import_file, make_script
 
     try:
         path.read_text(encoding="utf-8")
@@ -236,7 +249,7 @@ def _load(path: Path) -> "Script":
     honour_attributes(module)
     try:
         return make_script(module, path)
-    except RevisionError as error:
+    except NO_CHAIN as error:
         raise errors.no_chain(error, path.parent) from error
 
 

@@ -191,7 +191,7 @@ class HistoryWriter:
         started_at: ColumnElement[Any] = literal(self._started_at, Utc)
         now: ColumnElement[Any] = literal(datetime.now(UTC), Utc)
         duration = time.perf_counter() - self._clock
-        if ctx.as_sql:  # printed SQL runs later, at an unknown time
+        if not isinstance(ctx.bind, Connection):  # printed SQL runs later, at an unknown time
             started_at = now = func.current_timestamp()
             duration = 0.0
         self.bring_table_forward(ctx)
@@ -208,10 +208,13 @@ class HistoryWriter:
         if not self.columns:
             target.execute(CreateTable(self._table, if_not_exists=True))
             self.columns = ALL_COLUMNS
-        name = target.dialect.identifier_preparer.quote(self._table.name)
+        connection = target if isinstance(target, Connection) else target.bind
+        assert connection is not None
+        dialect = connection.dialect
+        name = dialect.identifier_preparer.quote(self._table.name)
         for column in self._table.columns:
             if column.name not in self.columns:
-                definition = CreateColumn(column).compile(dialect=target.dialect)
+                definition = CreateColumn(column).compile(dialect=dialect)
                 target.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
         self.columns = ALL_COLUMNS
 

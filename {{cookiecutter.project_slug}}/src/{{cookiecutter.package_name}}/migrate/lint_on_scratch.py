@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from ..errors import ActionableError
 from . import errors
-from .alembic_bridge import context_options, run_steps
+from .alembic_bridge import run_steps
+from .alembic_options import context_options
 from .backends import backend
 from .backends.{{ cookiecutter.__backend }} import lint as lint_dialect
 from .config import MigrationConfig
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 
-def lint_runs(server: Engine, config: MigrationConfig, runs: Runs) -> Report:
+def lint_runs(server: Engine, config: MigrationConfig, folder: Folder, runs: Runs) -> Report:
     """Lint each run on its own scratch database.
 
     Args:
         server: the server of the scratch database; its other databases are not touched.
+        folder: do not run its migrations elsewhere afterwards: here their bodies run, and may leave
+            state in their modules.
 
     Raises:
         ActionableError: the folder has errors, no scratch database can be created, an earlier
             migration does not run on an empty database, or linting-failed.
     """
-    folder = Folder(config)
     wanted = [run for run in runs(folder) if run.linted]
     try:
         return _merged([report for run in wanted for report in _lint(server, config, folder, run)])

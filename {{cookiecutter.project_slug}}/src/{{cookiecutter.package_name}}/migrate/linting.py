@@ -14,7 +14,8 @@ from . import errors, lint_choice
 from .backends import backend
 from .backends.common import check_engine
 from .config import MigrationConfig, default_config
-from .status import get_migration_status
+from .folder import Folder
+from .status import read_status
 
 if TYPE_CHECKING:
     from .lint import Finding, Report
@@ -53,7 +54,7 @@ def lint_migrations(
         runs = lint_choice.since(since)
     else:
         runs = lint_choice.pending(engine, config)
-    return lint_runs(server or engine, config, runs)
+    return lint_runs(server or engine, config, Folder(config), runs)
 
 
 def lint_pending(
@@ -75,11 +76,16 @@ def lint_pending(
     Raises:
         ActionableError: as :func:`lint_migrations`.
     """
-    status = get_migration_status(engine, config=config)
+    config = config or default_config()
+    folder = Folder(config)
+    status = read_status(engine, config, folder)
     if status.problem or not status.pending or not status.completed:
         return None
-    names = status.pending[:1] if next_only else None
-    return lint_migrations(engine, names, server=server and server(), config=config)
+    from .lint_on_scratch import lint_runs
+
+    pending = lint_choice.called(status.pending[:1])
+    runs = pending if next_only else lint_choice.pending(engine, config)
+    return lint_runs(server() if server else engine, config, folder, runs)
 
 
 def refuse_findings(report: "Report | None") -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from alembic import context
 from sqlalchemy import Connection, Engine
 
-from .alembic_bridge import context_options
+from .alembic_bridge import command_name
+from .alembic_options import context_options
 from .backends import backend
 from .config import MigrationConfig
 from .confirm import confirm_undoing
@@ -38,7 +39,7 @@ def run_alembic(
     for script in scripts:
         honour_attributes(script.module)
     each_alone = any(map(runs_alone, scripts))
-    command = _command()
+    command = command_name(context.config)
     if command == "downgrade" and asks_before_undoing and handed is None:
         confirm_undoing(
             "alembic -x yes=1 downgrade …",
@@ -100,10 +101,3 @@ def _columns(connection: Connection, config: MigrationConfig) -> frozenset[str]:
     if not was_begun:
         connection.rollback()
     return columns
-
-
-def _command() -> str:
-    """The name of Alembic's command, or "" if it was called from Python."""
-    options = context.config.cmd_opts
-    function = getattr(options, "cmd", [None])[0] if options else None
-    return getattr(function, "__name__", "")

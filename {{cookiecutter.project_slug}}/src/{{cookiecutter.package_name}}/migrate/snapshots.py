@@ -73,9 +73,9 @@ class FingerprintWriter:
 
     def __call__(self, *, ctx: "MigrationContext", step: "MigrationInfo", **_: object) -> None:
         if step.up_revision_id == self._last:
-            assert ctx.connection is not None
+            assert ctx.bind is not None
             with suppress(SQLAlchemyError):
-                self._record(ctx.connection, step.destination_revision_ids)
+                self._record(ctx.bind, step.destination_revision_ids)
 
     def _record(self, connection: Connection, newest: "Collection[str]") -> None:
         schema = schema_name(self._config)

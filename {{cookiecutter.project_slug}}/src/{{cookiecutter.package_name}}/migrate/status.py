@@ -24,9 +24,17 @@ def get_migration_status(
     Raises:
         ActionableError: the database does not answer, or the folder has errors.
     """
-    check_engine(engine, backend.DIALECT, backend.DRIVER)
     config = config or default_config()
-    folder = Folder(config)
+    return read_status(engine, config, Folder(config))
+
+
+def read_status(engine: Engine, config: MigrationConfig, folder: Folder) -> MigrationStatus:
+    """The same, with a folder that others use too.
+
+    Raises:
+        ActionableError: the database does not answer, or the folder has errors.
+    """
+    check_engine(engine, backend.DIALECT, backend.DRIVER)
     status = with_backfills(engine, config, make_status(folder, read_state(engine, config)))
     return with_gate(engine, config, folder, status)
 
@@ -39,8 +47,9 @@ def wait_for_gate(
     Raises:
         ActionableError: the database does not answer, or the folder has errors.
     """
-    until = time.monotonic() + seconds
-    while (status := get_migration_status(engine, config=config)).held_back:
+    config = config or default_config()
+    folder, until = Folder(config), time.monotonic() + seconds
+    while (status := read_status(engine, config, folder)).held_back:
         if time.monotonic() >= until:
             break
         time.sleep(GATE_POLL_SECONDS)

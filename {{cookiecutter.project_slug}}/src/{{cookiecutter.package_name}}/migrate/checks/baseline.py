@@ -98,7 +98,8 @@ def _to_be_taken_over(engine: Engine, config: MigrationConfig, name: str | None)
 def _compare(engine: Engine, config: MigrationConfig, plan: Plan, live: Snapshot) -> BaselineResult:
     if not any(item.kind == "table" for item in live.items):
         raise errors.database_empty()
-    expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
+    revisions = {script.revision for script in plan.applied}
+    expected = chain_snapshot(engine, config, revisions, folder=plan.folder)
     return BaselineResult(
         differences=tuple(compare(expected, live)), other_tools=other_tools(engine, config)
     )

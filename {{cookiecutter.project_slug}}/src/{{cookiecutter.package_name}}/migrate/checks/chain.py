@@ -13,6 +13,7 @@ from ..before_run import nothing
 from ..config import MigrationConfig
 from ..drift import Snapshot
 from ..events import Observer
+from ..folder import Folder
 from ..plan import Plan
 from ..runner import upgrade
 from ..snapshots import snapshot_schema
@@ -22,17 +23,22 @@ if TYPE_CHECKING:
 
 
 def chain_snapshot(
-    engine: Engine, config: MigrationConfig, revisions: Collection[str] | None = None
+    engine: Engine,
+    config: MigrationConfig,
+    revisions: Collection[str] | None = None,
+    *,
+    folder: Folder | None = None,
 ) -> Snapshot:
     """The schema that the migrations make, in a scratch database on the same server.
 
     Args:
         revisions: of the migrations to apply; default: all.
+        folder: the loaded folder, if there is one.
 
     Raises:
         ActionableError: no-scratch-database, or a migration does not run on an empty database.
     """
-    with chain_applied(engine, config, revisions) as (scratch, applied):
+    with chain_applied(engine, config, revisions, folder=folder) as (scratch, applied):
         return snapshot_schema(scratch, config=applied)
 
 
@@ -42,6 +48,8 @@ def chain_applied(
     config: MigrationConfig,
     revisions: Collection[str] | None = None,
     observer: Observer | None = None,
+    *,
+    folder: Folder | None = None,
 ) -> Iterator[tuple[Engine, MigrationConfig]]:
     """A scratch database on the same server to which the migrations were applied.
 
@@ -50,6 +58,7 @@ def chain_applied(
     Args:
         revisions: of the migrations to apply; default: all.
         observer: gets the events of the configuration's own schema; default: none.
+        folder: the loaded folder, if there is one.
 
     Raises:
         ActionableError: as for :func:`chain_snapshot`.
@@ -75,7 +84,8 @@ def chain_applied(
             scoped = replace(quiet, scope=scope)
             if observer is not None and scope is scopes[-1]:
                 scoped = replace(scoped, observer=observer)
-            upgrade(scratch, scoped, choose).raise_for_error()
+            folder = folder.for_next_run() if folder else Folder(config)
+            upgrade(scratch, scoped, choose, folder=folder).raise_for_error()
         yield scratch, replace(quiet, scope=scopes[-1])
 
 

@@ -49,19 +49,24 @@ def verify_schema(engine: Engine, *, config: MigrationConfig | None = None) -> V
     multi-tenant service it compares the schema ``public``.
     """
     config = config or default_config()
+    return _verify(engine, config, Folder(config))
+
+
+def _verify(engine: Engine, config: MigrationConfig, folder: Folder) -> VerifyResult:
     try:
         check_engine(engine, backend.DIALECT, backend.DRIVER)
-        return _verify(engine, config)
+        return _compare(engine, config, folder)
     except ActionableError as error:
         return VerifyResult(error=error)
     except SQLAlchemyError as error:
         return VerifyResult(error=backend.explain(engine, error))
 
 
-def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
-    plan = make_plan(Folder(config), read_state(engine, config))
+def _compare(engine: Engine, config: MigrationConfig, folder: Folder) -> VerifyResult:
+    plan = make_plan(folder, read_state(engine, config))
     found = snapshot_schema(engine, config=config)
-    expected = chain_snapshot(engine, config, {script.revision for script in plan.applied})
+    revisions = {script.revision for script in plan.applied}
+    expected = chain_snapshot(engine, config, revisions, folder=folder)
     last = {script.revision for script in plan.applied[-1:]}
     recorded = [row.fingerprint for row in plan.state.history if row.revision in last]
     ever = next(filter(None, recorded), None)
@@ -72,14 +77,23 @@ def _verify(engine: Engine, config: MigrationConfig) -> VerifyResult:
     )
 
 
-def verified(engine: Engine, config: MigrationConfig, result: MigrationResult) -> MigrationResult:
+def verified(
+    engine: Engine,
+    config: MigrationConfig,
+    result: MigrationResult,
+    *,
+    folder: Folder | None = None,
+) -> MigrationResult:
     """A run's result; it is a failure if MIGRATION_VERIFY=after finds a difference.
 
     The run stays applied.
+
+    Args:
+        folder: the folder of the run.
     """
     if config.verify != "after" or not result.success or not result.migrations:
         return result
-    verification = verify_schema(engine, config=config)
+    verification = _verify(engine, config, folder or Folder(config))
     error = verification.error
     if verification.differences:
         error = errors.schema_differs([one.sentence for one in verification.differences])

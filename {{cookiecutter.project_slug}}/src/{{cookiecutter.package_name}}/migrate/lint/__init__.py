@@ -4,9 +4,9 @@ Linters that only read SQL must guess. This one runs the migrations on an empty 
 statement at a time, and asks the database about the effect of each: its locks, rewritten tables,
 full scans, and objects that the running code would miss.
 
-Belongs here: watching migrations, the rules, and reports. May import: nothing of the engine;
-the database's part is in ``backends/<database>/lint.py``, which it gets as an argument. Imported
-by: the engine's other modules.
+Belongs here: watching migrations, the rules, and reports. May import: ``alembic_bridge``,
+``errors``; the database's part is in ``backends/<database>/lint.py``, which it gets as an argument.
+Imported by: the engine's other modules.
 """
 
 from collections.abc import Mapping, Sequence

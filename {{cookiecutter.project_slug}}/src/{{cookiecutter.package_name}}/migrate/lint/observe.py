@@ -3,13 +3,16 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, event
 
 from ...errors import cause
 from .model import Catalog, Dialect, Linted, Migration, Snapshots, Watch
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
 
 # Queries and statements that control a transaction are executed but not examined.
 _COURSE = re.compile(r"\s*(EXPLAIN|SAVEPOINT|RELEASE|ROLLBACK|COMMIT|BEGIN|START)\b", re.IGNORECASE)
@@ -70,21 +73,17 @@ class _Runner:
 
     def upgrade(self, migrations: Sequence[Migration], base: Catalog) -> list[Linted]:
         """Run them, and watch."""
-        from alembic.runtime.migration import MigrationContext
-
         whole = all(migration.transaction for migration in migrations)
-        context = MigrationContext.configure(
-            self.connection, opts={"transaction_per_migration": not whole, **self.options}
-        )
+        context = self._context()
         linted: list[Linted] = []
-        with context.begin_transaction():
+        with context.begin_transaction() if whole else nullcontext():
             for migration in migrations:
                 one = Linted(migration, base, linted[-1].end if linted else base)
                 one.earlier_contract = next(
                     (m.migration.name for m in linted if m.migration.phase == "contract"), None
                 )
                 linted.append(one)
-                with context.begin_transaction(_per_migration=True):
+                with nullcontext() if whole else context.begin_transaction():
                     one.snapshot = self._snapshot()
                     with self._watching(one):
                         self._run(context, migration, one)
@@ -94,11 +93,17 @@ class _Runner:
             self.connection.rollback()
         return linted
 
-    def _run(self, context: Any, migration: Migration, one: Linted) -> None:
-        from alembic.operations import Operations
+    def _context(self) -> "MigrationContext":
+        from alembic.runtime.migration import MigrationContext
+
+        options = {"transactional_ddl": True, **self.options}
+        return MigrationContext.configure(self.connection, opts=options)
+
+    def _run(self, context: "MigrationContext", migration: Migration, one: Linted) -> None:
+        from ..alembic_bridge import operations_on
 
         try:
-            with Operations.context(context):
+            with operations_on(context):
                 migration.upgrade()
             one.effects += self.dialect.unseen(self.connection, one.end, self.watch)
         except (Exception, SystemExit) as error:
@@ -179,12 +184,9 @@ class _Runner:
         return self.snapshots and self.snapshots.take(self.connection)
 
     def _silently(self, migration: Migration, *, up: bool) -> str | None:
-        from alembic.operations import Operations
-        from alembic.runtime.migration import MigrationContext
+        from ..alembic_bridge import operations_on
 
-        context = MigrationContext.configure(
-            self.connection, opts={"transaction_per_migration": True, **self.options}
-        )
+        context = self._context()
 
         def skip(_many: bool, _cursor: Any, statement: str, _parameters: Any) -> bool | None:
             return self.dialect.changes_server(statement) or None
@@ -192,8 +194,8 @@ class _Runner:
         try:
             with (
                 self._executing(skip),
-                context.begin_transaction(_per_migration=True),
-                Operations.context(context),
+                context.begin_transaction(),
+                operations_on(context),
             ):
                 (migration.upgrade if up else migration.downgrade)()
         except (Exception, SystemExit) as error:

@@ -29,7 +29,8 @@ def migration_sql(engine: Engine, *, config: MigrationConfig | None = None) -> s
     Raises:
         ActionableError: cannot-write-sql, or the folder has errors.
     """
-    from ..alembic_bridge import context_options, print_steps
+    from ..alembic_bridge import print_steps
+    from ..alembic_options import context_options
 
     config = config or default_config()
     folder, state = Folder(config), read_state(engine, config)

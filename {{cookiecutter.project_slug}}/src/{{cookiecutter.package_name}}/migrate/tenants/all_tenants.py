@@ -51,13 +51,16 @@ def run_all_tenant_migrations(
         max_failures: stop after this number of failed tenants.
     """
     config = _backed_up_once(config or default_config())
+    folder = Folder(config)
     migrate = partial(
-        _migrate_all, engine, config, allow_changed=allow_changed, max_failures=max_failures
+        _migrate_all, engine, config, folder, allow_changed=allow_changed, max_failures=max_failures
     )
     result = last = migrate(choose)
     choose_next = choose if choose is select.all_pending else _nothing
     try:
-        while fill_after(engine, config, last.public, has_advanced=last.has_advanced):
+        while fill_after(
+            engine, config, last.public, has_advanced=last.has_advanced, folder=folder
+        ):
             last = migrate(choose_next)
             result = result.joined(last)
     except ActionableError as error:
@@ -83,12 +86,15 @@ def fill_tenants(
         is left or there was none.
     """
     config = _backed_up_once(config or default_config())
+    folder = Folder(config)
     try:
-        if not read_unfinished(engine, config) or fill_applied(engine, config, stopped=stopped):
+        if not read_unfinished(engine, config):
+            return None
+        if fill_applied(engine, config, stopped=stopped, folder=folder):
             return None
     except ActionableError as error:
         return AllTenantsResult(_NOTHING).with_error(error)
-    return _migrate_all(engine, config, _nothing)
+    return _migrate_all(engine, config, folder, _nothing)
 
 
 def bring_tenants_along(
@@ -119,7 +125,7 @@ def bring_tenants_along(
     run = bulk.migrate_all(only=set(tenants) - bulk.backfills.unfinished(engine))
     if run.error is not None:
         raise run.error
-    return _verified(engine, config, AllTenantsResult(_NOTHING, run.tenants)).tenants
+    return _verified(engine, config, folder, AllTenantsResult(_NOTHING, run.tenants)).tenants
 
 
 def rollback_all_tenants(
@@ -145,7 +151,8 @@ def rollback_all_tenants(
     if error is not None:
         return AllTenantsResult(_NOTHING, tenants).with_error(error)
     public = downgrade(engine, config, choose, folder=folder)
-    return _verified(engine, config, AllTenantsResult(verified(engine, config, public), tenants))
+    public = verified(engine, config, public, folder=folder)
+    return _verified(engine, config, folder, AllTenantsResult(public, tenants))
 
 
 def _nothing(_plan: Plan) -> "Sequence[Script]":
@@ -155,20 +162,17 @@ def _nothing(_plan: Plan) -> "Sequence[Script]":
 def _migrate_all(
     engine: Engine,
     config: MigrationConfig,
+    folder: Folder,
     choose: select.Choice,
     *,
     allow_changed: bool = False,
     max_failures: int | None = None,
 ) -> AllTenantsResult:
     """Migrate the shared schema, then each tenant's; without backfills."""
-    try:
-        folder = Folder(config)
-    except ActionableError as error:
-        return AllTenantsResult(_NOTHING).with_error(error)
     public = upgrade(engine, config, choose, folder=folder, allow_changed=allow_changed)
     if not public.success or public.ahead:  # a newer release migrates the tenants itself
         return AllTenantsResult(public)
-    public = verified(engine, config, public)
+    public = verified(engine, config, public, folder=folder)
     try:
         return _migrate_tenants(engine, config, folder, public, max_failures)
     except ActionableError as error:
@@ -197,7 +201,7 @@ def _migrate_tenants(
     result = AllTenantsResult(public, run.tenants)
     if run.error is not None:
         return result.with_error(run.error)
-    return _verified(engine, config, result)
+    return _verified(engine, config, folder, result)
 
 
 def _roll_back_tenants(
@@ -216,14 +220,15 @@ def _roll_back_tenants(
 
 
 def _verified(
-    engine: Engine, config: MigrationConfig, result: AllTenantsResult
+    engine: Engine, config: MigrationConfig, folder: Folder, result: AllTenantsResult
 ) -> AllTenantsResult:
     """A run's result; a tenant whose schema differs counts as failed (MIGRATION_VERIFY)."""
     ids = [one.tenant for one in result.tenants if one.success]
     if config.verify == "off" or not ids:
         return result
     # Among them are the canaries, which went through Alembic.
-    found = verify_tenants(engine, ids, alike=config.verify == "tenants", config=config)
+    alike = config.verify == "tenants"
+    found = verify_tenants(engine, ids, alike=alike, config=config, folder=folder)
     if found.error is not None:
         return result.with_error(found.error)
     failures = {

@@ -96,7 +96,7 @@ def _take_over(
         return TenantsTakenOver()
     scope = TenantScope("scratch", None, version_table=config.version_table)
     revisions = {script.revision for script in chain}
-    expected = chain_snapshot(engine, replace(config, scope=scope), revisions)
+    expected = chain_snapshot(engine, replace(config, scope=scope), revisions, folder=folder)
     drifted = compare_tenants(engine, config, expected, schemas, fingerprints)
     refused = {one.tenant for one in drifted} if reason is None else ()
     for schema, tenant in schemas.items():

@@ -38,7 +38,7 @@ from ..watch.other_runs import OtherRun, keep_run
 from .backfills import TenantBackfills
 from .connections import RenewedConnections
 from .creation_lock import wait_for_creations
-from .inputs import find_outside_input, remembers
+from .inputs import find_outside_input
 from .recording import Recording
 from .registry import Registry, TenantAtRevision, TenantStatus
 from .replay import Replay, execute
@@ -79,7 +79,6 @@ class BulkMigration:
         self.unwanted = revisions[len(self.wanted) :]
         service = self.config.service
         self.backfills = TenantBackfills(self.chain, service, is_upgrade=self.is_upgrade)
-        self._remembers = any(remembers(Path(script.path)) for script in self.chain)
 
     def migrate_all(
         self,
@@ -173,8 +172,7 @@ class BulkMigration:
         observer = self.config.observer.for_tenant(tenant)
         scoped = replace(self.config, scope=scope, observer=observer)
         choose = partial(self._choose, scope)
-        # State that a file keeps from one tenant must not reach the next.
-        folder = Folder(self.config) if self._remembers else self.folder
+        folder = self.folder.for_next_run()
         with recording or nullcontext():
             if self.is_upgrade:
                 # Changed files are checked for public; a tenant uses the files without a check.

@@ -1,4 +1,4 @@
-"""Analyses a migration's file: does it use input from outside, and can it keep state?
+"""Analyses a migration's file: does it use input from outside?
 
 Input from outside is time, chance, files and the network. Two canaries show it only if they got
 different values. So the file is analysed: it may use only modules and names that give the same
@@ -47,51 +47,6 @@ def find_outside_input(path: Path) -> str | None:
     """A part of the file that may give two tenants different values; None if there is none."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
     return next((name for node in ast.walk(tree) for name in _outside(node)), None)
-
-
-def remembers(path: Path) -> bool:
-    """Whether the file can keep state from one tenant to the next. When in doubt, it can."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    return not all(map(_is_fixed, tree.body)) or any(map(_keeps, ast.walk(tree)))
-
-
-def _is_fixed(node: ast.stmt) -> bool:
-    match node:
-        case ast.Import() | ast.ImportFrom():
-            return True
-        case ast.FunctionDef(decorator_list=[]):
-            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-            return all(map(_is_constant, defaults))
-        case ast.Expr(value=value) | ast.Assign(value=value):
-            return _is_constant(value)
-        case ast.AnnAssign(value=value):
-            return value is None or _is_constant(value)
-    return False
-
-
-def _is_constant(node: ast.expr) -> bool:
-    match node:
-        case ast.Constant():
-            return True
-        case ast.UnaryOp(operand=operand):
-            return _is_constant(operand)
-        case ast.Tuple(elts=parts):
-            return all(map(_is_constant, parts))
-        case ast.Call(func=ast.Name(id="Backfill"), args=parts, keywords=named):
-            return all(map(_is_part_of_backfill, [*parts, *(one.value for one in named)]))
-    return False
-
-
-def _is_part_of_backfill(node: ast.expr) -> bool:
-    if isinstance(node, ast.Dict):  # the engine copies it, so it cannot be changed
-        return all(map(_is_constant, filter(None, [*node.keys, *node.values])))
-    return _is_constant(node)
-
-
-def _keeps(node: ast.AST) -> bool:
-    if isinstance(node, ast.Attribute):
-        return isinstance(node.ctx, ast.Store)
-    return isinstance(node, ast.Global)
 
 
 def _outside(node: ast.AST) -> Iterator[str]:

@@ -9,10 +9,10 @@ execute; any other use is a reason not to replay.
 
 import re
 from collections.abc import Callable, Mapping
-from copy import copy, deepcopy
+from copy import deepcopy
 from functools import wraps
 from types import MethodType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psycopg
 from psycopg.abc import QueryNoTemplate
@@ -20,6 +20,9 @@ from psycopg.rows import Row
 from sqlalchemy import Connection, Result
 
 from .watched import watched
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext
 
 
 class Statement(NamedTuple):
@@ -113,10 +116,9 @@ class Recording:
 
             from ..alembic_bridge import operations_on
 
-            context: Any = op.get_context()
             self._has_body = self._in_body = True
             try:
-                with operations_on(self._watched_context(context)):
+                with operations_on(self._watched_context(op.get_context())):
                     body(**arguments)
             finally:
                 self._in_body = False
@@ -127,25 +129,19 @@ class Recording:
         """Whether both executed the same; a difference was made for one tenant, or by chance."""
         return bool(_comparable(self.transactions) == _comparable(other.transactions))
 
-    def _watched_context(self, context: Any) -> Any:
-        connection = self._watched_connection(context.connection)
-        scope = context.opts["scope"]
-        options = context.opts | {
+    def _watched_context(self, context: "MigrationContext") -> "MigrationContext":
+        from ..alembic_bridge import attributes_with, options_of
+
+        assert context.bind is not None
+        options = options_of(context)
+        scope = options["scope"]
+        options = options | {
             "scope": watched(scope, self._tell, {"runs": scope.runs}),
             # They know the tenant.
-            "on_version_apply": watched(context.opts["on_version_apply"], self._tell),
+            "on_version_apply": watched(options["on_version_apply"], self._tell),
         }
-        impl = copy(context.impl)
-        impl.connection, impl.context_opts = connection, options
-        harmless = {
-            "as_sql": context.as_sql,
-            "bind": connection,
-            "connection": connection,
-            "dialect": context.dialect,
-            "impl": impl,
-            "opts": options,
-        }
-        return watched(context, self._tell, harmless)
+        connection = self._watched_connection(context.bind)
+        return watched(context, self._tell, attributes_with(context, connection, options))
 
     def _watched_connection(self, connection: Connection) -> Connection:
         harmless = {

@@ -67,6 +67,7 @@ def verify_tenants(
     *,
     alike: bool = False,
     config: MigrationConfig | None = None,
+    folder: Folder | None = None,
 ) -> TenantsVerified:
     """Compare tenants' schemas with what the migrations make in an empty database.
 
@@ -77,11 +78,12 @@ def verify_tenants(
         tenants: their ids; default: all.
         alike: it is enough that they are all equal, so no empty database is needed. If some differ
             and no empty database can be created, they are compared with the majority.
+        folder: the folder of a run before.
     """
     config = config or default_config()
     try:
         check_registry(engine)
-        return _verify(engine, config, tenants, alike=alike)
+        return _verify(engine, config, folder or Folder(config), tenants, alike=alike)
     except ActionableError as error:
         return TenantsVerified(error=error)
     except SQLAlchemyError as error:
@@ -91,12 +93,13 @@ def verify_tenants(
 def _verify(
     engine: Engine,
     config: MigrationConfig,
+    folder: Folder,
     tenants: Collection[str] | None,
     *,
     alike: bool,
 ) -> TenantsVerified:
     # All files are read only if something differs: they take as long as a hundred tenants.
-    revisions = [] if alike else _applied(engine, config)
+    revisions = [] if alike else _applied(engine, config, folder)
     with backend.reading(engine, config.scope) as connection:
         newest = read_heads(connection, config) if alike else set(revisions[-1:])
         rows = [
@@ -112,8 +115,8 @@ def _verify(
     if alike and len(most) == 1:
         return TenantsVerified(len(current), (), others)
     usual = next(t for schema, t in schemas.items() if fingerprints.get(schema) == most[0][0])
-    revisions = revisions or _applied(engine, config)
-    expected = _expected(engine, config, revisions, usual if alike else None)
+    revisions = revisions or _applied(engine, config, folder)
+    expected = _expected(engine, config, folder, revisions, usual if alike else None)
     drifted = compare_tenants(engine, config, expected, schemas, fingerprints)
     if drifted:
         with backend.reading(engine) as connection:
@@ -124,16 +127,20 @@ def _verify(
     return TenantsVerified(len(current), drifted, others)
 
 
-def _applied(engine: Engine, config: MigrationConfig) -> list[str]:
-    return [s.revision for s in make_plan(Folder(config), read_state(engine, config)).applied]
+def _applied(engine: Engine, config: MigrationConfig, folder: Folder) -> list[str]:
+    return [s.revision for s in make_plan(folder, read_state(engine, config)).applied]
 
 
 def _expected(
-    engine: Engine, config: MigrationConfig, revisions: list[str], usual: str | None
+    engine: Engine,
+    config: MigrationConfig,
+    folder: Folder,
+    revisions: list[str],
+    usual: str | None,
 ) -> Snapshot:
     scope = TenantScope("scratch", revisions[-1], version_table=config.version_table)
     try:
-        return chain_snapshot(engine, replace(config, scope=scope), revisions)
+        return chain_snapshot(engine, replace(config, scope=scope), revisions, folder=folder)
     except ActionableError as error:
         if usual is None:
             raise

@@ -12,7 +12,7 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
-from ..alembic_bridge import context_options
+from ..alembic_options import context_options
 from ..backends import backend
 from ..backends.common import Online
 from ..config import MigrationConfig
@@ -60,7 +60,7 @@ def draft_migration(
     words += _words(map(ops.ExecuteSQLOp, dropped.drop))
     words += (_left_out(one) for one in _words(left_out))
     steps = Online(kept) if plain else backend.make_online(kept)
-    notes = [] if plain else list(allow_old_code(steps.inside, context.dialect))
+    notes = [] if plain else list(allow_old_code(steps.inside, engine.dialect))
     inside = [
         *map(ops.ExecuteSQLOp, made.create),
         *steps.inside,

@@ -185,13 +185,12 @@ def row_checks(connection: Connection) -> Iterator[Callable[..., None]]:
 
     def check(*, ctx: "MigrationContext", **_: object) -> None:
         nonlocal before
-        if ctx.as_sql:
+        if not isinstance(ctx.bind, Connection):  # SQL is only printed
             return
-        assert ctx.connection is not None
-        after = _orphans(ctx.connection)
+        after = _orphans(ctx.bind)
         made, gone = after - before, before - after
         # A renamed table keeps its orphans; orphans removed from other tables do not compensate.
-        declared = _foreign_keys(ctx.connection)
+        declared = _foreign_keys(ctx.bind)
         number = made.total() - sum(rows for key, rows in gone.items() if key not in declared)
         if number > 0:
             table, parent = next(iter(made))
