@@ -34,7 +34,7 @@ def client(settings: Settings) -> Iterator[TestClient]:
     def teapot() -> None:
         raise HTTPException(418, "I am a teapot")
 
-    @app.post("/closed")
+    @app.api_route("/closed", methods=["POST", "PUT", "OPTIONS"], include_in_schema=False)
     def closed(because: str | None = None) -> None:
         raise HTTPException(405, headers={"X-Because": because} if because else None)
 
@@ -112,6 +112,7 @@ def test_the_type_of_an_error_response_links_to_its_explanation(
     body = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (body["code"], body["type"]) == (code, f"/errors#{code}")
+    assert ("Allow" in answer.headers) is (answer.status_code == 405)
     page, _, anchor = body["type"].partition("#")
     assert f'id="{anchor}"' in client.get(page).text
 
@@ -120,7 +121,9 @@ def test_a_route_may_answer_405_itself_with_and_without_headers(client: TestClie
     for because in (None, "inventory"):
         answer = client.post("/closed", params={"because": because} if because else None)
         assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
-        assert (answer.headers["Allow"], answer.headers.get("X-Because")) == ("POST", because)
+        assert answer.json()["title"] == "Method not allowed"
+        assert answer.headers["Allow"] == "POST, PUT, OPTIONS"
+        assert answer.headers.get("X-Because") == because
 
 
 def test_refusals_by_middleware_have_a_code_too(settings: Settings) -> None:
@@ -128,6 +131,7 @@ def test_refusals_by_middleware_have_a_code_too(settings: Settings) -> None:
     with Client(app) as client:
         answer = client.get("/users/me", headers={"Host": "evil.example.com"})
     assert (answer.status_code, answer.json()["code"]) == (400, "host-refused")
+    assert answer.headers["Content-Length"] == str(len(answer.content))  # not of its plain text
 
 
 def test_the_errors_page_explains_every_code_and_loads_no_other_file(client: TestClient) -> None:

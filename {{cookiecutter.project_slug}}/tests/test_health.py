@@ -34,6 +34,7 @@ def test_both_health_checks_return_version_and_revision(
     for check in ("live", "ready"):
         answer = client.get(f"/health/{check}")
         assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Content-Length"] == str(len(answer.content))
         body = answer.json()
         assert set(body) == {"status", "reason", "version", "revision"}
         assert (body["version"], body["revision"]) == ("1.2.3", revision)

@@ -1,7 +1,10 @@
 """The HTTP server closes the connections of clients that do not go on, and ends in time."""
 
+import asyncio
 import contextlib
 import gc
+import itertools
+import logging
 import os
 import signal
 import socket
@@ -13,6 +16,8 @@ from unittest.mock import Mock
 
 import pytest
 import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web import http_server
@@ -58,6 +63,7 @@ def test_the_server_sends_no_server_header_and_ignores_x_forwarded_for(
     logged = capsys.readouterr().err
     assert "client=127.0.0.1" in logged and "192.0.2.7" not in logged
     assert logged.count("/errors") == 1  # uvicorn writes no line of its own
+    assert not logging.getLogger("uvicorn").handlers  # its errors are logged as the service's are
 
 
 def test_the_server_closes_the_connection_of_a_client_that_sends_nothing(
@@ -198,6 +204,26 @@ def test_the_server_closes_the_connection_of_a_client_that_never_reads(
             time.sleep(0.05)
 
 
+def test_a_client_that_reads_slowly_keeps_its_connection(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for more in itertools.chain(itertools.repeat(True, 10_000), [False]):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": more})
+
+    _serve(server, app, monkeypatch)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(WHOLE)
+        looks = server.looks + 3
+        while server.looks < looks:
+            assert _received(client)
+            time.sleep(0.005)
+
+
 def test_the_server_accepts_clients_that_connect_at_once_in_a_few_turns_of_its_event_loop(
     impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,8 +255,9 @@ def test_the_server_accepts_clients_that_connect_at_once_in_a_few_turns_of_its_e
     assert accepted[-1] < 16
 
 
+@pytest.mark.parametrize(("then", "is_kept"), [(1, False), (0, True)])
 def test_the_server_closes_the_connection_of_a_client_that_leaves_the_end_of_an_answer(
-    impatient: tuple[Any, Any],
+    impatient: tuple[Any, Any], then: int, is_kept: bool
 ) -> None:
     # uvicorn pauses if 64 kB wait for the client, and closes a connection when nothing waits.
     server, address = impatient
@@ -240,21 +267,28 @@ def test_the_server_closes_the_connection_of_a_client_that_leaves_the_end_of_an_
         assert _received(client).startswith(b"HTTP/1.1 200")
         (connection,) = server.server_state.connections
         connection.transport = waiting = Mock(wraps=connection.transport)
-        waiting.get_write_buffer_size.side_effect = lambda: 1
+        waiting.get_write_buffer_size.side_effect = itertools.chain([1], itertools.repeat(then))
         waiting.close.side_effect = lambda: None
-        assert _received(client) == b""
+        looks, connections = server.looks + 3, server.server_state.connections
+        while connection in connections and server.looks < looks:
+            time.sleep(0.01)
+        assert (connection in connections) is is_kept
 
 
-@pytest.mark.parametrize("part", [b"X-Long: " + b"x" * 60_000, b"X: y\r\n" * 10_000])
+@pytest.mark.parametrize(
+    ("before", "part"), [(b"", b"X-Long: " + b"x" * 60_000), (WHOLE, b"X: y\r\n" * 10_000)]
+)
 def test_a_head_that_is_too_large_is_refused_before_its_end(
-    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, part: bytes
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, before: bytes, part: bytes
 ) -> None:
     server, address = impatient
     monkeypatch.setattr(server.config.http, "patience", 600.0)
     with socket.create_connection(address) as client:
         client.settimeout(60)
+        client.sendall(before)
+        assert not before or _received(client).startswith(b"HTTP/1.1 200")
         client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + part)
-        assert _received(client).startswith(b"HTTP/1.1 431")
+        assert _all_received(client).startswith(b"HTTP/1.1 431")
 
 
 def test_headers_after_a_body_in_chunks_have_the_same_limit(
@@ -270,15 +304,33 @@ def test_headers_after_a_body_in_chunks_have_the_same_limit(
         assert _received(client) == b""
 
 
-def test_a_body_may_be_larger_than_a_head(impatient: tuple[Any, Any]) -> None:
-    body = b"x" * 100_000
-    with socket.create_connection(impatient[1]) as client:
+def test_a_large_body_arrives_and_its_client_may_begin_another_request_during_the_answer(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    body, has_arrived = bytearray(), threading.Event()
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        message: Message = {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            body.extend(message.get("body", b""))
+        has_arrived.set()
+        looks = server.looks + 2
+        while server.looks < looks:
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    _serve(server, app, monkeypatch)
+    with socket.create_connection(address) as client:
         client.settimeout(60)
-        client.sendall(
-            b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + body
-        )
-        # Refused for what it says, or because it names no tenant; not for its size.
-        assert _received(client).split()[1] in (b"422", b"400")
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        client.sendall(b"x" * 100_000)
+        assert has_arrived.wait(60)
+        client.sendall(b"GET")
+        assert _received(client).startswith(b"HTTP/1.1 204")
+    assert len(body) == 100_000
 
 
 @pytest.mark.parametrize(("requests", "are_answered"), [(100, True), (1000, False)])
@@ -293,6 +345,34 @@ def test_a_client_may_send_a_limited_number_of_requests_ahead(
         while said.count(b"HTTP/1.1 200") < requests and (received := _received(client)):
             said += received
     assert (said.count(b"HTTP/1.1 200") == requests) is are_answered
+
+
+def test_a_request_sent_ahead_does_not_have_the_user_of_the_one_before_in_its_log(
+    impatient: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = impatient
+    contexts: list[dict[str, Any]] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        contexts.append(get_contextvars())
+        bind_contextvars(user="ada")
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    _serve(server, app, monkeypatch)
+    with socket.create_connection(address) as client:
+        client.settimeout(60)
+        client.sendall(WHOLE * 2)
+        while len(contexts) < 2:
+            assert _received(client)
+    assert contexts == [{}, {}]
+
+
+def _serve(server: Any, app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve another application to those who connect from now on."""
+    while not server.looks:
+        time.sleep(0.01)
+    monkeypatch.setattr(server.config, "loaded_app", app)
 
 
 def _received(client: socket.socket) -> bytes:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import logging
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
+from starlette.types import Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.app import create_app
 from {{ cookiecutter.package_name }}.observability.logging import configure_logging
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.web.request_log import PROBES
+from {{ cookiecutter.package_name }}.web.request_log import PROBES, RequestLog
 
 from .accounts import Outbox, authorize, register
 from .client import Client
@@ -73,7 +75,7 @@ def test_a_request_that_fails_is_logged_with_its_id_and_its_traceback(
     def broken() -> None:
         raise RuntimeError("out of paper")
 
-    with Client(app, raise_server_exceptions=False) as client:
+    with Client(app) as client, pytest.raises(RuntimeError):  # which the server gets too
         capsys.readouterr()
         client.get("/broken", headers={"X-Request-ID": "abc-123"})
     every = map(json.loads, capsys.readouterr().err.splitlines())
@@ -89,6 +91,22 @@ def test_an_answer_in_several_parts_is_one_line(
         capsys.readouterr()
         assert client.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
     assert len(lines_of_requests(capsys)) == 1
+
+
+def test_an_answer_is_observed_once_after_its_last_part() -> None:
+    observed: list[object] = []
+    counts: list[int] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+        for more in (True, False):
+            counts.append(len(observed))
+            await send({"type": "http.response.body", "body": b"x", "more_body": more})
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
+    log = RequestLog(app, {}, lambda _, status, *__: observed.append(status))
+    asyncio.run(log(scope, AsyncMock(), AsyncMock()))
+    assert (counts, observed) == ([0, 0], [201])
 
 
 def test_probes_are_logged_at_debug(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

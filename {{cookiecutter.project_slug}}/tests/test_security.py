@@ -166,10 +166,11 @@ def test_a_listed_host_name_passes_at_once_with_and_without_a_port() -> None:
     hosts = TrustedHosts(app, ["api.example.com", "*.example.org"])
     hosts.checked = AsyncMock()
     names = [b"api.example.com", b"api.example.com:8000", b"API.example.com", b"a.example.org"]
-    for name in names:
-        scope = {"type": "http", "path": "/", "headers": [(b"host", name)]}
+    with_host = ([(b"host", name), (b"accept", b"*/*")] for name in names)
+    for headers in (*with_host, []):
+        scope = {"type": "http", "path": "/", "headers": headers}
         asyncio.run(hosts(scope, AsyncMock(), AsyncMock()))
-    assert passed == names[:2] and hosts.checked.await_count == 2
+    assert passed == names[:2] and hosts.checked.await_count == 3
 
 
 def test_allowed_hosts_accept_a_wildcard_for_subdomains(settings: Settings) -> None:
@@ -254,7 +255,8 @@ def test_every_error_is_described_as_problem_json(client: TestClient) -> None:
             errors = {s: a for s, a in operation["responses"].items() if s >= "400"}
             assert {"400", "413", "500"} <= set(errors) or path.startswith("/health/")
             for status, answer in errors.items():
-                (media_type,) = answer["content"]
+                ((media_type, described),) = answer["content"].items()
+                assert "schema" in described
                 assert media_type == "application/problem+json" or (path, status) == (
                     "/health/ready",
                     "503",
@@ -263,7 +265,7 @@ def test_every_error_is_described_as_problem_json(client: TestClient) -> None:
 
 def test_openapi_defines_every_schema_that_it_refers_to(client: TestClient) -> None:
     openapi = client.get("/openapi.json")
-    referred = set(re.findall(r"#/components/schemas/(\w+)", openapi.text))
+    referred = set(re.findall(r'"\$ref": ?"#/components/schemas/(\w+)"', openapi.text))
     assert referred <= set(openapi.json()["components"]["schemas"])
     assert {"ProblemDetails", "Fault"} <= referred
 

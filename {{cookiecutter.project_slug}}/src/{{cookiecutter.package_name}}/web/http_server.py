@@ -40,6 +40,7 @@ def server_for(app: str, settings: Settings) -> "Server":
         access_log=False,
         server_header=False,
         proxy_headers=False,  # TRUSTED_PROXIES names the trusted ones
+        reset_contextvars=True,  # else a request sent ahead logs the user of the one before
     )
     return Server(config, settings.shutdown_timeout)
 
