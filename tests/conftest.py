@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from filelock import FileLock
-from serving import Serve, Service, serving
+from serving import CountedService, Serve, ServeCounted, Service, serving, serving_counted
 
 from tools import inside, newest_python, services
 from tools.process import run
@@ -195,6 +195,21 @@ def serve(bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path) -
     def start(database: str, address: str, **variables: str) -> AbstractContextManager[Service]:
         every = {**service_environment.variables(bake(database=database)), **variables}
         return serving(service_environment.python, every, tmp_path, address)
+
+    return start
+
+
+@pytest.fixture
+def serve_counted(
+    bake: Bake, service_environment: ServiceEnvironment, tmp_path: Path
+) -> ServeCounted:
+    """The same, and the service counts its own work."""
+
+    def start(
+        database: str, address: str, **variables: str
+    ) -> AbstractContextManager[CountedService]:
+        every = {**service_environment.variables(bake(database=database)), **variables}
+        return serving_counted(service_environment.python, every, tmp_path, address)
 
     return start
 

@@ -84,7 +84,21 @@ class Service:
         return str(answer.json()["access_token"])
 
 
+@dataclass(frozen=True)
+class CountedService(Service):
+    """It counts its own work: see ``counted.py``."""
+
+    counter: int = 0  # the port of the count
+
+    def steps(self) -> int:
+        """The steps until now."""
+        with socket.create_connection(("127.0.0.1", self.counter), timeout=60) as client:
+            return int(client.makefile().read())
+
+
 Serve = Callable[..., AbstractContextManager[Service]]
+ServeCounted = Callable[..., AbstractContextManager[CountedService]]
+COUNTED = str(Path(__file__).parent / "counted.py")
 
 
 @contextmanager
@@ -94,6 +108,7 @@ def serving(
     folder: Path,
     address: str,
     ends: tuple[int, ...] = ENDS,
+    program: tuple[str, ...] = ("-m", "my_service"),
 ) -> Iterator[Service]:
     """Run the default answers' package on the database at an address.
 
@@ -103,14 +118,25 @@ def serving(
         folder: its working directory.
         address: of the database.
         ends: exit codes that it may have.
+        program: arguments of the interpreter, before the service's own.
 
     """
     port = free_port()
     every = {**VARIABLES, **variables, "DATABASE_URL": address}
-    command = [str(python), "-m", "my_service", "serve", "--port", str(port)]
+    command = [str(python), *program, "serve", "--port", str(port)]
     with running(command, folder, every, ends) as log:
         ask(f"http://127.0.0.1:{port}/health/ready", log)
         yield Service(f"http://127.0.0.1:{port}", log)
+
+
+@contextmanager
+def serving_counted(
+    python: Path, variables: Mapping[str, str], folder: Path, address: str
+) -> Iterator[CountedService]:
+    """The same, and the service counts its own work."""
+    port = free_port()
+    with serving(python, variables, folder, address, program=(COUNTED, str(port))) as service:
+        yield CountedService(service.address, service.log, counter=port)
 
 
 @contextmanager

@@ -155,18 +155,18 @@ def diagram(metadata: Any, dialect: Any) -> Iterator[str]:
         yield f"    {table.name} {{"
         for column in table.columns:
             kind = column_type(column, dialect).split("(")[0].replace(" ", "_").lower()
-            yield f"        {kind} {column.name}{marks(table, column)}"
+            yield f"        {kind} {column.name}{keys_of(table, column)}"
         yield "    }"
     yield "```"
 
 
-def marks(table: Any, column: Any) -> str:
+def keys_of(table: Any, column: Any) -> str:
     """Mermaid's PK, FK and UK."""
     unique = column.unique or any(
         index.unique and [c.name for c in index.columns] == [column.name] for index in table.indexes
     )
-    marked = {"PK": column.primary_key, "FK": bool(column.foreign_keys), "UK": bool(unique)}
-    found = ", ".join(mark for mark, is_so in marked.items() if is_so)
+    kinds = {"PK": column.primary_key, "FK": bool(column.foreign_keys), "UK": bool(unique)}
+    found = ", ".join(kind for kind, is_so in kinds.items() if is_so)
     return f" {found}" if found else ""
 
 

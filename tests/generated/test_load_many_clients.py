@@ -1,7 +1,8 @@
 """Many clients at once: no backlog, and too many requests are refused at once.
 
-No test asserts a time: it would measure the machine. The service's own ``test_health`` shows that
-``/health/live`` waits for nothing, and ``benchmarks/results/liveness.md`` has its milliseconds.
+No test asserts a time: it would measure the machine. The service's own tests show that
+``/health/live`` waits for nothing (``test_health``), and that an answer costs no more work while
+more clients wait (``test_lanes``). ``benchmarks/results/liveness.md`` has milliseconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 import requests
-from serving import PASSWORD, Serve, Service, process_of
+from serving import PASSWORD, Serve, Service
 
 from tools.services import DATABASES
 
@@ -34,12 +35,8 @@ def test_many_clients_are_served_and_health_answers_meanwhile(
 ) -> None:
     with serve(database, empty_database(database)) as service:
         service, mixed = with_requests(service, database)
-        process = process_of(service)
-        work = {}
         for clients, rounds in ((10, 8), (100, 1), (500, 1)):
-            before = process.cpu_times()
             outcome = hammer(service, clients, rounds, mixed)
-            after = process.cpu_times()
             # Hashing is the slowest step, so most clients wait there; requests that are too many,
             # or have waited for 10 seconds, get 503. There is no other failure.
             found = {name.split(" ", 2)[2] for name in outcome}
@@ -47,11 +44,6 @@ def test_many_clients_are_served_and_health_answers_meanwhile(
             if clients <= 100:
                 assert outcome["GET /users/me 200"] == clients * rounds * 2
                 assert outcome["PATCH /users/me 200"] == clients * rounds * 2
-            used = after.user + after.system - before.user - before.system
-            served = sum(number for name, number in outcome.items() if name.endswith(" 200"))
-            work[clients] = used / served
-        # Throughput does not fall: an answer costs no more work because more clients wait.
-        assert work[500] < 2 * work[10], work
 
 
 @each_database

@@ -87,12 +87,19 @@ def change(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_service_of_0_1_0_gets_the_new_layout_and_keeps_its_own_lines(
-    tmp_path: Path, git: Any, first_release: Path, service_environment: ServiceEnvironment
+    tmp_path: Path,
+    git: Any,
+    first_release: Path,
+    service_environment: ServiceEnvironment,
+    empty_database: Any,
+    database: str,
 ) -> None:
     variables = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
-    create = (CRUFT, "create", first_release, "--no-input", "--extra-context")
-    succeed(*create, '{"database": "sqlite"}', cwd=tmp_path, variables=variables)
+    answers = f'{{"database": "{database}"}}'
+    create = (CRUFT, "create", first_release, "--no-input", "--extra-context", answers)
+    succeed(*create, cwd=tmp_path, variables=variables)
     project = tmp_path / "my-service"
     package = project / "src" / "my_service"
     commit(git, project)
@@ -115,12 +122,14 @@ def test_a_service_of_0_1_0_gets_the_new_layout_and_keeps_its_own_lines(
     (package / "routes.py.rej").unlink()
     old_settings.unlink()
     copy = tmp_path / "today"
-    succeed(CRUFT, "create", first_release, "--no-input", "--output-dir", copy, cwd=tmp_path)
+    succeed(*create, "--output-dir", copy, cwd=tmp_path, variables=variables)
     (package / "routes.py").write_text((copy / "my-service/src/my_service/routes.py").read_text())
     change(
         package / "settings" / "base.py",
         "    environment",
         "    page_size: int = 20\n    environment",
     )
+    address = empty_database(database)
     for command in ("make --merge join_template", "latest"):
-        service_environment.succeed(project, "-m", "my_service", "migrate", *command.split())
+        arguments = ("-m", "my_service", "migrate", *command.split())
+        service_environment.succeed(project, *arguments, DATABASE_URL=address)

@@ -4,14 +4,19 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from threading import Event
+from types import FrameType
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from {{ cookiecutter.package_name }}.errors import HttpError
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.web.lanes import Lane, Lanes
+from {{ cookiecutter.package_name }}.web.turns import Turns
 
 
 def test_a_request_waits_for_its_turn_and_is_refused_if_the_queue_is_full() -> None:
@@ -170,3 +175,48 @@ def test_closed_lanes_accept_no_work() -> None:
                 await asyncio.wait_for(lane.run(str, 1), 60)
 
     asyncio.run(come())
+
+
+async def come_to_a_lane(clients: int) -> None:
+    lane = Lane("test", at_once=1, waiting=clients)
+
+    async def come() -> None:
+        async with lane:
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(come() for _ in range(clients)))
+    lane.close()
+
+
+async def come_in_one_turn(clients: int) -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None: ...
+
+    turns = Turns(app)
+    rest: Any = None
+    scopes = [{"type": "http", "method": "GET", "path": "/"} for _ in range(clients)]
+    await asyncio.gather(*(turns(scope, rest, rest) for scope in scopes))
+
+
+def lines(work: Coroutine[Any, Any, None]) -> int:
+    """How many lines of Python run: the event loop's too."""
+    count = 0
+
+    def count_line(_frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return count_line
+
+    before = sys.gettrace()
+    sys.settrace(count_line)
+    try:
+        asyncio.run(work)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("come", [come_to_a_lane, come_in_one_turn])
+def test_a_request_costs_no_more_work_while_more_requests_wait(
+    come: Callable[[int], Coroutine[Any, Any, None]],
+) -> None:
+    assert lines(come(400)) < 2.5 * lines(come(200))

@@ -81,21 +81,21 @@ def test_after_some_wrong_passwords_each_delay_is_twice_the_last_one(
     incr, delays = storage.incr, []
 
     def note(key: str, expiry: float, amount: int = 1) -> int:
-        if "gate" in key:
+        if "delayed" in key:
             delays.append(expiry)
             storage.clear(key)  # as if the time had passed
         return incr(key, expiry, amount)
 
     monkeypatch.setattr(storage, "incr", note)
     for _ in range(20):
-        limiter.guess("192.0.2.1", ACCOUNT)
+        limiter.count_password("192.0.2.1", ACCOUNT)
     assert delays[:4] == [1, 2, 4, 8]
     assert delays[-1] == max(delays) == 15 * 60
-    limiter.guess("192.0.2.2", ACCOUNT)
+    limiter.count_password("192.0.2.2", ACCOUNT)
     assert len(delays) == 18
 
 
-def test_parallel_guesses_are_limited_like_sequential_ones(settings: Settings) -> None:
+def test_parallel_attempts_are_limited_like_sequential_ones(settings: Settings) -> None:
     limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
     with ThreadPoolExecutor(8) as pool:
         passed = sum(pool.map(lambda _: passes(limiter), range(50)))
@@ -104,7 +104,7 @@ def test_parallel_guesses_are_limited_like_sequential_ones(settings: Settings) -
 
 def passes(limiter: RateLimiter) -> bool:
     try:
-        limiter.guess("192.0.2.1", ACCOUNT)
+        limiter.count_password("192.0.2.1", ACCOUNT)
     except HttpError:
         return False
     return True
@@ -126,7 +126,7 @@ def test_a_correct_password_ends_the_delay(
     limiter = RateLimiter(settings.model_copy(update={"wrong_passwords_before_delay": 2}))
     for _ in range(2):
         assert [passes(limiter) for _ in range(4)] == [True, True, True, False]
-        limiter.guessed("192.0.2.1", ACCOUNT)
+        limiter.password_was_right("192.0.2.1", ACCOUNT)
 
 
 def test_mails_to_one_account_are_limited_and_its_owner_still_gets_one(limited: TestClient) -> None:
@@ -236,8 +236,8 @@ def test_every_route_that_checks_a_password_counts_attempts(settings: Settings) 
 def test_guessing_the_admin_key_is_rate_limited(settings: Settings) -> None:
     few = {"rate_limit_per_address": "2/hour", "admin_key": SecretStr("a key of their own" * 2)}
     with Client(create_app(settings.model_copy(update=few))) as client:
-        guess = {"X-Admin-Key": "a guess"}
-        statuses = [client.get("/users", headers=guess).status_code for _ in range(3)]
+        wrong = {"X-Admin-Key": "a wrong key"}
+        statuses = [client.get("/users", headers=wrong).status_code for _ in range(3)]
     assert statuses == [403, 403, 429]
 
 

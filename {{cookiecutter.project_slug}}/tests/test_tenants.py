@@ -89,7 +89,7 @@ def test_a_connection_is_reset_after_a_session_unless_it_only_looked_up_a_user(
 
 
 def test_tenant_routes_need_the_admin_key(client: TestClient) -> None:
-    for key in ({}, {"X-Admin-Key": "a guess"}):
+    for key in ({}, {"X-Admin-Key": "a wrong key"}):
         assert client.post("/tenants", json={"id": "globex"}, headers=key).status_code == 403
         assert client.get("/tenants", headers=key).status_code == 403
         assert client.delete("/tenants/acme", headers=key).status_code == 403

@@ -50,7 +50,7 @@ def test_with_a_migration_outside_a_transaction_each_one_is_committed_alone(
     result = run_migrations(engine, config=folder.config())
     assert (result.success, result.batch, result.migrations) == (False, 1, ("001_a", "002_alone"))
     assert result.error.problem.startswith("003_bad failed: ")
-    assert result.error.impact == "2 migrations before it are done and stay so."
+    assert result.error.impact == "2 migrations before it completed and are not undone."
     assert database.tables() == {"a"}
     assert database.history() == [(1, 1, "001_a", True), (1, 1, "002_alone", True)]
     folder.file("003_bad").write_text(folder.file("003_bad").read_text().replace(FAIL, "pass"))
@@ -205,7 +205,7 @@ def test_a_failed_migration_that_committed_says_what_stays(
     folder.add("commits", [create("b"), commits, create("c"), FAIL])
     result = run_migrations(engine, config=folder.config())
     assert (result.success, result.migrations) == (False, ("001_a",))
-    assert "1 migration before it is done and stays so." in result.error.impact
+    assert "1 migration before it completed and is not undone." in result.error.impact
     assert "ended its own transaction" in result.error.impact
     assert {"a", "b"} <= database.tables()
     assert database.heads() == {"001"}
@@ -238,7 +238,7 @@ def test_a_comment_about_autocommit_does_not_split_the_batch(
     folder.tables("a")
     folder.add("talks", ["# autocommit_block would commit what ran before", FAIL])
     result = run_migrations(engine, config=folder.config())
-    assert result.error.impact == "Nothing was changed: the whole batch was undone."
+    assert result.error.impact == "Nothing was changed: the whole batch was rolled back."
     assert database.tables() == set()
 
 

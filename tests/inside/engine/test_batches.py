@@ -190,7 +190,7 @@ def test_a_result_raises_its_error_only_when_asked(engine: sa.Engine, folder: Fo
     assert (result.success, result.batch, result.migrations) == (False, None, ())
     assert str(result.error).splitlines() == [
         "Problem:  001_bad failed: ValueError: first line",
-        "Impact:   Nothing was changed: the whole batch was undone.",
+        "Impact:   Nothing was changed: the whole batch was rolled back.",
         f"Solution: Correct {folder.file('001_bad')} and run it again: migrate latest",
     ]
     with pytest.raises(ActionableError):

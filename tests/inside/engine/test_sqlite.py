@@ -120,7 +120,7 @@ def test_orphaned_rows_from_before_are_not_counted(
     error = run_migrations(engine, config=folder.config()).error
     assert "1 row refers to missing rows" in error.problem
     assert "Not counted: 1 row orphaned before." in error.impact
-    assert "runs outside a transaction: what it did before the error stays" in error.impact
+    assert "runs outside a transaction: its changes before the error remain" in error.impact
     assert database.ask("SELECT count(*) FROM child") == [(2,)]
 
 

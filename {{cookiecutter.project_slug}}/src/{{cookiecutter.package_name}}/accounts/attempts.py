@@ -9,8 +9,8 @@ from ..web.rate_limits import RateLimiter, counting, limit
 from ..web.request_database import RequestDatabaseDep
 
 
-class Attempts:
-    """The attempts of one request."""
+class AttemptCounter:
+    """Counts the attempts of one request."""
 
     def __init__(self, request: Request, tenant: tuple[str, ...]) -> None:
         self._request = request
@@ -18,7 +18,7 @@ class Attempts:
         self._network = network_of(request.scope)
         self._tenant = tenant
 
-    async def knock(self, action: str) -> None:
+    async def count(self, action: str) -> None:
         """Count an attempt of the requesting client.
 
         Raises:
@@ -26,24 +26,24 @@ class Attempts:
         """
         await limit(self._request, action)
 
-    async def guess(self, *account: str) -> None:
-        """Count a password that is about to be compared. ``account`` need not exist.
+    async def count_password(self, *account: str) -> None:
+        """Count a password before it is compared. ``account`` need not exist.
 
         Raises:
             HttpError: 429, too many wrong passwords before.
         """
         who = (*self._tenant, *account)
-        await counting(self._request, self._limiter.guess, self._network, who)
+        await counting(self._request, self._limiter.count_password, self._network, who)
 
-    async def guessed(self, *account: str) -> None:
-        """The password was right: earlier wrong ones no longer count."""
+    async def password_was_right(self, *account: str) -> None:
+        """Earlier wrong passwords no longer count."""
         who = (*self._tenant, *account)
-        await counting(self._request, self._limiter.guessed, self._network, who)
+        await counting(self._request, self._limiter.password_was_right, self._network, who)
 
 
-async def get_attempts(request: Request, database: RequestDatabaseDep) -> Attempts:
-    """The attempts of this request."""
-    return Attempts(request, tuple(database.binding.values()))
+async def get_attempt_counter(request: Request, database: RequestDatabaseDep) -> AttemptCounter:
+    """The counter of this request."""
+    return AttemptCounter(request, tuple(database.binding.values()))
 
 
-AttemptsDep = Annotated[Attempts, Depends(get_attempts)]
+AttemptCounterDep = Annotated[AttemptCounter, Depends(get_attempt_counter)]

@@ -14,7 +14,7 @@ from ..errors import HttpError
 from ..web.dependencies import LanesDep, SessionDep
 from ..web.lanes import Lanes
 from ..web.problem_details import responses
-from .attempts import AttemptsDep
+from .attempts import AttemptCounterDep
 from .dependencies import ClaimsDep
 from .fields import MAX_PASSWORD_LENGTH, normal_email
 from .schemas import (
@@ -38,13 +38,13 @@ router = APIRouter(prefix="/auth", tags=["auth"], responses=responses(422, 429, 
 @router.post("/register", status_code=201)
 async def register(
     new: Registration,
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
     """Open an account. If the address already has an account, the answer is the same."""
-    await attempts.knock("register")
+    await attempts.count("register")
     mail = await lanes.hashing.run(accounts.register, new)
     background.add_task(_mail, lanes, accounts.send, mail)
     return Message(message=f"Follow the link in the mail to {new.email}.")
@@ -53,7 +53,7 @@ async def register(
 @router.post("/verify-email", responses=responses(400))
 async def verify_email(
     given: Verification,
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
     background: BackgroundTasks,
@@ -64,8 +64,8 @@ async def verify_email(
     it, the stored password is deleted, and a link to choose another is mailed. If you do not know
     the password, use /auth/request-password-reset, which confirms the address as well.
     """
-    await attempts.knock("verify-email")
-    await attempts.guess("link", digest(given.token))
+    await attempts.count("verify-email")
+    await attempts.count_password("link", digest(given.token))
     mail = await lanes.hashing.run(accounts.verify_email, given)
     if mail is None:
         return Message(message="Your address is confirmed. You can sign in.")
@@ -76,33 +76,33 @@ async def verify_email(
 @router.post("/request-verification", status_code=202)
 async def request_verification(
     given: EmailAddress,
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
     """Ask for a new link to confirm an address that is not confirmed yet."""
-    await attempts.knock("request-verification")
+    await attempts.count("request-verification")
     background.add_task(_mail, lanes, accounts.send_verification, given.email)
     return Message(message=f"If {given.email} is not confirmed yet, a new link is on its way.")
 
 
 @router.post("/login", responses=responses(401))
 async def login(
-    given: Credentials, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+    given: Credentials, attempts: AttemptCounterDep, accounts: AccountsDep, lanes: LanesDep
 ) -> AccessToken:
     """Sign in. The answer does not tell a wrong password from an unknown or closed account."""
-    await attempts.knock("login")
-    await attempts.guess(given.email)
+    await attempts.count("login")
+    await attempts.count_password(given.email)
     access = await lanes.hashing.run(accounts.authenticate, given.email, given.password)
-    await attempts.guessed(given.email)
+    await attempts.password_was_right(given.email)
     return access
 
 
 @router.post("/token", responses=responses(401))
 async def token(
     form: Annotated[OAuth2PasswordRequestForm, Depends()],
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
 ) -> AccessToken:
@@ -126,25 +126,25 @@ def logout(claims: ClaimsDep, session: SessionDep) -> None:
 @router.post("/request-password-reset", status_code=202)
 async def request_password_reset(
     given: EmailAddress,
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
     background: BackgroundTasks,
 ) -> Message:
     """Ask for a link to choose a new password, if the address has an account."""
-    await attempts.knock("request-password-reset")
+    await attempts.count("request-password-reset")
     background.add_task(_mail, lanes, accounts.send_password_reset, given.email)
     return Message(message=f"If {given.email} has an account, a link is on its way.")
 
 
 @router.post("/reset-password", responses=responses(400))
 async def reset_password(
-    given: PasswordReset, attempts: AttemptsDep, accounts: AccountsDep, lanes: LanesDep
+    given: PasswordReset, attempts: AttemptCounterDep, accounts: AccountsDep, lanes: LanesDep
 ) -> Message:
     """Choose a new password with the mailed token. Every other token is revoked."""
-    await attempts.knock("reset-password")
+    await attempts.count("reset-password")
     email = await lanes.hashing.run(accounts.reset_password, given)
-    await attempts.guessed(email)
+    await attempts.password_was_right(email)
     return Message(message="Your password is changed. You can sign in with it.")
 
 
@@ -152,15 +152,15 @@ async def reset_password(
 async def change_password(
     change: PasswordChange,
     claims: ClaimsDep,
-    attempts: AttemptsDep,
+    attempts: AttemptCounterDep,
     accounts: AccountsDep,
     lanes: LanesDep,
 ) -> AccessToken:
     """Change your password. Every token is revoked; the answer has a new one."""
-    await attempts.knock("change-password")
-    await attempts.guess("change", str(claims.user_id))
+    await attempts.count("change-password")
+    await attempts.count_password("change", str(claims.user_id))
     access = await lanes.hashing.run(accounts.change_password, claims, change)
-    await attempts.guessed("change", str(claims.user_id))
+    await attempts.password_was_right("change", str(claims.user_id))
     return access
 
 

@@ -56,7 +56,7 @@ def link_not_valid(source: str) -> HttpError:
     return HttpError(
         400,
         "link-not-valid",
-        "The link is not, or no longer, valid.",
+        "The link is invalid or has expired.",
         "Nothing was changed.",
         f"Ask for a new one: POST {source}",
     )
@@ -71,7 +71,7 @@ def confirmation_refused() -> HttpError:
     return HttpError(
         400,
         "confirmation-refused",
-        "The link is not, or no longer, valid, or the password is not the registered one.",
+        "The link is invalid or has expired, or the password is wrong.",
         "Nothing was changed.",
         "Check the password, ask for a new link: POST /auth/request-verification, "
         "or choose a new password: POST /auth/request-password-reset",

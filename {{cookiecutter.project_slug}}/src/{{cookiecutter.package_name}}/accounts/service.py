@@ -81,8 +81,9 @@ class Accounts:
     def verify_email(self, given: Verification) -> Mail | None:
         """Confirm the address that this token was mailed to. It works once.
 
-        The person who follows the link may not be the one who registered. The password of the
-        registration proves it; without it that password is deleted, since it may be a stranger's.
+        The person who follows the link may not be the person who registered. The password proves
+        that they are the same. A request without a password deletes the stored one, since a
+        stranger may have chosen it.
 
         Returns:
             A mail to send, if there is a password to choose now.

@@ -14,7 +14,7 @@ def seeds_in_production() -> ActionableError:
     return ActionableError(
         "seeds-in-production",
         "Seeds are for development, and ENVIRONMENT is production.",
-        "Nothing was run: demonstration rows must not get among real ones.",
+        "Nothing was run: demonstration data must not mix with real data.",
         "To run them in production: seed run --force",
     )
 
@@ -27,8 +27,8 @@ def cannot_listen(host: str, port: int, cause: str) -> ActionableError:
         "cannot-listen",
         f"The service cannot listen on {host}, port {port}: {cause}",
         "The service does not start.",
-        "Stop the program that uses it, or choose another: serve --host 127.0.0.1 --port "
-        f"{port + 1}",
+        "Stop the program that uses the port, or choose another port: "
+        f"serve --host 127.0.0.1 --port {port + 1}",
     )
 
 
@@ -45,14 +45,15 @@ def file_not_written(path: Path, cause: OSError) -> ActionableError:
 def gate_shut(
     held_back: Sequence[str], held_by: Sequence[str], done: Sequence[str]
 ) -> ActionableError:
-    """Instances of a release without the contract still serve: it would remove what they use. They
-    end when the deploy is complete; a killed instance counts as gone after 60 seconds.
+    """Instances of a release without this contract still serve, and the contract would remove what
+    they use. They end when the deployment is complete. A killed instance stops counting after 60
+    seconds.
     """
     return ActionableError(
         "gate-shut",
         f"{held_back[0]} is held back by {'; '.join(held_by)}.",
-        f"{count(len(held_back), 'migration')} not run; {count(len(done), 'migration')} before it "
-        "run.",
+        f"Not applied: {count(len(held_back), 'migration')}. "
+        f"Applied before it: {count(len(done), 'migration')}.",
         "End these instances, or wait for them: migrate contract --wait 120. "
         "To run it anyway: migrate contract --force",
     )

@@ -1,13 +1,14 @@
 """A driver's connection that executes no statement outside its tenant.
 
-A tenant's search path and role are set for one transaction. Not only the session ends
-transactions: the connection, the driver and a raw COMMIT can do it too; and a SET changes the path
-inside one. So the driver's cursors check before each statement, and enter the tenant again if it
-is not certain that path and role are still set.
+A tenant's search path and role are set for one transaction. The session, the connection, the
+driver and a raw COMMIT can each end a transaction, and a SET changes the path inside one. So the
+driver's cursors check before each statement. If path and role may have changed, they enter the
+tenant again.
 
-Behind a pooler, others use the server connection after each transaction. So a transaction that may
-leave something there ends with ``COMMIT AND CHAIN`` and a cleaning in the chained transaction: what
-is not guarded finds nothing either. Entering cleans as well, since others may use the pooler too.
+Behind a pooler, other clients use the server connection after each transaction. So a transaction
+that may leave something there ends with ``COMMIT AND CHAIN``, and the chained transaction removes
+it: a client without this guard finds nothing either. Entering a tenant removes such things as well,
+because clients without this guard may use the same pooler.
 """
 
 import re

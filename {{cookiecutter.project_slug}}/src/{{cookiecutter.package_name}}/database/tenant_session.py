@@ -65,7 +65,7 @@ def _follow(connection: Connection) -> None:
 
 
 def _behind(connection: Connection) -> tuple[Any, bool]:
-    # Without the mark of ``database.postgresql`` assume a pooler.
+    # ``database.postgresql`` sets is_pooled. Without it, assume a pooler.
     return connection.connection.driver_connection, connection.info.get("is_pooled", True)
 
 

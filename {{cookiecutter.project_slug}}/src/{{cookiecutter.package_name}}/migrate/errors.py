@@ -472,7 +472,7 @@ def tables_without_history(
         "tables-without-history",
         f"The {'schema' if tenant else 'database'} has tables, but no history of this service:"
         f" {name} failed: {cause(error)}" + (f" (There are tables of {named}.)" if named else ""),
-        "Nothing was changed: the whole batch was undone.",
+        "Nothing was changed: the whole batch was rolled back.",
         f"Take it over: {f'tenant baseline {tenant}' if tenant else 'migrate baseline'}",
     )
 

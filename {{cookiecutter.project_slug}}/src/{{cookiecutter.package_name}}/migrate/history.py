@@ -250,7 +250,8 @@ class HistoryWriter:
         for row in rows:
             values: dict[str, Any] = {"note": said + f"replaced by {squashed}"}
             if row.revision == revision:
-                values = {"name": squashed, "note": said + f"adopted, not run: it was {row.name}"}
+                note = said + f"recorded, not run; before the squash: {row.name}"
+                values = {"name": squashed, "note": note}
             connection.execute(self._change([row.revision], batch=BASELINE, **values))
 
     def accept_file(self, connection: Connection, row: HistoryRow, path: Path) -> None:

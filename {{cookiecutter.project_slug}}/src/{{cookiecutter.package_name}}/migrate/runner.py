@@ -353,15 +353,15 @@ class _Run:
     def _impact(self, attempt: Attempt) -> str:
         number = len(self.done)
         if number == 1:
-            impact = "1 migration before it is done and stays so."
+            impact = "1 migration before it completed and is not undone."
         elif number:
-            impact = f"{number} migrations before it are done and stay so."
+            impact = f"{number} migrations before it completed and are not undone."
         elif attempt.left_transaction:
             impact = f"It is {'not' if self.is_upgrade else 'still'} recorded as applied."
         else:
-            impact = "Nothing was changed: the whole batch was undone."
+            impact = "Nothing was changed: the whole batch was rolled back."
         if attempt.left_transaction:
-            impact += f" {attempt.left_transaction}: what it did before the error stays."
+            impact += f" {attempt.left_transaction}: its changes before the error remain."
         return impact
 
 

@@ -76,7 +76,7 @@ class RateLimiter:
         self._mails = parse_many(settings.rate_limit_mails)
         self._free = settings.wrong_passwords_before_delay
 
-    def attempt(self, action: str, network: str) -> None:
+    def count_attempt(self, action: str, network: str) -> None:
         """Count an attempt from a network.
 
         Raises:
@@ -84,46 +84,46 @@ class RateLimiter:
         """
         self.counters.use(lambda storage: _count(storage, self._per_address, action, network))
 
-    def guess(self, network: str, account: tuple[str, ...]) -> None:
-        """Count a password that is about to be compared.
+    def count_password(self, network: str, account: tuple[str, ...]) -> None:
+        """Count a password before it is compared.
 
-        From one network, each guess after the first few must wait twice as long as the one before.
-        All networks together may make RATE_LIMIT_PER_ACCOUNT guesses. Networks from which somebody
-        has signed in to the account do not count: so an attacker cannot lock the owner out.
+        From one network, each attempt after the first few must wait twice as long as the one
+        before. All networks together have RATE_LIMIT_PER_ACCOUNT attempts. Networks from which
+        somebody has signed in to the account do not count: an attacker cannot lock the owner out.
 
         Raises:
             HttpError: 429, too many.
         """
 
         def count(storage: Storage) -> None:
-            gate = _key("gate", network, *account)
-            guesses = storage.incr(_key("guesses", network, *account), FORGOTTEN_SECONDS)
-            if guesses > self._free:
-                delay = min(2 ** min(guesses - self._free, 20) // 2, LONGEST_DELAY_SECONDS)
-                if storage.incr(gate, delay) > 1:
-                    raise _too_many(storage, gate)
+            delayed = _key("delayed", network, *account)
+            attempts = storage.incr(_key("attempts", network, *account), FORGOTTEN_SECONDS)
+            if attempts > self._free:
+                delay = min(2 ** min(attempts - self._free, 20) // 2, LONGEST_DELAY_SECONDS)
+                if storage.incr(delayed, delay) > 1:
+                    raise _too_many(storage, delayed)
             if not storage.get(_key("known", network, *account)):
-                _count(storage, self._per_account, "guess", *account)
+                _count(storage, self._per_account, "password", *account)
 
         self.counters.use(count)
 
-    def guessed(self, network: str, account: tuple[str, ...]) -> None:
-        """The password was right: forget the guesses before it, and remember the network."""
+    def password_was_right(self, network: str, account: tuple[str, ...]) -> None:
+        """Forget the attempts before it, and remember the network."""
 
         def note(storage: Storage) -> None:
-            storage.clear(_key("guesses", network, *account))
-            storage.clear(_key("gate", network, *account))
+            storage.clear(_key("attempts", network, *account))
+            storage.clear(_key("delayed", network, *account))
             if storage.incr(_key("known", network, *account), KNOWN_SECONDS) == 1:
                 for item in self._per_account:  # it was counted before it was known to be right
-                    storage.incr(item.key_for("guess", *account), item.get_expiry(), -1)
+                    storage.incr(item.key_for("password", *account), item.get_expiry(), -1)
 
         self.counters.use(note)
 
     def may_mail(self, kind: str, network: str, account: tuple[str, ...]) -> bool:
         """Whether one more mail of this kind may be sent, after counting it.
 
-        Known networks, see :meth:`guess`, have a separate count: nobody else can use up the owner's
-        mails.
+        Known networks, see :meth:`count_password`, have a separate count: nobody else can use up
+        the owner's mails.
 
         Args:
             account: its last part is the address.
@@ -159,7 +159,8 @@ async def limit(request: Request, action: str) -> None:
     Raises:
         HttpError: 429, too many.
     """
-    await counting(request, request.app.state.limiter.attempt, action, network_of(request.scope))
+    limiter: RateLimiter = request.app.state.limiter
+    await counting(request, limiter.count_attempt, action, network_of(request.scope))
 
 
 def _storage(address: str) -> Storage:
@@ -185,4 +186,4 @@ def _too_many(storage: Storage, key: str) -> HttpError:
 
 
 def _key(*parts: str) -> str:
-    return "/".join(["GUESSES", *(part.replace("/", "//") for part in parts)])
+    return "/".join(["PASSWORDS", *(part.replace("/", "//") for part in parts)])

@@ -83,8 +83,12 @@ def compare(
             for difference in _facts(right, have, expected.schema, found.schema, expected_by)
         ),
     ]
-    moved = {one.name for one in differences if one.fact == "inherits from"}
-    kept = (one for one in differences if one.fact != "inherited" or _holder(one.name) not in moved)
+    with_other_parent = {one.name for one in differences if one.fact == "inherits from"}
+    kept = (
+        one
+        for one in differences
+        if one.fact != "inherited" or _holder(one.name) not in with_other_parent
+    )
     return sorted(kept, key=lambda one: (one.name, one.kind, one.change, one.fact))
 
 

@@ -13,12 +13,12 @@ Body = Callable[..., None]
 
 
 def shared_only(body: Body) -> Body:
-    """Write ``schemas = "shared"`` instead."""
+    """Deprecated: replace it by the module attribute ``schemas = "shared"``."""
     return _translate(body, "shared", 'schemas = "shared"')
 
 
 def tenant_only(body: Body) -> Body:
-    """Write nothing instead, or ``schemas = "tenants"``, which is the default."""
+    """Deprecated: remove it. ``schemas = "tenants"`` is the default."""
     return _translate(body, "tenants", 'nothing: schemas = "tenants" is the default')
 
 

@@ -60,7 +60,7 @@ def registry_needed() -> ActionableError:
     return ActionableError(
         "registry-needed",
         "This would undo the migration that makes the registry of tenants, and there are tenants.",
-        "Nothing was undone, in no schema.",
+        "Nothing was undone in any schema.",
         "Undo less: migrate down. Or drop the tenants first: tenant drop ID --yes",
     )
 
@@ -146,8 +146,8 @@ def tenant_without_role(tenant: str) -> ActionableError:
 
 
 def schema_in_use(schema: str) -> ActionableError:
-    """A transaction uses a table of the tenant, for longer than MIGRATION_TABLE_LOCK_TIMEOUT: that of
-    a replica that was suspended, a report, a session that somebody left open. End it.
+    """A transaction has used a table of the tenant for longer than MIGRATION_TABLE_LOCK_TIMEOUT. It
+    may belong to a suspended replica, to a report, or to a session that was left open. End it.
     """
     return ActionableError(
         "backup-tenant-in-use",
@@ -158,12 +158,13 @@ def schema_in_use(schema: str) -> ActionableError:
 
 
 def roles_on_citus() -> ActionableError:
-    """The machines of a Citus cluster connect with each other as the role that runs a statement, and
-    a tenant's role may not log in. Turn ``TENANT_ROLES`` off there.
+    """The machines of a Citus cluster connect to each other as the role that runs a statement. A
+    tenant's role cannot log in. Turn ``TENANT_ROLES`` off there.
     """
     return ActionableError(
         "roles-on-citus",
-        "A tenant can have no role on a Citus cluster: its machines let no role in that may not log in.",
+        "Tenants cannot have roles on a Citus cluster: its machines connect to each other as the "
+        "role, and a tenant's role cannot log in.",
         NOTHING_DONE,
         "Set TENANT_ROLES=false",
     )

@@ -99,10 +99,10 @@ def compare_times(here: MigrationStats, there: MigrationStats) -> TimesCompared:
     names = dict.fromkeys([*mine, *theirs])
     rows = [(name, mine.get(name), theirs.get(name)) for name in names]
     ratios = [
-        seconds / elsewhere
-        for _, seconds, elsewhere in rows
-        if seconds is not None and elsewhere is not None
-        if min(seconds, elsewhere) >= LEAST_SECONDS
+        mine_took / theirs_took
+        for _, mine_took, theirs_took in rows
+        if mine_took is not None and theirs_took is not None
+        if min(mine_took, theirs_took) >= LEAST_SECONDS
     ]
     return TimesCompared(median(ratios) if ratios else None, tuple(rows))
 

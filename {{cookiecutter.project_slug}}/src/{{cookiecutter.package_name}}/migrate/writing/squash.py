@@ -42,7 +42,7 @@ _ROWS = {"copy", "delete", "insert", "merge", "replace", "truncate", "update", "
 
 _FILE = '''"""Squashed: makes the schema that {first} to {last} made.
 
-{replaced} are replaced. A database that has them all adopts this file without running it:
+{replaced} are replaced. A database that has them all records this file without running it:
 
 {names}
 
@@ -57,7 +57,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 replaces = {replaces!r}
-{marks}
+{schemas}
 
 def upgrade() -> None:
     {upgrade}
@@ -335,7 +335,7 @@ def _text(
         rows=_about_rows(with_rows),
         revision=replaced[-1].revision,
         replaces=_all_replaced(folder, replaced),
-        marks=_FOR_ALL if len(every) > 1 else "",
+        schemas=_FOR_ALL if len(every) > 1 else "",
         upgrade="\n    ".join(_upgrade(every)) or "pass",
     )
 

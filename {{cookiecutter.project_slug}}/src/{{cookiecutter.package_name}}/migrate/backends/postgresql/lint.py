@@ -187,7 +187,7 @@ class _Measured:
 
     def effect(self, raw: Any, *, needs_autocommit: bool) -> Effect:
         emptied = {key for key in self.tables if self._is_emptied(key)}
-        rewritten = {key for key in self.tables if self._moved(key)} - emptied
+        rewritten = {key for key in self.tables if self._has_new_storage(key)} - emptied
         indexed = set(self._indexed()) - rewritten - emptied
         scanned = {key for key in self.tables if self._scans(key)} | set(self._checked())
         scanned -= rewritten | emptied | indexed
@@ -246,7 +246,7 @@ class _Measured:
             if old is None or new is None or (old.name, old.facts) != (new.name, new.facts):
                 yield old, new
 
-    def _moved(self, key: str) -> bool:
+    def _has_new_storage(self, key: str) -> bool:
         old, new = self.before.get(key), self.after.get(key)
         return bool(old and new and old.measures["file"] != new.measures["file"])
 
@@ -261,21 +261,21 @@ class _Measured:
     def _is_emptied(self, key: str) -> bool:
         # TRUNCATE gives new storage without reading the old one, and rebuilds each index.
         old, new = self.tables[key], self.after[key]
-        if self.alone or not self._moved(key) or old.facts["kind"] != "r":
+        if self.alone or not self._has_new_storage(key) or old.facts["kind"] != "r":
             return False
         if old.measures["tablespace"] != new.measures["tablespace"]:
             return False
         indexes = self.indexes_before[key]
         if any(self._scans(index) for index in indexes):
             return False
-        return self._scans(key) == sum(map(self._moved, indexes))
+        return self._scans(key) == sum(map(self._has_new_storage, indexes))
 
     def _indexed(self) -> Iterator[str]:
         files = {t.measures["file"] for t in self.before.values() if t.kind == "index"}
         for key in self.tables:
             for index in self.indexes[key]:
                 is_new = index not in self.before and self._is_built(key, index)
-                if self._moved(index) or (
+                if self._has_new_storage(index) or (
                     is_new and self.after[index].measures["file"] not in files - {None}
                 ):
                     yield key
@@ -290,8 +290,10 @@ class _Measured:
         # The statement ran outside a transaction, so its locks are released already. Its effects
         # imply them: an index with new storage ShareLock, a rewritten table AccessExclusiveLock.
         if self.alone:
-            moved = {k for k in indexed if any(map(self._moved, self.indexes_before[k]))}
-            return dict.fromkeys(moved, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
+            rebuilt = {
+                k for k in indexed if any(map(self._has_new_storage, self.indexes_before[k]))
+            }
+            return dict.fromkeys(rebuilt, STRONG[0]) | dict.fromkeys(rewritten, STRONGEST)
         found: dict[str, str] = {}
         for key, lock in self.after.items():
             if lock.kind != "lock" or lock.name not in STRONG or lock.of not in self.watch.existing:

@@ -76,9 +76,9 @@ def drop_index(index: Thing) -> str:
 def create_moved_index(index: Thing, old: str, new: str) -> str:
     """Build an index like another one, with the column ``new`` instead of ``old``."""
     head, columns = index.facts["definition"].split(" USING ", 1)
-    moved = re.sub(rf"(?<![\w\"]){re.escape(old)}(?![\w\"])", new, columns)
+    new_columns = re.sub(rf"(?<![\w\"]){re.escape(old)}(?![\w\"])", new, columns)
     head = re.sub(r"INDEX (\S+) ON", f"INDEX CONCURRENTLY {moved_index(index)} ON", head)
-    return execute(f"{head} USING {moved}")
+    return execute(f"{head} USING {new_columns}")
 
 
 def moved_index(index: Thing) -> str:

@@ -17,7 +17,8 @@ def check_mixed(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
     for name in new.keys() - old.keys():
         if new[name] not in kept and not (name[0] == "table" and gone):
             what = ".".join(filter(None, name[1:]))
-            yield Hit(None, f"It adds {name[0]} {what}, but waits until no old code runs.")
+            message = f"It adds {name[0]} {what}, but a contract waits until no old code runs."
+            yield Hit(None, message)
 
 
 def check_order(linted: Linted, _dialect: Dialect) -> Iterator[Hit]:
