@@ -70,6 +70,8 @@ def table(database: Database, folder: Folder) -> Iterator[None]:
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 100 keys."""
     monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)
+    # A slow machine does not make them smaller.
+    monkeypatch.setattr("my_service.migrate.backfilling.AIM_SECONDS", 1000.0)
 
 
 def rows_by_updates(database: Database) -> dict[int, int]:

@@ -8,6 +8,9 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from my_service.migrate import (
+    BackfillProgress,
+    Observer,
+    get_migration_status,
     lint_pending,
     migrate_up,
     rollback_migrations,
@@ -54,6 +57,24 @@ def test_a_run_with_a_backfill_a_contract_and_verify_imports_each_file_once(
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT n FROM a").all() == [(1,)]
     assert imports == once(folder)
+
+
+def test_a_file_that_is_edited_during_a_backfill_runs_as_it_is_then(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    class Editor(Observer):
+        def backfill_progressed(self, progress: BackfillProgress) -> None:
+            later.write_text(later.read_text().replace("pass", create("edited"), 1))
+
+    folder.add("a", [create("a"), COLUMN, ROW], 'op.drop_table("a")')
+    folder.add("fill", extra=FILL)
+    folder.add("later", extra=CONTRACT)
+    (later,) = folder.versions.glob("*_later.py")
+    config = folder.config(backfill_pause=0.0, observer=Editor())
+    run_migrations(engine, config=config).raise_for_error()
+    assert sa.inspect(engine).has_table("edited")
+    status = get_migration_status(engine, config=config)
+    assert [migration.changed for migration in status.completed] == [False] * 3
 
 
 def test_each_other_command_imports_each_file_once(

@@ -61,6 +61,8 @@ class ProgressRecorder(Observer):
 def filled(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """Four tenants with rows, and a pending backfill with chunks of 100 keys."""
     monkeypatch.setattr("my_service.migrate.backfilling.LARGEST_SIZE", 100)
+    # A slow machine does not make them smaller.
+    monkeypatch.setattr("my_service.migrate.backfilling.AIM_SECONDS", 1000.0)
     service.config = replace(service.config, backfill_pause=0.0, table_lock_retries=0)
     monkeypatch.setattr(migrations, "config", service.config)
     service.add(TABLE, NO_TABLE)

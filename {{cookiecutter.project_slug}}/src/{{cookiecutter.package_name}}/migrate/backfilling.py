@@ -81,7 +81,8 @@ def upgrade_and_fill(
             error = after_progress(error)
         return replace(result, success=False, error=error)
     if goes_on and result.held_back and choose is all_pending:
-        return result.joined(upgrade_and_fill(engine, config, choose, folder=folder))
+        now = folder.as_it_is_now()  # the backfill may have taken hours
+        return result.joined(upgrade_and_fill(engine, config, choose, folder=now))
     return result
 
 

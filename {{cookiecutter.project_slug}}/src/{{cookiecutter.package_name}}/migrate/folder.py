@@ -73,6 +73,17 @@ class Folder:
         """
         return Folder(self.config) if self._remembers else self
 
+    def as_it_is_now(self) -> "Folder":
+        """This folder, or a new one if somebody has changed the files since they were loaded."""
+        now = Folder(self.config)
+        return self if now._written == self._written else now
+
+    @cached_property
+    def _written(self) -> dict[str, tuple[int, int]]:
+        """Time and size of each file."""
+        facts = {name: path.stat() for name, path in self.paths.items()}
+        return {name: (fact.st_mtime_ns, fact.st_size) for name, fact in facts.items()}
+
     @cached_property
     def _remembers(self) -> bool:
         return any(map(remembers, self.paths.values()))
@@ -95,7 +106,8 @@ class Folder:
         Raises:
             ActionableError: a file cannot be read or imported, or a part of it is missing.
         """
-        return tuple(_load(path) for path in self.paths.values())
+        names = self._written  # looked at before the files are imported
+        return tuple(_load(self.paths[name]) for name in names)
 
     @cached_property
     def directory(self) -> "ScriptDirectory":

@@ -53,15 +53,16 @@ def run_all_tenant_migrations(
     config = _backed_up_once(config or default_config())
     folder = Folder(config)
     migrate = partial(
-        _migrate_all, engine, config, folder, allow_changed=allow_changed, max_failures=max_failures
+        _migrate_all, engine, config, allow_changed=allow_changed, max_failures=max_failures
     )
-    result = last = migrate(choose)
+    result = last = migrate(folder, choose)
     choose_next = choose if choose is select.all_pending else _nothing
     try:
         while fill_after(
             engine, config, last.public, has_advanced=last.has_advanced, folder=folder
         ):
-            last = migrate(choose_next)
+            folder = folder.as_it_is_now()  # the backfill may have taken hours
+            last = migrate(folder, choose_next)
             result = result.joined(last)
     except ActionableError as error:
         return result.with_error(error)
@@ -94,7 +95,7 @@ def fill_tenants(
             return None
     except ActionableError as error:
         return AllTenantsResult(_NOTHING).with_error(error)
-    return _migrate_all(engine, config, folder, _nothing)
+    return _migrate_all(engine, config, folder.as_it_is_now(), _nothing)
 
 
 def bring_tenants_along(
