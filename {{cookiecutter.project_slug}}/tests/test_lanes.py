@@ -68,7 +68,7 @@ def test_a_request_that_waited_too_long_is_refused_and_frees_its_slot() -> None:
 
 def test_failing_work_raises_its_error_and_frees_its_slot() -> None:
     async def come() -> None:
-        lane = Lane("test", at_once=1, waiting=1)
+        lane = Lane("test", at_once=1, waiting=0)
         for _ in range(2):
             with pytest.raises(ValueError, match="invalid literal"):
                 await asyncio.wait_for(lane.run(int, "one"), 60)
