@@ -1,5 +1,9 @@
 """The counters of this process, for Prometheus.
 
+Add a metric here if the process counts it while it works: requests, errors, mails, connections. A
+value that the database knows (migrations, backfills, instances, tenants) belongs to
+``operations/metrics.py``, which also serves ``/metrics``.
+
 Every label has few values: route templates and never paths, codes and never texts, no tenant. If
 several processes serve together, ``PROMETHEUS_MULTIPROC_DIR`` names an empty folder in which they
 share their counters: https://prometheus.github.io/client_python/multiprocess/

@@ -1,4 +1,9 @@
-"""``/metrics`` for Prometheus: the counters of this process, and values from the database."""
+"""``/metrics`` for Prometheus: the counters of this process, and values from the database.
+
+Add a metric to ``measure`` if its value comes from the database; it is read when Prometheus asks.
+What the process counts while it works belongs to ``observability/metrics.py``, since each layer may
+import that and only ``app`` and the command line import this.
+"""
 
 import asyncio
 import threading
