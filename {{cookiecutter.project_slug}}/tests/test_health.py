@@ -45,9 +45,11 @@ def test_a_service_with_pending_migrations_is_live_and_not_ready(settings: Setti
     with TestClient(app) as client:
         assert client.get("/health/live").status_code == 200
         answer = client.get("/health/ready")
+        described = client.get("/openapi.json").json()["paths"]["/health/ready"]["get"]
     assert answer.status_code == 503
     assert answer.json()["reason"].endswith(" pending")
     assert answer.json()["revision"] is None
+    assert described["responses"].keys() == {"200", "503"}
 
 
 def test_liveness_waits_for_nothing(client: Client) -> None:

@@ -135,12 +135,17 @@ def test_work_has_the_context_of_its_caller() -> None:
     asyncio.run(come())
 
 
-def test_the_lanes_have_the_places_and_the_queues_of_the_settings() -> None:
+@pytest.mark.parametrize(("processors", "hashing"), [(None, 1), (1, 1), (2, 1), (8, 7)])
+def test_the_lanes_have_the_places_and_the_queues_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, hashing: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+
     async def come() -> None:
         settings = Settings(_env_file=None, max_waiting_requests=7, max_waiting_sign_ins=5)
         lanes = Lanes.open(settings)
         places = {lane: lane._places._value for lane in (lanes.database, lanes.hashing)}
-        assert places == {lanes.database: settings.db_pool_max, lanes.hashing: os.cpu_count()}
+        assert places == {lanes.database: settings.db_pool_max, lanes.hashing: hashing}
         assert [lane._threads._max_workers for lane in places] == list(places.values())
         queues = [lanes.database, lanes.hashing, lanes.counting]
         assert [lane._most_waiting for lane in queues] == [7, 5, 7]

@@ -119,6 +119,9 @@ def test_a_large_form_is_refused_before_it_is_read(client: TestClient) -> None:
             headers = {"Content-Type": kind}
             answer = client.post("/auth/token", content=b"%" * size, headers=headers)
             assert answer.status_code == status
+    headers = {"Content-Type": "application/json", "Note": "not urlencoded"}
+    answer = client.post("/auth/login", content=b"%" * 65_537, headers=headers)
+    assert answer.status_code == 422
 
 
 def test_a_form_has_the_limit_of_other_bodies_if_that_is_lower(settings: Settings) -> None:

@@ -15,13 +15,13 @@ class Fills(StrEnum):
     Attributes:
         LATER: it writes the row of progress; chunks update the table later.
         AT_ONCE: it updates the table, because nobody uses the new schema yet.
-        NOTED: nothing; the scope writes the row of progress before it commits.
+        BY_SCOPE: nothing; the scope writes the row of progress before it commits.
         NEVER: in a scratch database, where no chunk runs, it only checks the UPDATE.
     """
 
     LATER = "later"
     AT_ONCE = "at once"
-    NOTED = "noted"
+    BY_SCOPE = "by scope"
     NEVER = "never"
 
 

@@ -138,8 +138,8 @@ class Lanes:
 
     Attributes:
         database: one place for each connection of the pool.
-        hashing: one place for each processor; more would only compete for them. A hash takes a
-            quarter of a second of one, so it gives way to the event loop.
+        hashing: one place for each processor but one. A hash takes a quarter of a second of one,
+            so the event loop keeps the other, and hashing gives way to it.
         mail: separate, because mail servers are slow.
         counting: for counting attempts in an external storage (RATE_LIMIT_STORAGE_URL).
     """
@@ -153,9 +153,10 @@ class Lanes:
     def open(cls, settings: Settings) -> "Lanes":
         """Make the lanes according to the settings. Call it in the event loop."""
         waiting = settings.max_waiting_requests
+        processors = max(1, (os.cpu_count() or 1) - 1)
         return cls(
             Lane("database", settings.db_pool_max, waiting),
-            Lane("hashing", os.cpu_count() or 1, settings.max_waiting_sign_ins, gives_way=True),
+            Lane("hashing", processors, settings.max_waiting_sign_ins, gives_way=True),
             Lane("mail", MAIL_AT_ONCE, MAIL_WAITING, patience=None),
             Lane("counting", COUNTING_AT_ONCE, waiting),
         )

@@ -59,11 +59,11 @@ def migrate_stats(
         stats = read_stats(engine, config=config)
     compared = None
     if other is not None:
-        elsewhere = connect_to(other)
+        other_engine = connect_to(other)
         try:
-            compared = compare_times(stats, read_stats(elsewhere, config=config))
+            compared = compare_times(stats, read_stats(other_engine, config=config))
         finally:
-            elsewhere.dispose()
+            other_engine.dispose()
     if as_json:
         values = asdict(stats) | {"tenants_per_second": stats.tenants_per_second}
         print(json.dumps(values | _as_dict(compared), default=str))

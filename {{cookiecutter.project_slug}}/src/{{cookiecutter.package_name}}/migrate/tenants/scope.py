@@ -159,7 +159,7 @@ class TenantScope(Scope):
 
     @property
     def fills(self) -> Fills:
-        return Fills.AT_ONCE if self.is_new and self.backfills else Fills.NOTED
+        return Fills.AT_ONCE if self.is_new and self.backfills else Fills.BY_SCOPE
 
     def runs(self, schemas: str | None) -> bool:
         return schemas in (None, "tenants", "all")
