@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from shutil import rmtree
 
 import pytest
 import sqlalchemy as sa
@@ -75,6 +76,23 @@ def test_a_file_that_is_edited_during_a_backfill_runs_as_it_is_then(
     assert sa.inspect(engine).has_table("edited")
     status = get_migration_status(engine, config=config)
     assert [migration.changed for migration in status.completed] == [False] * 3
+
+
+def test_a_folder_that_vanishes_during_a_backfill_is_the_result_of_the_run(
+    engine: sa.Engine, folder: Folder
+) -> None:
+    class Remover(Observer):
+        def backfill_progressed(self, progress: BackfillProgress) -> None:
+            rmtree(folder.versions, ignore_errors=True)
+
+    folder.add("a", [create("a"), COLUMN, ROW], 'op.drop_table("a")')
+    folder.add("fill", extra=FILL)
+    folder.add("later", extra=CONTRACT)
+    config = folder.config(backfill_pause=0.0, observer=Remover())
+    result = run_migrations(engine, config=config)
+    assert result.error is not None and result.error.code == "folder-missing"
+    assert result.error.impact == "What was run before it stays."
+    assert result.migrations == ("001_a", "002_fill")
 
 
 def test_each_other_command_imports_each_file_once(

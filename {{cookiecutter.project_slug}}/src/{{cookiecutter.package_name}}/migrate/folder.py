@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ActionableError
 from . import errors
 from .backfill import backfill_of, check_backfill, with_progress
 from .checksum import does_the_same, is_same_file
@@ -76,13 +77,16 @@ class Folder:
     def as_it_is_now(self) -> "Folder":
         """This folder, or a new one if somebody has changed the files since they were loaded."""
         now = Folder(self.config)
-        return self if now._written == self._written else now
+        try:
+            is_same = now._written == self._written
+        except ActionableError:  # the folder is gone: the next run says so
+            return now
+        return self if is_same else now
 
     @cached_property
-    def _written(self) -> dict[str, tuple[int, int]]:
-        """Time and size of each file."""
-        facts = {name: path.stat() for name, path in self.paths.items()}
-        return {name: (fact.st_mtime_ns, fact.st_size) for name, fact in facts.items()}
+    def _written(self) -> dict[str, tuple[int, int] | None]:
+        """Time and size of each file; None for one that cannot be read."""
+        return {name: _time_and_size(path) for name, path in self.paths.items()}
 
     @cached_property
     def _remembers(self) -> bool:
@@ -245,6 +249,14 @@ def _as_declared(module: Any, body: Callable[..., None]) -> Callable[..., None]:
             body(**arguments)
 
     return run
+
+
+def _time_and_size(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def _load(path: Path) -> "Script":

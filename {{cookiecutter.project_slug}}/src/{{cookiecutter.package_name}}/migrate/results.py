@@ -32,7 +32,7 @@ class RunState(StrEnum):
 
 def after_progress(error: ActionableError) -> ActionableError:
     """The same error for a run that had migrated something before: nothing of it was undone."""
-    if error.impact != NOTHING_RUN:
+    if not error.impact.startswith(NOTHING_RUN.rstrip(".")):
         return error
     return ActionableError(
         error.code, error.problem, "What was run before it stays.", error.solution
@@ -87,8 +87,12 @@ class MigrationResult(Failable):
 
     def joined(self, later: Self) -> Self:
         """This run and a later one as one."""
+        error = later.error
+        if error is not None and self.migrations:
+            error = after_progress(error)
         return replace(
             later,
+            error=error,
             batch=later.batch or self.batch,
             migrations=self.migrations + later.migrations,
             duration=self.duration + later.duration,

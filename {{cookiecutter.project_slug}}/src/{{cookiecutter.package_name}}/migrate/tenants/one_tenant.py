@@ -40,9 +40,9 @@ def run_tenant_migrations(
         plan = make_plan(folder, read_state(engine, config))
         bulk = BulkMigration(engine, config, folder, _last_for_tenants(plan), is_upgrade=True)
         bulk.backfills.prepare(engine)
+        return bulk.migrate_one(tenant, display_name=display_name or tenant)
     except ActionableError as error:
         return TenantResult(tenant, success=False, error=error)
-    return bulk.migrate_one(tenant, display_name=display_name or tenant)
 
 
 def rollback_tenant(
