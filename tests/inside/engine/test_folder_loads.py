@@ -91,7 +91,7 @@ def test_a_folder_that_vanishes_during_a_backfill_is_the_result_of_the_run(
     config = folder.config(backfill_pause=0.0, observer=Remover())
     result = run_migrations(engine, config=config)
     assert result.error is not None and result.error.code == "folder-missing"
-    assert result.error.impact == "What was run before it stays."
+    assert result.error.impact == "What was done before it stays."
     assert result.migrations == ("001_a", "002_fill")
 
 

@@ -107,7 +107,7 @@ def test_a_run_that_stops_keeps_the_results_of_the_tenants_before(service: Servi
     run = service.all()
     service.ask("ALTER TABLE public.lost RENAME TO tenants")
     assert run.public.error is not None and "tenants" in run.public.error.problem
-    assert run.public.error.impact == "What was run before it stays."
+    assert run.public.error.impact == "What was done before it stays."
     assert (run.public.success, run.public.migrations) == (False, ("003_change",))
     assert [result.success for result in run.tenants] == [True, True]
     (newest, *_) = json.loads(service.command("migrate history --json")[1])

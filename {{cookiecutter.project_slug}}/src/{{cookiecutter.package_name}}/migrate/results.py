@@ -35,7 +35,7 @@ def after_progress(error: ActionableError) -> ActionableError:
     if not error.impact.startswith(NOTHING_RUN.rstrip(".")):
         return error
     return ActionableError(
-        error.code, error.problem, "What was run before it stays.", error.solution
+        error.code, error.problem, "What was done before it stays.", error.solution
     )
 
 
